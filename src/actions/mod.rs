@@ -26,7 +26,7 @@ use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 use crate::domain::redact::Redactor;
 
-/// What a kind is asked for, of a spec in which something is only known when the step runs: `redis delete {{ … }}`.
+/// A short description of a spec that still holds templates: `redis delete {{ … }}`.
 fn as_written(form: &KindForm, spec: &Value) -> String {
     let verb = form.verbs.iter().find_map(|verb| Some((verb.field.name, spec.get(verb.field.name)?)));
     match verb {
@@ -36,72 +36,69 @@ fn as_written(form: &KindForm, spec: &Value) -> String {
     }
 }
 
-/// A sort of action.
+/// A kind of action: what one key of a step's YAML does.
 #[async_trait]
 pub trait Kind: Send + Sync {
-    /// What it is and takes.
+    /// The YAML it takes, its outputs and its documentation.
     fn form(&self) -> &'static KindForm;
 
-    /// What a person is told before it is done: what, where, and how to undo it; `why` is the runbook's.
+    /// What a person sees before they approve the change: what, where, and how to undo it. `why` comes from the
+    /// runbook.
     fn describe(&self, spec: &Value) -> PlannedChange;
 
-    /// What the world looks like before, as far as [`Kind::reconcile`] needs it. Recorded with the intent.
+    /// The state before the change, as far as [`Kind::reconcile`] needs it. Recorded with the intent.
     async fn observe(&self, _spec: &Value, _context: &Context) -> Value {
         Value::Null
     }
 
-    /// Does it.
+    /// Performs the action once. The engine enforces the deadline and the number of attempts.
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome;
 
-    /// Whether an attempt that was cut off has happened. `before` is what [`Kind::observe`] saw.
+    /// Whether an interrupted attempt happened. `before` is what [`Kind::observe`] returned.
     async fn reconcile(&self, _spec: &Value, _before: &Value, _context: &Context) -> Reconciled {
         Reconciled::CannotTell("this kind cannot look whether it happened".to_owned())
     }
 }
 
-/// What a look at the world says of an attempt that was cut off.
+/// The result of checking whether an interrupted attempt happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reconciled {
-    /// It happened, and ended so.
+    /// It happened, with this outcome.
     Happened(Outcome),
-    /// It did not happen, and may be done again; how that is known.
+    /// It did not happen and may be done again; the text is the evidence.
     DidNotHappen(String),
-    /// It cannot be told; what is known.
+    /// Unknown; the text is what is known.
     CannotTell(String),
 }
 
-/// What an action is given besides its spec.
+/// What an action gets besides its spec.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// The run and step that it is done for.
+    /// The run and the step that the action belongs to.
     pub place: (RunId, StepKey),
-    /// The environment's name.
     pub environment_name: String,
-    /// The environment.
     pub environment: Arc<Environment>,
-    /// The run's copy of the estate.
+    /// The estate as the run started with it.
     pub estate: Arc<Estate>,
-    /// Where `now` comes from.
     pub clock: SharedClock,
-    /// The values of secrets.
     pub secrets: Arc<Secrets>,
-    /// What scrubs them from everything that leaves the action.
+    /// Redacts secrets in everything that leaves the action.
     pub redactor: Arc<Redactor>,
     /// The environment variables that every child gets: PATH, HOME, LANG, TZ.
     pub basics: Arc<BTreeMap<String, String>>,
-    /// The directory that relative paths are relative to: the shop's.
+    /// The project directory. Relative paths start here.
     pub directory: PathBuf,
-    /// Live lines for whoever watches; never recorded.
+    /// Live output lines for viewers; never recorded.
     pub progress: Progress,
-    /// Ended when the action has to stop.
+    /// Cancelled when the action has to stop.
     pub cancel: CancellationToken,
-    /// When its time is over. The engine drops the action then; a kind may give up earlier with a better word.
+    /// When the engine drops the action. A kind may stop earlier, to return a better error.
     pub deadline: Option<Timestamp>,
 }
 
 impl Context {
-    /// A path on the environment's host: what is relative is relative to the shop's directory on this machine, and to
-    /// the account's own directory on another.
+    /// A path on the environment's host. A relative path starts in the project directory on this machine, and in the
+    /// account's home directory on a remote host.
     pub fn there(&self, path: impl AsRef<std::path::Path>) -> PathBuf {
         match &self.environment.host {
             // Joined with nothing, a path would end in a slash.
@@ -112,22 +109,22 @@ impl Context {
     }
 }
 
-/// Where live lines go.
+/// Receives live output lines.
 #[derive(Clone)]
 pub struct Progress(Arc<dyn Fn(&str) + Send + Sync>);
 
 impl Progress {
-    /// A sink that calls `line` for every line, already redacted.
+    /// A receiver that calls `line` for every line. Lines are redacted already.
     pub fn new(line: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self(Arc::new(line))
     }
 
-    /// A sink that nobody watches.
+    /// A receiver that drops every line.
     pub fn none() -> Self {
         Self::new(|_| {})
     }
 
-    /// Tells a line. The caller has redacted it.
+    /// Reports one line. The caller has redacted it.
     pub fn line(&self, line: &str) {
         (self.0)(line);
     }
@@ -139,17 +136,17 @@ impl std::fmt::Debug for Progress {
     }
 }
 
-/// The values of the estate's secrets, read when the engine starts.
+/// The values of the estate's secrets, read at the start of the engine and at each reload.
 #[derive(Default)]
 pub struct Secrets(BTreeMap<String, Result<secrecy::SecretString, String>>);
 
 impl Secrets {
-    /// Secrets by name; a secret that could not be read holds why.
+    /// Secrets by name. A secret that could not be read holds the reason.
     pub fn new(values: BTreeMap<String, Result<secrecy::SecretString, String>>) -> Self {
         Self(values)
     }
 
-    /// The value of a secret; else a sentence that says why there is none.
+    /// The value of a secret, or a sentence that says why there is none.
     pub fn get(&self, name: &str) -> Result<&secrecy::SecretString, String> {
         match self.0.get(name) {
             Some(Ok(value)) => Ok(value),
@@ -158,12 +155,12 @@ impl Secrets {
         }
     }
 
-    /// Why a secret has no value; none when it has one, or is not in the estate.
+    /// Why a secret has no value. `None` if it has one, or is not in the estate.
     pub fn problem(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_ref().err().map(String::as_str)
     }
 
-    /// These, and those of others whose names are not among them.
+    /// Adds the secrets of `older` whose names are missing here, for runs that started before a reload.
     #[must_use]
     pub fn and_older(mut self, older: &Self) -> Self {
         for (name, value) in &older.0 {
@@ -172,7 +169,7 @@ impl Secrets {
         self
     }
 
-    /// Every secret that was read, with its name.
+    /// All secrets that could be read, with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &secrecy::SecretString)> {
         self.0.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_ref().ok()?)))
     }
@@ -184,18 +181,16 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
-/// A text that may be a secret: `"text"` or `{secret: name}`.
+/// Plain text or a reference to a secret: `"text"` or `{secret: name}`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(untagged)]
 pub enum SecretText {
-    /// Plain text.
     Plain(String),
-    /// A secret of the estate, by name.
     Secret(crate::domain::core::secret_ref::SecretRef),
 }
 
 impl SecretText {
-    /// The text, the secret's value put in.
+    /// The text, or the value of the secret.
     pub fn reveal(&self, secrets: &Secrets) -> Result<String, String> {
         use secrecy::ExposeSecret;
         match self {

@@ -49,7 +49,7 @@ pub enum AlertStatus {
 /// One alert: what some sender says of one thing that it watches.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// The sender by its name in the estate.
+    /// The name of the sender in the estate.
     pub sender: String,
     /// What the sender calls this firing, unique among its own: for Alertmanager the fingerprint and the start. The same
     /// in every repeat and when it is resolved.

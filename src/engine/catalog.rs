@@ -23,7 +23,7 @@ use crate::domain::core::diagnostic::{Problem, Source};
 use crate::domain::core::id;
 use crate::domain::report::postmortem;
 use crate::domain::runbook::check::{self, CheckContext};
-use crate::domain::runbook::{Body, Runbook};
+use crate::domain::runbook::{Runbook, StepBody};
 use crate::engine::report_files;
 
 /// Where a shop keeps its runbooks.
@@ -206,7 +206,7 @@ fn shown_folder(shown: &Path) -> PathBuf {
 fn starting(sheets: &BTreeMap<String, CheckedFile<Runbook>>, world: &CheckContext<'_>) -> Vec<(String, Checked)> {
     let peers: Vec<&Runbook> = sheets.values().filter_map(|sheet| sheet.content.as_ref().ok()).collect();
     let world = CheckContext { peers: &peers, ..*world };
-    let starts = |runbook: &&&Runbook| runbook.all_steps().iter().any(|step| matches!(step.body, Body::Start(_)));
+    let starts = |runbook: &&&Runbook| runbook.all_steps().iter().any(|step| matches!(step.body, StepBody::Start(_)));
     let again = |runbook: &&Runbook| Some((runbook.id.clone(), check::check(&sheets.get(&runbook.id)?.source, &world)));
     peers.iter().filter(starts).filter_map(again).collect()
 }

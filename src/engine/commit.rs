@@ -27,7 +27,7 @@ use crate::domain::incident::command::Refused;
 use crate::domain::incident::event::Recorded;
 use crate::store::{StoreError, Write};
 
-pub(super) use self::proposal::{Decision, Prepared, Proposal};
+pub(super) use self::proposal::{Decision, PreparedWrite, Proposal};
 
 mod limits;
 mod proposal;
@@ -55,7 +55,7 @@ impl Committed {
 
 impl Engine {
     /// Appends to one incident and publishes what was appended.
-    pub(super) async fn commit(&self, prepared: Prepared) -> Result<Committed, StoreError> {
+    pub(super) async fn commit(&self, prepared: PreparedWrite) -> Result<Committed, StoreError> {
         let write = limits::checked(prepared.into_write())?;
         let incident = write.incident.clone();
         let stored = self.parts.store.write(write).await?;
@@ -64,7 +64,7 @@ impl Engine {
 
     /// Appends to many incidents, in one transaction where the store can, and publishes what was appended. Each answer stands
     /// where its proposal stood; a refusal of one does not concern the others.
-    pub(super) async fn commit_all(self, prepared: Vec<Prepared>) -> Vec<Result<Committed, StoreError>> {
+    pub(super) async fn commit_all(self, prepared: Vec<PreparedWrite>) -> Vec<Result<Committed, StoreError>> {
         let mut checked = Vec::with_capacity(prepared.len());
         let mut writes: Vec<Write> = Vec::with_capacity(prepared.len());
         for one in prepared {
@@ -115,7 +115,7 @@ impl Engine {
 
     fn publish(&self, incident: &IncidentId, stored: Vec<Recorded>) -> Committed {
         let committed = Committed(stored.into());
-        self.hub.publish(incident, Hint::Appended(Arc::clone(&committed.0)));
+        self.publisher.publish(incident, Hint::Appended(Arc::clone(&committed.0)));
         committed
     }
 }

@@ -100,7 +100,7 @@ impl HeldLease {
     ) -> Result<Result<Self, Lease>, StoreError> {
         let worker = worker(holder);
         let gone = store.lease(incident).await?.map(|claim| claim.holder).filter(|other| is_dead(other, hostname));
-        let claiming = store.claim(incident, &worker, gone.as_deref(), now, LEASE.after(now)).await?;
+        let claiming = store.acquire_lease(incident, &worker, gone.as_deref(), now, LEASE.after(now)).await?;
         Ok(match claiming {
             LeaseAnswer::Held(claim) => Ok(Self { claim, renew_at: RENEWAL.after(now) }),
             LeaseAnswer::Taken(claim) => Err(claim),
@@ -140,7 +140,7 @@ impl HeldLease {
             return Ok(Ok(()));
         }
         let (incident, holder) = (&self.claim.incident, &self.claim.holder);
-        match store.claim(incident, holder, None, now, LEASE.after(now)).await? {
+        match store.acquire_lease(incident, holder, None, now, LEASE.after(now)).await? {
             LeaseAnswer::Held(claim) if claim.epoch == self.claim.epoch => {
                 *self = Self { claim, renew_at: RENEWAL.after(now) };
                 Ok(Ok(()))

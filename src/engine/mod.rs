@@ -15,7 +15,7 @@ use crate::actions::Secrets;
 use crate::clock::SharedClock;
 use crate::domain::core::id::{IncidentId, RunId, StepKey};
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::command::{Command, Refused, Request, Start};
+use crate::domain::incident::command::{Command, Refused, Request, StartRequest};
 use crate::domain::incident::decide::decide;
 use crate::domain::incident::event::{Actor, Event, IncidentEvent, Parent, Recorded};
 use crate::domain::incident::{Illegal, Incident, extend};
@@ -47,7 +47,6 @@ const CANDIDATE_LIMIT: u32 = 8;
 pub struct Parts {
     /// Where logs live.
     pub store: Arc<dyn EventStore>,
-    /// Where `now` comes from.
     pub clock: SharedClock,
     /// The values of the estate's secrets.
     pub secrets: Arc<Secrets>,
@@ -69,8 +68,8 @@ pub struct Parts {
 #[derive(Debug, Clone)]
 pub struct Engine {
     parts: Arc<Parts>,
-    hub: Arc<Publisher>,
-    office: Arc<delivery::DeliveryService>,
+    publisher: Arc<Publisher>,
+    delivery: Arc<delivery::DeliveryService>,
     known: Arc<fold_cache::FoldCache>,
     newest: Arc<reload::LoadedFiles>,
 }
@@ -91,7 +90,7 @@ pub enum ReturnWhen {
 pub enum Stop {
     /// Every run is over and nothing is owed.
     Over,
-    /// Only a person can go on.
+    /// The runs wait for a person.
     NeedsPerson,
     /// Nothing is being done, and nothing is owed yet.
     Quiet,
@@ -140,16 +139,16 @@ pub enum EngineError {
 impl Engine {
     /// An engine of these parts.
     pub fn new(parts: Parts) -> Self {
-        let office = delivery::DeliveryService::new(
+        let delivery = delivery::DeliveryService::new(
             Arc::clone(&parts.secrets),
             Arc::clone(&parts.redactor),
             Arc::clone(&parts.clock),
             Arc::clone(&parts.basics),
             parts.directory.clone(),
         );
-        let (parts, office) = (Arc::new(parts), Arc::new(office));
-        let newest = Arc::new(reload::LoadedFiles::new(&parts, &office));
-        Self { parts, hub: Arc::new(Publisher::new()), office, known: Arc::default(), newest }
+        let (parts, delivery) = (Arc::new(parts), Arc::new(delivery));
+        let newest = Arc::new(reload::LoadedFiles::new(&parts, &delivery));
+        Self { parts, publisher: Arc::new(Publisher::new()), delivery, known: Arc::default(), newest }
     }
 
     /// What it is made of.
@@ -159,7 +158,7 @@ impl Engine {
 
     /// What delivers its messages.
     pub fn delivery(&self) -> &delivery::DeliveryService {
-        &self.office
+        &self.delivery
     }
 
     /// The one door in: decides on the present state and appends; again when somebody else was first.
@@ -267,7 +266,7 @@ impl Engine {
 
     /// The news of an incident from event `after` on.
     pub fn feed(&self, incident: &IncidentId, after: u64) -> Subscription {
-        Subscription::new(Arc::clone(&self.parts), &self.hub, incident.clone(), after)
+        Subscription::new(Arc::clone(&self.parts), &self.publisher, incident.clone(), after)
     }
 
     /// Nothing runs on a host that the environment's guard does not name.
@@ -297,7 +296,7 @@ impl Engine {
     ) -> Result<Vec<Event>, String> {
         let (runbook, digest) = self.parts.catalog.get(runbook)?;
         let parent = incident.run(run).ok_or_else(|| format!("there is no run {run}"))?;
-        let start = Start {
+        let start = StartRequest {
             incident: incident.id.clone(),
             runbook,
             digest,

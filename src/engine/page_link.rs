@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 
 use super::Engine;
 use crate::actions::Secrets;
-use crate::domain::config::incident_page::Page;
+use crate::domain::config::incident_page::PageConfig;
 use crate::domain::core::id::IncidentId;
 
 /// What is signed begins so: the secret signs nothing else that way.
@@ -24,7 +24,7 @@ pub const SECRET_SHORTEST: usize = 16;
 ///
 /// # Errors
 /// Why it cannot.
-fn maker(page: &Page, secrets: &Secrets) -> Result<hmac::Key, String> {
+fn maker(page: &PageConfig, secrets: &Secrets) -> Result<hmac::Key, String> {
     let secret = secrets.get(&page.secret.secret)?.expose_secret().trim();
     if secret.len() < SECRET_SHORTEST {
         return Err(format!("secret `{}` has less than {SECRET_SHORTEST} bytes", page.secret.secret));
@@ -33,7 +33,7 @@ fn maker(page: &Page, secrets: &Secrets) -> Result<hmac::Key, String> {
 }
 
 /// Why the page's links would be no proof of anything; none when they are.
-pub fn secret_problem(page: &Page, secrets: &Secrets) -> Option<String> {
+pub fn secret_problem(page: &PageConfig, secrets: &Secrets) -> Option<String> {
     maker(page, secrets).err()
 }
 
@@ -42,7 +42,7 @@ fn signed(id: &IncidentId) -> String {
 }
 
 impl Engine {
-    fn page(&self) -> Option<(&Page, hmac::Key)> {
+    fn page(&self) -> Option<(&PageConfig, hmac::Key)> {
         let page = self.parts.catalog.estate().content.as_ref().ok()?.page.as_ref()?;
         Some((page, maker(page, &self.parts.secrets).ok()?))
     }

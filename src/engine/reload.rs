@@ -29,8 +29,8 @@ pub struct ProjectFiles {
 pub(super) struct LoadedFiles(RwLock<(Arc<Parts>, Arc<DeliveryService>)>);
 
 impl LoadedFiles {
-    pub(super) fn new(parts: &Arc<Parts>, office: &Arc<DeliveryService>) -> Self {
-        Self(RwLock::new((Arc::clone(parts), Arc::clone(office))))
+    pub(super) fn new(parts: &Arc<Parts>, delivery: &Arc<DeliveryService>) -> Self {
+        Self(RwLock::new((Arc::clone(parts), Arc::clone(delivery))))
     }
 }
 
@@ -43,8 +43,8 @@ impl Engine {
             redactor: Arc::new(files.redactor),
             ..(*self.parts).clone()
         });
-        let office = Arc::new(self.office.reloaded(Arc::clone(&parts.secrets), Arc::clone(&parts.redactor)));
-        *self.newest.0.write().unwrap_or_else(PoisonError::into_inner) = (parts, office);
+        let delivery = Arc::new(self.delivery.reloaded(Arc::clone(&parts.secrets), Arc::clone(&parts.redactor)));
+        *self.newest.0.write().unwrap_or_else(PoisonError::into_inner) = (parts, delivery);
     }
 
     /// Takes up the files that were read last.
@@ -52,7 +52,7 @@ impl Engine {
         let newest = Arc::clone(&self.newest);
         let newest = newest.0.read().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&self.parts, &newest.0) {
-            (self.parts, self.office) = (Arc::clone(&newest.0), Arc::clone(&newest.1));
+            (self.parts, self.delivery) = (Arc::clone(&newest.0), Arc::clone(&newest.1));
         }
     }
 

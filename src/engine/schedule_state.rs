@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use super::{Engine, EngineError};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
-use crate::domain::runbook::schedule::{Entry, LIMIT, ScheduledRunbook, due_of, local, name};
+use crate::domain::runbook::schedule::{CalendarEntry, LIMIT, ScheduledRunbook, due_of, local, name};
 use crate::store::StoreError;
 
 /// The largest file that is read: a thousand schedules have a tenth of it.
@@ -148,13 +148,13 @@ const ENTRIES: usize = 500;
 const DAYS_AHEAD: i64 = 370;
 
 /// What a calendar shows of schedules: what is to come, and what ran last.
-pub fn entries(standings: &[ScheduleStatus], now: Timestamp) -> Vec<Entry> {
+pub fn entries(standings: &[ScheduleStatus], now: Timestamp) -> Vec<CalendarEntry> {
     let until = now.checked_add_signed(chrono::TimeDelta::days(DAYS_AHEAD)).unwrap_or(Timestamp::MAX_UTC);
     let mut entries = Vec::new();
     for ScheduleStatus { plan, seen, .. } in standings {
         let zone = plan.timetable.zone().name();
         let words = |due| format!("{}, due {}", plan.runbook, local(due, zone));
-        let entry = |due, details| Entry {
+        let entry = |due, details| CalendarEntry {
             name: name(&plan.runbook, &plan.environment, due),
             due,
             title: plan.title.clone(),

@@ -73,8 +73,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    pub(super) fn new(parts: Arc<Parts>, hub: &Publisher, incident: IncidentId, after: u64) -> Self {
-        Self { parts, incident, after, hints: hub.listen(), stale: true }
+    pub(super) fn new(parts: Arc<Parts>, publisher: &Publisher, incident: IncidentId, after: u64) -> Self {
+        Self { parts, incident, after, hints: publisher.listen(), stale: true }
     }
 
     /// Waits for the next news. Cancel-safe.

@@ -12,39 +12,40 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Channel, OutgoingMessage, Receipt, Undelivered, fleeting, permanent};
+use super::{MessageChannel, OutgoingMessage, Receipt, Undelivered, fleeting, permanent};
 use crate::domain::core::text::{one_line, printable};
 
-/// `EX_TEMPFAIL`: the program could not deliver and says that trying again may help.
+/// `EX_TEMPFAIL`: not delivered; trying again may help.
 const TRY_AGAIN: i32 = 75;
 /// The codes of sysexits.h, from `EX_USAGE` to `EX_CONFIG`: the command itself is wrong.
 const WRONG: std::ops::RangeInclusive<i32> = 64..=78;
 
-/// How a program ended.
+/// The result of a delivery program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramExit {
-    /// Its exit code; none when a signal or we ended it.
+    /// The exit code; `None` if a signal or this process ended the program.
     pub code: Option<i32>,
-    /// The last thing that it said on standard error, scrubbed.
+    /// The last line of standard error, redacted.
     pub said: String,
 }
 
-/// What starts programs.
+/// Starts programs; implemented by the engine.
 #[async_trait]
 pub trait Runner: std::fmt::Debug + Send + Sync {
-    /// Runs a program to its end with exactly this added environment and input; a phrase when it does not start.
+    /// Runs a program until it ends, with these additional variables and this input. The error says why it did not
+    /// start.
     async fn run(&self, argv: &[String], env: BTreeMap<String, String>, input: Vec<u8>) -> Result<ProgramExit, String>;
 }
 
-/// A program that delivers.
+/// A channel that runs a program.
 #[derive(Debug)]
-pub struct Program {
+pub struct ProgramChannel {
     argv: Vec<String>,
     env: Environment,
     runner: Arc<dyn Runner>,
 }
 
-/// Holds secrets, and so shows no value.
+/// Its `Debug` form hides the values, since they may be secrets.
 struct Environment(BTreeMap<String, String>);
 
 impl std::fmt::Debug for Environment {
@@ -53,19 +54,19 @@ impl std::fmt::Debug for Environment {
     }
 }
 
-impl Program {
-    /// The program `argv` with this environment.
+impl ProgramChannel {
+    /// Runs `argv` for each message, with these variables.
     pub fn new(argv: Vec<String>, env: BTreeMap<String, String>, runner: Arc<dyn Runner>) -> Self {
         Self { argv, env: Environment(env), runner }
     }
 }
 
 #[async_trait]
-impl Channel for Program {
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+impl MessageChannel for ProgramChannel {
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
         let mut env = self.env.0.clone();
-        env.insert("RUNBOOK_MESSAGE".to_owned(), letter.key.clone());
-        let input = format!("{}\n", printable(&letter.text)).into_bytes();
+        env.insert("RUNBOOK_MESSAGE".to_owned(), message.key.clone());
+        let input = format!("{}\n", printable(&message.text)).into_bytes();
         let ended = self.runner.run(&self.argv, env, input).await.map_err(permanent)?;
         let program = self.argv.first().map_or("", String::as_str);
         let said = one_line(&ended.said, 200);

@@ -16,26 +16,26 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Channel, EXCHANGE_LIMIT, OutgoingMessage, Receipt, Undelivered, fleeting, permanent, subject};
+use super::{EXCHANGE_LIMIT, MessageChannel, OutgoingMessage, Receipt, Undelivered, fleeting, permanent, subject};
 use crate::domain::config::estate::{Email, Tls as Secrecy};
 use crate::domain::core::text::{one_line, printable};
 
-/// The longest word of a server that is passed on, in characters.
+/// Characters of a server's message that are quoted.
 const WORD_LIMIT: usize = 200;
 
-/// Letters to a list of people.
-pub struct Mail {
+/// Sends messages to a list of addresses.
+pub struct EmailChannel {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     to: Vec<Mailbox>,
     server: String,
 }
 
-impl Mail {
-    /// The way by this server; `trust` is the text of a PEM file of certificates to trust in place of the system's.
+impl EmailChannel {
+    /// Uses the server in `email`. `trust` holds PEM certificates to trust instead of the system's.
     ///
     /// # Errors
-    /// When an address is none, when certificates cannot be read, or when a secret would leave this machine in clear.
+    /// If an address is invalid, certificates cannot be read, or TLS is off for a remote server.
     pub fn new(email: &Email, password: Option<&SecretString>, trust: Option<&[u8]>) -> Result<Self, Undelivered> {
         if email.tls == Secrecy::None && !is_here(&email.server, email.port) {
             return Err(permanent("without TLS a letter goes only to this machine; write `tls: starttls`"));
@@ -52,45 +52,45 @@ impl Mail {
         Ok(Self { transport: builder.build(), from: mailbox(&email.from)?, to, server })
     }
 
-    fn message(&self, letter: &OutgoingMessage) -> Result<Message, Undelivered> {
+    fn message(&self, message: &OutgoingMessage) -> Result<Message, Undelivered> {
         let id = |key: &str| format!("<{key}@{}>", self.from.email.domain());
         let mut builder = Message::builder()
             .from(self.from.clone())
-            .subject(subject(letter))
-            .date(letter.at.into())
-            .message_id(Some(id(&letter.key)));
+            .subject(subject(message))
+            .date(message.at.into())
+            .message_id(Some(id(&message.key)));
         for to in &self.to {
             builder = builder.to(to.clone());
         }
-        if let Some(first) = letter.thread.as_ref().filter(|first| **first != letter.key) {
+        if let Some(first) = message.thread.as_ref().filter(|first| **first != message.key) {
             builder = builder.in_reply_to(id(first)).references(id(first));
         }
         builder
             .header(header::ContentType::TEXT_PLAIN)
-            .body(printable(&letter.text).into_owned())
+            .body(printable(&message.text).into_owned())
             .map_err(|error| permanent(format!("no letter can be made of it: {error}")))
     }
 }
 
-impl std::fmt::Debug for Mail {
+impl std::fmt::Debug for EmailChannel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Mail({})", self.server)
     }
 }
 
 #[async_trait]
-impl Channel for Mail {
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
-        let message = self.message(letter)?;
-        // The library limits connecting alone.
+impl MessageChannel for EmailChannel {
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+        let message = self.message(message)?;
+        // The library limits only the time to connect.
         let sent = tokio::time::timeout(EXCHANGE_LIMIT, self.transport.send(message)).await;
         let silent = |_| fleeting(format!("the server {} does not answer", self.server));
         sent.map_err(silent)?.map_err(|error| undelivered(&error, &self.server))?;
-        Ok(Receipt { message: Some(letter.key.clone()), place: None })
+        Ok(Receipt { message: Some(message.key.clone()), place: None })
     }
 }
 
-/// Whether every address of a server is this machine's own.
+/// Whether every address of a server is a loopback address.
 fn is_here(server: &str, port: u16) -> bool {
     if let Ok(address) = server.parse::<IpAddr>() {
         return address.is_loopback();
@@ -108,7 +108,7 @@ fn secrecy(email: &Email, trust: Option<&[u8]>) -> Result<Tls, Undelivered> {
     }
     Ok(match email.tls {
         Secrecy::None => Tls::None,
-        // Not `Opportunistic`: somebody on the way could take `STARTTLS` out of the server's words.
+        // Not `Opportunistic`: an attacker in between could remove `STARTTLS` from the server's response.
         Secrecy::Starttls => Tls::Required(parameters.build_rustls().map_err(wrong)?),
         Secrecy::Implicit => Tls::Wrapper(parameters.build_rustls().map_err(wrong)?),
     })
@@ -119,7 +119,7 @@ fn mailbox(address: &str) -> Result<Mailbox, Undelivered> {
     Ok(Mailbox::new(None, address))
 }
 
-/// In our words what went wrong. The server's 4yz means later, its 5yz never (RFC 5321, 4.2.1).
+/// Explains an SMTP error. 4yz is temporary, 5yz permanent (RFC 5321, 4.2.1).
 fn undelivered(error: &lettre::transport::smtp::Error, server: &str) -> Undelivered {
     let word = root(error);
     if error.is_permanent() {
@@ -128,7 +128,7 @@ fn undelivered(error: &lettre::transport::smtp::Error, server: &str) -> Undelive
     fleeting(format!("the server {server} did not take it: {word}"))
 }
 
-/// The innermost cause, which is the server's or the system's own word.
+/// The innermost cause: the message of the server or the system.
 fn root(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {

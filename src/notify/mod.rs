@@ -14,71 +14,69 @@ pub mod email;
 pub mod slack;
 pub mod webhook;
 
-/// The longest message, in characters: what Slack shows of one section.
+/// The longest message in characters: what Slack shows of one section.
 pub const MESSAGE_LIMIT: usize = 3_000;
 
-/// A message on its way.
+/// A message for a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutgoingMessage {
-    /// The message's own name, the same for every try, so that a repeat can be recognised where it arrives.
+    /// The message's key: the same for every attempt, so that a receiver can recognise a repeat.
     pub key: String,
-    /// Plain text; no markup of any channel is understood in it.
+    /// Plain text; channels interpret no markup in it.
     pub text: String,
-    /// The message in whose thread it goes: its id at the channel.
+    /// The first message of the thread, as the channel's id. `None` for the first message.
     pub thread: Option<String>,
-    /// The place of that thread, as the channel named it, such as `C0123456`.
+    /// The channel's name for the place of that thread, such as `C0123456`.
     pub place: Option<String>,
-    /// The incident's id.
     pub incident: String,
-    /// How bad it is: `P1`.
+    /// The severity's name, such as `P1`.
     pub severity: String,
-    /// When it is sent.
     pub at: Timestamp,
 }
 
-/// Where a delivered message stands.
+/// Identifies a delivered message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its id there, such as Slack's `ts`; none where the channel gives none.
+    /// The message's id, such as Slack's `ts`; `None` if the channel gives none.
     pub message: Option<String>,
-    /// Where it went, as the channel names it, such as `C0123456`.
+    /// The channel's name for the place, such as `C0123456`.
     pub place: Option<String>,
 }
 
-/// Why a message did not arrive.
+/// Why a message was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Undelivered {
-    /// In words.
+    /// A sentence for people, without secrets.
     pub reason: String,
-    /// When the channel asks to be tried again.
+    /// How long the channel asks to wait before the next attempt.
     pub retry_after: Option<Duration>,
-    /// Whether trying again can help.
+    /// Whether another attempt is pointless.
     pub permanent: bool,
 }
 
-/// A way for messages to leave.
+/// A channel that delivers messages.
 #[async_trait]
-pub trait Channel: std::fmt::Debug + Send + Sync {
-    /// Sends one message, once.
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered>;
+pub trait MessageChannel: std::fmt::Debug + Send + Sync {
+    /// Tries once to send a message.
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered>;
 }
 
-/// The longest subject of a letter, in characters: what a telephone shows of one.
+/// The longest subject in characters: what a phone shows.
 const SUBJECT_LIMIT: usize = 120;
 
-/// The first line of a message, as its subject.
-fn subject(letter: &OutgoingMessage) -> String {
-    one_line(letter.text.lines().next().unwrap_or_default(), SUBJECT_LIMIT)
+/// The first line of a message.
+fn subject(message: &OutgoingMessage) -> String {
+    one_line(message.text.lines().next().unwrap_or_default(), SUBJECT_LIMIT)
 }
 
-/// How long a connection may take: a host that does not answer is not worth more of a delivery's time.
+/// Limit for connecting. A host that does not answer must not use up the time of a delivery.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long one exchange may take when nobody above is less patient.
+/// Limit for one exchange if the caller sets none.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
 
-/// A client for posts that go to one address and nowhere else.
+/// An HTTP client that follows no redirect and uses no proxy.
 fn client() -> Result<reqwest::Client, Undelivered> {
     install_crypto_provider();
     reqwest::Client::builder()
@@ -90,13 +88,13 @@ fn client() -> Result<reqwest::Client, Undelivered> {
         .map_err(|error| permanent(format!("no HTTP client: {}", error.without_url())))
 }
 
-/// How long an answer asks to be left alone.
+/// How long a response asks to wait.
 fn wait_asked(answer: &reqwest::Response, now: Timestamp) -> Option<Duration> {
     let text = answer.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?;
     retry_after(text, now)
 }
 
-/// What a `Retry-After` asks for: seconds, or a date (RFC 9110, 10.2.3).
+/// Parses `Retry-After`: seconds or a date (RFC 9110, 10.2.3).
 fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     let seconds = text.parse().ok().map(Duration::from_secs);
@@ -111,9 +109,9 @@ fn fleeting(reason: impl Into<String>) -> Undelivered {
     Undelivered { reason: reason.into(), retry_after: None, permanent: false }
 }
 
-/// Makes ring the process's cryptography, unless it has one; `reqwest` asks for that and brings none.
+/// Installs ring as the process's cryptography unless another is installed. `reqwest` needs one and brings none.
 fn install_crypto_provider() {
-    // The error says that there is one already, which is as good.
+    // An error means that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 

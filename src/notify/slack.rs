@@ -22,33 +22,35 @@ use slack_morphism::errors::SlackClientError;
 
 pub use self::escape::{dead, plain};
 pub use self::web_api::Web;
-use super::{Channel, EXCHANGE_LIMIT, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
+use super::{
+    EXCHANGE_LIMIT, MessageChannel, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked,
+};
 
-/// How much of a webhook's answer is read: the words that Slack answers with are shorter.
+/// Bytes of a webhook's response that are read; Slack's codes are shorter.
 const ANSWER_LIMIT: usize = 512;
 
-/// The word that Slack answers when the message that began a thread is gone.
+/// Slack's error code if the first message of a thread is gone.
 const THREAD_GONE: &str = "thread_not_found";
 
 type Cause = dyn std::error::Error + Send + Sync;
 
-/// A Slack channel by the Web API.
+/// A Slack channel over the Web API.
 pub struct SlackApi {
     web: Web,
     channel: String,
 }
 
 impl SlackApi {
-    /// The channel `channel` (`#incidents` or an id), by `token`; `api` when it is not Slack's own address.
+    /// Sends to `channel` (`#incidents` or an id) with `token`. `api` replaces Slack's own address.
     pub fn new(channel: &str, token: &SecretString, api: Option<&str>) -> Result<Self, Undelivered> {
         Ok(Self { web: Web::new(token, api)?, channel: channel.to_owned() })
     }
 
-    async fn post(&self, letter: &OutgoingMessage, thread: Option<&str>) -> Result<Posted, SlackClientError> {
-        let channel = letter.place.as_deref().filter(|_| thread.is_some()).unwrap_or(&self.channel);
-        // Who does not follow the thread has to hear of it too.
+    async fn post(&self, message: &OutgoingMessage, thread: Option<&str>) -> Result<Posted, SlackClientError> {
+        let channel = message.place.as_deref().filter(|_| thread.is_some()).unwrap_or(&self.channel);
+        // People who do not follow the thread must see it too.
         let reply_broadcast = thread.map(|_| true);
-        let message = Message { channel: Some(channel), thread_ts: thread, reply_broadcast, ..Message::of(letter) };
+        let message = Message { channel: Some(channel), thread_ts: thread, reply_broadcast, ..Message::of(message) };
         self.web.exchange("chat.postMessage", &message, EXCHANGE_LIMIT).await
     }
 }
@@ -60,19 +62,19 @@ impl std::fmt::Debug for SlackApi {
 }
 
 #[async_trait]
-impl Channel for SlackApi {
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
-        let mut posted = self.post(letter, letter.thread.as_deref()).await;
+impl MessageChannel for SlackApi {
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+        let mut posted = self.post(message, message.thread.as_deref()).await;
         if matches!(&posted, Err(SlackClientError::ApiError(error)) if error.code == THREAD_GONE) {
-            // Somebody has deleted the first message; the news matters more than its place.
-            posted = self.post(letter, None).await;
+            // The first message was deleted: send it outside the thread rather than not at all.
+            posted = self.post(message, None).await;
         }
         let posted = posted.map_err(|error| undelivered(&error, &self.channel))?;
         Ok(Receipt { message: Some(posted.ts), place: Some(posted.channel) })
     }
 }
 
-/// A Slack channel by its incoming webhook.
+/// A Slack channel over its incoming webhook.
 pub struct SlackWebhook {
     client: reqwest::Client,
     address: url::Url,
@@ -100,23 +102,23 @@ impl std::fmt::Debug for SlackWebhook {
 }
 
 #[async_trait]
-impl Channel for SlackWebhook {
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
-        let message = Message { metadata: None, ..Message::of(letter) };
+impl MessageChannel for SlackWebhook {
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+        let message = Message { metadata: None, ..Message::of(message) };
         let answer = self.client.post(self.address.clone()).json(&message).send().await.map_err(unreachable)?;
         let status = answer.status();
         if status.is_success() {
             return Ok(Receipt { message: None, place: None });
         }
         if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
-            return Err(error_code::too_many(wait_asked(&answer, letter.at)));
+            return Err(error_code::too_many(wait_asked(&answer, message.at)));
         }
         let said = first_bytes(answer).await;
         Err(error_code::explain(&said, "the webhook's channel").unwrap_or_else(|| error_code::status(status.as_u16())))
     }
 }
 
-/// The beginning of an answer, as text.
+/// The beginning of a response, as text.
 async fn first_bytes(mut answer: reqwest::Response) -> String {
     let mut said = Vec::new();
     while let Ok(Some(chunk)) = answer.chunk().await {
@@ -128,12 +130,12 @@ async fn first_bytes(mut answer: reqwest::Response) -> String {
     String::from_utf8_lossy(&said).trim().to_owned()
 }
 
-/// What is sent, the same for both ways.
+/// The body of a message, for the Web API and for webhooks.
 #[derive(Debug, Serialize)]
 struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<&'a str>,
-    /// What notifications and old clients show.
+    /// The text in notifications and old clients.
     text: String,
     blocks: [serde_json::Value; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,9 +152,9 @@ struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// A section of plain text: Slack looks for no markup, mention or emoji name in it.
-    fn of(letter: &OutgoingMessage) -> Message<'a> {
-        let text = plain(&letter.text);
+    /// A section of plain text, in which Slack interprets no markup, mention or emoji name.
+    fn of(message: &OutgoingMessage) -> Message<'a> {
+        let text = plain(&message.text);
         let shown = serde_json::json!({"type": "plain_text", "text": text, "emoji": false});
         Message {
             channel: None,
@@ -161,7 +163,7 @@ impl<'a> Message<'a> {
             thread_ts: None,
             reply_broadcast: None,
             metadata: Some(serde_json::json!({
-                "event_type": "runbook_message", "event_payload": {"key": letter.key},
+                "event_type": "runbook_message", "event_payload": {"key": message.key},
             })),
             parse: "none",
             mrkdwn: false,
@@ -172,14 +174,14 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What `chat.postMessage` answers, as far as we need it.
+/// The fields of a `chat.postMessage` response that we need.
 #[derive(Debug, Deserialize)]
 struct Posted {
     channel: String,
     ts: String,
 }
 
-/// In our words what went wrong: the crate's own quote bodies and addresses.
+/// Explains an error. The crate's own messages quote bodies and addresses.
 fn undelivered(error: &SlackClientError, channel: &str) -> Undelivered {
     match error {
         SlackClientError::ApiError(error) => error_code::explain(&error.code, &format!("`{channel}`"))
@@ -204,7 +206,7 @@ fn unreachable(error: reqwest::Error) -> Undelivered {
     cut_off(Some(&error.without_url()))
 }
 
-/// The innermost cause, which is the system's own word: "connection refused".
+/// The innermost cause: the system's own message, such as "connection refused".
 fn root(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {

@@ -11,22 +11,22 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Channel, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
+use super::{MessageChannel, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
 use crate::domain::core::text::{one_line, printable};
 use crate::domain::core::time::stamp;
 
-/// A signed post.
-pub struct Webhook {
+/// A channel that sends signed requests.
+pub struct WebhookChannel {
     client: reqwest::Client,
     address: url::Url,
     key: hmac::Key,
 }
 
-impl Webhook {
-    /// The receiver at `address`, by a key that is written as `whsec_` and base64.
+impl WebhookChannel {
+    /// Sends to `address`; the secret is `whsec_` and the key in base64.
     ///
     /// # Errors
-    /// When the address is none, is not encrypted and not this machine's, or when the key is none.
+    /// If the address is invalid, or neither encrypted nor on this machine, or if the key is invalid.
     pub fn new(address: &str, secret: &SecretString) -> Result<Self, Undelivered> {
         let address: url::Url =
             address.parse().map_err(|error| permanent(format!("its address is no URL: {error}")))?;
@@ -46,29 +46,29 @@ impl Webhook {
         Ok(Self { client: client()?, address, key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
     }
 
-    /// The signature of a body: over the id, the time and the body as they are sent.
+    /// Signs a body with its id and timestamp.
     fn signature(&self, id: &str, seconds: &str, body: &str) -> String {
         let tag = hmac::sign(&self.key, format!("{id}.{seconds}.{body}").as_bytes());
         format!("v1,{}", STANDARD.encode(tag.as_ref()))
     }
 }
 
-impl std::fmt::Debug for Webhook {
+impl std::fmt::Debug for WebhookChannel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Webhook")
     }
 }
 
 #[async_trait]
-impl Channel for Webhook {
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+impl MessageChannel for WebhookChannel {
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
         let body = serde_json::json!({
             "type": "runbook.message",
-            "timestamp": stamp(letter.at),
-            "data": {"key": letter.key, "incident": letter.incident, "severity": letter.severity, "text": printable(&letter.text)},
+            "timestamp": stamp(message.at),
+            "data": {"key": message.key, "incident": message.incident, "severity": message.severity, "text": printable(&message.text)},
         });
-        let (body, id) = (body.to_string(), format!("msg_{}", letter.key));
-        let seconds = letter.at.timestamp().to_string();
+        let (body, id) = (body.to_string(), format!("msg_{}", message.key));
+        let seconds = message.at.timestamp().to_string();
         let post = self
             .client
             .post(self.address.clone())
@@ -80,18 +80,18 @@ impl Channel for Webhook {
         let answer = post.send().await.map_err(|error| {
             fleeting(format!("it cannot be reached: {}", one_line(&root(&error.without_url()), 200)))
         })?;
-        judged(&answer, letter)
+        judged(&answer, message)
     }
 }
 
-/// What a status means: the specification takes every 2yz for success; only what the receiver will never take is final.
-fn judged(answer: &reqwest::Response, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+/// Interprets a status. Every 2yz is success, as the specification says. Only a status that cannot change is permanent.
+fn judged(answer: &reqwest::Response, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
     let status = answer.status();
     if status.is_success() {
         return Ok(Receipt { message: None, place: None });
     }
     let reason = format!("it answered with HTTP status {}", status.as_u16());
-    let retry_after = wait_asked(answer, letter.at);
+    let retry_after = wait_asked(answer, message.at);
     let later = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
     Err(Undelivered { reason, retry_after, permanent: !later })
 }
@@ -110,8 +110,9 @@ mod tests {
 
     #[test]
     fn a_signature_is_the_one_of_the_specification() {
-        // The example of the specification's reference libraries.
-        let hook = Webhook::new("https://example.com", &"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
+        // From the specification's reference libraries.
+        let hook =
+            WebhookChannel::new("https://example.com", &"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
         let signature = hook.signature("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", r#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
@@ -119,9 +120,9 @@ mod tests {
     #[test]
     fn nothing_is_sent_in_clear_to_another_machine() {
         let key = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-        assert!(Webhook::new("http://127.0.0.1:1/hook", &key).is_ok());
+        assert!(WebhookChannel::new("http://127.0.0.1:1/hook", &key).is_ok());
         for address in ["http://shop.example/hook", "ftp://127.0.0.1/", "no address"] {
-            assert!(Webhook::new(address, &key).unwrap_err().permanent, "{address}");
+            assert!(WebhookChannel::new(address, &key).unwrap_err().permanent, "{address}");
         }
     }
 }

@@ -5,52 +5,46 @@
 //! **Invariant:** events leave the store only through [`check`], which accepts exactly what [`extend`] made: numbers
 //! without gaps, every hash right, and the last event the one that the head names.
 
-use super::codec::{Prepared, parse};
+use super::codec::{EncodedEvent, parse};
 use super::hash_chain;
 use super::hash_chain::{Hash, Stored};
-use super::{Audit, NewEvent, StoreError, Summary};
+use super::{Audit, NewEvent, StoreError, StreamSummary};
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::event::Recorded;
 
-/// Where a stream stands.
+/// The end of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Its line in the list.
-    pub summary: Summary,
-    /// The hash of the last event.
+    pub summary: StreamSummary,
     pub hash: Hash,
 }
 
-/// An event as a row of the store.
+/// An event as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EventRow {
-    /// Its number.
     pub seq: u64,
-    /// When, as written.
+    /// The instant as written.
     pub at: Vec<u8>,
-    /// Who and what, as written.
+    /// Actor and event as written.
     pub body: Vec<u8>,
-    /// Its hash.
     pub hash: Hash,
 }
 
-/// What an append comes to.
+/// The result of an append.
 #[derive(Debug)]
 pub(super) struct Extension {
-    /// Where the stream stands afterwards; `None` when it does not exist and nothing is added.
+    /// The new head; `None` if the stream does not exist and nothing is added.
     pub head: Option<Head>,
-    /// The new rows.
     pub rows: Vec<EventRow>,
-    /// The new events.
     pub recorded: Vec<Recorded>,
 }
 
-/// Numbers and chains new events, unless somebody else was first.
+/// Numbers and chains new events. Fails with a conflict if another writer was first.
 pub(super) fn extend(
     incident: &IncidentId,
     head: Option<&Head>,
     expected: u64,
-    prepared: Vec<Prepared>,
+    prepared: Vec<EncodedEvent>,
     live: bool,
 ) -> Result<Extension, StoreError> {
     let actual = head.map_or(0, |head| head.summary.seq);
@@ -72,18 +66,19 @@ pub(super) fn extend(
     Ok(Extension { head, rows, recorded })
 }
 
-fn link(incident: &IncidentId, head: Option<&Head>, one: Prepared) -> (EventRow, Recorded, Head) {
+fn link(incident: &IncidentId, head: Option<&Head>, one: EncodedEvent) -> (EventRow, Recorded, Head) {
     let seq = head.map_or(0, |head| head.summary.seq) + 1;
-    let Prepared { at: written, body, draft: NewEvent { at, by, event, .. } } = one;
+    let EncodedEvent { at: written, body, draft: NewEvent { at, by, event, .. } } = one;
     let opened_at = head.map_or(at, |head| head.summary.opened_at);
     let previous = head.map_or(hash_chain::START, |head| head.hash);
     let stored = Stored { incident: incident.as_str(), seq, at: written.as_bytes(), body: body.as_bytes() };
     let hash = hash_chain::hash(&previous, stored);
-    let head = Head { summary: Summary { id: incident.clone(), seq, opened_at, changed_at: at, live: true }, hash };
+    let head =
+        Head { summary: StreamSummary { id: incident.clone(), seq, opened_at, changed_at: at, live: true }, hash };
     (EventRow { seq, at: written.into_bytes(), body: body.into_bytes(), hash }, Recorded { seq, at, by, event }, head)
 }
 
-/// Goes along a stream, row by row.
+/// Checks a stream row by row.
 #[derive(Debug)]
 pub(super) struct ChainWalk<'a> {
     incident: &'a IncidentId,
@@ -92,17 +87,17 @@ pub(super) struct ChainWalk<'a> {
 }
 
 impl<'a> ChainWalk<'a> {
-    /// From the beginning.
+    /// Starts at the first event.
     pub(super) fn new(incident: &'a IncidentId) -> Self {
         Self { incident, seq: 0, hash: hash_chain::START }
     }
 
-    /// From behind a row whose hash is taken as it stands.
+    /// Starts after a row, whose hash is trusted.
     pub(super) fn behind(incident: &'a IncidentId, row: &EventRow) -> Self {
         Self { incident, seq: row.seq, hash: row.hash }
     }
 
-    /// Passes one row, or says what is wrong with it and with which number.
+    /// Checks one row. An error holds its event number and the reason.
     pub(super) fn pass(&mut self, row: &EventRow) -> Result<Recorded, (u64, String)> {
         let seq = self.seq + 1;
         if row.seq != seq {
@@ -119,7 +114,7 @@ impl<'a> ChainWalk<'a> {
         Ok(Recorded { seq, at: draft.at, by: draft.by, event: draft.event })
     }
 
-    /// Whether the walk ended where the head says that the stream ends.
+    /// Checks that the stream ends where its head says.
     pub(super) fn end(&self, head: Option<&Head>) -> Result<(), (u64, String)> {
         let last = head.map_or(0, |head| head.summary.seq);
         let hash = head.map_or(hash_chain::START, |head| head.hash);
@@ -137,7 +132,7 @@ impl<'a> ChainWalk<'a> {
     }
 }
 
-/// The events after number `after`; `rows` begins with number `after` itself, unless that is 0.
+/// Checks and returns the events after number `after`. `rows` starts with event `after` itself, unless that is 0.
 pub(super) fn check(
     incident: &IncidentId,
     after: u64,
@@ -158,7 +153,7 @@ pub(super) fn check(
     Ok(recorded)
 }
 
-/// What a walk along a whole stream found.
+/// The audit result of a whole stream.
 pub(super) fn report(walk: &ChainWalk<'_>, broken: Option<(u64, String)>) -> Audit {
     Audit { incident: walk.incident.clone(), events: walk.seq, head: hex::encode(walk.hash), broken }
 }

@@ -17,62 +17,59 @@ use super::{StoreError, Write};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::{Actor, Event};
 
-/// An event that is to be recorded: the store gives it its number.
+/// An event to append. The store assigns its number.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
     pub(super) at: Timestamp,
     pub(super) by: Actor,
     pub(super) event: Event,
-    /// The event as JSON, where somebody has asked for it.
+    /// The event as JSON, if [`NewEvent::json`] was called.
     json: Option<Json>,
-    /// All of it as the log will hold it, once it was encoded.
+    /// The stored form, if [`NewEvent::encode`] was called.
     encoded: Option<Encoded>,
 }
 
-/// The bytes of a draft.
 #[derive(Debug, Clone)]
 struct Encoded {
     at: String,
     body: String,
 }
 
-/// JSON that the log will hold.
 #[derive(Debug, Clone)]
 struct Json {
     text: String,
-    /// It may not be read again: nesting that is too deep, or an instant so far away that its year has a sign. What looks
-    /// so within a text is doubted as well.
+    /// The value may not survive a round trip through JSON: too deep, or a year outside 0–9999. A text that starts like
+    /// such a year counts too.
     doubtful: bool,
 }
 
 impl NewEvent {
-    /// What happened, when it is recorded, and who or what it comes from.
+    /// An event with its instant and actor.
     pub fn new(at: Timestamp, by: Actor, event: Event) -> Self {
         Self { at, by, event, json: None, encoded: None }
     }
 
-    /// When it is recorded.
+    /// When the event is recorded.
     pub fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// Who or what it comes from.
+    /// The actor of the event.
     pub fn by(&self) -> &Actor {
         &self.by
     }
 
-    /// What happened.
+    /// The event, without instant and actor.
     pub fn event(&self) -> &Event {
         &self.event
     }
 
-    /// What happened, alone.
+    /// Discards instant and actor.
     pub fn into_event(self) -> Event {
         self.event
     }
 
-    /// The event as the log will hold it; it is written once, however often it is asked for. None when it cannot be
-    /// written, which an append will say.
+    /// The event as JSON, serialized once. `None` if it cannot be serialized; the append then fails.
     pub fn json(&mut self) -> Option<&str> {
         if self.json.is_none() {
             self.json = json(&self.event).ok();
@@ -80,10 +77,10 @@ impl NewEvent {
         self.json.as_ref().map(|json| json.text.as_str())
     }
 
-    /// Writes the draft as the log will hold it and returns the length of its body in bytes. A second call writes nothing.
+    /// Encodes the event and returns the length of its body in bytes. Later calls reuse the result.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] when the event cannot be written, or could not be read again.
+    /// [`StoreError::TooLarge`] if the event cannot be serialized or could not be read back.
     pub fn encode(&mut self) -> Result<usize, StoreError> {
         let encoded = self.take_encoded()?;
         Ok(self.encoded.insert(encoded).body.len())
@@ -103,14 +100,13 @@ impl PartialEq for NewEvent {
     }
 }
 
-/// A draft with its bytes.
+/// An event with its stored bytes.
 #[derive(Debug, Clone)]
-pub(super) struct Prepared {
-    /// When, as it is written.
+pub(super) struct EncodedEvent {
+    /// The instant as written.
     pub at: String,
-    /// Who and what, as it is written.
+    /// Actor and event as written.
     pub body: String,
-    /// What the bytes say.
     pub draft: NewEvent,
 }
 
@@ -121,17 +117,17 @@ struct BodyIn {
     event: Event,
 }
 
-/// An instant as the store writes it: the shortest form that loses nothing.
+/// An instant as stored: the shortest form that loses nothing.
 pub(super) fn written(at: Timestamp) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }
 
-/// The drafts of one write, which are taken out of it, as bytes; or why they are not taken.
-pub(super) fn prepare(write: &mut Write) -> Result<Vec<Prepared>, StoreError> {
-    std::mem::take(&mut write.drafts).into_iter().map(Prepared::of).collect()
+/// Takes the events out of a write and encodes them.
+pub(super) fn prepare(write: &mut Write) -> Result<Vec<EncodedEvent>, StoreError> {
+    std::mem::take(&mut write.drafts).into_iter().map(EncodedEvent::of).collect()
 }
 
-impl Prepared {
+impl EncodedEvent {
     fn of(mut draft: NewEvent) -> Result<Self, StoreError> {
         let Encoded { at, body } = draft.take_encoded()?;
         Ok(Self { at, body, draft })
@@ -143,7 +139,7 @@ impl Encoded {
         let (body, doubtful) = body(draft)
             .map_err(|error| StoreError::TooLarge(format!("an event cannot be written as JSON: {error}")))?;
         let at = written(draft.at);
-        // JSON that is nested too deeply, or an instant that is too far away, can be written but not read again.
+        // JSON nested too deeply, or an instant too far away, can be written but not read back.
         if cfg!(debug_assertions) || has_sign(&at) || doubtful {
             let read = parse(at.as_bytes(), body.as_bytes())
                 .map_err(|why| StoreError::TooLarge(format!("an event could not be read again: {why}")))?;
@@ -153,10 +149,10 @@ impl Encoded {
     }
 }
 
-/// Levels of nesting that are read back in any case: the reader takes 128, and an event has a few of its own.
+/// Levels of nesting that can always be read back: the parser allows 128, and an event needs a few.
 const SAFE_DEPTH: usize = 100;
 
-/// Who and what as JSON, and whether that may not be read again.
+/// Actor and event as JSON, and whether the JSON may not survive a round trip.
 fn body(draft: &mut NewEvent) -> serde_json::Result<(String, bool)> {
     let event = draft.json.take().map_or_else(|| json(&draft.event), Ok)?;
     let by = json(&draft.by)?;
@@ -172,15 +168,15 @@ fn json(value: &impl Serialize) -> serde_json::Result<Json> {
     Ok(Json { text, doubtful: doubts.doubtful.get() })
 }
 
-/// Room for most events, in bytes.
+/// Initial capacity in bytes; enough for most events.
 const USUAL: usize = 1_024;
 
-/// Whether a text begins as a year with a sign does.
+/// Whether a text starts like a year with a sign.
 fn has_sign(text: &str) -> bool {
     text.starts_with(['+', '-'])
 }
 
-/// Notices on the way what may not be read again.
+/// Detects values that may not survive a round trip while they are serialized.
 #[derive(Default)]
 struct RoundTripCheck {
     depth: Cell<usize>,
@@ -235,13 +231,13 @@ impl Formatter for &RoundTripCheck {
     }
 }
 
-/// What the bytes of an event say.
+/// Decodes the stored bytes of an event.
 pub(super) fn parse(at: &[u8], body: &[u8]) -> Result<NewEvent, String> {
     let BodyIn { by, event } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     Ok(NewEvent::new(parse_instant(at)?, by, event))
 }
 
-/// The instant that [`written`] wrote.
+/// Parses what [`written`] wrote.
 pub(super) fn parse_instant(text: &[u8]) -> Result<Timestamp, String> {
     let text = str::from_utf8(text).map_err(|_| "the time is not text".to_owned())?;
     text.parse().map_err(|_| format!("`{}` is not a time", text.escape_debug()))
@@ -259,7 +255,7 @@ mod tests {
     use crate::domain::alert::{Alert, AlertStatus};
     use crate::domain::incident::event::{AlertEvent, IncidentEvent, StepEvent};
 
-    fn prepare(drafts: &[NewEvent]) -> Result<Vec<Prepared>, StoreError> {
+    fn prepare(drafts: &[NewEvent]) -> Result<Vec<EncodedEvent>, StoreError> {
         super::prepare(&mut Write::of(&"lusab-fidok".parse().unwrap(), 0, drafts.to_vec()))
     }
 
@@ -304,7 +300,7 @@ mod tests {
             };
             let event = Event::Alert(AlertEvent::Fired { key: alert.key(), alert: Arc::new(alert) });
             let draft = NewEvent { event, by: Actor::Sender { name: words[3].clone() }, ..note(String::new()) };
-            let prepared = Prepared::of(draft.clone());
+            let prepared = EncodedEvent::of(draft.clone());
             prop_assert_eq!(prepared.unwrap().draft, draft);
         }
     }
@@ -316,7 +312,7 @@ mod tests {
         let bytes = draft.encoded.as_ref().map(|encoded| encoded.body.as_ptr());
         assert_eq!(draft.encode().unwrap(), length);
         assert_eq!(draft.encoded.as_ref().map(|encoded| encoded.body.as_ptr()), bytes);
-        let prepared = Prepared::of(draft).unwrap();
+        let prepared = EncodedEvent::of(draft).unwrap();
         assert_eq!((prepared.body.len(), Some(prepared.body.as_ptr())), (length, bytes));
     }
 

@@ -7,37 +7,35 @@
 
 use sha2::{Digest, Sha256};
 
-/// SHA-256, 32 bytes.
+/// A SHA-256 hash of 32 bytes.
 pub type Hash = [u8; 32];
 
-/// What stands before the first event.
+/// The previous hash of the first event.
 pub const START: Hash = [0; 32];
 
-/// Keeps the hashes of events apart from those of rows, and this format apart from later ones.
+/// Separates the hashes of events from those of rows, and this format from later ones.
 const EVENT_DOMAIN: &[u8] = b"runbook event 1";
-/// The same for rows.
+/// As [`EVENT_DOMAIN`], for rows.
 const ROW_DOMAIN: &[u8] = b"runbook row 1";
 
-/// An event as its bytes lie in the store.
+/// An event as stored bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Stored<'a> {
-    /// The stream that it belongs to.
     pub incident: &'a str,
-    /// Its number.
     pub seq: u64,
-    /// When, as written.
+    /// The instant as written.
     pub at: &'a [u8],
-    /// Who and what, as written.
+    /// Actor and event as written.
     pub body: &'a [u8],
 }
 
-/// The hash of an event that follows one with the hash `previous`.
+/// The hash of an event whose predecessor has the hash `previous`.
 pub fn hash(previous: &Hash, event: Stored<'_>) -> Hash {
     let fields = [EVENT_DOMAIN, previous, event.incident.as_bytes(), &event.seq.to_be_bytes(), event.at, event.body];
     framed(&fields)
 }
 
-/// A checksum over a row that stands outside the chain, such as the head of a stream.
+/// A checksum over a row outside the chain, such as a stream's head.
 pub fn seal(fields: &[&[u8]]) -> Hash {
     let mut all = Vec::with_capacity(fields.len() + 1);
     all.push(ROW_DOMAIN);

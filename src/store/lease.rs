@@ -10,22 +10,18 @@ use super::{InitialLease, Lease, LeaseAnswer};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 
-/// What a holder asks for.
+/// A request for a lease.
 #[derive(Debug, Clone)]
 pub(super) struct LeaseRequest {
-    /// The incident.
     pub incident: IncidentId,
-    /// Who wants it.
     pub holder: String,
-    /// A holder that has ended.
+    /// A holder whose process has ended.
     pub gone: Option<String>,
-    /// The instant of asking.
     pub now: Timestamp,
-    /// Until when.
     pub until: Timestamp,
 }
 
-/// The answer to a wish, given the claim that is on record.
+/// Decides a request, given the recorded lease.
 pub(super) fn answer(current: Option<Lease>, wish: LeaseRequest) -> LeaseAnswer {
     let LeaseRequest { incident, holder, gone, now, until } = wish;
     let epoch = match current {
@@ -42,17 +38,17 @@ pub(super) fn answer(current: Option<Lease>, wish: LeaseRequest) -> LeaseAnswer 
     LeaseAnswer::Held(Lease { incident, holder, epoch, expires_at: until })
 }
 
-/// The claim that a new stream begins with.
+/// The lease that a new stream starts with.
 pub(super) fn begun(incident: &IncidentId, InitialLease { holder, until }: InitialLease) -> Lease {
     Lease { incident: incident.clone(), holder, epoch: 1, expires_at: until }
 }
 
-/// What stays on record when a claim is given back: its epoch, so that the next holder gets a higher one.
+/// What is recorded after a release: the epoch stays, so that the next holder gets a higher one.
 pub(super) fn released(claim: &Lease) -> Lease {
     Lease { holder: String::new(), expires_at: DateTime::UNIX_EPOCH, ..claim.clone() }
 }
 
-/// Whether the claim on record is one that was given back.
+/// Whether the recorded lease was released.
 pub(super) fn is_released(claim: &Lease) -> bool {
     claim.holder.is_empty()
 }

@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use super::chained_stream::{ChainWalk, EventRow, Extension, Head, check, extend, report};
 use super::codec::prepare;
 use super::lease::{LeaseRequest, answer, begun, is_released, released};
-use super::{Audit, EventStore, Lease, LeaseAnswer, StoreError, Summary, UniqueName, Write};
+use super::{Audit, EventStore, Lease, LeaseAnswer, StoreError, StreamSummary, UniqueName, Write};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::Recorded;
 
-/// A log that is gone with its last clone; clones share it.
+/// A log shared by its clones, and gone with the last of them.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     state: Arc<Mutex<State>>,
@@ -36,7 +36,7 @@ struct Stream {
 }
 
 impl Memory {
-    /// An empty log.
+    /// An empty log, shared by its clones.
     pub fn new() -> Self {
         Self::default()
     }
@@ -86,9 +86,9 @@ impl EventStore for Memory {
         Ok(self.state().streams.get(incident).map_or(0, |stream| stream.head.summary.seq))
     }
 
-    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
+    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<StreamSummary>, StoreError> {
         let mut all: Vec<_> = self.state().streams.values().map(|stream| stream.head.summary.clone()).collect();
-        // The sort is stable and the map is in the order of ids.
+        // The sort is stable, and the map is ordered by id.
         all.sort_by_key(|summary| std::cmp::Reverse(summary.changed_at));
         Ok(all.into_iter().skip(offset as usize).take(limit as usize).collect())
     }
@@ -103,7 +103,7 @@ impl EventStore for Memory {
         Ok(self.state().version)
     }
 
-    async fn live(&self) -> Result<Vec<Summary>, StoreError> {
+    async fn live(&self) -> Result<Vec<StreamSummary>, StoreError> {
         let state = self.state();
         let live = state.streams.values().map(|stream| &stream.head.summary).filter(|summary| summary.live);
         Ok(live.cloned().collect())
@@ -115,7 +115,7 @@ impl EventStore for Memory {
         Ok(found.take(limit as usize).cloned().collect())
     }
 
-    async fn claim(
+    async fn acquire_lease(
         &self,
         incident: &IncidentId,
         holder: &str,

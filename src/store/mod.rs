@@ -21,119 +21,110 @@ pub mod sqlite;
 
 pub use self::codec::NewEvent;
 
-/// One write: all of it or nothing.
+/// One atomic write to a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Write {
-    /// The stream.
     pub incident: IncidentId,
-    /// The number that the writer believes to be the last; 0 for a new stream.
+    /// The number of the stream's last event as the writer knows it; 0 for a new stream.
     pub expected: u64,
-    /// What is appended.
     pub drafts: Vec<NewEvent>,
-    /// Names that are given to this incident with the events, each of which nobody may have been given before.
+    /// Unique names to register for this incident with the events. If one is registered already, nothing is written.
     pub keys: Vec<String>,
-    /// The claim that a new stream begins with.
+    /// The lease that a new stream starts with.
     pub claim: Option<InitialLease>,
-    /// Whether anything may be owed afterwards without a further event: such streams are found by [`EventStore::live`].
+    /// Whether work may become due without a further event. [`EventStore::live`] lists such streams.
     pub live: bool,
 }
 
-/// Who holds a new stream from its first event on.
+/// The lease of a new stream, valid from its first event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitialLease {
-    /// The holder.
     pub holder: String,
-    /// Until when.
     pub until: Timestamp,
 }
 
-/// A name that was given to an incident.
+/// A unique name registered for an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UniqueName {
-    /// The name.
     pub key: String,
-    /// Whose it is.
     pub incident: IncidentId,
-    /// When it was given.
+    /// When it was registered.
     pub at: Timestamp,
 }
 
 impl Write {
-    /// Events after number `expected` and nothing else, in a stream of which something may still be owed.
+    /// Appends events after number `expected` and marks the stream as live.
     pub fn of(incident: &IncidentId, expected: u64, drafts: Vec<NewEvent>) -> Self {
         Self { incident: incident.clone(), expected, drafts, keys: Vec::new(), claim: None, live: true }
     }
 }
 
-/// One line of the list of incidents, kept by the store beside the stream so that listing folds nothing.
+/// One entry of the list of incidents. The store keeps it beside the stream, so that listing reads no events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Summary {
-    /// The incident.
+pub struct StreamSummary {
     pub id: IncidentId,
-    /// Its last event's number.
+    /// The number of the last event.
     pub seq: u64,
     /// When the first event was recorded.
     pub opened_at: Timestamp,
     /// When the last event was recorded.
     pub changed_at: Timestamp,
-    /// Whether its last writer said that something may still be owed.
+    /// Whether work may become due without a further event.
     pub live: bool,
 }
 
-/// The right to work on an incident for a while. It saves work; `append`'s comparison is what keeps order.
+/// The right to work on an incident until it expires. Leases avoid duplicate work; only the comparison in `append`
+/// guarantees order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// The incident.
     pub incident: IncidentId,
-    /// Who holds it: unique to the process.
+    /// The holder; unique to a worker of a process.
     pub holder: String,
-    /// Higher by one with every new holder.
+    /// Increases by one with every new holder.
     pub epoch: u64,
-    /// When it lapses unless it is renewed.
+    /// When it expires unless it is renewed.
     pub expires_at: Timestamp,
 }
 
-/// What a claim attempt meets.
+/// The result of a request for a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseAnswer {
-    /// It is ours.
     Held(Lease),
-    /// Somebody else's is still good.
+    /// Another holder's lease is still valid.
     Taken(Lease),
 }
 
-/// Why the store did not do what it was asked.
+/// Why the store refused a request.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else was first: read and decide again.
+    /// Another writer was first: read again and decide again.
     #[error("event {expected} was to follow, but the stream is at {actual}")]
     Conflict {
-        /// The sequence number that the caller believed to be the last.
+        /// The number of the last event as the caller knew it.
         expected: u64,
-        /// The one that is.
+        /// The number of the last event in the log.
         actual: u64,
     },
-    /// A name that was to be given is somebody's already: nothing was written.
+    /// A unique name is registered already; nothing was written.
     #[error("`{key}` is incident `{incident}`'s already")]
     Taken {
-        /// The name.
         key: String,
-        /// Whose it is.
+        /// The incident that has it.
         incident: IncidentId,
     },
-    /// The log was changed behind our back, or the file is damaged.
+    /// The log was changed by something else, or the file is damaged.
     #[error("the log is damaged: {0}")]
     Damaged(String),
-    /// Full, locked, or not permitted: nothing was written.
+    /// Full, locked or not permitted; nothing was written.
     #[error("the log cannot be written or read: {0}")]
     Unavailable(String),
-    /// Something outside is larger than we take.
+    /// An event or an amount that exceeds a limit, or an event that could not be read back.
     #[error("{0}")]
     TooLarge(String),
 }
 
 impl StoreError {
-    /// The same error once more: one trouble of the disk is the answer to everybody whose write it was.
+    /// A copy of the error, for every writer in a failed transaction.
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::Conflict { expected, actual } => Self::Conflict { expected: *expected, actual: *actual },
@@ -145,27 +136,24 @@ impl StoreError {
     }
 }
 
-/// Where a stream's chain stands or breaks.
+/// The result of checking a stream's hash chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
-    /// The incident.
     pub incident: IncidentId,
-    /// How many events were read.
     pub events: u64,
-    /// The hash of the last good event, in hex.
+    /// Hash of the last valid event, in hexadecimal.
     pub head: String,
-    /// The first event that does not fit, and why.
+    /// The first invalid event and the reason.
     pub broken: Option<(u64, String)>,
 }
 
-/// A place for logs.
+/// A backend for the log.
 #[async_trait]
 pub trait EventStore: std::fmt::Debug + Send + Sync {
-    /// Appends events, gives names and takes a claim, all of it or nothing; returns the events with their numbers.
+    /// Appends events, registers names and takes a lease, in one atomic write. Returns the events with their numbers.
     async fn write(&self, write: Write) -> Result<Vec<Recorded>, StoreError>;
 
-    /// Writes to many streams, each for itself, and says of each in their order what became of it. In one transaction where
-    /// the backend can.
+    /// Performs several independent writes, in one transaction if the backend can. Returns their results in order.
     async fn write_all(&self, writes: Vec<Write>) -> Vec<Result<Vec<Recorded>, StoreError>> {
         let mut answers = Vec::with_capacity(writes.len());
         for write in writes {
@@ -184,30 +172,30 @@ pub trait EventStore: std::fmt::Debug + Send + Sync {
         self.write(Write::of(incident, expected, drafts)).await
     }
 
-    /// The names that begin with `prefix`, the last in their order first, at most `limit`.
+    /// The registered names that begin with `prefix`, in descending order, at most `limit`.
     async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<UniqueName>, StoreError>;
 
-    /// A number that is another one when anything may have been written since, by whomever. Cheap.
+    /// A number that changes when any process may have written. Cheap.
     async fn version(&self) -> Result<u64, StoreError>;
 
-    /// The incidents of which something may still be owed, in the order of their ids.
-    async fn live(&self) -> Result<Vec<Summary>, StoreError>;
+    /// The incidents for which work may become due without a further event, ordered by id.
+    async fn live(&self) -> Result<Vec<StreamSummary>, StoreError>;
 
-    /// The events after number `after`, in order; the chain is checked on the way.
+    /// The events after number `after`, in order. Checks their hash chain.
     async fn read(&self, incident: &IncidentId, after: u64) -> Result<Vec<Recorded>, StoreError>;
 
-    /// The number of the last event; 0 when there is none. Cheap: a waiting worker asks several times a second.
+    /// The number of the last event; 0 if there is none. Cheap: a waiting worker calls it several times a second.
     async fn seq(&self, incident: &IncidentId) -> Result<u64, StoreError>;
 
-    /// The incidents, the one changed last first, `limit` of them after skipping `offset`.
-    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError>;
+    /// The incidents, most recently changed first: `limit` of them after skipping `offset`.
+    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<StreamSummary>, StoreError>;
 
     /// The incidents whose id begins with `prefix`, at most `limit`.
     async fn find(&self, prefix: &str, limit: u32) -> Result<Vec<IncidentId>, StoreError>;
 
-    /// Takes or renews the claim on an incident until `until`, unless somebody else's is still good at `now`.
-    /// A holder in `gone` counts as lapsed: the caller knows that its process has ended.
-    async fn claim(
+    /// Takes or renews the lease on an incident until `until`, unless another holder's lease is valid at `now`. The
+    /// lease of the holder `gone` counts as expired: the caller knows that its process has ended.
+    async fn acquire_lease(
         &self,
         incident: &IncidentId,
         holder: &str,
@@ -216,15 +204,15 @@ pub trait EventStore: std::fmt::Debug + Send + Sync {
         until: Timestamp,
     ) -> Result<LeaseAnswer, StoreError>;
 
-    /// The claim on an incident, lapsed or not.
+    /// The lease on an incident, expired or not.
     async fn lease(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError>;
 
-    /// Gives a claim back; nothing happens when it is no longer ours.
+    /// Releases a lease. Does nothing if it has another holder by now.
     async fn release(&self, claim: &Lease) -> Result<(), StoreError>;
 
-    /// Reads a whole stream from its bytes and says where the chain breaks.
+    /// Reads a whole stream and reports where its hash chain breaks.
     async fn audit(&self, incident: &IncidentId) -> Result<Audit, StoreError>;
 
-    /// Looks through the whole place for damage outside the streams, such as a stream that nothing leads to.
+    /// Checks the whole log for damage outside the streams, such as a lost stream.
     async fn inspect(&self) -> Result<(), StoreError>;
 }

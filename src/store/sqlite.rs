@@ -16,7 +16,7 @@ use rusqlite::{Connection, params};
 use super::chained_stream::{ChainWalk, check, report};
 use super::codec::prepare;
 use super::lease::{LeaseRequest, is_released};
-use super::{Audit, EventStore, Lease, LeaseAnswer, StoreError, Summary, UniqueName, Write};
+use super::{Audit, EventStore, Lease, LeaseAnswer, StoreError, StreamSummary, UniqueName, Write};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::Recorded;
@@ -36,31 +36,31 @@ mod writer;
 use self::connection::LazyConnection;
 use self::error::SqliteError;
 use self::rows::StreamRow;
-use self::shared_file::{Identity, is_still};
+use self::shared_file::{FileIdentity, is_still};
 use self::writer::Writer;
 
-/// Files up to this size, in bytes, are searched for damage when they are opened: that takes a few milliseconds.
-/// In larger ones damage is found where it is read, and by [`EventStore::inspect`].
+/// Files up to this size, in bytes, are checked for damage when they are opened; that takes a few milliseconds. In
+/// larger files, damage is found by reads and by [`EventStore::inspect`].
 const SEARCHED_AT_OPENING: u64 = 8 * 1024 * 1024;
 
-/// The log in a file; clones share its connections.
+/// The log in a file. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     path: PathBuf,
-    /// Which file `path` named when it was opened.
-    identity: Identity,
+    /// The identity of the file at `path` when it was opened.
+    identity: FileIdentity,
     reader: Arc<Mutex<LazyConnection>>,
     writer: Writer,
 }
 
 impl Sqlite {
-    /// Opens the log at `path` and makes it, with its directory, when it is not there.
+    /// Opens the log at `path`. Creates it and its directory if missing.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
         blocking(move || log_file::make(&path).and_then(|()| Self::opened(path))).await
     }
 
-    /// Opens the log at `path`, which must be there.
+    /// Opens the log at `path`; fails if it does not exist.
     pub async fn open_existing(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
         blocking(move || Self::opened(path)).await
@@ -80,13 +80,13 @@ impl Sqlite {
         Ok(Self { path, identity: file.identity(), reader: Arc::new(Mutex::new(reader)), writer })
     }
 
-    /// Closes both connections, which folds the journal into the file unless another process still has it open.
+    /// Closes both connections. The last process to close checkpoints the WAL.
     pub async fn close(self) -> Result<(), StoreError> {
         self.read_by(LazyConnection::close).await?;
         self.writer.close().await
     }
 
-    /// Asks something of the log as it is at one moment.
+    /// Runs a query on a consistent snapshot of the log.
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
@@ -99,7 +99,7 @@ impl Sqlite {
         question: impl FnOnce(&mut LazyConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let reader = Arc::clone(&self.reader);
-        // A question that panics has written nothing.
+        // A query that panics has written nothing, so the lock may be used after a panic.
         blocking(move || question(&mut lock(&reader))).await
     }
 }
@@ -139,7 +139,7 @@ impl EventStore for Sqlite {
     }
 
     async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<UniqueName>, StoreError> {
-        // `~` follows every character that a name may have.
+        // `~` sorts after every character that a name may have.
         const KEYS: &str = "SELECT key, incident, at, seal FROM keys \
             WHERE key >= ?1 AND key < ?1 || '~' ORDER BY key DESC LIMIT ?2";
         let prefix = prefix.to_owned();
@@ -150,7 +150,7 @@ impl EventStore for Sqlite {
         self.read_by(|link| link.beside(|log| rows::number(log, "PRAGMA data_version"))).await
     }
 
-    async fn live(&self) -> Result<Vec<Summary>, StoreError> {
+    async fn live(&self) -> Result<Vec<StreamSummary>, StoreError> {
         const LIVE: &str =
             concat!("SELECT ", rows::stream_columns!(), " FROM streams WHERE live <> 0 ORDER BY incident");
         self.ask(|log| {
@@ -183,7 +183,7 @@ impl EventStore for Sqlite {
         self.ask(move |log| Ok(found(log, &incident)?.map_or(0, |stream| stream.head.summary.seq))).await
     }
 
-    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
+    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<StreamSummary>, StoreError> {
         // Without its `Z`, an instant with fewer decimals sorts before one with more.
         const LIST: &str = concat!(
             "SELECT ",
@@ -216,7 +216,7 @@ impl EventStore for Sqlite {
         .await
     }
 
-    async fn claim(
+    async fn acquire_lease(
         &self,
         incident: &IncidentId,
         holder: &str,
@@ -224,10 +224,10 @@ impl EventStore for Sqlite {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<LeaseAnswer, StoreError> {
-        // A worker that waits comes here every few seconds: on a file that was removed it would wait for ever.
+        // A waiting worker renews its lease every few seconds. On a removed file it would otherwise wait for ever.
         is_still(&self.path, self.identity)?;
         let (holder, gone) = (holder.to_owned(), gone.map(str::to_owned));
-        self.writer.claim(LeaseRequest { incident: incident.clone(), holder, gone, now, until }).await
+        self.writer.acquire_lease(LeaseRequest { incident: incident.clone(), holder, gone, now, until }).await
     }
 
     async fn lease(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError> {
@@ -273,7 +273,7 @@ impl EventStore for Sqlite {
     }
 }
 
-/// Where a stream stands; when it is not found, that it is not there.
+/// The stream of an incident. If there is none, checks that none is lost.
 fn found(log: &Connection, incident: &IncidentId) -> Result<Option<StreamRow>, SqliteError> {
     let stream = rows::stream_of(log, incident)?;
     if stream.is_none() {
@@ -282,7 +282,8 @@ fn found(log: &Connection, incident: &IncidentId) -> Result<Option<StreamRow>, S
     Ok(stream)
 }
 
-/// Passes the events of a stream one by one, so that a long one is never in memory whole; says where it breaks.
+/// Checks the events of a stream one by one, so that a long stream is never in memory as a whole. Returns where it
+/// breaks.
 fn walk_along(
     log: &Connection,
     stream: &StreamRow,
@@ -298,7 +299,7 @@ fn walk_along(
     Ok((whole && !found.linked).then(|| (stream.head.summary.seq, rows::UNLINKED.to_owned())))
 }
 
-/// Lets SQLite look through the file's structure.
+/// Lets SQLite check the structure of the file.
 fn search(log: &Connection, pragma: &str) -> Result<(), SqliteError> {
     let verdict: String = log.query_row(pragma, [], |row| row.get(0))?;
     if verdict == "ok" { Ok(()) } else { Err(SqliteError::damaged(verdict.replace('\n', " "))) }

@@ -6,28 +6,28 @@
 
 use std::process::{ExitCode, Termination};
 
-/// How the program ended, in one number.
+/// An exit code of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Exit(u8);
 
 impl Exit {
-    /// What was asked is done.
+    /// The request is done.
     pub const DONE: Self = Self(0);
-    /// Our own error: the store, the disk, a damaged log.
+    /// An error on our side: the store, the disk, a corrupt log.
     pub const ERROR: Self = Self(1);
-    /// What was typed makes no sense, or not as things stand.
+    /// The command line is wrong, or does not apply in the present state.
     pub const USAGE: Self = Self(2);
-    /// The run was cancelled by a person, or ran out of time.
+    /// A person cancelled the run, or it timed out.
     pub const CANCELLED: Self = Self(3);
-    /// The person may not do that.
+    /// The person has no permission.
     pub const NOT_ALLOWED: Self = Self(4);
-    /// The run ended without success; or something that was looked at is not well.
+    /// The run ended without success, or a check found something down.
     pub const FAILED: Self = Self(5);
-    /// The run waits for a person; what it waits for has been printed.
+    /// The run waits for a person; the question has been printed.
     pub const WAITING: Self = Self(6);
     /// A file, a plan or a host has problems; all of them have been printed.
     pub const PROBLEMS: Self = Self(7);
-    /// Interrupted by a signal: 128 + 2, as shells have it. The run goes on when somebody watches it.
+    /// Interrupted by a signal: 128 + 2, as in shells. The run continues when somebody watches it.
     pub const INTERRUPTED: Self = Self(130);
 
     /// Every code with its meaning, for the manual.

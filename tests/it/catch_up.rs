@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
-use runbook::domain::config::sender::{Auth, Form, Sender};
+use runbook::domain::config::sender::{Auth, Sender, SenderFormat};
 use runbook::engine::dispatcher::Received;
 use runbook::surface::intake::server::Server;
 use runbook::surface::intake::server::catch_up::catch_up;
@@ -49,7 +49,7 @@ async fn what_began_and_what_ended_while_nobody_listened_is_caught_up_with() {
     let house = House::new().await;
     house.clock.set(real::now());
     let server = Server::new(house.engine.clone(), house.duty.clone(), Vec::new()).unwrap();
-    let sender = Sender { catch_up: Some(alertmanager.url()), ..Sender::new(Form::Alertmanager, Auth::None) };
+    let sender = Sender { catch_up: Some(alertmanager.url()), ..Sender::new(SenderFormat::Alertmanager, Auth::None) };
     let look = async || words(&catch_up(&server, "alertmanager", &sender).await.unwrap());
     assert_eq!(look().await, Vec::<&str>::new());
     tell(&alertmanager, "gone-soon", false);
@@ -68,7 +68,8 @@ async fn an_alertmanager_that_does_not_answer_ends_nothing() {
     let house = House::new().await;
     house.clock.set(real::now());
     let server = Server::new(house.engine.clone(), house.duty.clone(), Vec::new()).unwrap();
-    let sender = |address: String| Sender { catch_up: Some(address), ..Sender::new(Form::Alertmanager, Auth::None) };
+    let sender =
+        |address: String| Sender { catch_up: Some(address), ..Sender::new(SenderFormat::Alertmanager, Auth::None) };
     tell(&alertmanager, "lasting", false);
     let right = sender(alertmanager.url());
     assert_eq!(words(&catch_up(&server, "alertmanager", &right).await.unwrap()), ["opened"]);

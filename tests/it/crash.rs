@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use runbook::actions::transport::process::{output_apart, spawn_apart};
+use runbook::actions::transport::process::{output_detached, spawn_detached};
 use runbook::domain::core::id::{IncidentId, StepKey};
 use runbook::domain::incident::event::{Event, Gate, RunOutcome, StepEvent};
 use runbook::domain::incident::run::RunStatus;
@@ -78,11 +78,11 @@ impl Scene {
     }
 
     fn run(&self, words: &[&str]) -> Output {
-        output_apart(&mut self.program(words)).unwrap()
+        output_detached(&mut self.program(words)).unwrap()
     }
 
     fn begin(&self, words: &[&str]) -> Child {
-        spawn_apart(self.program(words).stdout(Stdio::null()).stderr(Stdio::null())).unwrap()
+        spawn_detached(self.program(words).stdout(Stdio::null()).stderr(Stdio::null())).unwrap()
     }
 
     /// The incident changed last as its log has it; the log's chain is checked.

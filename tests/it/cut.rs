@@ -16,7 +16,7 @@ use runbook::domain::incident::event::{Conclusion, Mode, Recorded, RunOutcome};
 use runbook::domain::incident::run::RunStatus;
 use runbook::engine::Stop;
 use runbook::store::memory::Memory;
-use runbook::store::{Audit, EventStore, Lease, LeaseAnswer, StoreError, Summary, UniqueName, Write};
+use runbook::store::{Audit, EventStore, Lease, LeaseAnswer, StoreError, StreamSummary, UniqueName, Write};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -84,7 +84,7 @@ impl EventStore for Cutting {
         self.inner.version().await
     }
 
-    async fn live(&self) -> Result<Vec<Summary>, StoreError> {
+    async fn live(&self) -> Result<Vec<StreamSummary>, StoreError> {
         self.inner.live().await
     }
 
@@ -96,7 +96,7 @@ impl EventStore for Cutting {
         self.inner.seq(id).await
     }
 
-    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
+    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<StreamSummary>, StoreError> {
         self.inner.incidents(limit, offset).await
     }
 
@@ -104,7 +104,7 @@ impl EventStore for Cutting {
         self.inner.find(prefix, limit).await
     }
 
-    async fn claim(
+    async fn acquire_lease(
         &self,
         id: &IncidentId,
         holder: &str,
@@ -112,7 +112,7 @@ impl EventStore for Cutting {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<LeaseAnswer, StoreError> {
-        self.inner.claim(id, holder, gone, now, until).await
+        self.inner.acquire_lease(id, holder, gone, now, until).await
     }
 
     async fn lease(&self, id: &IncidentId) -> Result<Option<Lease>, StoreError> {

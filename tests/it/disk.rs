@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use runbook::actions::transport::process::{output_apart, spawn_apart};
+use runbook::actions::transport::process::{output_detached, spawn_detached};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -70,7 +70,7 @@ impl Dead {
             .args(["-i", "-t", "fuse", "-o", "fd=0,rootmode=40000,user_id=0,group_id=0", "dead"])
             .arg(directory.path());
         let mounted =
-            spawn_apart(mount.stdin(Stdio::from(driver.try_clone().unwrap()))).and_then(|mut mount| mount.wait());
+            spawn_detached(mount.stdin(Stdio::from(driver.try_clone().unwrap()))).and_then(|mut mount| mount.wait());
         assert!(
             mounted.is_ok_and(|status| status.success()),
             "it is mounted; install the Debian package `mount`, and be root"
@@ -109,7 +109,7 @@ async fn a_file_system_that_does_not_answer_is_named_and_the_others_are_told() {
 fn runbook(shop: &Path, words: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
     command.arg("--dir").arg(shop).arg("--state").arg(shop.join("state")).args(words).stdin(Stdio::null());
-    let output = output_apart(&mut command).unwrap();
+    let output = output_detached(&mut command).unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

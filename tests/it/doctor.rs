@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use serde_json::Value;
 
 use super::init::answering;
@@ -63,7 +63,7 @@ impl Place {
     fn doctor(&self, words: &[&str], variables: &[(&str, &str)]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
         command.arg("doctor").args(words).current_dir(self.path()).env("RUNBOOK_STATE", self.path().join("state"));
-        output_apart(command.envs(variables.iter().copied())).expect("the program starts")
+        output_detached(command.envs(variables.iter().copied())).expect("the program starts")
     }
 
     /// The findings by topic and subject, and the exit code.
@@ -257,7 +257,7 @@ fn polkit_is_asked_for_each_verb_and_unit_of_another_account() {
     let place = Place::new(estate, &runbook);
     let mut rule = Command::new(env!("CARGO_BIN_EXE_runbook"));
     rule.arg("--dir").arg(place.path()).args(["unit", "polkit", "--user", "nobody"]);
-    let rule = output_apart(&mut rule).expect("the program starts");
+    let rule = output_detached(&mut rule).expect("the program starts");
     let rule = String::from_utf8(rule.stdout).expect("UTF-8");
     let polkit = Polkit::with(&rule.replace("\"reload\"", "\"nothing\""));
     let bus = polkit.address();

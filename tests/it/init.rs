@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use serde_json::Value;
 
 use super::real::daemon::{free_port, get};
@@ -48,7 +48,7 @@ impl Host {
     fn run(&self, words: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
         command.args(words).current_dir(self.place.path()).env("RUNBOOK_STATE", self.place.path().join("state"));
-        output_apart(&mut command).expect("the program starts")
+        output_detached(&mut command).expect("the program starts")
     }
 
     fn init(&self, words: &[&str]) -> (String, String) {

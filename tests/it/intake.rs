@@ -13,7 +13,7 @@ use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use runbook::actions::transport::process::{output_apart, spawn_apart};
+use runbook::actions::transport::process::{output_detached, spawn_detached};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -90,7 +90,7 @@ fn no_body_is_answered_400_and_none_ends_the_server() {
 #[test]
 fn a_gzip_bomb_and_a_length_that_lies_cost_nothing() {
     let house = House::open();
-    let mut gzip = spawn_apart(Command::new("gzip").arg("-9").stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
+    let mut gzip = spawn_detached(Command::new("gzip").arg("-9").stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
     let mut into = gzip.stdin.take().unwrap();
     let feeding = std::thread::spawn(move || {
         let zeros = vec![0_u8; 1 << 20];
@@ -207,7 +207,7 @@ fn the_journal_says_which_sender_cannot_be_checked_and_which_post_was_rejected()
 #[test]
 fn it_does_not_listen_beyond_this_machine_without_credentials() {
     let house = House::closed();
-    let refused = output_apart(&mut house.serving(&["--listen", "0.0.0.0:0"])).unwrap();
+    let refused = output_detached(&mut house.serving(&["--listen", "0.0.0.0:0"])).unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(4), "{said}");
     assert!(said.contains("/health") && said.contains("--token-secret"), "{said}");

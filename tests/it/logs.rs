@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use runbook::actions::transport::process::{output_apart, spawn_apart};
+use runbook::actions::transport::process::{output_detached, spawn_detached};
 use serde_json::{Value, json};
 
 use crate::real::journal::{Entry, Journal};
@@ -59,13 +59,13 @@ impl Shop {
     }
 
     fn run(&self, words: &[&str]) -> (String, String, i32) {
-        self.told(output_apart(&mut self.command(words)).expect("the program starts"))
+        self.told(output_detached(&mut self.command(words)).expect("the program starts"))
     }
 
     /// The same on a terminal that is so wide.
     fn run_wide(&self, columns: &str, words: &[&str]) -> String {
         let mut command = self.command(words);
-        self.told(output_apart(command.env("COLUMNS", columns)).expect("the program starts")).0
+        self.told(output_detached(command.env("COLUMNS", columns)).expect("the program starts")).0
     }
 
     fn told(&self, output: Output) -> (String, String, i32) {
@@ -393,7 +393,7 @@ fn a_copied_journal_is_read_without_an_estate() {
     let shop = Shop::reading(journal.directory());
     let mut command = shop.command(&["logs", "--since", "2025-06-10", "--service", "pakashop-gateway", "-o", "json"]);
     command.arg("--directory").arg(journal.directory()).current_dir(shop.home.path());
-    let (out, err, code) = shop.told(output_apart(&mut command).expect("the program starts"));
+    let (out, err, code) = shop.told(output_detached(&mut command).expect("the program starts"));
     assert!(code == 0 && err.contains("there is no estate here"), "{err}");
     assert_eq!(out.lines().count(), 3);
 }
@@ -413,7 +413,8 @@ fn what_is_followed_comes_as_it_is_written_and_an_interrupt_ends_it() {
     let real = RealShop::start();
     let shop = Shop::reading(real.journal());
     let mut command = shop.command(&["logs", "--service", "gateway,backend", "--level", "error", "--follow"]);
-    let mut child = Following(spawn_apart(command.stdout(Stdio::piped()).stderr(Stdio::piped())).expect("it starts"));
+    let mut child =
+        Following(spawn_detached(command.stdout(Stdio::piped()).stderr(Stdio::piped())).expect("it starts"));
     let mut lines = BufReader::new(child.0.stdout.take().expect("it is piped")).lines();
     for service in ["gateway", "backend"] {
         real.break_service(service, "error-log");

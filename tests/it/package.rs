@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 
 use super::real;
 use super::real::daemon::{free_port, get};
@@ -47,7 +47,7 @@ impl Package {
 fn the_package_has_no_error_by_debians_own_rules() {
     let mut lintian = Command::new("lintian");
     lintian.args(["--allow-root", "--fail-on", "error", "--tag-display-limit", "0"]).arg(&PACKAGE.file);
-    let output = output_apart(&mut lintian).expect("lintian starts; install the Debian package `lintian`");
+    let output = output_detached(&mut lintian).expect("lintian starts; install the Debian package `lintian`");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
@@ -57,7 +57,7 @@ fn what_is_in_the_package_is_understood_by_those_who_read_it() {
     let mut verify = Command::new("systemd-analyze");
     verify.args(["verify", "--man=no", "--recursive-errors=no"]);
     verify.args(["socket", "service"].map(|kind| root.join(format!("lib/systemd/system/runbook.{kind}"))));
-    let output = output_apart(&mut verify).expect("systemd-analyze starts; install the Debian package `systemd`");
+    let output = output_detached(&mut verify).expect("systemd-analyze starts; install the Debian package `systemd`");
     let said = String::from_utf8_lossy(&output.stderr);
     // The program is not installed where the unit names it.
     let ours = said.lines().filter(|line| line.contains("runbook.s") && !line.contains("is not executable"));
@@ -116,7 +116,7 @@ fn it_is_installed_used_removed_and_purged_and_leaves_only_the_account_and_the_l
     let place = tempfile::tempdir().expect("a temporary directory can be made");
     let mut life = Command::new("unshare");
     life.args(["--mount", "--propagation", "private", "bash", "-c", LIFE, "life"]).arg(place.path()).arg(&PACKAGE.file);
-    let output = output_apart(&mut life).expect("`unshare` is there: package util-linux");
+    let output = output_detached(&mut life).expect("`unshare` is there: package util-linux");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let (_, used) = said.split_once("== used").expect("it says so");

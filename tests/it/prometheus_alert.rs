@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use serde_json::Value;
 
 use crate::real::daemon::{Daemon, free_port, get};
@@ -71,7 +71,7 @@ fn scraping(page: &Page, alertmanager: u16) -> String {
 fn told(shop: &Path, words: &[&str]) -> Value {
     let mut command = Command::new(PROGRAM);
     command.arg("--dir").arg(shop).arg("--state").arg(shop.join("state")).args(["-o", "json"]).args(words);
-    let output = output_apart(command.env("HOOK", "let-me-in")).unwrap();
+    let output = output_detached(command.env("HOOK", "let-me-in")).unwrap();
     serde_json::from_slice(&output.stdout).unwrap_or_default()
 }
 

@@ -103,7 +103,7 @@ impl House {
     }
 
     /// The process ends.
-    async fn send_replies(self) -> (Memory, SimClock, Arc<tempfile::TempDir>) {
+    async fn shut_down(self) -> (Memory, SimClock, Arc<tempfile::TempDir>) {
         self.stop.cancel();
         self.task.await.unwrap();
         (self.store, self.clock, self.directory)
@@ -111,7 +111,7 @@ impl House {
 
     /// The process ends, and another begins at this instant.
     async fn away_until(self, instant: &str, runbook: &str) -> Self {
-        let (store, clock, directory) = self.send_replies().await;
+        let (store, clock, directory) = self.shut_down().await;
         clock.set(at(instant));
         Self::over(store, clock, directory, runbook).await
     }
@@ -233,7 +233,7 @@ async fn two_processes_on_one_log_start_it_once() {
         house.done_by_hand(&records[day - 1]).await;
         house.until("it is over", |all| all[day - 1].status == IncidentStatus::Resolved).await;
     }
-    other.send_replies().await;
+    other.shut_down().await;
 }
 
 #[tokio::test]

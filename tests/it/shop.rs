@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use runbook::actions::transport::process::{output_apart, spawn_apart};
+use runbook::actions::transport::process::{output_detached, spawn_detached};
 use runbook::clock::SystemClock;
 use runbook::surface::demo::environment::{DemoEnvironment, Ground};
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ impl Host {
 
     /// What `runbook` does with these words; the exit code must be one of `codes`.
     fn runbook(&self, words: &[&str], codes: &[i32]) -> String {
-        let output = output_apart(&mut self.command(words)).unwrap();
+        let output = output_detached(&mut self.command(words)).unwrap();
         let said = said(&output);
         assert!(codes.contains(&output.status.code().unwrap_or(-1)), "{words:?}: {}\n{said}", output.status);
         said
@@ -144,7 +144,7 @@ impl Host {
 
     /// The incident's events of one type.
     fn events(&self, kind: &str) -> Vec<Value> {
-        let log = output_apart(&mut self.command(&["-o", "json", "timeline"])).unwrap();
+        let log = output_detached(&mut self.command(&["-o", "json", "timeline"])).unwrap();
         let log: Value = serde_json::from_slice(&log.stdout).unwrap_or_default();
         crate::real::of_type(&log, kind)
     }
@@ -173,7 +173,7 @@ fn the_shipped_runbooks_have_no_problems_and_plan_in_both_environments() {
     let run = |words: &[&str]| {
         let mut command = Command::new(PROGRAM);
         command.arg("--dir").arg(root()).arg("--state").arg(state.path().join("state")).args(words);
-        output_apart(command.env_remove("SLACK_BOT_TOKEN")).unwrap()
+        output_detached(command.env_remove("SLACK_BOT_TOKEN")).unwrap()
     };
     let lint = run(&["lint"]);
     assert!(lint.status.success(), "{}", said(&lint));
@@ -201,7 +201,7 @@ fn the_readmes_runbook_has_no_problems() {
     fs::create_dir(&folder).unwrap();
     fs::copy(root().join("runbooks/estate.yaml"), folder.join("estate.yaml")).unwrap();
     fs::write(folder.join("search-down.yaml"), runbook).unwrap();
-    let lint = output_apart(Command::new(PROGRAM).arg("--dir").arg(shop.path()).arg("lint")).unwrap();
+    let lint = output_detached(Command::new(PROGRAM).arg("--dir").arg(shop.path()).arg("lint")).unwrap();
     assert!(lint.status.success(), "{}", said(&lint));
 }
 
@@ -281,16 +281,16 @@ fn a_p1_that_is_killed_in_the_middle_of_the_rollback_reverts_once() {
     host.runbook(&["watch", "last"], &[6]);
 
     // In production two people agree to it; `sudo` says who the first is.
-    let agreed = output_apart(host.command(&["approve", "last", "rollback"]).env("SUDO_UID", "1")).unwrap();
+    let agreed = output_detached(host.command(&["approve", "last", "rollback"]).env("SUDO_UID", "1")).unwrap();
     assert_eq!(agreed.status.code(), Some(6), "{}", said(&agreed));
-    let again = output_apart(host.command(&["approve", "last", "rollback"]).env("SUDO_UID", "1")).unwrap();
+    let again = output_detached(host.command(&["approve", "last", "rollback"]).env("SUDO_UID", "1")).unwrap();
     assert_eq!(again.status.code(), Some(4), "the same person twice is one: {}", said(&again));
     assert_eq!(host.events("approval_refused").len(), 1);
     assert!(!host.events("step_started").iter().any(|event| event["step"] == "rollback"));
 
     host.repository.hang_pushes();
     let mut killed: Child =
-        spawn_apart(host.command(&["approve", "last", "rollback"]).stdout(Stdio::null()).stderr(Stdio::null()))
+        spawn_detached(host.command(&["approve", "last", "rollback"]).stdout(Stdio::null()).stderr(Stdio::null()))
             .unwrap();
     eventually("the rollback has begun", || {
         host.events("step_started").iter().any(|event| event["step"] == "rollback")
@@ -364,7 +364,7 @@ fn the_demos_shop_comes_up_and_goes_away() {
 #[test]
 fn the_demo_plays_by_itself_within_a_minute() {
     let begun = Instant::now();
-    let output = output_apart(Command::new(PROGRAM).arg("demo")).unwrap();
+    let output = output_detached(Command::new(PROGRAM).arg("demo")).unwrap();
     let said = said(&output);
     assert!(output.status.success(), "{said}");
     assert!(begun.elapsed() < DEMO, "it took {:?}", begun.elapsed());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use chrono::TimeDelta;
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::event::{DeadlineEvent, Event, IncidentEvent, Recorded};
 use runbook::store::sqlite::Sqlite;
@@ -58,7 +58,7 @@ fn state(days: impl IntoIterator<Item = i64>) -> tempfile::TempDir {
 fn stats(state: &Path, words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
     command.env_clear().env("COLUMNS", "80").current_dir("/").arg("--state").arg(state).arg("stats").args(words);
-    output_apart(&mut command).expect("the program starts")
+    output_detached(&mut command).expect("the program starts")
 }
 
 fn out(output: &Output) -> String {
@@ -115,5 +115,5 @@ fn a_picture_is_written_where_it_was_asked_for_and_is_only_of_statistics() {
     assert!(picture.starts_with("<svg xmlns=") && picture.contains("Time to detect"), "{picture}");
     let mut list = Command::new(env!("CARGO_BIN_EXE_runbook"));
     list.env_clear().args(["-o", "svg", "--state"]).arg(state.path()).arg("incidents");
-    assert_eq!(output_apart(&mut list).expect("the program starts").status.code(), Some(2));
+    assert_eq!(output_detached(&mut list).expect("the program starts").status.code(), Some(2));
 }

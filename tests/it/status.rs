@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -47,7 +47,7 @@ fn status(directory: &Path, words: &[&str]) -> (i32, String, String) {
     command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", directory).env("LANG", "C.UTF-8");
     command.env("DATABASE_URL", std::fs::read_to_string(directory.join("url")).unwrap_or_default());
     command.current_dir(directory).arg("status").args(words).stdin(Stdio::null());
-    let output = output_apart(&mut command).unwrap();
+    let output = output_detached(&mut command).unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }

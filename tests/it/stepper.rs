@@ -107,7 +107,8 @@ impl Shop {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.path()).env("LANG", "C.UTF-8");
         let output =
-            runbook::actions::transport::process::output_apart(command.current_dir(self.path()).args(words)).unwrap();
+            runbook::actions::transport::process::output_detached(command.current_dir(self.path()).args(words))
+                .unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }
@@ -123,7 +124,7 @@ fn answer(terminal: &mut Terminal, key: &str, text: &str) {
 /// What the kernel says when the window is closed or the line is cut.
 fn hang_up(terminal: &mut Terminal) {
     terminal.signal(Signal::HUP);
-    terminal.send_replies();
+    terminal.exit_code();
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn a_person_goes_through_a_whole_run() {
     terminal.see("not tonight");
     terminal.see("By hand: Tell stakeholders");
     answer(&mut terminal, "\r", "Small shop is down: small succeeded");
-    assert_eq!(terminal.send_replies(), 0, "{}", terminal.screen());
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.screen());
     let screen = terminal.screen();
     for part in
         ["✓ Room on the disk", "changed  Restart the gateway", "notify done, 14:", "the incident is not resolved"]
@@ -166,7 +167,7 @@ fn who_detaches_loses_nothing_and_goes_on_by_watching() {
     terminal.see("▸ 2 code");
     answer(&mut terminal, "1", "y do it");
     terminal.press("\u{3}");
-    assert_eq!(terminal.send_replies(), 130);
+    assert_eq!(terminal.exit_code(), 130);
     let screen = terminal.screen();
     assert!(
         screen.contains("detached") && screen.contains("runbook watch") && screen.contains("runbook cancel"),
@@ -182,7 +183,7 @@ fn who_detaches_loses_nothing_and_goes_on_by_watching() {
     terminal.see("what now?");
     answer(&mut terminal, "x", "why stop the run?");
     terminal.press("enough\r");
-    assert_eq!(terminal.send_replies(), 3, "{}", terminal.screen());
+    assert_eq!(terminal.exit_code(), 3, "{}", terminal.screen());
 }
 
 #[test]
@@ -207,7 +208,7 @@ steps:
     std::fs::write(shop.path().join("go"), "").unwrap();
     let mut terminal = shop.terminal(80, &["watch"]);
     terminal.see("came true");
-    assert_eq!(terminal.send_replies(), 0, "{}", terminal.screen());
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.screen());
     let (code, _, talk) = shop.piped(&["verify"]);
     assert_eq!(code, 0, "{talk}");
 }
@@ -241,7 +242,7 @@ steps:
     terminal.see(": pasted");
     answer(&mut terminal, "x", "why stop the run?");
     terminal.press("\r");
-    terminal.send_replies();
+    terminal.exit_code();
     let bytes = terminal.bytes();
     let text = String::from_utf8(bytes).unwrap();
     assert!(text.contains("EVIL"), "what it was is shown");
@@ -276,7 +277,7 @@ fn without_colour_only_the_text_is_left_and_without_unicode_only_ascii() {
     terminal.see("> 2 code");
     answer(&mut terminal, "1", "y do it");
     terminal.press("\u{3}");
-    terminal.send_replies();
+    terminal.exit_code();
     let text = String::from_utf8(terminal.bytes()).unwrap();
     let stepper = text.split("detached").next().unwrap();
     assert!(stepper.is_ascii(), "{stepper}");
@@ -299,6 +300,6 @@ fn a_pipe_gets_plain_lines_until_a_person_is_needed() {
 fn a_dumb_terminal_gets_plain_lines() {
     let shop = Shop::with(RUNBOOK);
     let mut terminal = shop.terminal_with(80, &["start", "small"], &[("TERM", "dumb"), ("LANG", "C.UTF-8")]);
-    assert_eq!(terminal.send_replies(), 6, "{}", terminal.screen());
+    assert_eq!(terminal.exit_code(), 6, "{}", terminal.screen());
     assert!(!terminal.bytes().contains(&0x1b), "{}", terminal.screen());
 }

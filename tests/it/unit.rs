@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 
 use super::real;
 use super::real::daemon::{free_port, get};
@@ -59,7 +59,7 @@ fn directory(estate: &str, runbook: &str) -> tempfile::TempDir {
 fn printed(directory: &Path, words: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
     command.arg("--dir").arg(directory).arg("unit").args(words);
-    let output = output_apart(&mut command).expect("the program starts");
+    let output = output_detached(&mut command).expect("the program starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }
@@ -88,7 +88,7 @@ fn the_service_and_its_socket_are_understood_whole() {
     let mut verify = Command::new("systemd-analyze");
     verify.args(["verify", "--man=no", "--recursive-errors=no"]).arg(shop.path().join("runbook.socket"));
     verify.arg(shop.path().join("runbook.service"));
-    let output = output_apart(&mut verify).expect("systemd-analyze starts; install the Debian package `systemd`");
+    let output = output_detached(&mut verify).expect("systemd-analyze starts; install the Debian package `systemd`");
     let said = String::from_utf8_lossy(&output.stderr);
     // It has a word for other units of the machine too.
     let ours: Vec<&str> = said.lines().filter(|line| line.contains("runbook.s")).collect();
@@ -112,7 +112,7 @@ fn an_account_that_is_none_is_refused() {
     let shop = directory(ESTATE, MENDS);
     let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
     command.arg("--dir").arg(shop.path()).args(["unit", "service", "--user", "a\nExecStartPre=+/bin/x"]);
-    assert_eq!(output_apart(&mut command).expect("the program starts").status.code(), Some(2));
+    assert_eq!(output_detached(&mut command).expect("the program starts").status.code(), Some(2));
 }
 
 const MANAGE: &str = "org.freedesktop.systemd1.manage-units";
@@ -222,7 +222,7 @@ fn timeline(shop: &Shop) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
     command.arg("--state").arg(shop.directory().join("state")).args(["timeline", "-o", "jsonl"]);
     command.current_dir(shop.directory());
-    let output = output_apart(&mut command).expect("the program starts");
+    let output = output_detached(&mut command).expect("the program starts");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use insta::assert_snapshot;
 use regex::Regex;
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 
 /// A shop in a directory of its own.
 struct Shop {
@@ -131,7 +131,7 @@ impl Shop {
     }
 
     fn output(&self, words: &[&str]) -> Output {
-        output_apart(&mut self.command(words)).expect("the program starts")
+        output_detached(&mut self.command(words)).expect("the program starts")
     }
 
     /// The exit code alone, for steps on the way to what a test is about.

@@ -14,7 +14,7 @@ use runbook::clock::{Clock, SharedClock, SimClock};
 use runbook::domain::config::estate::{Environment, Estate};
 use runbook::domain::core::id::{IncidentId, RunId};
 use runbook::domain::core::time::Timestamp;
-use runbook::domain::incident::command::{Command, Request, Start};
+use runbook::domain::incident::command::{Command, Request, StartRequest};
 use runbook::domain::incident::event::{Actor, DeadlineEvent, Event, Mode, RunEvent, StepEvent};
 use runbook::domain::incident::resolve;
 use runbook::domain::incident::step;
@@ -243,7 +243,7 @@ pub fn start(world: &World, keys: Value) -> Command {
     let mut document = json!({"id": "drill", "title": "Drill", "severity": "p1", "steps": []});
     document.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
     let runbook: Runbook = serde_json::from_value(document).expect("the test's runbook");
-    let start = Start {
+    let start = StartRequest {
         incident: world.id.clone(),
         runbook,
         digest: "00".to_owned(),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::support::program;
-use super::support::program::{Surroundings, exit_code_name};
+use super::support::program::{ProgramFields, argument_text};
 use crate::actions::{Context, Kind};
 use crate::domain::config::kind_schema::{Field, KindForm, Shape};
 use crate::domain::core::effect::EffectClass;
@@ -14,11 +14,11 @@ use crate::domain::core::text;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// The kind `command`.
+/// Implements the kind `command`.
 #[derive(Debug)]
 pub struct Command;
 
-/// Characters of a command line in what a person is told.
+/// Characters of the command line in the description of the change.
 const SHOWN: usize = 120;
 
 static FORM: KindForm = KindForm {
@@ -69,17 +69,17 @@ impl Kind for Command {
     }
 }
 
-fn read(spec: &Value) -> Result<(Vec<String>, Surroundings), String> {
+fn read(spec: &Value) -> Result<(Vec<String>, ProgramFields), String> {
     let mut fields = spec.as_object().cloned().unwrap_or_default();
     let argv = fields.remove("argv").unwrap_or_default();
     let argv = argv.as_array().ok_or("`argv` is not a list")?;
-    let word = |(at, value)| exit_code_name(value).map_err(|reason| format!("`argv[{at}]` {reason}"));
+    let word = |(at, value)| argument_text(value).map_err(|reason| format!("`argv[{at}]` {reason}"));
     let argv = argv.iter().enumerate().map(word).collect::<Result<_, _>>()?;
-    Ok((argv, Surroundings::read(fields)?))
+    Ok((argv, ProgramFields::read(fields)?))
 }
 
 fn shown(argument: &Value) -> String {
-    let word = exit_code_name(argument).unwrap_or_else(|_| argument.to_string());
+    let word = argument_text(argument).unwrap_or_else(|_| argument.to_string());
     let plain = |c: char| c.is_alphanumeric() || "-_./:=@,+%".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }

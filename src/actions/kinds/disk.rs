@@ -19,20 +19,20 @@ use serde_json::{Value, json};
 use self::mounts::Mount;
 use super::support::one_or_many::OneOrMany;
 use crate::actions::{Context, Kind};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{bytes, one_line};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// The most paths of one step.
+/// Paths in one step.
 const PATHS: usize = 100;
 
-/// The longest path that a line repeats.
+/// Characters of a path in a message.
 const SHOWN: usize = 120;
 
-/// The kind `disk`.
+/// Implements the kind `disk`.
 #[derive(Debug)]
 pub struct Disk;
 
@@ -55,15 +55,15 @@ static FORM: KindForm = KindForm {
     ],
     effect: |_| EffectClass::Read,
     outputs: &[
-        Output {
+        OutputField {
             name: "disks",
             help: "Each: `{path, mount, device, type, total, used, free (bytes), percent, inodes, inodes_free, inodes_percent, \
                    read_only}`; what is not known is null.",
         },
-        Output { name: "percent", help: "The highest share in use of any of them, of bytes or of inodes." },
-        Output { name: "fullest", help: "The path that it belongs to." },
-        Output { name: "failing", help: "The paths that are not below the limit, or could not be looked at." },
-        Output {
+        OutputField { name: "percent", help: "The highest share in use of any of them, of bytes or of inodes." },
+        OutputField { name: "fullest", help: "The path that it belongs to." },
+        OutputField { name: "failing", help: "The paths that are not below the limit, or could not be looked at." },
+        OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: full, missing, access, timeout, system.",
         },
@@ -79,7 +79,7 @@ struct Spec {
     below: Option<f64>,
 }
 
-/// One file system as it was found.
+/// The measurement of one file system.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Usage {
     path: String,
@@ -96,7 +96,7 @@ struct Usage {
 }
 
 impl Usage {
-    /// The higher of the two shares.
+    /// The higher of the percentages of bytes and inodes.
     fn fullness(&self) -> f64 {
         self.percent.max(self.inodes_percent.unwrap_or(0.0))
     }
@@ -151,7 +151,7 @@ impl Kind for Disk {
     }
 }
 
-/// What is used of what can be, in percent with one digit; rounded up, so that 100 is reached before nothing is left.
+/// The used share in percent with one decimal. Rounded up, so that it shows 100 before the space has run out.
 fn share(used: u64, free: u64) -> f64 {
     if used == 0 {
         return 0.0;

@@ -22,19 +22,19 @@ use serde_json::Value;
 use self::log::Log;
 use self::repository::{GitError, Repository};
 use self::revert::Revert;
-use super::support::program::exit_code_name;
+use super::support::program::argument_text;
 use crate::actions::{Context, Kind, Reconciled};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// The kind `git`.
+/// Implements the kind `git`.
 #[derive(Debug)]
 pub struct Git;
 
-/// The remote unless a step names one.
+/// The default of `remote`.
 const REMOTE: &str = "origin";
 
 static FORM: KindForm = KindForm {
@@ -75,32 +75,35 @@ static FORM: KindForm = KindForm {
     ],
     effect: |spec| if spec.get("revert").is_some() { EffectClass::Once } else { EffectClass::Read },
     outputs: &[
-        Output {
+        OutputField {
             name: "commits",
             help: "`log`: a list of `sha`, `short`, `author`, `at`, `subject`, `merge`, `parents`, the newest first.",
         },
-        Output { name: "complete", help: "`log`: whether no commit is missing because the clone is shallow." },
-        Output { name: "branch", help: "The branch; for `status` the one that is checked out." },
-        Output { name: "sha", help: "`revert`: the commit that takes back." },
-        Output { name: "short", help: "`revert`: its first ten digits." },
-        Output { name: "reverted", help: "`revert`: the commit that is taken back." },
-        Output { name: "subject", help: "`revert`: that commit's subject." },
-        Output { name: "files", help: "`revert`: how many files it changes." },
-        Output { name: "added", help: "`revert`: how many lines it adds." },
-        Output { name: "removed", help: "`revert`: how many lines it removes." },
-        Output { name: "pushed", help: "`revert`: whether it is on the remote." },
-        Output { name: "already", help: "`revert`: whether somebody had taken it back before." },
-        Output { name: "work_tree", help: "`revert`: `forward` when the work tree stands on it, else `behind`." },
-        Output { name: "head", help: "`status`: the commit that is checked out." },
-        Output { name: "expected", help: "`status`: whether the branch is the one given." },
-        Output { name: "clean", help: "`status`: whether nothing is changed or under way." },
-        Output { name: "changes", help: "`status`: changed files." },
-        Output { name: "under_way", help: "`status`: a merge or rebase that somebody is in the middle of; else null." },
-        Output {
+        OutputField { name: "complete", help: "`log`: whether no commit is missing because the clone is shallow." },
+        OutputField { name: "branch", help: "The branch; for `status` the one that is checked out." },
+        OutputField { name: "sha", help: "`revert`: the commit that takes back." },
+        OutputField { name: "short", help: "`revert`: its first ten digits." },
+        OutputField { name: "reverted", help: "`revert`: the commit that is taken back." },
+        OutputField { name: "subject", help: "`revert`: that commit's subject." },
+        OutputField { name: "files", help: "`revert`: how many files it changes." },
+        OutputField { name: "added", help: "`revert`: how many lines it adds." },
+        OutputField { name: "removed", help: "`revert`: how many lines it removes." },
+        OutputField { name: "pushed", help: "`revert`: whether it is on the remote." },
+        OutputField { name: "already", help: "`revert`: whether somebody had taken it back before." },
+        OutputField { name: "work_tree", help: "`revert`: `forward` when the work tree stands on it, else `behind`." },
+        OutputField { name: "head", help: "`status`: the commit that is checked out." },
+        OutputField { name: "expected", help: "`status`: whether the branch is the one given." },
+        OutputField { name: "clean", help: "`status`: whether nothing is changed or under way." },
+        OutputField { name: "changes", help: "`status`: changed files." },
+        OutputField {
+            name: "under_way",
+            help: "`status`: a merge or rebase that somebody is in the middle of; else null.",
+        },
+        OutputField {
             name: "ahead",
             help: "`status`: commits that the remote lacks, as far as known; null when a shallow clone cannot tell.",
         },
-        Output {
+        OutputField {
             name: "behind",
             help: "`status`: commits of the remote that are missing, as far as known; else null.",
         },
@@ -136,7 +139,7 @@ impl Kind for Git {
 
     fn describe(&self, spec: &Value) -> PlannedChange {
         let part = |name: &str| {
-            spec.get(name).and_then(|value| exit_code_name(value).ok()).map(|word| text::one_line(&word, 80))
+            spec.get(name).and_then(|value| argument_text(value).ok()).map(|word| text::one_line(&word, 80))
         };
         let place = part("repository")
             .map_or_else(|| "the environment's work tree".to_owned(), |at| format!("the work tree {at}"));
@@ -207,7 +210,7 @@ impl Spec {
         let Some(revision) = &self.revert else {
             return Ok(None);
         };
-        let revision = exit_code_name(revision).map_err(|reason| GitError::new(format!("`revert` {reason}")))?;
+        let revision = argument_text(revision).map_err(|reason| GitError::new(format!("`revert` {reason}")))?;
         let repository = Repository::of(self.repository.as_deref(), context)?;
         let branch = match self.branch.clone().or_else(|| context.environment.branch.clone()) {
             Some(branch) => branch,

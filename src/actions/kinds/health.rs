@@ -20,7 +20,7 @@ use crate::actions::transport::http_client;
 use crate::actions::transport::http_client::{BODY_LIMIT, HttpResponse};
 use crate::actions::{Context, Kind};
 use crate::domain::config::estate::Service;
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::suggest::{nearest, or_did_you_mean};
@@ -29,31 +29,31 @@ use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long one request may take unless the step says otherwise, and at most.
+/// Default and maximum of `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(3);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many services are asked at the same time: all of a shop's, without a storm of connections.
+/// Concurrent requests to services: enough for all of a project's, but no storm of connections.
 const AT_ONCE: usize = 32;
 
-/// How many failing services a summary names before it only counts.
+/// Failing services that a summary names; it only counts the others.
 const NAMED: usize = 5;
 
-/// The most dependencies of one service that are kept, and the longest text of one.
+/// Dependencies of one service that are kept, and the longest text of one in characters.
 const DEPENDENCIES: usize = 50;
 const LONGEST_TEXT: usize = 200;
 
-/// The words by which a service or a dependency says that it is well.
+/// Values of `status` that mean well.
 const WELL: &[&str] = &["ok", "ready", "up", "healthy", "pass", "alive", "connected", "true"];
 
-/// What an error begins with, by the question that went wrong.
+/// Prefixes of an error, by the request that failed.
 const NOT_ALIVE: &str = "not alive: ";
 const NOT_READY: &str = "not ready: ";
 
-/// The code of a reason that the service itself gives by its answer.
+/// The error code if the service itself reports the problem in its response.
 const ANSWER: &str = "answer";
 
-/// The kind `health`.
+/// Implements the kind `health`.
 #[derive(Debug)]
 pub struct Health;
 
@@ -78,12 +78,12 @@ static FORM: KindForm = KindForm {
     ],
     effect: |_| EffectClass::Read,
     outputs: &[
-        Output {
+        OutputField {
             name: "services",
             help: "By name: `{live, ready, latency_ms, dependencies: {name: word}, error, reason: {code, text}, remark}`; the latency is the slower of the two requests', the code of a reason is one of `http`'s, `answer` or `address`, the remark says what is odd about an answer that is taken all the same.",
         },
-        Output { name: "failing", help: "The names of the services that are not well." },
-        Output { name: "healthy", help: "How many are well." },
+        OutputField { name: "failing", help: "The names of the services that are not well." },
+        OutputField { name: "healthy", help: "How many are well." },
     ],
     example: "health:\n  service: \"{{ params.service }}\"\n  ready: true\n",
 };
@@ -101,23 +101,23 @@ struct Spec {
     timeout: Option<Span>,
 }
 
-/// What one service said.
+/// The health of one service.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct ServiceHealth {
     live: bool,
     ready: bool,
     latency_ms: u64,
     dependencies: Map<String, Value>,
-    /// What is wrong, and of which of the two questions.
+    /// The error, with a prefix for the request that failed.
     error: Option<String>,
-    /// Why, without the question; none when all is well.
+    /// The error without the prefix; `None` if the service is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
     remark: Option<String>,
 }
 
 impl ServiceHealth {
-    /// Notes what is wrong, unless something was before.
+    /// Records an error, unless there is one already.
     fn fail(&mut self, front: &str, reason: Reason) {
         if self.reason.is_none() {
             self.error = Some(format!("{front}{}", reason.text));
@@ -127,7 +127,7 @@ impl ServiceHealth {
 }
 
 impl Spec {
-    /// The names to ask, each once.
+    /// The names of the services to ask, each once.
     fn names(&self, context: &Context) -> Result<Vec<String>, String> {
         let mut names: Vec<String> = Vec::new();
         for words in [&self.service, &self.services].into_iter().flatten() {
@@ -191,7 +191,7 @@ impl Kind for Health {
     }
 }
 
-/// Asks one service both questions at once.
+/// Sends both requests to a service at once.
 async fn ask(service: &Service, timeout: Duration, context: &Context) -> ServiceHealth {
     let base = match (&service.health, service.port) {
         (Some(health), _) => health.trim_end_matches('/').to_owned(),
@@ -253,7 +253,7 @@ fn judged(live: Result<HttpResponse, Reason>, ready: Result<HttpResponse, Reason
     found
 }
 
-/// Why an answer is not a good one: its status, or the word that its body has under `status`.
+/// Why a response means failure: its status code, or the `status` in its body.
 fn refusal(answer: &HttpResponse) -> Option<String> {
     let said = body(answer).and_then(|body| Some(body.get("status")?.clone()));
     let word = said.as_ref().filter(|word| !is_well(word)).map(|word| format!("it says `{}`", plain(word)));
@@ -263,7 +263,7 @@ fn refusal(answer: &HttpResponse) -> Option<String> {
     }
 }
 
-/// What is odd about what an answer says of readiness. A status without a body, or with a word, says enough.
+/// A remark about an odd readiness response. A bare status code, or a short text, is not odd.
 fn remark(answer: &HttpResponse) -> Option<String> {
     if answer.is_cut {
         return Some(format!("it says more than {} of its readiness", bytes(BODY_LIMIT as u64)));

@@ -19,7 +19,7 @@ use super::support::one_or_many::OneOrMany;
 use crate::actions::transport::http_client;
 use crate::actions::transport::http_client::HttpResponse;
 use crate::actions::{Context, Kind, SecretText};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{head_and_tail, one_line};
@@ -27,17 +27,17 @@ use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long a request may take unless the step says otherwise, and at most.
+/// Default and maximum of `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The most of a body that the log keeps: half of what one outcome may hold, so that the headers fit beside it.
+/// Bytes of a body that the log keeps: half of what an outcome may hold, so that the headers fit too.
 const KEPT: usize = 32 * 1024;
 
-/// How many expectations one step may have.
+/// Entries of `matches` that are checked.
 const EXPECTATIONS: usize = 100;
 
-/// The kind `http`.
+/// Implements the kind `http`.
 #[derive(Debug)]
 pub struct Http;
 
@@ -80,12 +80,12 @@ static FORM: KindForm = KindForm {
         FORM.verbs.iter().find(|verb| given(verb.field.name)).map_or(EffectClass::Once, |verb| verb.effect)
     },
     outputs: &[
-        Output { name: "code", help: "The status code, a number." },
-        Output { name: "headers", help: "The headers by name in small letters." },
-        Output { name: "body", help: "The body: its JSON if it is JSON, else its text; at most 32 KiB." },
-        Output { name: "latency_ms", help: "How long it took, in milliseconds." },
-        Output { name: "truncated", help: "Whether the body is longer than what is kept." },
-        Output {
+        OutputField { name: "code", help: "The status code, a number." },
+        OutputField { name: "headers", help: "The headers by name in small letters." },
+        OutputField { name: "body", help: "The body: its JSON if it is JSON, else its text; at most 32 KiB." },
+        OutputField { name: "latency_ms", help: "How long it took, in milliseconds." },
+        OutputField { name: "truncated", help: "Whether the body is longer than what is kept." },
+        OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: dns, refused, unreachable, host_unreachable, host_lost, tls, timeout, closed, status, content, …",
         },
@@ -172,7 +172,7 @@ impl Spec {
         Ok(())
     }
 
-    /// What is wrong with an answer.
+    /// Why the response does not meet the expectations.
     fn judge(&self, answer: &HttpResponse, text: &str, parsed: Option<&Value>) -> Option<Reason> {
         let is_right = match &self.expect {
             None => (200..300).contains(&answer.status),
@@ -229,14 +229,14 @@ impl Kind for Http {
     }
 }
 
-/// A header's value that nobody prints; none where it holds what no header may.
+/// A header value that is never printed. `None` if a header cannot hold it.
 fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// An address without what may be secret: no password, no query.
+/// An address without secrets: user, password and query are removed.
 fn shown(url: &Url) -> String {
     let mut url = url.clone();
     let _ = url.set_password(None);
@@ -251,7 +251,7 @@ fn report(spec: &Spec, asked: &str, answer: &HttpResponse, context: &Context) ->
     let text = String::from_utf8_lossy(&answer.body);
     let parsed: Option<Value> = if answer.is_cut { None } else { serde_json::from_slice(&answer.body).ok() };
     let latency = u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX);
-    // Scrubbed before it is cut: half a secret would not be found.
+    // Redacted before it is cut: half a secret would not be found.
     let scrubbed = context.redactor.scrub(&text);
     let is_long = scrubbed.len() > KEPT;
     let body = match &parsed {
@@ -268,7 +268,7 @@ fn report(spec: &Spec, asked: &str, answer: &HttpResponse, context: &Context) ->
     }
 }
 
-/// A failure whose summary says what was asked, too.
+/// A failure whose summary names the request.
 fn failed(asked: &str, reason: &Reason, output: Value) -> Outcome {
     Outcome { summary: format!("{asked}: {}", reason.text), ..Outcome::of_reason(reason, output) }
 }

@@ -20,31 +20,31 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::digest::Digest;
-use self::query::{JournalctlExit, Query, Scope};
+use self::query::{JournalQuery, JournalctlExit, Scope};
 use super::support::one_or_many::OneOrMany;
-use super::support::program::exit_code_name;
+use super::support::program::argument_text;
 use crate::actions::transport::process::Ending;
 use crate::actions::{Context, Kind};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text;
 use crate::domain::core::time::Span;
 use crate::domain::core::time_input::moment;
 use crate::domain::incident::outcome::{Outcome, Verdict};
 use crate::domain::incident::plan::PlannedChange;
-use crate::domain::journal::entry::Entry;
+use crate::domain::journal::entry::JournalEntry;
 use crate::domain::journal::export::ExportRecord;
-use crate::domain::journal::filter::{FieldValue, Filter, Pattern};
+use crate::domain::journal::filter::{FieldValue, JournalFilter, TextPattern};
 use crate::domain::journal::level::{LEVELS, Level};
 
-/// The kind `journal`.
+/// Implements the kind `journal`.
 #[derive(Debug)]
 pub struct Journal;
 
-/// How far back is searched when a step does not say.
+/// The default of `since`.
 const SINCE: &str = "10m";
 
-/// Lines that are kept when a step does not say.
+/// The default of `limit`.
 const LINES: usize = 50;
 
 static FORM: KindForm = KindForm {
@@ -98,19 +98,19 @@ static FORM: KindForm = KindForm {
     ],
     effect: |_| EffectClass::Read,
     outputs: &[
-        Output { name: "matched", help: "How many lines match." },
-        Output { name: "scanned", help: "How many lines were looked at." },
-        Output { name: "oversized", help: "How many lines were too long to be looked at." },
-        Output { name: "by_level", help: "Matching lines by level: `by_level.error`." },
-        Output { name: "by_service", help: "Matching lines by service." },
-        Output { name: "first", help: "The instant of the oldest matching line; null without one." },
-        Output { name: "last", help: "The instant of the newest." },
-        Output {
+        OutputField { name: "matched", help: "How many lines match." },
+        OutputField { name: "scanned", help: "How many lines were looked at." },
+        OutputField { name: "oversized", help: "How many lines were too long to be looked at." },
+        OutputField { name: "by_level", help: "Matching lines by level: `by_level.error`." },
+        OutputField { name: "by_service", help: "Matching lines by service." },
+        OutputField { name: "first", help: "The instant of the oldest matching line; null without one." },
+        OutputField { name: "last", help: "The instant of the newest." },
+        OutputField {
             name: "top",
             help: "The commonest messages: `count`, `level`, `message` with ids and numbers left out, `sample`.",
         },
-        Output { name: "lines", help: "The newest matching lines, the oldest of them first." },
-        Output { name: "truncated", help: "Whether more lines match than are in `lines`." },
+        OutputField { name: "lines", help: "The newest matching lines, the oldest of them first." },
+        OutputField { name: "truncated", help: "Whether more lines match than are in `lines`." },
     ],
     example: "journal:\n  unit: \"shop-*\"\n  since: 1h\n  level: error\n  field: { orderId: A-17 }\n",
 };
@@ -130,10 +130,9 @@ struct Spec {
     scope: Option<Scope>,
 }
 
-/// What is searched for, checked.
 struct Search {
-    filter: Filter,
-    query: Query,
+    filter: JournalFilter,
+    query: JournalQuery,
     limit: usize,
 }
 
@@ -165,7 +164,7 @@ async fn searched(search: &Search, context: &Context) -> Outcome {
     let mut tally = Digest::new(search.limit);
     let mut take = |record: &ExportRecord<'_>| {
         if search.filter.may_match(record) {
-            let entry = Entry::of(record);
+            let entry = JournalEntry::of(record);
             if search.filter.matches(&entry) {
                 tally.add(&entry, &context.redactor);
             }
@@ -212,14 +211,14 @@ impl Search {
             return Err("`until` is before `since`".to_owned());
         }
         let named = |field: &'static str| move |error: String| format!("`{field}`: {error}");
-        let plain = spec.text.as_deref().map(|text| Pattern::text(text).map_err(named("text")));
-        let regex = spec.regex.as_deref().map(|regex| Pattern::regex(regex).map_err(named("regex")));
-        let field = |(name, value): (&String, &Value)| match exit_code_name(value) {
+        let plain = spec.text.as_deref().map(|text| TextPattern::text(text).map_err(named("text")));
+        let regex = spec.regex.as_deref().map(|regex| TextPattern::regex(regex).map_err(named("regex")));
+        let field = |(name, value): (&String, &Value)| match argument_text(value) {
             Ok(value) => Ok(FieldValue::new(name, &value)),
             Err(reason) => Err(format!("`field.{name}` {reason}")),
         };
         let level = |name: &String| Level::named(name).ok_or_else(|| format!("`{name}` is no level"));
-        let filter = Filter {
+        let filter = JournalFilter {
             units: spec.unit.as_slice().iter().map(|unit| unit_of(unit, context)).collect(),
             since,
             until,
@@ -228,13 +227,13 @@ impl Search {
             level: spec.level.as_ref().map(level).transpose()?,
         };
         let directory = spec.directory.as_ref().or(context.environment.journal.as_ref());
-        // Newest first: whatever ends the search early, the newest lines have been seen.
-        let query = Query {
+        // Newest first: if the search ends early, the newest lines have been read.
+        let query = JournalQuery {
             reverse: true,
             directory: directory.map(PathBuf::from),
             scope: spec.scope,
-            // What is looked at is told, so all of it is looked at here.
-            ..Query::of(&filter).of_every_line()
+            // `scanned` counts every line, so journalctl must not filter by message.
+            ..JournalQuery::of(&filter).of_every_line()
         };
         Ok(Self { filter, query, limit: spec.limit.unwrap_or(LINES) })
     }
@@ -272,8 +271,8 @@ impl Search {
     }
 }
 
-/// The unit of a service or datastore of the estate; else the name as it is, since a journal also knows units that
-/// are no part of the shop.
+/// The unit of a service or datastore of the estate. Otherwise the name itself, since a journal also has units outside
+/// the project.
 fn unit_of(name: &str, context: &Context) -> String {
     let service = context.estate.services.get(name).map(|service| &service.unit);
     let unit = service.or_else(|| context.estate.datastores.get(name).and_then(|store| store.unit.as_ref()));

@@ -29,7 +29,7 @@ use super::support::threshold::Threshold;
 use crate::actions::transport::http_client;
 use crate::actions::transport::timeout::pause;
 use crate::actions::{Context, Kind, SecretText};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
@@ -37,18 +37,18 @@ use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long one request may take unless the step says otherwise, and at most.
+/// Default and maximum of `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long lies between the two scrapes of a rate unless the step says otherwise, and at most.
+/// Default and maximum of `interval`, the time between two scrapes.
 const INTERVAL: Span = Span::seconds(10);
 const LONGEST_INTERVAL: Span = Span::seconds(300);
 
-/// The longest query or address that a line repeats.
+/// Characters of a query or address in a summary.
 const SHOWN: usize = 120;
 
-/// The kind `metrics`.
+/// Implements the kind `metrics`.
 #[derive(Debug)]
 pub struct Metrics;
 
@@ -108,14 +108,14 @@ static FORM: KindForm = KindForm {
     ],
     effect: |_| EffectClass::Read,
     outputs: &[
-        Output { name: "value", help: "The number; null when there is none." },
-        Output {
+        OutputField { name: "value", help: "The number; null when there is none." },
+        OutputField {
             name: "found",
             help: "What the value is: `number`; `empty`, no series; `several`, series without an aggregate; `nan`, such as none of none; `infinite`.",
         },
-        Output { name: "count", help: "How many series there are." },
-        Output { name: "series", help: "The first twenty: `{name, labels, value}`." },
-        Output {
+        OutputField { name: "count", help: "How many series there are." },
+        OutputField { name: "series", help: "The first twenty: `{name, labels, value}`." },
+        OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: threshold, empty, several, nan, selector, query, format, too_large, status, refused, timeout, …",
         },
@@ -163,7 +163,7 @@ impl Spec {
         Threshold { above: self.above, below: self.below }
     }
 
-    /// What is measured, for a line.
+    /// A short description of the measurement, for people.
     fn what(&self) -> String {
         let query = self.query.as_ref().or(self.select.as_ref()).map_or("", String::as_str);
         let mut what = one_line(query, SHOWN);
@@ -179,7 +179,7 @@ impl Spec {
         what
     }
 
-    /// The address of the page.
+    /// The address of the metrics page.
     fn page(&self, context: &Context) -> Result<Url, Reason> {
         let Some(name) = &self.service else { return address(self.scrape.as_deref().unwrap_or_default()) };
         let shown = one_line(name, SHOWN);
@@ -194,7 +194,7 @@ impl Spec {
         address(&format!("{base}{}", service.metrics))
     }
 
-    /// The body of an answer, whole.
+    /// The response to a GET request. Fails if the body is too large.
     async fn get(&self, url: &Url, context: &Context) -> Result<http_client::HttpResponse, Reason> {
         let mut request = Request::new(Method::GET, url.clone());
         if let Some(token) = &self.token {
@@ -239,7 +239,7 @@ fn address(text: &str) -> Result<Url, Reason> {
     }
 }
 
-/// Where, for people: without user, password and query.
+/// The address for people, without user, password and query.
 fn place(url: &Url) -> String {
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     one_line(&format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path()), SHOWN)
@@ -280,7 +280,7 @@ impl Kind for Metrics {
     }
 }
 
-/// Scrapes as often as it takes, and evaluates.
+/// Scrapes the page once or twice, and evaluates it.
 async fn measure(spec: &Spec, context: &Context) -> Result<Measurement, Reason> {
     let select = Selector::parse(spec.select.as_deref().unwrap_or_default())?;
     let per = spec.per.as_deref().map(Selector::parse).transpose()?;

@@ -21,7 +21,7 @@ pub mod tls;
 use crate::actions::Kind;
 use crate::domain::config::kind_schema::KindForm;
 
-/// Every kind. A new kind is one file, its `mod` line, and one line here.
+/// All kinds. A new kind needs one file, its `mod` line, and one line here.
 pub static KINDS: &[&dyn Kind] = &[
     &systemd::Systemd,
     &health::Health,
@@ -39,12 +39,12 @@ pub static KINDS: &[&dyn Kind] = &[
     &set::Set,
 ];
 
-/// The kind by this name.
+/// Finds a kind by name.
 pub fn kind(name: &str) -> Option<&'static dyn Kind> {
     KINDS.iter().copied().find(|kind| kind.form().name == name)
 }
 
-/// The forms of every kind, for the checker, the schema and the manual.
+/// The forms of all kinds, for the checker, the schema and the manual.
 pub fn forms() -> Vec<&'static KindForm> {
     KINDS.iter().map(|kind| kind.form()).collect()
 }

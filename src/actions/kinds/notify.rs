@@ -9,16 +9,16 @@ use serde_json::Value;
 
 use super::support::one_or_many::OneOrMany;
 use crate::actions::{Context, Kind};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// What is shown of a message to who agrees to it, in characters: as much as fits on a few lines.
+/// Characters of a message that are shown to an approver: a few lines.
 const SHOWN: usize = 300;
 
-/// The kind `notify`.
+/// Implements the kind `notify`.
 #[derive(Debug)]
 pub struct Notify;
 
@@ -34,8 +34,8 @@ static FORM: KindForm = KindForm {
     ],
     effect: |_| EffectClass::Repeatable,
     outputs: &[
-        Output { name: "delivered", help: "The channels that were reached." },
-        Output { name: "failed", help: "The channels that were not: `{channel, error}` each." },
+        OutputField { name: "delivered", help: "The channels that were reached." },
+        OutputField { name: "failed", help: "The channels that were not: `{channel, error}` each." },
     ],
     example: "notify:\n  to: [incidents]\n  message: \"{{ incident.title }}: we are on it\"\n",
 };

@@ -25,12 +25,12 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::client::Wire;
-use self::sessions::Filter;
+use self::client::PostgresConnection;
+use self::sessions::SessionFilter;
 use super::support::datastore::{DATASTORE, DatastoreAddress, URL};
 use super::support::threshold::Threshold;
 use crate::actions::{Context, Kind, Reconciled, SecretText};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
@@ -38,22 +38,22 @@ use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long one statement may take unless the step says otherwise, and at most.
+/// Default and maximum of `timeout`, per statement.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How many sessions are ended unless the step says otherwise, and at most.
+/// Default and maximum of `limit`.
 const LIMIT: i64 = 20;
 const LARGEST_LIMIT: i64 = 1000;
 
-/// How many rows of a query are kept unless the step says otherwise, and at most.
+/// Default and maximum of `rows`.
 const ROWS: usize = 100;
 const MOST_ROWS: usize = 1000;
 
-/// The longest query that a line repeats.
+/// Characters of a query in a summary.
 const SHOWN: usize = 100;
 
-/// The kind `postgres`.
+/// Implements the kind `postgres`.
 #[derive(Debug)]
 pub struct Postgres;
 
@@ -130,33 +130,39 @@ static FORM: KindForm = KindForm {
         FORM.verbs.iter().find(|verb| given(verb.field.name)).map_or(EffectClass::Once, |verb| verb.effect)
     },
     outputs: &[
-        Output { name: "used", help: "With `connections`: how many clients are connected, ourselves included." },
-        Output { name: "max", help: "With `connections`: `max_connections`." },
-        Output { name: "percent", help: "With `connections`: the share in use." },
-        Output { name: "states", help: "With `connections`: how many by state, such as `{idle: 12, active: 3}`." },
-        Output { name: "applications", help: "With `connections`: how many by application name; the twenty largest." },
-        Output { name: "users", help: "With `connections`: how many by role; the twenty largest." },
-        Output { name: "databases", help: "With `connections`: how many by database; the twenty largest." },
-        Output {
+        OutputField { name: "used", help: "With `connections`: how many clients are connected, ourselves included." },
+        OutputField { name: "max", help: "With `connections`: `max_connections`." },
+        OutputField { name: "percent", help: "With `connections`: the share in use." },
+        OutputField { name: "states", help: "With `connections`: how many by state, such as `{idle: 12, active: 3}`." },
+        OutputField {
+            name: "applications",
+            help: "With `connections`: how many by application name; the twenty largest.",
+        },
+        OutputField { name: "users", help: "With `connections`: how many by role; the twenty largest." },
+        OutputField { name: "databases", help: "With `connections`: how many by database; the twenty largest." },
+        OutputField {
             name: "idle_in_transaction",
             help: "With `connections`: the ten longest, `{pid, application, user, database, seconds, query}`.",
         },
-        Output { name: "running", help: "With `connections`: the ten queries that have run longest, likewise." },
-        Output {
+        OutputField { name: "running", help: "With `connections`: the ten queries that have run longest, likewise." },
+        OutputField {
             name: "hidden",
             help: "With `connections`: how many sessions our role may not look into; grant it `pg_read_all_stats`.",
         },
-        Output { name: "ended", help: "With `terminate`: the sessions that were ended, as in `idle_in_transaction`." },
-        Output {
+        OutputField {
+            name: "ended",
+            help: "With `terminate`: the sessions that were ended, as in `idle_in_transaction`.",
+        },
+        OutputField {
             name: "left",
             help: "With `terminate`: those that were asked to end and had not yet, or could not be asked.",
         },
-        Output { name: "columns", help: "With `query`: the names of the columns." },
-        Output { name: "rows", help: "With `query`: each row by column." },
-        Output { name: "count", help: "With `query`: how many rows are kept." },
-        Output { name: "value", help: "With `query`: the first column of the first row; null without rows." },
-        Output { name: "truncated", help: "With `query`: whether there are more rows, or values that were cut." },
-        Output {
+        OutputField { name: "columns", help: "With `query`: the names of the columns." },
+        OutputField { name: "rows", help: "With `query`: each row by column." },
+        OutputField { name: "count", help: "With `query`: how many rows are kept." },
+        OutputField { name: "value", help: "With `query`: the first column of the first row; null without rows." },
+        OutputField { name: "truncated", help: "With `query`: whether there are more rows, or values that were cut." },
+        OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: refused, access, full, tls, timeout, cancelled, locked, read_only, sql, type, threshold, left, …",
         },
@@ -197,15 +203,15 @@ impl Spec {
         Threshold { above: self.above, below: self.below }
     }
 
-    async fn wire<'c>(&self, context: &'c Context) -> Result<Wire<'c>, Reason> {
+    async fn wire<'c>(&self, context: &'c Context) -> Result<PostgresConnection<'c>, Reason> {
         let timeout =
             self.timeout.map_or(TIMEOUT, |timeout| timeout.0).clamp(Duration::from_millis(1), LONGEST_TIMEOUT);
-        Wire::connect(&self.place().address("postgres", 5432, context)?, timeout, context).await
+        PostgresConnection::connect(&self.place().address("postgres", 5432, context)?, timeout, context).await
     }
 
-    /// Which sessions `terminate` takes.
-    fn filter(&self, over: Span) -> Filter {
-        Filter {
+    /// The sessions that `terminate` selects.
+    fn filter(&self, over: Span) -> SessionFilter {
+        SessionFilter {
             over: over.0,
             application: self.application.clone(),
             user: self.user.clone(),
@@ -277,7 +283,7 @@ impl Kind for Postgres {
 
 async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, Reason> {
     if let Some(sql) = &spec.query {
-        let asked = query::Query::new(sql, &spec.params, spec.rows.unwrap_or(ROWS).clamp(1, MOST_ROWS))?;
+        let asked = query::PostgresQuery::new(sql, &spec.params, spec.rows.unwrap_or(ROWS).clamp(1, MOST_ROWS))?;
         return query::run(asked, spec.threshold(), &mut spec.wire(context).await?).await;
     }
     match (spec.connections, spec.terminate) {

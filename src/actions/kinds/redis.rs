@@ -21,10 +21,10 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::client::Wire;
+use self::client::RedisConnection;
 use super::support::datastore::{DATASTORE, DatastoreAddress, URL};
 use crate::actions::{Context, Kind, Reconciled, SecretText};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
@@ -32,25 +32,25 @@ use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long all of it may take unless the step says otherwise, and at most.
+/// Default and maximum of `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The longest time over which lookups are counted.
+/// The longest time for `over`.
 const LONGEST_OVER: Span = Span::seconds(300);
 
-/// How many keys are looked at closely unless the step says otherwise, and at most; each costs three small commands.
+/// Default and maximum of `sample`; each key costs three small commands.
 const SAMPLE: usize = 10_000;
 const LARGEST_SAMPLE: usize = 100_000;
 
-/// How many keys are deleted unless the step says otherwise, and at most.
+/// Default and maximum of `limit`.
 const LIMIT: usize = 10_000;
 const LARGEST_LIMIT: usize = 1_000_000;
 
-/// The longest pattern that a line repeats.
+/// Characters of a pattern in a summary.
 const SHOWN: usize = 100;
 
-/// The kind `redis`.
+/// Implements the kind `redis`.
 #[derive(Debug)]
 pub struct Redis;
 
@@ -134,40 +134,46 @@ static FORM: KindForm = KindForm {
         FORM.verbs.iter().find(|verb| given(verb.field.name)).map_or(EffectClass::Once, |verb| verb.effect)
     },
     outputs: &[
-        Output { name: "latency_ms", help: "With `ping`: how long the answer took." },
-        Output { name: "used", help: "With `memory`: bytes in use." },
-        Output { name: "max", help: "With `memory`: `maxmemory` in bytes; null when there is no limit." },
-        Output {
+        OutputField { name: "latency_ms", help: "With `ping`: how long the answer took." },
+        OutputField { name: "used", help: "With `memory`: bytes in use." },
+        OutputField { name: "max", help: "With `memory`: `maxmemory` in bytes; null when there is no limit." },
+        OutputField {
             name: "percent",
             help: "With `memory`: the share of `maxmemory` in use; null when there is no limit.",
         },
-        Output { name: "policy", help: "With `memory`: what is evicted when memory is full, such as `allkeys-lru`." },
-        Output { name: "evicted", help: "With `memory`: how many keys were evicted." },
-        Output { name: "fragmentation", help: "With `memory`: memory of the process by memory in use." },
-        Output {
+        OutputField {
+            name: "policy",
+            help: "With `memory`: what is evicted when memory is full, such as `allkeys-lru`.",
+        },
+        OutputField { name: "evicted", help: "With `memory`: how many keys were evicted." },
+        OutputField { name: "fragmentation", help: "With `memory`: memory of the process by memory in use." },
+        OutputField {
             name: "hit_rate",
             help: "With `memory`: the percentage of lookups that found their key; null when there were none.",
         },
-        Output { name: "lookups", help: "With `memory`: how many there were." },
-        Output { name: "clients", help: "With `memory`: how many are connected." },
-        Output { name: "keys", help: "With `memory` and `keys`: how many keys the database holds." },
-        Output { name: "sampled", help: "With `keys`: how many keys were looked at." },
-        Output { name: "partial", help: "Whether there may be more keys of the pattern than were looked at or taken." },
-        Output { name: "bytes", help: "With `keys`: the memory of the sampled keys." },
-        Output { name: "without_ttl", help: "With `keys`: `{count, bytes, names}` of those that never expire." },
-        Output {
+        OutputField { name: "lookups", help: "With `memory`: how many there were." },
+        OutputField { name: "clients", help: "With `memory`: how many are connected." },
+        OutputField { name: "keys", help: "With `memory` and `keys`: how many keys the database holds." },
+        OutputField { name: "sampled", help: "With `keys`: how many keys were looked at." },
+        OutputField {
+            name: "partial",
+            help: "Whether there may be more keys of the pattern than were looked at or taken.",
+        },
+        OutputField { name: "bytes", help: "With `keys`: the memory of the sampled keys." },
+        OutputField { name: "without_ttl", help: "With `keys`: `{count, bytes, names}` of those that never expire." },
+        OutputField {
             name: "idle",
             help: "With `keys`: `{count, bytes, names}`; null where the policy keeps no idle times (LFU).",
         },
-        Output { name: "largest", help: "With `keys`: the ten largest, `{name, bytes, ttl (seconds or null)}`." },
-        Output {
+        OutputField { name: "largest", help: "With `keys`: the ten largest, `{name, bytes, ttl (seconds or null)}`." },
+        OutputField {
             name: "prefixes",
             help: "With `keys`: the ten largest groups, `{prefix, count, bytes, without_ttl}`.",
         },
-        Output { name: "matched", help: "With `preview`: how many keys would be deleted." },
-        Output { name: "deleted", help: "With `delete`: how many were." },
-        Output { name: "names", help: "With `preview` and `delete`: some of their names." },
-        Output {
+        OutputField { name: "matched", help: "With `preview`: how many keys would be deleted." },
+        OutputField { name: "deleted", help: "With `delete`: how many were." },
+        OutputField { name: "names", help: "With `preview` and `delete`: some of their names." },
+        OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: refused, access, timeout, cancelled, loading, memory, everything, idle_unknown, tls, server, …",
         },
@@ -204,19 +210,19 @@ impl Spec {
         DatastoreAddress { datastore: self.datastore.clone(), url: self.url.clone() }
     }
 
-    async fn wire<'c>(&self, context: &'c Context) -> Result<Wire<'c>, Reason> {
+    async fn wire<'c>(&self, context: &'c Context) -> Result<RedisConnection<'c>, Reason> {
         let timeout = self.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
         let timeout = timeout + self.over().map_or(Duration::ZERO, |over| over.0);
         let url = self.place().address("redis", 6379, context)?;
-        Wire::connect(&url, Span(timeout).after(context.clock.now()), context).await
+        RedisConnection::connect(&url, Span(timeout).after(context.clock.now()), context).await
     }
 
-    /// The time that `memory` watches; it comes on top of what everything else may take.
+    /// The measuring time of `memory`, in addition to the timeout.
     fn over(&self) -> Option<Span> {
         self.over.map(|over| over.min(LONGEST_OVER))
     }
 
-    /// Which keys `preview` and `delete` take.
+    /// The keys that `preview` and `delete` select. Fails if the pattern selects every key without `everything`.
     fn taken(&self, pattern: &str) -> Result<delete::KeySelection, Reason> {
         if !self.everything && pattern.chars().all(|c| matches!(c, '*' | '?')) {
             let message = format!("`{}` leaves nothing out; say `everything: true` if that is meant", shown(pattern));
@@ -297,7 +303,7 @@ impl Kind for Redis {
 }
 
 async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, Reason> {
-    // What would be refused is refused before anybody is asked.
+    // Validate before connecting.
     let taken = spec.delete.as_ref().or(spec.preview.as_ref()).map(|pattern| spec.taken(pattern)).transpose()?;
     let mut wire = spec.wire(context).await?;
     if let Some(taken) = taken {

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::actions::{Context, Kind};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// The kind `set`.
+/// Implements the kind `set`.
 #[derive(Debug)]
 pub struct Set;
 
@@ -22,7 +22,7 @@ static FORM: KindForm = KindForm {
     verbs: &[],
     fields: &[Field::required("values", Shape::MapOf(&Shape::Any), "The values by name.")],
     effect: |_| EffectClass::Read,
-    outputs: &[Output { name: "<name>", help: "Each value, under its name." }],
+    outputs: &[OutputField { name: "<name>", help: "Each value, under its name." }],
     example: "set:\n  values:\n    suspect: \"{{ params.service }}\"\n",
 };
 

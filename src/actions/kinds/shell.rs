@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::support::program;
-use super::support::program::Surroundings;
+use super::support::program::ProgramFields;
 use crate::actions::{Context, Kind};
 use crate::domain::config::kind_schema::{Field, KindForm, Shape};
 use crate::domain::core::effect::EffectClass;
@@ -15,11 +15,11 @@ use crate::domain::core::text;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// The kind `shell`.
+/// Implements the kind `shell`.
 #[derive(Debug)]
 pub struct Shell;
 
-/// Characters of a script in what a person is told.
+/// Characters of the script in the description of the change.
 const SHOWN: usize = 120;
 
 static FORM: KindForm = KindForm {
@@ -63,15 +63,15 @@ impl Kind for Shell {
     }
 }
 
-fn read(spec: &Value) -> Result<(Vec<String>, Surroundings), String> {
+fn read(spec: &Value) -> Result<(Vec<String>, ProgramFields), String> {
     let mut fields = spec.as_object().cloned().unwrap_or_default();
     let script = fields.remove("script").unwrap_or_default();
-    let script = program::exit_code_name(&script).map_err(|reason| format!("`script` {reason}"))?;
+    let script = program::argument_text(&script).map_err(|reason| format!("`script` {reason}"))?;
     let argv = match fields.remove("shell").as_ref().map(Value::as_str) {
         None | Some(Some("sh")) => vec!["sh".to_owned(), "-eu".to_owned(), "-c".to_owned(), script],
-        // A pipeline fails with any of its commands; plain `sh` cannot say so.
+        // A pipeline fails if any of its commands fails; plain `sh` has no such option.
         Some(Some("bash")) => ["bash", "-eu", "-o", "pipefail", "-c", &script].map(str::to_owned).to_vec(),
         _ => return Err("`shell` is neither `sh` nor `bash`".to_owned()),
     };
-    Ok((argv, Surroundings::read(fields)?))
+    Ok((argv, ProgramFields::read(fields)?))
 }

@@ -28,23 +28,23 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::change::Verb;
+use self::change::UnitVerb;
 use self::error::SystemdError;
 use super::support::one_or_many::OneOrMany;
 use crate::actions::{Context, Kind, Reconciled};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb as FormVerb};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb as FormVerb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long a started unit is watched unless the step says otherwise. Most programs that cannot run end within it.
+/// Default of `settle`. Most programs that cannot run end within it.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// The longest time that a unit is watched; longer is what `verify` with `hold` is for.
+/// Maximum of `settle`; for longer, use `verify` with `hold`.
 const LONGEST_SETTLE: Duration = Duration::from_secs(60);
 
-/// The kind `systemd`.
+/// Implements the kind `systemd`.
 #[derive(Debug)]
 pub struct Systemd;
 
@@ -88,19 +88,19 @@ static FORM: KindForm = KindForm {
         FORM.verbs.iter().find(|verb| given(verb.field.name)).map_or(EffectClass::Once, |verb| verb.effect)
     },
     outputs: &[
-        Output {
+        OutputField {
             name: "units",
             help: "Each unit: `{name, active, sub, load, result, since, n_restarts, invocation_id, memory (bytes), \
                    main_pid, exit, type}`.",
         },
-        Output {
+        OutputField {
             name: "counts",
             help: "With `status`: how many units are in each state, such as `{active: 18, failed: 1}`.",
         },
-        Output { name: "failing", help: "With `status`: the names of the units that are not as they should be." },
-        Output { name: "before", help: "With a change of one unit: the unit before it." },
-        Output { name: "after", help: "With a change of one unit: the unit after it." },
-        Output {
+        OutputField { name: "failing", help: "With `status`: the names of the units that are not as they should be." },
+        OutputField { name: "before", help: "With a change of one unit: the unit before it." },
+        OutputField { name: "after", help: "With a change of one unit: the unit after it." },
+        OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: no_such_unit, outside_estate, access_denied, start_failed, \
                    start_limit_hit, crash_loop, ended, masked, job_timeout, job_dependency, job_canceled, …",
@@ -124,11 +124,10 @@ struct Spec {
     settle: Option<Span>,
 }
 
-/// What is asked for.
 #[derive(Debug, PartialEq)]
 enum Request {
     Status { units: Vec<String>, expect: Option<String> },
-    Change { verb: Verb, units: Vec<String>, settle: Duration },
+    Change { verb: UnitVerb, units: Vec<String>, settle: Duration },
     DaemonReload,
 }
 
@@ -141,12 +140,12 @@ impl Request {
             return Ok(Self::Status { units: units.into(), expect: spec.expect });
         }
         let changes = [
-            (Verb::Start, spec.start),
-            (Verb::Stop, spec.stop),
-            (Verb::Restart, spec.restart),
-            (Verb::Reload, spec.reload),
-            (Verb::Enable, spec.enable),
-            (Verb::Disable, spec.disable),
+            (UnitVerb::Start, spec.start),
+            (UnitVerb::Stop, spec.stop),
+            (UnitVerb::Restart, spec.restart),
+            (UnitVerb::Reload, spec.reload),
+            (UnitVerb::Enable, spec.enable),
+            (UnitVerb::Disable, spec.disable),
         ];
         for (verb, units) in changes {
             if let Some(units) = units {

@@ -24,7 +24,7 @@ use self::certificate::Certificate;
 use self::handshake::Handshake;
 use crate::actions::transport::timeout::within;
 use crate::actions::{Context, Kind};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
@@ -32,14 +32,14 @@ use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long it may take unless the step says otherwise, and at most.
+/// Default and maximum of `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The longest address that a line repeats.
+/// Characters of an address in a summary.
 const SHOWN: usize = 120;
 
-/// The kind `tls`.
+/// Implements the kind `tls`.
 #[derive(Debug)]
 pub struct Tls;
 
@@ -65,25 +65,25 @@ static FORM: KindForm = KindForm {
     ],
     effect: |_| EffectClass::Read,
     outputs: &[
-        Output {
+        OutputField {
             name: "valid",
             help: "Whether the certificate is in order: trusted, for this host, and within its time.",
         },
-        Output {
+        OutputField {
             name: "problems",
             help: "Why not: expired, not_yet_valid, wrong_host, self_signed, unknown_issuer, untrusted.",
         },
-        Output { name: "days_left", help: "Whole days until it expires; negative when it has." },
-        Output { name: "not_before", help: "The instant from which on it is valid." },
-        Output { name: "not_after", help: "The instant until which it is valid." },
-        Output { name: "subject", help: "Whom it names." },
-        Output { name: "issuer", help: "Who signed it." },
-        Output { name: "names", help: "The hosts and addresses that it is for, at most 100." },
-        Output { name: "fingerprint", help: "Its SHA-256." },
-        Output { name: "protocol", help: "`TLS 1.2` or `TLS 1.3`." },
-        Output { name: "cipher", help: "The cipher suite." },
-        Output { name: "chain", help: "How many certificates the server sent." },
-        Output {
+        OutputField { name: "days_left", help: "Whole days until it expires; negative when it has." },
+        OutputField { name: "not_before", help: "The instant from which on it is valid." },
+        OutputField { name: "not_after", help: "The instant until which it is valid." },
+        OutputField { name: "subject", help: "Whom it names." },
+        OutputField { name: "issuer", help: "Who signed it." },
+        OutputField { name: "names", help: "The hosts and addresses that it is for, at most 100." },
+        OutputField { name: "fingerprint", help: "Its SHA-256." },
+        OutputField { name: "protocol", help: "`TLS 1.2` or `TLS 1.3`." },
+        OutputField { name: "cipher", help: "The cipher suite." },
+        OutputField { name: "chain", help: "How many certificates the server sent." },
+        OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: the first of `problems`, expires_soon, refused, dns, timeout, protocol, not_tls, closed, ca, …",
         },
@@ -106,7 +106,7 @@ struct Spec {
 }
 
 impl Spec {
-    /// Host and port.
+    /// The host and port of `address`; the port is 443 by default.
     fn target(&self) -> Result<(String, u16), Reason> {
         let shown = one_line(&self.address, SHOWN);
         let wrong = || Reason::new("request", format!("`{shown}` is neither a host nor `host:port`"));
@@ -139,13 +139,13 @@ impl Kind for Tls {
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
         let looked = async {
             let spec = Spec::deserialize(spec).map_err(|error| Reason::new("spec", format!("tls: {error}")))?;
-            look(&spec, context).await
+            inspect_certificate(&spec, context).await
         };
         looked.await.unwrap_or_else(|trouble: Reason| trouble.outcome(json!({})))
     }
 }
 
-async fn look(spec: &Spec, context: &Context) -> Result<Outcome, Reason> {
+async fn inspect_certificate(spec: &Spec, context: &Context) -> Result<Outcome, Reason> {
     let (host, port) = spec.target()?;
     let name = spec.name(&host)?;
     let timeout = spec.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);

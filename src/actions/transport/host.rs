@@ -13,7 +13,7 @@
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::process::capture::{Capture, Sink};
-use super::process::{self, Exit, Job, NotStarted};
+use super::process::{self, ChildExit, Job, NotStarted};
 pub use super::ssh::connect_error::{ConnectError, manual_command};
 pub use super::ssh::connection::SILENCE;
 pub(crate) use super::ssh::port_forward::{ForwardedStream, StreamEnd, bridge, open_forward};
@@ -22,35 +22,35 @@ pub(crate) use super::ssh::unix_forward::{UnixForward, open_unix_forward};
 use crate::actions::Context;
 use crate::domain::config::estate::Host;
 
-/// Runs a job on the environment's host to its end; its output goes into `sink` as it comes, unscrubbed.
+/// Runs a job on the environment's host until it ends. Its output goes to `sink` as it arrives, not redacted.
 ///
 /// # Errors
 ///
-/// When it cannot be started at all; everything later is in the [`Exit`].
-pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<Exit, NotStarted> {
+/// If it cannot be started. Everything later is in the [`ChildExit`].
+pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<ChildExit, NotStarted> {
     match &context.environment.host {
         Host::Local => process::run_into(job, context, sink).await,
         Host::Ssh(host) => super::ssh::remote_process::run_into(job, host, context, sink).await,
     }
 }
 
-/// Runs a job on the environment's host to its end and keeps the beginning and the end of what it prints, scrubbed.
+/// Runs a job on the environment's host until it ends. Keeps the beginning and the end of its output, redacted.
 ///
 /// # Errors
 ///
-/// When it cannot be started at all.
-pub async fn run(job: &Job, context: &Context) -> Result<(Exit, Capture), NotStarted> {
+/// If it cannot be started.
+pub async fn run(job: &Job, context: &Context) -> Result<(ChildExit, Capture), NotStarted> {
     let mut capture = Capture::new(context);
     let exit = run_into(job, context, &mut capture).await?;
     capture.finish();
     Ok((exit, capture))
 }
 
-/// Makes the connection to the environment's host, where that is another machine and there is none yet.
+/// Connects to the environment's host, if it is remote and not connected yet.
 ///
 /// # Errors
 ///
-/// Why there is none, and what to type.
+/// Why there is no connection, and what to type.
 pub async fn reach(context: &Context) -> Result<(), ConnectError> {
     match context.environment.host.ssh() {
         Some(host) => super::ssh::connection::to(host, context).up(context).await.map(drop),
@@ -58,12 +58,12 @@ pub async fn reach(context: &Context) -> Result<(), ConnectError> {
     }
 }
 
-/// Ends the connections of this process, when it is about to end itself.
+/// Closes all SSH connections of this process. Called before the process exits.
 pub fn close_connections() {
     super::ssh::connection::close_connections();
 }
 
-/// A word that nobody can guess.
+/// 128 random bits in hexadecimal.
 pub(crate) fn random() -> String {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).expect("the system gives random numbers");

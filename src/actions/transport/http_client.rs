@@ -23,48 +23,47 @@ use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 
-/// The most of a body that is read: more than any health answer or page of metrics of one service.
+/// Bytes of a body that are read: more than any health response or metrics page of one service.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
-/// What this program is called in requests.
+/// The `User-Agent` of requests.
 const AGENT: &str = concat!("runbook/", env!("CARGO_PKG_VERSION"));
 
-/// How often an answer may send us on.
+/// Redirects that are followed.
 const REDIRECTS: usize = 5;
 
-/// The most headers of an answer that are kept, and the longest value.
+/// Headers of a response that are kept, and the longest value in characters.
 const HEADERS: usize = 40;
 const HEADER_LENGTH: usize = 500;
 
-/// How many errors may stand behind one another; there are four or five.
+/// Limit for a chain of error causes; real ones have four or five.
 const CAUSES: usize = 32;
 
-/// How long making a connection may take, within the time of the whole request.
+/// Limit for connecting, within the timeout of the whole request.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// An answer.
+/// A response, its body limited to [`BODY_LIMIT`].
 #[derive(Debug)]
 pub struct HttpResponse {
-    /// The status.
     pub status: u16,
-    /// The headers by name in small letters; several values joined by commas.
+    /// By name in lower case. Several values are joined by commas.
     pub headers: Map<String, Value>,
-    /// The body, or its beginning.
+    /// The body, or its first [`BODY_LIMIT`] bytes.
     pub body: Vec<u8>,
-    /// Whether the body went on.
+    /// Whether the body was longer.
     pub is_cut: bool,
-    /// How long it took until the body was read.
+    /// Time until the body was read.
     pub latency: Duration,
 }
 
-/// The one client. It keeps no connections, so that it can be used from any runtime.
+/// The shared client. It keeps no connections, so any runtime can use it.
 ///
 /// # Errors
-/// When the machine's trusted certificates cannot be read.
+/// If the machine's trusted certificates cannot be read.
 pub fn client() -> Result<&'static Client, Reason> {
     static CLIENT: OnceLock<Result<Client, String>> = OnceLock::new();
     let built = CLIENT.get_or_init(|| {
-        // `main` has installed it already; a test or a library user may not have.
+        // `main` has installed it already; a test may not have.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .user_agent(AGENT)
@@ -88,11 +87,11 @@ fn is_same_place(from: &Url, to: &Url) -> bool {
     from.host_str() == to.host_str() && (from.scheme() == to.scheme() || to.scheme() == "https")
 }
 
-/// Sends a request and reads the answer, within `timeout` and the context's own time.
+/// Sends a request and reads the response, within `timeout` and the context's deadline.
 ///
 /// # Errors
-/// `dns`, `refused`, `unreachable`, `tls`, `timeout`, `cancelled`, `closed`, `request`; `host_unreachable` and `host_lost`
-/// where the address is reached from another host.
+/// `dns`, `refused`, `unreachable`, `tls`, `timeout`, `cancelled`, `closed`, `request`; over SSH also
+/// `host_unreachable` and `host_lost`.
 pub async fn send(request: Request, timeout: Duration, context: &Context) -> Result<HttpResponse, Reason> {
     let client = client()?;
     let began = context.clock.now();
@@ -107,7 +106,7 @@ pub async fn send(request: Request, timeout: Duration, context: &Context) -> Res
 }
 
 async fn read(mut response: Response, began: Timestamp, context: &Context) -> Result<HttpResponse, Reason> {
-    let (status, headers) = (response.status().as_u16(), limited_body(response.headers()));
+    let (status, headers) = (response.status().as_u16(), limited_headers(response.headers()));
     let (mut body, mut is_cut) = (Vec::new(), false);
     while let Some(chunk) = response.chunk().await.map_err(|error| why(&error))? {
         let room = BODY_LIMIT - body.len();
@@ -121,8 +120,8 @@ async fn read(mut response: Response, began: Timestamp, context: &Context) -> Re
     Ok(HttpResponse { status, headers, body, is_cut, latency })
 }
 
-/// The headers that are kept. A cookie is somebody's session, so only that it was set is.
-fn limited_body(headers: &HeaderMap) -> Map<String, Value> {
+/// The headers that are kept. A cookie may be a session, so its value is not kept.
+fn limited_headers(headers: &HeaderMap) -> Map<String, Value> {
     let mut kept = Map::new();
     for name in headers.keys().take(HEADERS) {
         let values: Vec<String> = headers
@@ -140,7 +139,7 @@ fn limited_body(headers: &HeaderMap) -> Map<String, Value> {
     kept
 }
 
-/// Why a request failed, from the chain of errors behind it.
+/// Why a request failed, from the chain of causes.
 fn why(error: &reqwest::Error) -> Reason {
     let text = reason(error);
     let kind = chain(error).into_iter().find_map(kind_of).unwrap_or_else(|| {
@@ -171,11 +170,11 @@ fn kind_of(cause: &(dyn Error + 'static)) -> Option<ReasonCode> {
             io::ErrorKind::ConnectionRefused => Some(ReasonCode::REFUSED),
             io::ErrorKind::TimedOut => Some(ReasonCode::TIMEOUT),
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => Some("unreachable".into()),
-            // What an I/O error wraps is not among its sources.
+            // The error that an I/O error wraps is not among its sources.
             _ => error.get_ref().and_then(|inner| kind_of(inner)),
         };
     }
-    // The error of hyper's resolver has a private type and no kind: its text is its only mark.
+    // The error of hyper's resolver has a private type and no kind; only its text identifies it.
     cause.to_string().starts_with("dns error").then(|| "dns".into())
 }
 
@@ -190,7 +189,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)>
     chain
 }
 
-/// The innermost reason, without the address: that may hold what nobody should read.
+/// The innermost cause. The outer ones may hold the address, which can be secret.
 fn reason(error: &(dyn Error + 'static)) -> String {
     let last = chain(error).last().map(ToString::to_string).unwrap_or_default();
     one_line(&last, HEADER_LENGTH)

@@ -12,7 +12,7 @@
 //!   inherit and hardly anybody changes; see [`descendants`]. A process that runs as another user (`sudo`) cannot be killed by
 //!   us, and one that changed the mark (its own real-time limit) is found only within the process group.
 //! * A child that ends by itself ends the step. What it left running in the background lives on, as it does after a
-//!   shell ends, whether it holds the output open or not; [`Exit::left_behind`] says so where it is cheap to know.
+//!   shell ends, whether it holds the output open or not; [`ChildExit::left_behind`] says so where it is cheap to know.
 //! * When this process itself is killed, children live on.
 //!
 //! **Invariant:** the child is not reaped before its process group has been dealt with, so no signal ever
@@ -40,16 +40,16 @@ use self::capture::{Capture, Sink};
 use self::child::Outlets;
 pub(crate) use self::child::RunningChild;
 
-/// How long a child that was asked to end may take before it is killed: enough to flush and to remove lock files.
+/// Time between SIGTERM and SIGKILL: enough to flush and to remove lock files.
 pub const GRACE: Duration = Duration::from_secs(2);
 
-/// The variable that says where the agent of ssh is.
+/// The environment variable with the socket of ssh-agent.
 pub const AGENT: &str = "SSH_AUTH_SOCK";
 
-/// The code of a program that is not installed.
+/// The error code of a program that is not installed.
 pub const NO_PROGRAM: &str = "no_program";
 
-/// Whether a child is a part of a step, and ends with it.
+/// Whether a child belongs to a step and ends with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kinship {
     OfStep,
@@ -59,13 +59,12 @@ enum Kinship {
 /// A program to run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Job {
-    /// The program, by path or by name in the `PATH` of `environment`, and its arguments.
+    /// The program, as a path or a name in the child's `PATH`, and its arguments.
     pub argv: Vec<String>,
-    /// The child's environment besides the basics of where it runs.
+    /// Environment variables besides the basics.
     pub environment: BTreeMap<String, String>,
-    /// Where it runs.
     pub directory: PathBuf,
-    /// What it reads on standard input; nothing at all without.
+    /// Standard input; empty if `None`.
     pub input: Option<Vec<u8>>,
 }
 
@@ -76,45 +75,42 @@ pub enum Ending {
     Code(i32),
     /// By a signal that we did not send.
     Signal(i32),
-    /// We ended it, since its time was over.
+    /// We ended it at the deadline.
     TimedOut,
-    /// We ended it, since it was to stop.
+    /// We ended it on a cancellation.
     Cancelled,
-    /// The connection to the host that it ran on was lost, and nobody can say how it ended, or whether.
+    /// The connection to its host was lost, so its end is unknown. It may still run.
     Lost,
 }
 
-/// What is left of a child.
+/// The result of a child that was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exit {
-    /// How it ended.
+pub struct ChildExit {
     pub ending: Ending,
-    /// Whether it left processes of its group running.
+    /// Whether processes of its group still run.
     pub left_behind: bool,
 }
 
-/// Why a child did not start; the program is named in it.
+/// Why a child did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum NotStarted {
-    /// There is nothing to run.
     #[error("no program is given")]
     Nothing,
-    /// No such program.
+    /// No such program in this `PATH`.
     #[error("`{0}` is not in `{1}`")]
     NotFound(String, String),
-    /// The directory to run in does not exist.
     #[error("there is no directory `{}`", .0.display())]
     NoDirectory(PathBuf),
-    /// The system refused.
+    /// The system call failed.
     #[error("`{0}` could not be started: {1}")]
     Refused(String, #[source] io::Error),
-    /// The host that it is to run on cannot be reached, or takes no command.
+    /// The remote host cannot be reached, or runs no command.
     #[error("{0}")]
     Unreachable(Reason),
-    /// The host that it is to run on has no such program.
+    /// The remote host has no such program.
     #[error("{0}")]
     NoProgramThere(String),
-    /// The host that it is to run on has not what else it needs, or cannot be given it.
+    /// The remote host lacks something else that the job needs, or the job cannot be sent to it.
     #[error("{0}")]
     NotThere(String),
 }
@@ -130,7 +126,7 @@ impl From<NotStarted> for Reason {
 }
 
 impl Job {
-    /// A job in the context's directory, with nothing but the basics in its environment.
+    /// A job in the context's directory, with only the basics in its environment.
     pub fn new(argv: impl IntoIterator<Item = impl Into<String>>, context: &Context) -> Self {
         Self {
             argv: argv.into_iter().map(Into::into).collect(),
@@ -140,7 +136,7 @@ impl Job {
         }
     }
 
-    /// The same job with one more environment variable.
+    /// Adds one environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.to_owned(), value.into());
@@ -148,24 +144,24 @@ impl Job {
     }
 }
 
-/// Runs a job to its end and keeps the beginning and the end of what it prints, scrubbed.
+/// Runs a job until it ends. Keeps the beginning and the end of its output, redacted.
 ///
 /// # Errors
 ///
-/// When it cannot be started at all; everything later is in the [`Exit`].
-pub async fn run(job: &Job, context: &Context) -> Result<(Exit, Capture), NotStarted> {
+/// If it cannot be started. Everything later is in the [`ChildExit`].
+pub async fn run(job: &Job, context: &Context) -> Result<(ChildExit, Capture), NotStarted> {
     let mut capture = Capture::new(context);
     let exit = run_into(job, context, &mut capture).await?;
     capture.finish();
     Ok((exit, capture))
 }
 
-/// Runs a job to its end; its output goes into `sink` as it comes, unscrubbed.
+/// Runs a job until it ends. Its output goes to `sink` as it arrives, not redacted.
 ///
 /// # Errors
 ///
-/// When it cannot be started at all.
-pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<Exit, NotStarted> {
+/// If it cannot be started.
+pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<ChildExit, NotStarted> {
     let mut running = start(job, context)?;
     let stop = tokio::select! {
         biased;
@@ -177,31 +173,31 @@ pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)
         None => Ok(running.ended(sink).await),
         Some(ending) => {
             running.stop(GRACE, sink).await;
-            Ok(Exit { ending, left_behind: false })
+            Ok(ChildExit { ending, left_behind: false })
         }
     }
 }
 
-/// Starts a job that is awaited elsewhere. Its standard input, where it has one, can be [held](RunningChild::hold) open.
+/// Starts a job without waiting for it. Its standard input, if it has one, can be [held](RunningChild::hold) open.
 ///
 /// # Errors
 ///
-/// When it cannot be started.
+/// If it cannot be started.
 pub(crate) fn start(job: &Job, context: &Context) -> Result<RunningChild, NotStarted> {
-    spawn(job, &surroundings(job, context), Kinship::OfStep)
+    spawn(job, &child_environment(job, context), Kinship::OfStep)
 }
 
-/// Runs a job that belongs to no step to its end, within the context's time: what it leaves running is nobody's part.
+/// Runs a job that belongs to no step until it ends, within the context's deadline. Processes it leaves running stay.
 ///
 /// # Errors
 ///
-/// When it cannot be started at all.
-pub(crate) async fn run_apart(
+/// If it cannot be started.
+pub(crate) async fn run_detached(
     job: &Job,
     context: &Context,
     sink: &mut (dyn Sink + Send),
 ) -> Result<Ending, NotStarted> {
-    let mut running = spawn(job, &surroundings(job, context), Kinship::Apart)?;
+    let mut running = spawn(job, &child_environment(job, context), Kinship::Apart)?;
     tokio::select! {
         () = running.flow_until_exit(sink) => Ok(running.ended(sink).await.ending),
         () = over(context) => Ok(Ending::TimedOut),
@@ -209,15 +205,15 @@ pub(crate) async fn run_apart(
     }
 }
 
-/// What a child on this machine finds in its environment: the basics, but not the way to the agent of ssh, which is
-/// for connections to hosts only, and what it is given.
-fn surroundings(job: &Job, context: &Context) -> BTreeMap<String, String> {
+/// The environment of a child on this machine: the basics and the job's variables. The ssh-agent socket is left out;
+/// only connections to hosts need it.
+fn child_environment(job: &Job, context: &Context) -> BTreeMap<String, String> {
     let basics = context.basics.iter().filter(|(name, _)| *name != AGENT);
     let basics = basics.map(|(name, value)| (name.clone(), value.clone()));
     basics.chain(job.environment.clone()).collect()
 }
 
-/// Completes a little before the context's deadline, so that there is time to end the child in good order.
+/// Completes shortly before the context's deadline, so that there is time to end the child with SIGTERM.
 pub(crate) async fn over(context: &Context) {
     match context.deadline {
         None => std::future::pending().await,
@@ -225,21 +221,21 @@ pub(crate) async fn over(context: &Context) {
     }
 }
 
-/// A twentieth of the time is kept for ending the child in good order, and never more than that may take.
+/// A twentieth of the remaining time is reserved for ending the child, at most [`GRACE`].
 fn early(now: Timestamp, deadline: Timestamp) -> Timestamp {
     let reserve = (Span::between(now, deadline).0 / 20).min(GRACE);
     deadline - chrono::TimeDelta::from_std(reserve).expect("seconds fit")
 }
 
-/// Starts the child. The program is looked up here, since the standard library falls back from `posix_spawn` to a
-/// slow `fork` when it has to look in another `PATH` than its own.
+/// Starts the child. We look up the program here: the standard library replaces `posix_spawn` by a slow `fork` when the
+/// child's `PATH` differs from its own.
 #[expect(clippy::disallowed_methods, reason = "the one place that starts children")]
 fn spawn(job: &Job, environment: &BTreeMap<String, String>, kinship: Kinship) -> Result<RunningChild, NotStarted> {
     let (name, arguments) = job.argv.split_first().ok_or(NotStarted::Nothing)?;
     let mut command = std::process::Command::new(located(name, job, environment)?);
     command.arg0(name).args(arguments).current_dir(&job.directory).env_clear().envs(environment);
     command.stdin(if job.input.is_some() { Stdio::piped() } else { Stdio::null() });
-    // The system has one word for a missing program and a missing directory.
+    // The system returns the same error for a missing program and a missing directory.
     let refused = |error| match job.directory.is_dir() {
         true => NotStarted::Refused(name.clone(), error),
         false => NotStarted::NoDirectory(job.directory.clone()),
@@ -257,29 +253,29 @@ fn spawn(job: &Job, environment: &BTreeMap<String, String>, kinship: Kinship) ->
     Ok(running)
 }
 
-/// A mark that nothing else bears, for a program that is started on another host.
+/// A unique mark for a program on a remote host.
 pub(crate) fn new_mark() -> u64 {
     descendants::new_mark()
 }
 
-/// A program that belongs to no step and whose standard input and output are one stream; its end, and what it said on
-/// standard error, come when it has ended. It is told to end by dropping the stream.
+/// A program that belongs to no step, with standard input and output as one stream. Dropping the stream makes it end.
+/// `fate` receives its standard error when it has ended.
 pub(crate) struct Piped {
     pub(crate) stream: tokio::net::UnixStream,
     pub(crate) fate: tokio::sync::oneshot::Receiver<String>,
 }
 
-/// The most that is kept of what a piped program says on standard error.
+/// Bytes kept of a piped program's standard error.
 const PIPED_SAID: u64 = 16 * 1024;
 
-/// Starts a program whose standard input and output are one stream. It belongs to no step.
+/// Starts a program with standard input and output as one stream. It belongs to no step.
 ///
 /// # Errors
 ///
-/// When it cannot be started.
+/// If it cannot be started.
 #[expect(clippy::disallowed_methods, reason = "the one file that starts children")]
 pub(crate) fn piped(job: &Job, context: &Context) -> Result<Piped, NotStarted> {
-    let environment = surroundings(job, context);
+    let environment = child_environment(job, context);
     let (name, arguments) = job.argv.split_first().ok_or(NotStarted::Nothing)?;
     let refused = |error| NotStarted::Refused(name.clone(), error);
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(refused)?;
@@ -288,20 +284,20 @@ pub(crate) fn piped(job: &Job, context: &Context) -> Result<Piped, NotStarted> {
     let mut command = std::process::Command::new(located(name, job, &environment)?);
     command.args(arguments).current_dir(&job.directory).env_clear().envs(environment).process_group(0);
     command.stdin(both.try_clone().map_err(refused)?).stdout(both).stderr(Stdio::piped());
-    let child = spawn_apart(&mut command).map_err(refused)?;
+    let child = spawn_detached(&mut command).map_err(refused)?;
     let (sender, fate) = tokio::sync::oneshot::channel();
-    // A thread waits for it, since it may outlive whatever runtime it was started in.
-    std::thread::Builder::new().spawn(move || drop(sender.send(last_words(child)))).map_err(refused)?;
+    // A thread waits for it, since it may outlive the runtime that started it.
+    std::thread::Builder::new().spawn(move || drop(sender.send(wait_for_stderr(child)))).map_err(refused)?;
     let stream = tokio::net::UnixStream::from_std(ours).map_err(refused)?;
     Ok(Piped { stream, fate })
 }
 
-/// Waits for a child's end, and gives what it said.
-fn last_words(mut child: std::process::Child) -> String {
+/// Waits until a child ends, and returns the beginning of its standard error.
+fn wait_for_stderr(mut child: std::process::Child) -> String {
     use std::io::Read;
     let mut said = Vec::new();
     if let Some(mut stderr) = child.stderr.take() {
-        // What cannot be read was not said.
+        // A read error counts as the end of the output.
         let _ = stderr.by_ref().take(PIPED_SAID).read_to_end(&mut said);
         let _ = io::copy(&mut stderr, &mut io::sink());
     }
@@ -309,27 +305,27 @@ fn last_words(mut child: std::process::Child) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// Runs a program that belongs to no step to its end; nothing becomes of it.
-pub(crate) fn let_go(argv: &[String]) {
+/// Runs a program that belongs to no step until it ends; the result is ignored.
+pub(crate) fn run_ignoring_result(argv: &[String]) {
     if let Some((name, arguments)) = argv.split_first() {
         #[expect(clippy::disallowed_methods, reason = "the one file that starts children")]
         let mut command = std::process::Command::new(name);
-        let _ = output_apart(command.args(arguments).process_group(0));
+        let _ = output_detached(command.args(arguments).process_group(0));
     }
 }
 
-/// Starts a program that belongs to no step. Everything else in this process that starts one does it here: a program
-/// that is born while a step's is would be taken for a part of that step, and end with it.
-pub fn spawn_apart(command: &mut std::process::Command) -> io::Result<std::process::Child> {
+/// Starts a program that belongs to no step. All other code must use this function: a program spawned while a step's
+/// child is spawned would inherit that step's mark and be killed with it.
+pub fn spawn_detached(command: &mut std::process::Command) -> io::Result<std::process::Child> {
     descendants::unmarked(|| command.spawn())
 }
 
-/// Runs a program that belongs to no step to its end, without input, and gives what it printed.
-pub fn output_apart(command: &mut std::process::Command) -> io::Result<std::process::Output> {
-    spawn_apart(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?.wait_with_output()
+/// Runs a program that belongs to no step until it ends, without input, and returns its output.
+pub fn output_detached(command: &mut std::process::Command) -> io::Result<std::process::Output> {
+    spawn_detached(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?.wait_with_output()
 }
 
-/// The file of a program: `name` itself when it holds a slash, else the first in the child's `PATH`.
+/// The file of a program: `name` itself if it contains a slash, otherwise the first match in the child's `PATH`.
 fn located(name: &str, job: &Job, environment: &BTreeMap<String, String>) -> Result<PathBuf, NotStarted> {
     if name.contains('/') {
         return Ok(job.directory.join(name));

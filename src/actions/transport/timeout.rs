@@ -16,10 +16,10 @@ use crate::clock;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::time::Span;
 
-/// The most of the context's time that is kept for saying what has happened.
+/// Time kept before the context's deadline to report what happened.
 const RESERVE: Duration = Duration::from_millis(200);
 
-/// What comes of `work`, unless `limit` or the context's own time is over before, or it is stopped.
+/// Runs `work` until `limit`, the context's deadline or a cancellation.
 ///
 /// # Errors
 /// `timeout` or `cancelled`.
@@ -34,10 +34,10 @@ pub async fn within<T>(limit: Duration, context: &Context, work: impl Future<Out
     }
 }
 
-/// Lets a time pass.
+/// Sleeps for `length`.
 ///
 /// # Errors
-/// `timeout` when the context's own time is over before, or `cancelled`.
+/// `timeout` if the context's deadline is earlier, or `cancelled`.
 pub async fn pause(length: Duration, context: &Context) -> Result<(), Reason> {
     tokio::select! {
         () = clock::sleep(&*context.clock, length) => Ok(()),
@@ -48,7 +48,7 @@ pub async fn pause(length: Duration, context: &Context) -> Result<(), Reason> {
     }
 }
 
-/// Completes a little before the context's deadline, at which the engine drops the action without a word.
+/// Completes shortly before the context's deadline, at which the engine drops the action without a result.
 async fn expiry(context: &Context) {
     match context.deadline {
         Some(deadline) => {
@@ -59,11 +59,11 @@ async fn expiry(context: &Context) {
     }
 }
 
-/// What a system call that may block for ever gives, such as one about a file on a server that is gone. It has a thread
-/// of its own: the runtime would wait for one of its own threads when it ends.
+/// Runs a system call that may block for ever, for example on a file server that is gone. It uses its own thread,
+/// because a runtime waits for its blocking threads when it shuts down.
 ///
 /// # Errors
-/// As [`within`]; and `system` when there is no thread.
+/// As [`within`]; `system` if no thread can be started.
 pub async fn apart<T: Send + 'static>(
     limit: Duration,
     context: &Context,
@@ -71,7 +71,7 @@ pub async fn apart<T: Send + 'static>(
 ) -> Result<T, Reason> {
     let (sender, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("apart".to_owned());
-    // Nobody may listen any more when it is done.
+    // The receiver may be gone when the call returns.
     let spawned = thread.spawn(move || drop(sender.send(work())));
     spawned.map_err(|error| Reason::new("system", format!("no thread could be started: {error}")))?;
     within(limit, context, receiver).await?.map_err(|_| Reason::new("system", "the thread ended without an answer"))

@@ -96,7 +96,6 @@ pub struct Program {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Variable {
-    /// Plain text.
     Plain(String),
     /// A secret of the estate.
     Secret(SecretRef),

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::alert_policy::AlertPolicy;
 use super::host::LOCAL;
-use super::incident_page::Page;
+use super::incident_page::PageConfig;
 use super::sender::Sender;
 use super::slack_app::SlackApp;
 use crate::domain::core::actor::{Actor, Identity};
@@ -66,7 +66,7 @@ pub struct Estate {
     pub slack: Option<SlackApp>,
     /// Where incidents have a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub page: Option<Page>,
+    pub page: Option<PageConfig>,
     /// By which fields the services' lines say where in a trace they belong.
     #[serde(default, skip_serializing_if = "TraceFields::is_usual")]
     pub logs: TraceFields,

@@ -27,7 +27,7 @@ pub(in crate::domain) use self::sender::FORMS;
 pub type EstateField = Field<EstateShape>;
 
 /// The words of a list of words with their meanings.
-const fn words<T, const N: usize>(pairs: &[(&'static str, T)]) -> [&'static str; N] {
+const fn names<T, const N: usize>(pairs: &[(&'static str, T)]) -> [&'static str; N] {
     let mut words = [""; N];
     let mut at = 0;
     while at < N {
@@ -49,7 +49,7 @@ pub struct Section {
     /// Its keys, in the order of the manual.
     pub fields: &'static [EstateField],
     /// Keys of which exactly one is given.
-    pub ways: Option<&'static Ways>,
+    pub ways: Option<&'static Alternatives>,
     /// Whether it may be left empty: `ada:` with nothing behind it.
     pub may_be_empty: bool,
     /// Whether a text in its place is taken for a secret that somebody wrote into the file.
@@ -94,9 +94,9 @@ impl Section {
 
 /// Alternatives of a section, of which exactly one is given.
 #[derive(Debug)]
-pub struct Ways {
+pub struct Alternatives {
     /// The alternatives.
-    pub ways: &'static [Way],
+    pub ways: &'static [Alternative],
     /// The message when none is given.
     pub none: &'static str,
     /// The message when there are two; the two keys follow it.
@@ -107,7 +107,7 @@ pub struct Ways {
 
 /// One alternative of a section.
 #[derive(Debug)]
-pub struct Way {
+pub struct Alternative {
     /// The key that chooses it.
     pub key: &'static str,
     /// The keys that must be given with it.
@@ -116,7 +116,7 @@ pub struct Way {
     pub may: &'static [&'static str],
 }
 
-impl Way {
+impl Alternative {
     /// A way of one key.
     pub const fn alone(key: &'static str) -> Self {
         Self { key, with: &[], may: &[] }
@@ -128,9 +128,9 @@ impl Way {
     }
 }
 
-impl Ways {
+impl Alternatives {
     /// The way that a key belongs to.
-    pub fn of(&self, key: &str) -> Option<&'static Way> {
+    pub fn of(&self, key: &str) -> Option<&'static Alternative> {
         self.ways.iter().find(|way| way.keys().any(|known| known == key))
     }
 

@@ -6,7 +6,7 @@ use crate::domain::core::secret_ref::SecretRef;
 
 /// Where incidents have a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page {
+pub struct PageConfig {
     /// The address under which people reach `runbook serve`, such as `https://runbook.shop.example`.
     pub url: String,
     /// What the key in each link is made with.

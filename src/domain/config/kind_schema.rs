@@ -23,7 +23,7 @@ pub struct KindForm {
     /// literal values may be looked at.
     pub effect: fn(&Value) -> EffectClass,
     /// What later steps may refer to.
-    pub outputs: &'static [Output],
+    pub outputs: &'static [OutputField],
     /// A step body in YAML that the checker accepts.
     pub example: &'static str,
 }
@@ -72,7 +72,7 @@ impl<S: Copy> Field<S> {
 
 /// One field of what an action leaves for later steps.
 #[derive(Debug)]
-pub struct Output {
+pub struct OutputField {
     /// The field after `steps.<id>.`
     pub name: &'static str,
     /// One sentence, with the shape and the unit.

@@ -12,7 +12,7 @@ use crate::domain::core::severity::Severity;
 /// What a sender speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Form {
+pub enum SenderFormat {
     /// Prometheus' Alertmanager, webhook version 4.
     Alertmanager,
     /// Grafana's unified alerting.
@@ -27,7 +27,7 @@ pub enum Form {
     Mapping,
 }
 
-impl Form {
+impl SenderFormat {
     /// Every form, as it is written.
     pub const WORDS: &[(&str, Self)] = &[
         ("alertmanager", Self::Alertmanager),
@@ -43,7 +43,7 @@ impl Form {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sender {
     /// What it speaks.
-    pub form: Form,
+    pub form: SenderFormat,
     /// How it proves who it is.
     pub auth: Auth,
     /// SNS topics that may post, as ARNs. Never empty where [`Auth::Sns`] is.
@@ -62,7 +62,7 @@ pub struct Sender {
     /// What its own words for severities mean, in small letters, before [`SEVERITY_WORDS`] are looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub severities: BTreeMap<String, Severity>,
-    /// How its body is read, where the form is [`Form::Mapping`].
+    /// How its body is read, where the form is [`SenderFormat::Mapping`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapping: Option<Mapping>,
     /// The workflows that matter, by the name of their file: `deploy.yml`.
@@ -263,7 +263,7 @@ pub const SEVERITY_WORDS: &[(&str, Severity)] = &[
 
 impl Sender {
     /// A sender of this form with nothing else said.
-    pub fn new(form: Form, auth: Auth) -> Self {
+    pub fn new(form: SenderFormat, auth: Auth) -> Self {
         Self {
             form,
             auth,

@@ -21,7 +21,7 @@ pub const MAX_QUOTED: usize = 80;
 
 /// A place in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Span {
+pub struct SourceSpan {
     /// The line, from 1.
     pub line: usize,
     /// The column in characters, from 1.
@@ -34,7 +34,7 @@ pub struct Span {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where.
-    pub span: Span,
+    pub span: SourceSpan,
     /// What: a lowercase fragment with back-ticked values.
     pub message: String,
     /// What stands at the place, in a few words, beside the caret.
@@ -42,12 +42,12 @@ pub struct Problem {
     /// What to do: a sentence that says what to type.
     pub help: Option<String>,
     /// Another place that belongs to it, with a few words: where the first of two was.
-    pub related: Option<(Span, String)>,
+    pub related: Option<(SourceSpan, String)>,
 }
 
 impl Problem {
     /// A problem at a place.
-    pub fn new(span: Span, message: impl Into<String>) -> Self {
+    pub fn new(span: SourceSpan, message: impl Into<String>) -> Self {
         Self { span, message: message.into(), label: None, help: None, related: None }
     }
 
@@ -84,7 +84,7 @@ impl Problem {
 
     /// With another place that belongs to it.
     #[must_use]
-    pub fn related(mut self, span: Span, words: impl Into<String>) -> Self {
+    pub fn related(mut self, span: SourceSpan, words: impl Into<String>) -> Self {
         self.related = Some((span, words.into()));
         self
     }
@@ -106,7 +106,7 @@ impl Source {
     }
 
     /// The place of a range of bytes.
-    pub fn span(&self, range: Range<usize>) -> Span {
+    pub fn span(&self, range: Range<usize>) -> SourceSpan {
         span_in(&self.text, range)
     }
 
@@ -118,11 +118,11 @@ impl Source {
 }
 
 /// The place of a range of bytes in a text; ranges that do not fit are moved to where they do.
-pub fn span_in(text: &str, range: Range<usize>) -> Span {
+pub fn span_in(text: &str, range: Range<usize>) -> SourceSpan {
     let start = boundary_before(text, range.start);
     let end = boundary_before(text, range.end).max(start);
     let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-    Span {
+    SourceSpan {
         line: text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1,
         column: text[line_start..start].chars().count() + 1,
         range: start..end,
@@ -199,7 +199,7 @@ struct Excerpt {
 }
 
 impl Excerpt {
-    fn of(text: &str, span: &Span) -> Self {
+    fn of(text: &str, span: &SourceSpan) -> Self {
         let start = boundary_before(text, span.range.start);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
@@ -314,9 +314,9 @@ runbooks/p1.yaml: 1 problem
     #[test]
     fn ranges_beyond_the_text_are_moved_into_it() {
         let source = Source::new("x", "é");
-        assert_eq!(source.span(1..99), Span { line: 1, column: 1, range: 0..2 });
+        assert_eq!(source.span(1..99), SourceSpan { line: 1, column: 1, range: 0..2 });
         let problems: Vec<Problem> =
-            (0..60).map(|_| Problem::new(Span { line: 9, column: 9, range: 90..99 }, "m")).collect();
+            (0..60).map(|_| Problem::new(SourceSpan { line: 9, column: 9, range: 90..99 }, "m")).collect();
         let out = render(&source, &problems, Style::Plain);
         assert!(out.ends_with("... and 10 more\n\nx: 60 problems\n"), "{out}");
     }

@@ -78,7 +78,7 @@ impl Topic {
 /// How it is with one thing, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum CheckState {
     /// A runbook will fail on it.
     Wrong,
     /// Somebody should look: it may be meant so, or it cannot be told.
@@ -95,7 +95,7 @@ pub struct CheckResult {
     /// Which: `shop-gateway.service`.
     pub subject: String,
     /// How it is.
-    pub state: State,
+    pub state: CheckState,
     /// What was found.
     pub found: String,
     /// The command that mends it; always there when it is wrong.
@@ -106,17 +106,17 @@ pub struct CheckResult {
 impl CheckResult {
     /// It is as it should be.
     pub fn fine(topic: Topic, subject: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { topic, subject: subject.into(), state: State::Fine, found: found.into(), mend: None }
+        Self { topic, subject: subject.into(), state: CheckState::Fine, found: found.into(), mend: None }
     }
 
     /// Somebody should look.
     pub fn doubtful(topic: Topic, subject: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { state: State::Doubtful, ..Self::fine(topic, subject, found) }
+        Self { state: CheckState::Doubtful, ..Self::fine(topic, subject, found) }
     }
 
     /// It is wrong, and this command mends it.
     pub fn wrong(topic: Topic, subject: impl Into<String>, found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { state: State::Wrong, ..Self::fine(topic, subject, found) }.remedy(mend)
+        Self { state: CheckState::Wrong, ..Self::fine(topic, subject, found) }.remedy(mend)
     }
 
     /// The same with a command to type.

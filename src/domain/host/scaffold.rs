@@ -33,38 +33,37 @@ const WITH_TREE: (&str, &str) = ("#{ with a work tree", "#}");
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiscoveredProject {
-    /// This host's name.
+    /// The name of this host.
     pub hostname: String,
     /// The manager: `system`, `user` or an address.
     pub systemd: String,
     /// What the units of the shop begin with, when they have that in common: `shop-`.
     pub prefix: Option<String>,
     /// The services.
-    pub services: Vec<Service>,
+    pub services: Vec<DiscoveredService>,
     /// The datastores.
-    pub stores: Vec<Store>,
+    pub stores: Vec<DiscoveredDatastore>,
     /// The work tree that is deployed here.
-    pub tree: Option<Tree>,
+    pub tree: Option<DiscoveredWorktree>,
     /// What the stack on this machine is called, then those elsewhere; `production` when there is none.
     pub environments: Vec<String>,
 }
 
 /// A service that was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Service {
-    /// Its unit.
+pub struct DiscoveredService {
     pub unit: String,
     /// Where it listens on this host.
     pub ports: BTreeSet<u16>,
     /// What answered, when something did.
-    pub health: Option<Health>,
+    pub health: Option<DiscoveredHealth>,
     /// What it is written in, when its program tells.
     pub language: Option<String>,
 }
 
 /// The health address that answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Health {
+pub struct DiscoveredHealth {
     /// Its port.
     pub port: u16,
     /// The path that says that it is alive.
@@ -77,7 +76,7 @@ pub struct Health {
 
 /// A datastore that was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Store {
+pub struct DiscoveredDatastore {
     /// `postgres`, `redis`, …
     pub kind: String,
     /// Its unit, when it has one on this host.
@@ -90,7 +89,7 @@ pub struct Store {
 
 /// A work tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tree {
+pub struct DiscoveredWorktree {
     /// Its directory.
     pub directory: String,
     /// The branch that is checked out.
@@ -192,7 +191,7 @@ fn services(found: &DiscoveredProject) -> String {
 }
 
 /// The fields of a service, and what a person has to look at.
-fn described(service: &Service) -> (String, String) {
+fn described(service: &DiscoveredService) -> (String, String) {
     let mut fields = vec![format!("unit: {}", safe_word(&service.unit))];
     let mut remark = String::new();
     match &service.health {

@@ -93,8 +93,8 @@ pub fn subjects(estate: &Estate) -> Vec<StatusSubject> {
 
 /// What systemd says of a unit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Unit {
-    /// `shop-gateway.service`.
+pub struct UnitState {
+    /// The full name, such as `shop-gateway.service`.
     pub name: String,
     /// `active`, `inactive`, `failed`, `activating`, …
     pub active: String,
@@ -113,11 +113,11 @@ pub struct Unit {
     pub since: Option<Timestamp>,
     /// How often systemd restarted it by itself.
     pub restarts: Option<u32>,
-    /// The memory it uses, in bytes.
+    /// Memory in use, in bytes.
     pub memory: Option<u64>,
 }
 
-impl Unit {
+impl UnitState {
     /// Whether systemd knows no such unit.
     pub fn is_missing(&self) -> bool {
         self.load == "not-found"
@@ -189,7 +189,7 @@ pub enum Sighting {
     #[default]
     None,
     /// What systemd says.
-    Seen(Unit),
+    Seen(UnitState),
     /// systemd cannot be reached.
     Blind,
 }
@@ -235,7 +235,7 @@ impl StatusRow {
     }
 
     /// What systemd says, where it says anything.
-    pub fn seen(&self) -> Option<&Unit> {
+    pub fn seen(&self) -> Option<&UnitState> {
         match &self.unit {
             Sighting::Seen(unit) => Some(unit),
             Sighting::None | Sighting::Blind => None,

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::domain::config::estate::Estate;
 use crate::domain::core::glob_name::{matches, suffixed};
-use crate::domain::runbook::{Action, Body, Runbook, Step};
+use crate::domain::runbook::{Action, Runbook, Step, StepBody};
 use crate::domain::template::expression;
 
 /// The verbs of the kind `systemd` that systemd asks polkit about unit by unit.
@@ -55,8 +55,8 @@ impl Grant {
 /// Everything that a step may do.
 pub fn actions(step: &Step) -> impl Iterator<Item = &Action> {
     let body = match &step.body {
-        Body::Action(action) => Some(action),
-        Body::Ask(_) | Body::Manual(_) | Body::Wait(_) | Body::Parallel(_) | Body::Start(_) => None,
+        StepBody::Action(action) => Some(action),
+        StepBody::Ask(_) | StepBody::Manual(_) | StepBody::Wait(_) | StepBody::Parallel(_) | StepBody::Start(_) => None,
     };
     body.into_iter().chain(&step.undo).chain(step.verify.as_ref().map(|verify| &verify.action))
 }

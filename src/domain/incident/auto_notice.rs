@@ -13,7 +13,7 @@ use super::template_scope;
 use crate::domain::core::id::StepKey;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::stamp;
-use crate::domain::runbook::{Action, Body, Step};
+use crate::domain::runbook::{Action, Step, StepBody};
 use crate::domain::template::expression;
 
 /// The longest phrase of another that is taken into a notice, in characters.
@@ -22,7 +22,7 @@ const PHRASE_LIMIT: usize = 200;
 /// The notice that keeps a deadline when nobody has told stakeholders; none where nobody is to be told.
 pub fn fallback(incident: &Incident, deadline: &Deadline) -> Option<Event> {
     let owing = notifying_step(incident, &deadline.name);
-    let own = owing.and_then(|(run, step, action)| own_words(incident, run, step, action));
+    let own = owing.and_then(|(run, step, action)| runbook_text(incident, run, step, action));
     let declared = || owing.map(|(_, _, action)| of_spec(&action.spec).1).filter(|to| !to.iter().any(|to| is_open(to)));
     let (text, to, built_in) = match own {
         Some((text, to)) => (text, to, false),
@@ -94,13 +94,13 @@ pub fn is_notified(incident: &Incident, deadline: &Deadline) -> bool {
 
 fn message(step: &Step) -> Option<&Action> {
     match &step.body {
-        Body::Action(action) if action.is_message() => Some(action),
+        StepBody::Action(action) if action.is_message() => Some(action),
         _ => None,
     }
 }
 
 /// The runbook's own words, where everything that they speak of is known.
-fn own_words(incident: &Incident, run: &Run, step: &Step, action: &Action) -> Option<(String, Vec<String>)> {
+fn runbook_text(incident: &Incident, run: &Run, step: &Step, action: &Action) -> Option<(String, Vec<String>)> {
     let mut sources = Vec::new();
     crate::domain::template::values::gather(&action.spec, &mut sources);
     let known = sources.iter().all(|source| {

@@ -31,19 +31,18 @@ pub struct Command {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
     /// Opens an incident with a runbook, or starts a further run in it.
-    Start(Box<Start>),
+    Start(Box<StartRequest>),
     /// Tells what a sender says of one firing.
     Report(Box<AlertReport>),
     /// Opens the record of an occurrence of a schedule.
     Occur {
         /// The runbook.
-        start: Box<Start>,
+        start: Box<StartRequest>,
         /// The occurrence.
         occurrence: Occurrence,
     },
     /// Says that an occurrence of a schedule is skipped, since the run before it still goes on.
     SkipOccurrence(Skipped),
-    /// Takes notice.
     Acknowledge,
     /// Writes something down.
     Note(String),
@@ -131,7 +130,7 @@ pub enum Request {
 
 /// A runbook to start, with everything the run keeps a copy of.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Start {
+pub struct StartRequest {
     /// The incident: a new one's id, made from chance at the door.
     pub incident: IncidentId,
     /// The runbook.
@@ -146,7 +145,7 @@ pub struct Start {
     pub params: Map<String, Value>,
     /// How much it asks.
     pub mode: Mode,
-    /// When the trouble was first noticed.
+    /// When the incident was first noticed.
     pub detected_at: Option<Timestamp>,
     /// The title of a new incident; the runbook's when none is given.
     pub title: Option<String>,
@@ -185,7 +184,7 @@ pub struct AlertPlan {
     /// What is to be done.
     pub answer: AlertResponse,
     /// The run that tells people when nothing else is done; none where they know of the incident already.
-    pub notice: Option<Box<Start>>,
+    pub notice: Option<Box<StartRequest>>,
     /// How long a runbook that has ended is not started again in the same incident.
     pub cool_down: Span,
 }
@@ -194,11 +193,11 @@ pub struct AlertPlan {
 #[derive(Debug, Clone, PartialEq)]
 pub enum AlertResponse {
     /// A runbook starts.
-    Start(Box<Start>),
+    Start(Box<StartRequest>),
     /// A person may start a runbook.
     Propose {
         /// It, with the parameters that the alert gives.
-        start: Box<Start>,
+        start: Box<StartRequest>,
         /// Why it does not start by itself.
         reason: String,
     },

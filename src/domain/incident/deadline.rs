@@ -36,7 +36,6 @@ pub enum DeadlineStatus {
 /// A deadline whose time has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deadline {
-    /// Its name.
     pub name: String,
     /// When its time began to run.
     pub from: DeadlineFrom,
@@ -93,7 +92,7 @@ impl Deadline {
         self.rule.as_ref().is_some_and(DeadlineRule::is_met_by_step)
     }
 
-    /// Whether what it asks for is still to be done.
+    /// Whether the deadline is neither met nor lifted.
     pub fn is_open(&self) -> bool {
         matches!(self.status, DeadlineStatus::Running | DeadlineStatus::Missed)
     }

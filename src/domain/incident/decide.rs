@@ -2,7 +2,7 @@
 //!
 //! It performs nothing. What follows from the events is found by [`super::due`].
 
-use super::command::{Command, Refused, Request, Start, WORDS_LIMIT};
+use super::command::{Command, Refused, Request, StartRequest, WORDS_LIMIT};
 use super::deadline::{self, Deadline};
 use super::event::{DeadlineEvent, Event, IncidentEvent, MessageEvent, RunEvent, StopCause};
 use super::run::{Run, RunStatus};
@@ -40,14 +40,16 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
     match &command.request {
         Request::Start(_) | Request::Report(_) | Request::Occur { .. } => Ok(Vec::new()),
         Request::Acknowledge => acknowledge(incident),
-        Request::Note(text) => Ok(vec![Event::Incident(IncidentEvent::NoteAdded { text: words("note", text)? })]),
+        Request::Note(text) => {
+            Ok(vec![Event::Incident(IncidentEvent::NoteAdded { text: required_text("note", text)? })])
+        }
         Request::Answer { target, value } => step::answer(incident, target, value),
         Request::Approve { target, digest } => approval::approve(incident, &command.by, target, digest, now),
         Request::Deny { target, reason } => approval::deny(incident, &command.by, target, reason),
         Request::TakeRole { role } => role::take(incident, &command.by, role),
         Request::GiveRole { role, to } => role::give(incident, &command.by, role, to),
         Request::ReleaseRole { role } => role::release(incident, &command.by, role),
-        Request::Update(text) => update(incident, &words("update", text)?),
+        Request::Update(text) => update(incident, &required_text("update", text)?),
         Request::Regrade(severity) => regrade(incident, *severity),
         Request::Retry { target } => step::retry(incident, target, now),
         Request::Skip { target, reason } => step::skip(incident, target, reason),
@@ -64,7 +66,7 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
     }
 }
 
-fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Result<Vec<Event>, Refused> {
+fn start_run(incident: Option<&Incident>, start: &StartRequest, now: Timestamp) -> Result<Vec<Event>, Refused> {
     let runbook = &start.runbook;
     check_environment(start)?;
     let params = params::params(runbook, start)?;
@@ -109,7 +111,7 @@ fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Resu
     Ok(events)
 }
 
-fn check_environment(start: &Start) -> Result<(), Refused> {
+fn check_environment(start: &StartRequest) -> Result<(), Refused> {
     let known: Vec<&str> = start.estate.environments.keys().map(String::as_str).collect();
     if !known.contains(&start.environment.as_str()) {
         let refused = Refused::usage(format!("there is no environment `{}`", start.environment));
@@ -165,7 +167,7 @@ fn regrade(incident: &Incident, severity: Severity) -> Result<Vec<Event>, Refuse
 }
 
 fn cancel(incident: &Incident, reason: &str) -> Result<Vec<Event>, Refused> {
-    let reason = words("reason", reason)?;
+    let reason = required_text("reason", reason)?;
     let stop = |run: &Run| {
         Event::Run(RunEvent::Stopping { run: run.id, cause: StopCause::Cancelled { reason: reason.clone() } })
     };
@@ -186,7 +188,7 @@ fn resolve(incident: &Incident, summary: Option<&str>, now: Timestamp) -> Result
         return Err(Refused::usage(format!("`{}` has resolved it already", mark.by.name()))
             .hint(format!("Read the draft: `runbook postmortem {}`.", incident.id)));
     }
-    let summary = summary.map(|text| words("summary", text)).transpose()?;
+    let summary = summary.map(|text| required_text("summary", text)).transpose()?;
     Ok(resolution(incident, summary, now))
 }
 
@@ -227,7 +229,7 @@ fn update(incident: &Incident, text: &str) -> Result<Vec<Event>, Refused> {
 }
 
 /// A person's words: not empty, and not longer than we keep.
-fn words(what: &str, text: &str) -> Result<String, Refused> {
+fn required_text(what: &str, text: &str) -> Result<String, Refused> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Refused::usage(format!("the {what} is empty")));

@@ -49,7 +49,7 @@ pub use self::step::StepEvent;
 pub use self::wire::TYPES;
 pub use super::event_record::{EVENT_LIMIT, Recorded};
 pub use super::gate::{Conclusion, Gate, Reconciliation, SkipReason};
-pub use super::run_lifecycle::{Mode, Parent, Proposal, RunOutcome, StopCause};
+pub use super::run_lifecycle::{Mode, Parent, RunOutcome, StopCause, SuggestedRunbook};
 pub use crate::domain::core::actor::{Actor, Identity};
 
 /// What happened.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use self::alert_set::Alerts;
 use self::deadline::Deadline;
-use self::event::{Actor, Event, IncidentEvent, Proposal, Recorded};
+use self::event::{Actor, Event, IncidentEvent, Recorded, SuggestedRunbook};
 use self::message::{Message, MessageId};
 use self::permission::Holder;
 use self::run::Run;
@@ -26,8 +26,7 @@ pub enum IncidentStatus {
 
 /// Who did something, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
-    /// When.
+pub struct ActorStamp {
     pub at: Timestamp,
     /// Who.
     pub by: Actor,
@@ -89,18 +88,17 @@ pub struct Incident {
     pub title: String,
     /// How bad.
     pub severity: Severity,
-    /// Where.
     pub environment: String,
     /// How it stands.
     pub status: IncidentStatus,
     /// Who opened it, and when.
-    pub opened: Mark,
+    pub opened: ActorStamp,
     /// When the trouble was first noticed, when that was earlier.
     pub detected_at: Option<Timestamp>,
     /// Who took notice first.
-    pub acknowledged: Option<Mark>,
+    pub acknowledged: Option<ActorStamp>,
     /// Who said that it is over.
-    pub resolved: Option<Mark>,
+    pub resolved: Option<ActorStamp>,
     /// The words it was resolved with.
     pub resolution: Option<String>,
     /// What must be done by when.
@@ -124,11 +122,11 @@ pub struct Incident {
     /// Its alerts.
     pub alerts: Alerts,
     /// Runbooks that a person may start, and that did not start by themselves.
-    pub proposals: Vec<Proposal>,
+    pub proposals: Vec<SuggestedRunbook>,
     /// The post-mortem draft, or the report of maintenance.
     pub draft: Option<PostmortemDraft>,
     /// Who said that the post-mortem is complete.
-    pub completed: Option<Mark>,
+    pub completed: Option<ActorStamp>,
     /// The last event's number.
     pub seq: u64,
     /// When the last event was recorded.
@@ -141,7 +139,6 @@ pub struct Incident {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("event {seq} ({event}) does not fit: {reason}")]
 pub struct Illegal {
-    /// Its number.
     pub seq: u64,
     /// What kind of event.
     pub event: String,
@@ -240,8 +237,8 @@ pub fn extend(incident: &mut Option<Incident>, events: &[Recorded]) -> Result<()
     Ok(())
 }
 
-fn mark(recorded: &Recorded) -> Mark {
-    Mark { at: recorded.at, by: recorded.by.clone(), seq: recorded.seq }
+fn mark(recorded: &Recorded) -> ActorStamp {
+    ActorStamp { at: recorded.at, by: recorded.by.clone(), seq: recorded.seq }
 }
 
 fn illegal(recorded: &Recorded, reason: &str) -> Illegal {

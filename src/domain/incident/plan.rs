@@ -108,9 +108,7 @@ pub struct Poll {
 pub struct Occasion<'a> {
     /// The incident.
     pub incident: &'a IncidentId,
-    /// The run.
     pub run: RunId,
-    /// The step.
     pub step: &'a StepKey,
     /// How often agreement was asked for before.
     pub round: u32,

@@ -23,7 +23,6 @@ pub enum Mode {
 /// The run and step that started a further run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Parent {
-    /// The run.
     pub run: RunId,
     /// Its `start` step.
     pub step: StepKey,
@@ -31,8 +30,7 @@ pub struct Parent {
 
 /// A runbook that a person may start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Proposal {
-    /// Its id.
+pub struct SuggestedRunbook {
     pub runbook: String,
     /// The parameters that the alert gives it.
     pub params: Map<String, Value>,

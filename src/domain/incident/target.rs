@@ -15,9 +15,7 @@ use crate::domain::core::id::{IncidentId, RunId, StepKey, StepPart};
 /// A step of a run as an interface has shown it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StepTarget {
-    /// The incident.
     pub incident: IncidentId,
-    /// The run.
     pub run: RunId,
     /// The step with its item and its part.
     pub step: StepKey,

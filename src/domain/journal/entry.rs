@@ -13,7 +13,7 @@ use crate::domain::core::time::Timestamp;
 
 /// One entry, understood as far as it can be.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct JournalEntry {
     /// When the journal received it.
     pub at: Timestamp,
     /// How grave it is.
@@ -34,7 +34,7 @@ const EVERY_LINE: [&str; 9] = ["level", "time", "pid", "hostname", "service", "m
 /// How pino begins every line. A `level` further on is a field of the event, such as a customer's, and none of the line.
 const PINO: &str = "{\"level\":";
 
-impl Entry {
+impl JournalEntry {
     /// Understands one record.
     pub fn of(record: &ExportRecord<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -150,10 +150,10 @@ pub(super) mod tests {
     use serde_json::json;
 
     /// An entry of these fields, at a fixed instant.
-    pub fn entry(fields: &[(&str, &str)]) -> Entry {
+    pub fn entry(fields: &[(&str, &str)]) -> JournalEntry {
         let at = chrono::DateTime::from_timestamp(1_700_000_000, 0).expect("an instant");
         let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        Entry::of(&ExportRecord { at, fields })
+        JournalEntry::of(&ExportRecord { at, fields })
     }
 
     #[test]
@@ -183,7 +183,7 @@ pub(super) mod tests {
     #[test]
     fn messages_come_in_every_form_that_the_journal_has() {
         let at = chrono::DateTime::UNIX_EPOCH;
-        let bytes = Entry::of(&ExportRecord { at, fields: vec![(b"MESSAGE", b"hi\xff")] });
+        let bytes = JournalEntry::of(&ExportRecord { at, fields: vec![(b"MESSAGE", b"hi\xff")] });
         assert_eq!(bytes.message(), "hi\u{fffd}");
         assert_eq!(entry(&[("MESSAGE", "one"), ("MESSAGE", "two")]).message(), "one\ntwo");
         assert_eq!(entry(&[]).message(), "");

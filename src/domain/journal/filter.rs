@@ -1,7 +1,7 @@
 //! What is searched for in the journal: when, whose, how grave, and which words.
 //!
 //! A record is looked at in two goes: as bytes, where most are ruled out, and then understood. Of the same search
-//! [`Filter::prefilter`] gives what journalctl can look for before it prints anything, which is what makes a search for
+//! [`JournalFilter::prefilter`] gives what journalctl can look for before it prints anything, which is what makes a search for
 //! one word in a million lines fast.
 //!
 //! **Invariant:** the first go and the prefilter never rule out what the second would keep.
@@ -10,7 +10,7 @@
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::entry::{Entry, UNIT_FIELDS, leading};
+use super::entry::{JournalEntry, UNIT_FIELDS, leading};
 use super::export::ExportRecord;
 use super::level::Level;
 use crate::domain::core::glob_name::{matches, suffixed};
@@ -25,24 +25,23 @@ const SHORTEST_LITERAL: usize = 2;
 
 /// What is searched for.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// From here on.
+pub struct JournalFilter {
     pub since: Timestamp,
-    /// Up to here, itself included.
+    /// The newest instant, inclusive.
     pub until: Option<Timestamp>,
     /// Units, or patterns over them; with none, every line counts.
     pub units: Vec<String>,
     /// At least so grave.
     pub level: Option<Level>,
     /// What the line has to match, all of it.
-    pub patterns: Vec<Pattern>,
+    pub patterns: Vec<TextPattern>,
     /// Fields that have to have this value, all of them.
     pub fields: Vec<FieldValue>,
 }
 
 /// Words that a line has to hold.
 #[derive(Debug, Clone)]
-pub struct Pattern {
+pub struct TextPattern {
     regex: Regex,
     /// What stands in every line that matches.
     literal: Option<Literal>,
@@ -75,7 +74,7 @@ pub struct Prefilter {
     pub case_sensitive: bool,
 }
 
-impl Pattern {
+impl TextPattern {
     /// What contains this text. Upper and lower case differ only if it has upper case, as in journalctl.
     ///
     /// # Errors
@@ -120,7 +119,7 @@ impl Pattern {
         self.is_literal && !self.regex.is_match(raw) && !raw.contains(&b'\\')
     }
 
-    fn is_match(&self, entry: &Entry) -> bool {
+    fn is_match(&self, entry: &JournalEntry) -> bool {
         self.regex.is_match(entry.raw.as_bytes()) || self.regex.is_match(entry.message().as_bytes())
     }
 }
@@ -163,7 +162,7 @@ impl Literal {
     }
 }
 
-impl Filter {
+impl JournalFilter {
     /// Whether a record may match: the first go, on its bytes.
     pub fn may_match(&self, record: &ExportRecord<'_>) -> bool {
         let raw = record.get("MESSAGE").unwrap_or_default();
@@ -177,8 +176,8 @@ impl Filter {
             && self.is_of_units(record)
     }
 
-    /// Whether an entry matches that [`Filter::may_match`] has let through.
-    pub fn matches(&self, entry: &Entry) -> bool {
+    /// Whether an entry matches that [`JournalFilter::may_match`] has let through.
+    pub fn matches(&self, entry: &JournalEntry) -> bool {
         self.level.is_none_or(|level| entry.level >= level)
             && self.fields.iter().all(|field| entry.has(&field.name, &field.value))
             && self.patterns.iter().all(|pattern| pattern.is_match(entry))
@@ -221,7 +220,7 @@ mod tests {
     use super::*;
     use crate::domain::journal::entry::tests::entry;
 
-    fn finds(filter: &Filter, fields: &[(&str, &str)]) -> bool {
+    fn finds(filter: &JournalFilter, fields: &[(&str, &str)]) -> bool {
         let at = chrono::DateTime::from_timestamp(1_700_000_000, 0).expect("an instant");
         let record = ExportRecord { at, fields: fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect() };
         let matches = filter.matches(&entry(fields));
@@ -233,8 +232,8 @@ mod tests {
         may && matches
     }
 
-    fn mention(id: &str) -> Filter {
-        Filter { patterns: vec![Pattern::mention(id).expect("a pattern")], ..Filter::default() }
+    fn mention(id: &str) -> JournalFilter {
+        JournalFilter { patterns: vec![TextPattern::mention(id).expect("a pattern")], ..JournalFilter::default() }
     }
 
     #[test]
@@ -254,25 +253,26 @@ mod tests {
         for id in ["a\"b", "é", "a/b", "x\u{1b}", "a"] {
             assert_eq!(mention(id).prefilter(), None, "{id}");
         }
-        let filter = Filter { patterns: vec![Pattern::text("a\"b").expect("a pattern")], ..Filter::default() };
+        let filter =
+            JournalFilter { patterns: vec![TextPattern::text("a\"b").expect("a pattern")], ..JournalFilter::default() };
         assert!(finds(&filter, &[("MESSAGE", r#"{"msg":"say a\"b"}"#)]), "as the service meant it");
     }
 
     #[test]
     fn the_level_inside_decides_and_plain_lines_are_never_ruled_out_early() {
-        let filter = Filter { level: Some(Level::Error), ..Filter::default() };
+        let filter = JournalFilter { level: Some(Level::Error), ..JournalFilter::default() };
         assert!(finds(&filter, &[("PRIORITY", "6"), ("MESSAGE", r#"{"level":50,"msg":"x"}"#)]));
         assert!(finds(&filter, &[("PRIORITY", "3"), ("MESSAGE", "plain")]));
         assert!(!finds(&filter, &[("PRIORITY", "3"), ("MESSAGE", r#"{"level":40,"msg":"x"}"#)]));
         assert!(!finds(&filter, &[("PRIORITY", "6"), ("MESSAGE", "plain")]));
         let prefilter = filter.prefilter().expect("there is one").pattern;
         assert_eq!(prefilter, r#"^(?!\{"level":[1-4][0-9],)"#);
-        assert_eq!(Filter { level: Some(Level::Trace), ..Filter::default() }.prefilter(), None);
+        assert_eq!(JournalFilter { level: Some(Level::Trace), ..JournalFilter::default() }.prefilter(), None);
     }
 
     #[test]
     fn units_are_told_by_name_or_pattern_and_systemds_own_words_belong_to_them() {
-        let filter = |unit: &str| Filter { units: vec![unit.to_owned()], ..Filter::default() };
+        let filter = |unit: &str| JournalFilter { units: vec![unit.to_owned()], ..JournalFilter::default() };
         for (unit, field, name) in [
             ("shop-*", "_SYSTEMD_UNIT", "shop-gateway.service"),
             ("shop-gateway", "_SYSTEMD_UNIT", "shop-gateway.service"),
@@ -287,22 +287,25 @@ mod tests {
 
     #[test]
     fn the_longest_literal_is_what_journalctl_looks_for() {
-        let filter = Filter {
+        let filter = JournalFilter {
             level: Some(Level::Error),
-            patterns: vec![Pattern::regex("refused").expect("a pattern"), Pattern::regex("x.*y").expect("a pattern")],
+            patterns: vec![
+                TextPattern::regex("refused").expect("a pattern"),
+                TextPattern::regex("x.*y").expect("a pattern"),
+            ],
             fields: vec![FieldValue::new("orderId", "A-1700000"), FieldValue::new("_PID", "1234567890123")],
-            ..Filter::default()
+            ..JournalFilter::default()
         };
         let prefilter = filter.prefilter().expect("there is one");
         assert_eq!((prefilter.pattern.as_str(), prefilter.case_sensitive), ("A\\-1700000", true));
-        let filter = Filter { patterns: filter.patterns, ..Filter::default() };
+        let filter = JournalFilter { patterns: filter.patterns, ..JournalFilter::default() };
         assert_eq!(filter.prefilter(), Some(Prefilter { pattern: "refused".to_owned(), case_sensitive: false }));
-        assert!(Pattern::regex("(").is_err());
+        assert!(TextPattern::regex("(").is_err());
     }
 
     #[test]
     fn fields_have_their_value_whole() {
-        let filter = Filter { fields: vec![FieldValue::new("status", "500")], ..Filter::default() };
+        let filter = JournalFilter { fields: vec![FieldValue::new("status", "500")], ..JournalFilter::default() };
         assert!(finds(&filter, &[("MESSAGE", r#"{"status":500}"#)]));
         assert!(!finds(&filter, &[("MESSAGE", r#"{"status":5000}"#)]));
         assert!(!finds(&filter, &[("MESSAGE", r#"{"other":"500"}"#)]));

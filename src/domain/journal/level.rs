@@ -14,7 +14,7 @@ pub enum Level {
     Debug,
     /// As it should be.
     Info,
-    /// Look at this soon.
+    /// Needs attention soon.
     Warn,
     /// Something failed.
     Error,

@@ -29,7 +29,7 @@ const MESSAGE: usize = 240;
 
 /// Lines, counted.
 #[derive(Debug, Default)]
-pub struct Summary {
+pub struct JournalSummary {
     /// How many.
     pub lines: u64,
     /// When the oldest was written.
@@ -75,7 +75,7 @@ pub struct MessageGroup {
     pub services: BTreeMap<String, u64>,
 }
 
-impl Summary {
+impl JournalSummary {
     /// Counts a line: when, how grave, whose, and what it says, scrubbed.
     pub fn add(&mut self, at: Timestamp, level: Level, service: &str, message: &str) {
         self.lines += 1;
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn like_messages_are_counted_as_one_with_when_and_whose() {
-        let mut summary = Summary::default();
+        let mut summary = JournalSummary::default();
         for (second, level, service, message) in [
             (10, Level::Error, "gateway", "connect ECONNREFUSED 10.0.3.5:5432"),
             (20, Level::Info, "search", "indexed 12 documents"),
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_million_different_messages_take_bounded_memory() {
-        let mut summary = Summary::default();
+        let mut summary = JournalSummary::default();
         for number in 0..(SHAPES * 2) {
             let letters: String = number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'g')).collect();
             summary.add(at(0), Level::Error, &letters, &letters);

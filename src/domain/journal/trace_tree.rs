@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::Entry;
+use super::entry::JournalEntry;
 use crate::domain::core::time::Timestamp;
 
 /// The fields by which services say which trace a line belongs to, and where in it; of each the first that a line has counts.
@@ -71,7 +71,7 @@ const DEPTH: usize = 12;
 
 /// The lines of a trace, as a tree.
 #[derive(Debug, PartialEq)]
-pub struct Tree<'e> {
+pub struct TraceTree<'e> {
     /// Spans without a known parent and lines without a span, in their order.
     pub items: Vec<TreeItem<'e>>,
     /// How many spans there are.
@@ -82,7 +82,7 @@ pub struct Tree<'e> {
 #[derive(Debug, PartialEq)]
 pub enum TreeItem<'e> {
     /// A line.
-    Line(&'e Entry),
+    Line(&'e JournalEntry),
     /// A span.
     Span(TraceSpan<'e>),
 }
@@ -90,7 +90,6 @@ pub enum TreeItem<'e> {
 /// The lines of one span, and the spans that it began.
 #[derive(Debug, PartialEq)]
 pub struct TraceSpan<'e> {
-    /// Its id.
     pub id: String,
     /// What it does, where a line says so.
     pub name: Option<String>,
@@ -107,14 +106,14 @@ struct SpanBuilder<'e> {
     id: String,
     name: Option<String>,
     parent: Option<String>,
-    lines: Vec<&'e Entry>,
+    lines: Vec<&'e JournalEntry>,
 }
 
-impl<'e> Tree<'e> {
+impl<'e> TraceTree<'e> {
     /// The tree of these lines.
-    pub fn of(lines: &'e [Entry], fields: &TraceFields) -> Self {
+    pub fn of(lines: &'e [JournalEntry], fields: &TraceFields) -> Self {
         let mut places: HashMap<String, usize> = HashMap::new();
-        let (mut drafts, mut loose): (Vec<SpanBuilder<'e>>, Vec<&Entry>) = (Vec::new(), Vec::new());
+        let (mut drafts, mut loose): (Vec<SpanBuilder<'e>>, Vec<&JournalEntry>) = (Vec::new(), Vec::new());
         for line in lines {
             let Some(id) = line.first_of(&fields.span) else {
                 loose.push(line);
@@ -199,21 +198,21 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
     use serde_json::{Value, json};
 
-    fn line(at: i64, fields: &Value) -> Entry {
+    fn line(at: i64, fields: &Value) -> JournalEntry {
         let at = DateTime::UNIX_EPOCH + TimeDelta::milliseconds(at);
         let message = fields.to_string();
-        Entry::of(&ExportRecord { at, fields: vec![(b"MESSAGE", message.as_bytes())] })
+        JournalEntry::of(&ExportRecord { at, fields: vec![(b"MESSAGE", message.as_bytes())] })
     }
 
-    fn tree(lines: &[Entry]) -> Tree<'_> {
-        Tree::of(lines, &TraceFields::default())
+    fn tree(lines: &[JournalEntry]) -> TraceTree<'_> {
+        TraceTree::of(lines, &TraceFields::default())
     }
 
     #[test]
     fn an_estate_may_have_fields_of_its_own() {
         let fields: TraceFields = serde_json::from_value(json!({"span": ["op"], "parent": ["of"]})).expect("fields");
         let lines = [line(1, &json!({"op": "a", "of": "b"})), line(2, &json!({"op": "b", "spanId": "x"}))];
-        assert_eq!(drawn(&Tree::of(&lines, &fields).items), "b(a(1) 2)");
+        assert_eq!(drawn(&TraceTree::of(&lines, &fields).items), "b(a(1) 2)");
         assert!(fields.is_id("traceId") && fields.is_id("op") && !fields.is_id("spanId") && !fields.is_usual());
     }
 
@@ -252,10 +251,10 @@ mod tests {
     #[test]
     fn circles_are_cut_and_long_ways_stay_short() {
         let circle = |n: i64| json!({"spanId": n.to_string(), "parentSpanId": ((n + 1) % 3).to_string()});
-        let lines: Vec<Entry> = (0..3).map(|n| line(n, &circle(n))).collect();
+        let lines: Vec<JournalEntry> = (0..3).map(|n| line(n, &circle(n))).collect();
         assert_eq!(drawn(&tree(&lines).items).matches(|c: char| c.is_ascii_digit()).count(), 6);
         assert_eq!(drawn(&tree(&[line(1, &json!({"spanId": "a", "parentSpanId": "a"}))]).items), "a(1)");
-        let lines: Vec<Entry> = (0..2000)
+        let lines: Vec<JournalEntry> = (0..2000)
             .map(|n| line(n, &json!({"spanId": format!("s{n}"), "parentSpanId": format!("s{}", n - 1)})))
             .collect();
         let drawn = drawn(&tree(&lines).items);

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::timeline::{Entry, Timeline};
+use super::timeline::{Timeline, TimelineEntry};
 use crate::domain::core::id::StepKey;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp, stamp};
@@ -23,8 +23,8 @@ use crate::domain::report::timeline::Sign;
 
 mod line;
 
-pub use self::line::{HandoverLine, Piece};
-use self::line::{at, words};
+pub use self::line::{HandoverLine, HandoverPiece};
+use self::line::{at, text};
 
 /// The longest line of another's words, in characters.
 const TEXT_LIMIT: usize = 240;
@@ -36,13 +36,11 @@ const LINES: usize = 30;
 /// What somebody who comes on duty has to know.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Handover {
-    /// The incident's id.
     pub incident: String,
     /// A few words.
     pub title: String,
     /// How bad.
     pub severity: String,
-    /// Where.
     pub environment: String,
     /// `open`, `acknowledged` or `resolved`.
     pub status: &'static str,
@@ -84,7 +82,7 @@ impl Handover {
         let lines = |wanted: &dyn Fn(&Recorded, Sign) -> bool| -> Vec<HandoverLine> {
             let both = log.iter().zip(&timeline.entries);
             let kept = both.filter(|(recorded, entry)| entry.notable && wanted(recorded, entry.sign));
-            let line = |at, said: String| HandoverLine(vec![Piece::Clock(at), words(said)]);
+            let line = |at, said: String| HandoverLine(vec![HandoverPiece::Clock(at), text(said)]);
             latest(kept.map(|(_, entry)| line(entry.at, format!(" {}: {}", entry.who, entry.text))).collect())
         };
         let changes = |recorded: &Recorded| is_change(incident, recorded);
@@ -153,8 +151,8 @@ impl HandoverRole {
     /// "scribe: ada, since …", or that nobody is.
     pub fn line(&self) -> HandoverLine {
         HandoverLine(match (&self.person, self.since) {
-            (Some(person), Some(since)) => vec![words(format!("{}: {person}, since ", self.role)), at(since)],
-            _ => vec![words(format!("{}: nobody", self.role))],
+            (Some(person), Some(since)) => vec![text(format!("{}: {person}, since ", self.role)), at(since)],
+            _ => vec![text(format!("{}: nobody", self.role))],
         })
     }
 }
@@ -198,10 +196,10 @@ fn waits(incident: &Incident, now: Timestamp) -> Vec<HandoverLine> {
 /// A step that a time is waited for.
 fn timed(key: &StepKey, standing: &StepStatus, now: Timestamp) -> Option<HandoverLine> {
     if let StepStatus::Waiting(Gate::Timer { until }) = standing {
-        return Some(HandoverLine(vec![words(format!("{key}: waits until ")), at(*until)]));
+        return Some(HandoverLine(vec![text(format!("{key}: waits until ")), at(*until)]));
     }
     let StepStatus::Ready { at: then } = standing else { return None };
-    (*then > now).then(|| HandoverLine(vec![words(format!("{key}: tried again ")), at(*then)]))
+    (*then > now).then(|| HandoverLine(vec![text(format!("{key}: tried again ")), at(*then)]))
 }
 
 fn asked(gate: &Gate) -> String {
@@ -225,24 +223,24 @@ fn deadline_line(deadline: &crate::domain::incident::deadline::Deadline, now: Ti
     HandoverLine(match &deadline.status {
         DeadlineStatus::Running => {
             let left = Span::between(now, deadline.due);
-            vec![words(format!("{name}: due ")), due, words(format!(", in {left}"))]
+            vec![text(format!("{name}: due ")), due, text(format!(", in {left}"))]
         }
-        DeadlineStatus::Missed => vec![words(format!("{name}: MISSED, was due ")), due],
-        DeadlineStatus::Met { at: met, .. } => vec![words(format!("{name}: met ")), at(*met)],
+        DeadlineStatus::Missed => vec![text(format!("{name}: MISSED, was due ")), due],
+        DeadlineStatus::Met { at: met, .. } => vec![text(format!("{name}: met ")), at(*met)],
         DeadlineStatus::MetLate { at: met, .. } => {
-            vec![words(format!("{name}: done late, ")), at(*met), words("; was due "), due]
+            vec![text(format!("{name}: done late, ")), at(*met), text("; was due "), due]
         }
-        DeadlineStatus::Lifted => vec![words(format!("{name}: not asked for any more"))],
+        DeadlineStatus::Lifted => vec![text(format!("{name}: not asked for any more"))],
     })
 }
 
 /// Who was told what, and which messages are still owed.
 fn notified(incident: &Incident, log: &[Recorded], timeline: &Timeline) -> Vec<HandoverLine> {
     let arrived = log.iter().zip(&timeline.entries).filter(|(_, entry)| entry.notable && entry.sign == Sign::Told);
-    let line = |(recorded, entry): (&Recorded, &Entry)| {
+    let line = |(recorded, entry): (&Recorded, &TimelineEntry)| {
         let words_of = |message| format!(": {}", gist(message));
         let what = message(incident, &recorded.event).map(words_of).unwrap_or_default();
-        HandoverLine(vec![Piece::Clock(entry.at), words(format!(" {}: {}{what}", entry.who, entry.text))])
+        HandoverLine(vec![HandoverPiece::Clock(entry.at), text(format!(" {}: {}{what}", entry.who, entry.text))])
     };
     let mut told = latest(arrived.map(line).collect());
     for message in incident.messages.values().filter(|message| !message.withdrawn) {

@@ -11,12 +11,12 @@
 use chrono::TimeDelta;
 use serde::{Serialize, Serializer};
 
-use super::timeline::{Entry, Timeline};
+use super::timeline::{Timeline, TimelineEntry};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 use crate::domain::incident::event::{Actor, Recorded};
-use crate::domain::incident::{Incident, Mark};
+use crate::domain::incident::{ActorStamp, Incident};
 use crate::domain::report::timeline::Sign;
 use crate::domain::runbook::DeadlineFrom;
 
@@ -52,7 +52,6 @@ pub struct Postmortem {
     pub title: String,
     /// `P1` to `P4`.
     pub severity: String,
-    /// Where.
     pub environment: String,
     /// `draft` until a person says that it is complete.
     pub status: &'static str,
@@ -99,7 +98,6 @@ pub struct Postmortem {
 /// An instant with the event that says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// When.
     pub at: Timestamp,
     /// The event's number, where one says so.
     pub seq: Option<u64>,
@@ -111,7 +109,7 @@ impl Moment {
         Self { at, seq: Some(seq) }
     }
 
-    fn mark(mark: &Mark) -> Self {
+    fn mark(mark: &ActorStamp) -> Self {
         Self::of(mark.seq, mark.at)
     }
 }
@@ -198,7 +196,6 @@ pub enum DeadlineState {
 /// How a deadline stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeadlineFacts {
-    /// Its name.
     pub name: String,
     /// `opened` or `resolved`.
     pub from: &'static str,
@@ -303,7 +300,7 @@ fn who(actor: &Actor) -> String {
     one_line(actor.name(), facts::NAME_LIMIT)
 }
 
-fn resolution(incident: &Incident, mark: &Mark) -> Resolution {
+fn resolution(incident: &Incident, mark: &ActorStamp) -> Resolution {
     let words = incident.resolution.as_deref().map(|words| one_line(words, facts::WORDS_LIMIT));
     Resolution { by: who(&mark.by), at: Moment::mark(mark), words: words.filter(|words| !words.is_empty()) }
 }
@@ -351,22 +348,27 @@ fn deadline_facts(deadline: &Deadline) -> DeadlineFacts {
     }
 }
 
-fn is_failure(entry: &Entry) -> bool {
+fn is_failure(entry: &TimelineEntry) -> bool {
     entry.sign == Sign::Failed && entry.notable
 }
 
-fn lines<'a>(entries: impl Iterator<Item = &'a Entry>, opened: Timestamp) -> Vec<TimelineRow> {
+fn lines<'a>(entries: impl Iterator<Item = &'a TimelineEntry>, opened: Timestamp) -> Vec<TimelineRow> {
     let mut day = opened.date_naive();
     entries
         .map(|entry| {
             let new_day = std::mem::replace(&mut day, entry.at.date_naive()) != day;
-            TimelineRow { at: Moment::of(entry.seq, entry.at), new_day, who: entry.who.clone(), text: words(entry) }
+            TimelineRow {
+                at: Moment::of(entry.seq, entry.at),
+                new_day,
+                who: entry.who.clone(),
+                text: entry_text(entry),
+            }
         })
         .collect()
 }
 
 /// An entry's text, whole where it was cut, and with what stands in brackets behind it.
-fn words(entry: &Entry) -> String {
+fn entry_text(entry: &TimelineEntry) -> String {
     match (&entry.detail, entry.sign) {
         (Some(whole), _) if entry.text.strip_suffix('…').is_some_and(|text| whole.starts_with(text)) => whole.clone(),
         (Some(detail), Sign::Words | Sign::Incident | Sign::Deadline) => format!("{} ({detail})", entry.text),

@@ -125,7 +125,6 @@ pub struct Measure {
     pub id: IncidentId,
     /// As it was last graded.
     pub severity: Severity,
-    /// Where.
     pub environment: String,
     /// The services that its alerts, parameters and changes name.
     pub services: BTreeSet<String>,

@@ -38,15 +38,14 @@ const NAME_LIMIT: usize = 100;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Timeline {
     /// An entry an event.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<TimelineEntry>,
 }
 
 /// One line.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct TimelineEntry {
     /// The event's number.
     pub seq: u64,
-    /// When.
     pub at: Timestamp,
     /// Who: a person's name, or `runbook`.
     pub who: String,
@@ -65,8 +64,8 @@ pub struct Entry {
 impl Timeline {
     /// The timeline of a log.
     pub fn of(log: &[Recorded]) -> Self {
-        let mut reader = Reader::default();
-        let mut entries: Vec<Entry> = log.iter().map(|recorded| reader.read(recorded)).collect();
+        let mut reader = TimelineReader::default();
+        let mut entries: Vec<TimelineEntry> = log.iter().map(|recorded| reader.read(recorded)).collect();
         // What has begun and not ended is the most important thing to know of a log that goes no further.
         for seq in reader.unfinished.values() {
             if let Some(entry) = entries.iter_mut().find(|entry| entry.seq == *seq) {
@@ -77,14 +76,14 @@ impl Timeline {
     }
 
     /// The lines for a reader in a hurry.
-    pub fn notable(&self) -> impl Iterator<Item = &Entry> {
+    pub fn notable(&self) -> impl Iterator<Item = &TimelineEntry> {
         self.entries.iter().filter(|entry| entry.notable)
     }
 }
 
 /// Reads a log from its beginning: an entry is worded by what was true just before its event.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub(crate) struct TimelineReader {
     incident: Option<Incident>,
     names: BTreeMap<(RunId, StepKey), String>,
     /// Steps that have tried to tell somebody something: what became of it is in those lines already.
@@ -93,8 +92,8 @@ pub(crate) struct Reader {
     unfinished: BTreeMap<(RunId, StepKey), u64>,
 }
 
-impl Reader {
-    fn read(&mut self, recorded: &Recorded) -> Entry {
+impl TimelineReader {
+    fn read(&mut self, recorded: &Recorded) -> TimelineEntry {
         let place = place(&recorded.event);
         // A run's own copy of its runbook is needed to word its first event.
         if matches!(
@@ -223,11 +222,11 @@ pub(crate) fn name(incident: &Incident, run: &Run, key: &StepKey) -> Option<Stri
     })
 }
 
-fn entry(recorded: &Recorded, phrase: Phrase, place: Option<(RunId, StepKey)>) -> Entry {
+fn entry(recorded: &Recorded, phrase: Phrase, place: Option<(RunId, StepKey)>) -> TimelineEntry {
     let text = one_line(&phrase.text, TEXT_LIMIT);
     let whole = one_line(&phrase.text, crate::domain::incident::command::WORDS_LIMIT);
     let cut = (whole != text).then_some(whole);
-    Entry {
+    TimelineEntry {
         seq: recorded.seq,
         at: recorded.at,
         who: one_line(recorded.by.name(), NAME_LIMIT),

@@ -126,7 +126,7 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<NonZeroU32>,
     /// What is done.
-    pub body: Body,
+    pub body: StepBody,
     /// Who must agree first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approve>,
@@ -156,7 +156,7 @@ pub struct Step {
 /// What a step does: exactly one of these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Body {
+pub enum StepBody {
     /// An action of some kind.
     Action(Action),
     /// A question to a person.
@@ -208,7 +208,6 @@ pub struct Ask {
 /// Another runbook to start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Start {
-    /// Its id.
     pub runbook: String,
     /// Its parameters; templates.
     #[serde(default)]
@@ -286,7 +285,7 @@ impl Runbook {
         fn gather<'a>(steps: &'a [Step], into: &mut Vec<&'a Step>) {
             for step in steps {
                 into.push(step);
-                if let Body::Parallel(children) = &step.body {
+                if let StepBody::Parallel(children) = &step.body {
                     gather(children, into);
                 }
             }
@@ -300,7 +299,7 @@ impl Runbook {
     /// The `parallel` step that a step stands in.
     pub fn group_of(&self, id: &str) -> Option<&Step> {
         let holds = |step: &&Step| match &step.body {
-            Body::Parallel(children) => children.iter().any(|child| child.id == id),
+            StepBody::Parallel(children) => children.iter().any(|child| child.id == id),
             _ => false,
         };
         self.all_steps().into_iter().find(holds)
@@ -311,7 +310,7 @@ impl Runbook {
         fn found<'a>(steps: &'a [Step], id: &str) -> Option<&'a Step> {
             steps.iter().find_map(|step| match &step.body {
                 _ if step.id == id => Some(step),
-                Body::Parallel(children) => found(children, id),
+                StepBody::Parallel(children) => found(children, id),
                 _ => None,
             })
         }
@@ -334,14 +333,16 @@ impl Action {
 impl Step {
     /// Whether `key`, which is this step's, stands for several: a `parallel`, or a `for_each` as a whole.
     pub fn is_group(&self, key: &StepKey) -> bool {
-        matches!(self.body, Body::Parallel(_)) || self.for_each.is_some() && key.index.is_none()
+        matches!(self.body, StepBody::Parallel(_)) || self.for_each.is_some() && key.index.is_none()
     }
 
     /// The effect class of what the step does; asking and waiting change nothing.
     pub fn effect(&self) -> EffectClass {
         match &self.body {
-            Body::Action(action) => action.effect,
-            Body::Ask(_) | Body::Manual(_) | Body::Wait(_) | Body::Parallel(_) | Body::Start(_) => EffectClass::Read,
+            StepBody::Action(action) => action.effect,
+            StepBody::Ask(_) | StepBody::Manual(_) | StepBody::Wait(_) | StepBody::Parallel(_) | StepBody::Start(_) => {
+                EffectClass::Read
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::domain::core::timezone::Zone;
 
 mod ics;
 
-pub use self::ics::{Entry, calendar};
+pub use self::ics::{CalendarEntry, calendar};
 
 /// What the names of occurrences begin with.
 const NAMES: &str = "schedule/";
@@ -211,7 +211,6 @@ impl Timetable {
 pub struct ScheduledRunbook {
     /// The runbook's id.
     pub runbook: String,
-    /// Its title.
     pub title: String,
     /// The environment.
     pub environment: String,

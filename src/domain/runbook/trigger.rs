@@ -57,7 +57,6 @@ pub struct Choice<'a> {
 /// A runbook that was looked at, and why it is not the one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PassedOver {
-    /// Its id.
     pub runbook: String,
     /// Why.
     pub reason: String,

@@ -52,7 +52,7 @@ pub(in crate::engine) struct Proposal {
 
 /// A proposal that is complete.
 #[derive(Debug)]
-pub(in crate::engine) struct Prepared(Write);
+pub(in crate::engine) struct PreparedWrite(Write);
 
 impl Proposal {
     /// A proposal without events, to follow on the last stored event.
@@ -114,14 +114,14 @@ impl Proposal {
     }
 
     /// The proposal with what the store needs to know of the state that it leads to.
-    pub(in crate::engine) fn prepare(self, state: Option<&Incident>) -> Prepared {
+    pub(in crate::engine) fn prepare(self, state: Option<&Incident>) -> PreparedWrite {
         let Self { incident, expected, drafts, names, lease } = self;
         let live = state.is_none_or(is_live);
-        Prepared(Write { incident, expected, drafts, keys: names, claim: lease, live })
+        PreparedWrite(Write { incident, expected, drafts, keys: names, claim: lease, live })
     }
 }
 
-impl Prepared {
+impl PreparedWrite {
     pub(super) fn into_write(self) -> Write {
         self.0
     }
@@ -143,11 +143,9 @@ fn redacted(redactor: &Redactor, mut draft: NewEvent) -> NewEvent {
     }
 }
 
-/// An event without the secrets that it holds; none when there are none in it.
+/// The event without the secrets in it; none when there are none.
 fn scrubbed(redactor: &Redactor, event: &Event) -> Option<Event> {
     let mut value = serde_json::to_value(event).ok().filter(|value| redactor.finds_in(value))?;
     redactor.scrub_value(&mut value);
-    // A secret that is a word of the log itself, such as `succeeded`, would unmake the event: it is no
-    // secret then, and the event stays as it is.
     serde_json::from_value(value).ok()
 }

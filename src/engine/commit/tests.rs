@@ -154,7 +154,7 @@ async fn what_passes_a_limit_reaches_neither_the_store_nor_a_subscriber() {
     let (store, incident) = (StandIn::default(), id("lusab-fidok"));
     let engine = engine(&store);
     let mut state = open(&engine, &incident).await;
-    let (before, mut hints) = (store.writes(), engine.hub.listen());
+    let (before, mut hints) = (store.writes(), engine.publisher.listen());
     let proposal = propose(&engine, &incident, vec![note(&"x".repeat(EVENT_BYTES_LIMIT))], &mut state);
     let error = engine.commit(proposal.prepare(state.as_ref())).await.unwrap_err();
     assert!(matches!(error, StoreError::TooLarge(_)), "{error}");
@@ -166,7 +166,7 @@ async fn a_secret_never_reaches_the_store() {
     let (store, incident) = (StandIn::default(), id("lusab-fidok"));
     let engine = engine(&store);
     open(&engine, &incident).await;
-    let mut hints = engine.hub.listen();
+    let mut hints = engine.publisher.listen();
     let state = submit_note(&engine, &incident, &format!("it is {SECRET}")).await.unwrap();
     let written = store.written();
     assert!(!written.contains(SECRET) && written.contains("it is [redacted:token]"), "{written}");
@@ -192,7 +192,7 @@ async fn a_command_is_decided_again_when_another_writer_was_first() {
     let engine = engine(&store);
     open(&engine, &incident).await;
     store.rivals(3);
-    let (before, mut hints) = (store.writes(), engine.hub.listen());
+    let (before, mut hints) = (store.writes(), engine.publisher.listen());
     let state = submit_note(&engine, &incident, "ours").await.unwrap();
     assert_eq!(store.writes() - before, 4);
     assert_eq!(texts(&store, &incident).await, ["a rival's", "a rival's", "a rival's", "ours"]);
@@ -206,7 +206,7 @@ async fn a_command_gives_up_when_another_writer_is_always_first() {
     let engine = engine(&store);
     open(&engine, &incident).await;
     store.rivals(usize::MAX);
-    let (before, mut hints) = (store.writes(), engine.hub.listen());
+    let (before, mut hints) = (store.writes(), engine.publisher.listen());
     let error = submit_note(&engine, &incident, "ours").await.unwrap_err();
     assert!(matches!(error, EngineError::Store(StoreError::Conflict { .. })), "{error}");
     assert_eq!((store.writes() - before, heard(&mut hints)), (CONFLICT_LIMIT, Vec::new()));
@@ -246,7 +246,7 @@ async fn events_are_published_after_they_are_stored_and_not_before() {
     let engine = engine(&store);
     open(&engine, &incident).await;
     let disk = store.stop_the_disk();
-    let mut hints = engine.hub.listen();
+    let mut hints = engine.publisher.listen();
     let mut submitting = Box::pin(submit_note(&engine, &incident, "ours"));
     assert!(futures_util::poll!(submitting.as_mut()).is_pending());
     assert_eq!(heard(&mut hints), []);
@@ -262,7 +262,7 @@ async fn events_that_are_not_stored_are_not_published() {
     let (store, incident) = (StandIn::default(), id("lusab-fidok"));
     let engine = engine(&store);
     let mut state = open(&engine, &incident).await;
-    let mut hints = engine.hub.listen();
+    let mut hints = engine.publisher.listen();
     store.break_the_disk();
     let error = submit_note(&engine, &incident, "ours").await.unwrap_err();
     assert!(matches!(error, EngineError::Store(StoreError::Unavailable(_))), "{error}");
@@ -278,7 +278,7 @@ async fn a_batch_is_one_write_and_its_answers_and_news_keep_their_order() {
     let engine = engine(&store);
     let ids = ["lusab-fidoz", "lusab-fidob", "lusab-fidod", "lusab-fidof"].map(id);
     let known = open(&engine, &ids[2]).await;
-    let mut hints = engine.hub.listen();
+    let mut hints = engine.publisher.listen();
     let batch = ids.iter().enumerate().map(|(at, incident)| {
         let (large, mut state) = ("x".repeat(EVENT_BYTES_LIMIT), None);
         let notes = if at == 1 { vec![note(&large)] } else { Vec::new() };

@@ -11,18 +11,18 @@ use super::spawn::Programs;
 use crate::domain::config::estate;
 use crate::domain::config::estate::Email;
 use crate::domain::core::secret_ref::SecretRef;
-use crate::notify::command::Program;
-use crate::notify::email::Mail;
+use crate::notify::command::ProgramChannel;
+use crate::notify::email::EmailChannel;
 use crate::notify::slack::{SlackApi, SlackWebhook};
-use crate::notify::webhook::Webhook;
-use crate::notify::{Channel, Undelivered};
+use crate::notify::webhook::WebhookChannel;
+use crate::notify::{MessageChannel, Undelivered};
 
-/// The largest file of certificates that is read, in bytes: a system's whole list is half of it.
+/// Bytes of a certificate file that are read; the list of a whole system is half of it.
 const CERTIFICATES_LIMIT: u64 = 1024 * 1024;
 
 impl DeliveryService {
-    /// The way to a channel; a phrase when there is none.
-    pub(super) fn open(&self, channel: &estate::Channel) -> Result<Arc<dyn Channel>, String> {
+    /// Opens the channel. The error says why it cannot be used.
+    pub(super) fn open(&self, channel: &estate::Channel) -> Result<Arc<dyn MessageChannel>, String> {
         let closed = |error: Undelivered| error.reason;
         if let Some(name) = &channel.slack {
             let token = channel.token.as_ref().ok_or("it has no `token`; name a secret there in estate.yaml")?;
@@ -36,7 +36,9 @@ impl DeliveryService {
             return self.mail(email);
         }
         if let Some(hook) = &channel.webhook {
-            return Ok(Arc::new(Webhook::new(&hook.url, self.secrets.get(&hook.secret.secret)?).map_err(closed)?));
+            return Ok(Arc::new(
+                WebhookChannel::new(&hook.url, self.secrets.get(&hook.secret.secret)?).map_err(closed)?,
+            ));
         }
         if let Some(program) = &channel.command {
             return self.program(program);
@@ -44,10 +46,10 @@ impl DeliveryService {
         Err("it has no way out in estate.yaml, such as `slack` or `email`".to_owned())
     }
 
-    fn mail(&self, email: &Email) -> Result<Arc<dyn Channel>, String> {
+    fn mail(&self, email: &Email) -> Result<Arc<dyn MessageChannel>, String> {
         let password = email.password.as_ref().map(|password| self.secrets.get(&password.secret)).transpose()?;
         let trust = email.trust.as_ref().map(|file| self.certificates(file)).transpose()?;
-        let mail = Mail::new(email, password, trust.as_deref()).map_err(|error| error.reason)?;
+        let mail = EmailChannel::new(email, password, trust.as_deref()).map_err(|error| error.reason)?;
         Ok(Arc::new(mail))
     }
 
@@ -59,7 +61,7 @@ impl DeliveryService {
         Ok(pem)
     }
 
-    fn program(&self, program: &estate::Program) -> Result<Arc<dyn Channel>, String> {
+    fn program(&self, program: &estate::Program) -> Result<Arc<dyn MessageChannel>, String> {
         let value = |variable: &estate::Variable| match variable {
             estate::Variable::Plain(text) => Ok(text.clone()),
             estate::Variable::Secret(SecretRef { secret }) => {
@@ -75,6 +77,6 @@ impl DeliveryService {
             basics: Arc::clone(&self.basics),
             directory: self.directory.clone(),
         };
-        Ok(Arc::new(Program::new(program.argv.clone(), env, Arc::new(programs))))
+        Ok(Arc::new(ProgramChannel::new(program.argv.clone(), env, Arc::new(programs))))
     }
 }

@@ -25,7 +25,7 @@ use crate::domain::incident::event::{Delivery, Event, MessageEvent};
 use crate::domain::incident::message::MessageId;
 use crate::domain::incident::{Incident, Thread};
 use crate::domain::redact::Redactor;
-use crate::notify::{Channel, OutgoingMessage, Receipt, Undelivered};
+use crate::notify::{MessageChannel, OutgoingMessage, Receipt, Undelivered};
 use crate::sync::lock;
 
 use self::priority_queue::{PriorityQueue, QueuePriority};
@@ -34,44 +34,42 @@ mod connect;
 mod priority_queue;
 mod spawn;
 
-/// How long one try may take: a person is watching, and other ways are waiting.
+/// Limit for one attempt: a person is waiting, and so are other routes.
 pub const DELIVERY_LIMIT: Duration = Duration::from_secs(10);
 
-/// The longest reason for a failure, in characters.
+/// Characters of a failure reason that are kept.
 const REASON_LIMIT: usize = 400;
 
-/// A channel of an incident.
+/// The thread of an incident in a channel.
 type ThreadKey = (IncidentId, String);
 
-/// One lock a lane.
+/// One lock per thread.
 type Threads = BTreeMap<ThreadKey, Arc<tokio::sync::Mutex<Option<Thread>>>>;
 
-/// What all deliveries of an engine share: open ways to channels, whose turn it is, and the order of messages in each
-/// thread.
+/// Delivers the messages of an engine. Holds the open routes, their queues, and the order of messages in each thread.
 pub struct DeliveryService {
     secrets: Arc<Secrets>,
     redactor: Arc<Redactor>,
     clock: SharedClock,
     basics: Arc<BTreeMap<String, String>>,
     directory: PathBuf,
-    ways: Mutex<BTreeMap<String, OpenRoute>>,
-    /// One message at a time, so that two first messages do not open two threads; behind the lock is the thread that
-    /// this process has opened, which the log may not hold yet.
-    lanes: Arc<Mutex<Threads>>,
+    routes: Mutex<BTreeMap<String, OpenRoute>>,
+    /// One message at a time per thread, so that two first messages do not open two threads. Each lock holds the thread
+    /// that this process opened, which the log may not contain yet.
+    threads: Arc<Mutex<Threads>>,
 }
 
-/// An open way to a channel, and the queue before it.
+/// An open route to a channel, and its queue.
 #[derive(Debug, Clone)]
 struct OpenRoute {
-    channel: Arc<dyn Channel>,
+    channel: Arc<dyn MessageChannel>,
     turns: Arc<PriorityQueue>,
 }
 
-/// A message with what a channel needs to know of its incident.
+/// A message to deliver, with the state of its incident that a channel needs.
 #[derive(Debug, Clone)]
 pub struct DeliveryRequest {
-    /// What is sent.
-    pub parcel: PendingDelivery,
+    pub delivery: PendingDelivery,
     incident: IncidentId,
     severity: Severity,
     estate: Arc<Estate>,
@@ -79,9 +77,9 @@ pub struct DeliveryRequest {
 }
 
 impl DeliveryRequest {
-    /// A message of an incident; none when the run that it belongs to is gone.
-    pub fn of(incident: &Incident, parcel: PendingDelivery) -> Option<Self> {
-        let run = match &parcel.id {
+    /// A request to deliver a message of an incident. `None` if the run of the message does not exist.
+    pub fn of(incident: &Incident, delivery: PendingDelivery) -> Option<Self> {
+        let run = match &delivery.id {
             MessageId::Step(run, _) => incident.run(*run),
             MessageId::Notice(_) => incident.runs.last(),
         };
@@ -89,15 +87,15 @@ impl DeliveryRequest {
             estate: Arc::clone(&run?.estate),
             incident: incident.id.clone(),
             severity: incident.severity,
-            thread: incident.threads.get(&parcel.channel).cloned(),
-            parcel,
+            thread: incident.threads.get(&delivery.channel).cloned(),
+            delivery,
         })
     }
 }
 
 impl DeliveryService {
-    /// An office that finds tokens in `secrets`, and starts programs in `directory` with the environment `basics`. Costs
-    /// nothing until a message is sent.
+    /// Resolves tokens from `secrets`, and starts programs in `directory` with the environment `basics`. Opens no route
+    /// until a message is sent.
     pub fn new(
         secrets: Arc<Secrets>,
         redactor: Arc<Redactor>,
@@ -105,70 +103,73 @@ impl DeliveryService {
         basics: Arc<BTreeMap<String, String>>,
         directory: PathBuf,
     ) -> Self {
-        Self { secrets, redactor, clock, basics, directory, ways: Mutex::default(), lanes: Arc::default() }
+        Self { secrets, redactor, clock, basics, directory, routes: Mutex::default(), threads: Arc::default() }
     }
 
-    /// An office with other secrets, in which the order of messages is kept with this one's.
+    /// The service with other secrets. It shares the order of messages in threads with this one.
     pub fn reloaded(&self, secrets: Arc<Secrets>, redactor: Arc<Redactor>) -> Self {
         let (clock, basics) = (Arc::clone(&self.clock), Arc::clone(&self.basics));
-        Self { lanes: Arc::clone(&self.lanes), ..Self::new(secrets, redactor, clock, basics, self.directory.clone()) }
+        Self {
+            threads: Arc::clone(&self.threads),
+            ..Self::new(secrets, redactor, clock, basics, self.directory.clone())
+        }
     }
 
-    /// Tries once to deliver a message; the fact that says what became of it.
+    /// Tries once to deliver a message. Returns the event with the result.
     pub async fn deliver(&self, sending: &DeliveryRequest) -> Event {
-        let sent = match self.way(sending) {
-            Ok(way) => self.in_order(&way, sending).await,
+        let sent = match self.route(sending) {
+            Ok(route) => self.in_order(&route, sending).await,
             Err(error) => Err(error),
         };
-        self.fact(&sending.parcel, sent)
+        self.fact(&sending.delivery, sent)
     }
 
-    async fn in_order(&self, way: &OpenRoute, sending: &DeliveryRequest) -> Result<Receipt, Undelivered> {
-        let rank = QueuePriority { severity: sending.severity, owed_at: sending.parcel.owed_at };
-        let _turn = way.turns.take(rank).await;
+    async fn in_order(&self, route: &OpenRoute, sending: &DeliveryRequest) -> Result<Receipt, Undelivered> {
+        let rank = QueuePriority { severity: sending.severity, owed_at: sending.delivery.owed_at };
+        let _turn = route.turns.take(rank).await;
         let clock = &*self.clock;
-        if let Some(wait) = way.turns.closed_for(clock.now()) {
+        if let Some(wait) = route.turns.closed_for(clock.now()) {
             if wait.0 > DELIVERY_LIMIT {
                 return Err(closed(wait));
             }
             clock::sleep(clock, wait.0).await;
         }
         let sent = tokio::select! {
-            sent = self.send(way, sending) => sent,
+            sent = self.send(route, sending) => sent,
             () = clock::sleep(clock, DELIVERY_LIMIT) => Err(overdue()),
         };
         if let Err(Undelivered { retry_after: Some(wait), .. }) = &sent {
-            way.turns.close_until(Span(*wait).after(clock.now()));
+            route.turns.close_until(Span(*wait).after(clock.now()));
         }
         sent
     }
 
-    async fn send(&self, way: &OpenRoute, sending: &DeliveryRequest) -> Result<Receipt, Undelivered> {
-        let parcel = &sending.parcel;
-        let lane = self.lane((sending.incident.clone(), parcel.channel.clone()));
+    async fn send(&self, route: &OpenRoute, sending: &DeliveryRequest) -> Result<Receipt, Undelivered> {
+        let delivery = &sending.delivery;
+        let lane = self.lane((sending.incident.clone(), delivery.channel.clone()));
         let mut opened = lane.lock().await;
         let thread = sending.thread.as_ref().or(opened.as_ref());
-        let letter = OutgoingMessage {
-            key: key(&sending.incident, parcel),
-            text: self.redactor.scrub(&parcel.text).into_owned(),
+        let message = OutgoingMessage {
+            key: key(&sending.incident, delivery),
+            text: self.redactor.scrub(&delivery.text).into_owned(),
             thread: thread.and_then(|thread| thread.message.clone()),
             place: thread.and_then(|thread| thread.place.clone()),
             incident: sending.incident.to_string(),
             severity: sending.severity.to_string(),
             at: self.clock.now(),
         };
-        let receipt = way.channel.send(&letter).await?;
+        let receipt = route.channel.send(&message).await?;
         opened.get_or_insert_with(|| Thread { place: receipt.place.clone(), message: receipt.message.clone() });
         Ok(receipt)
     }
 
     fn lane(&self, lane: ThreadKey) -> Arc<tokio::sync::Mutex<Option<Thread>>> {
-        Arc::clone(lock(&self.lanes).entry(lane).or_default())
+        Arc::clone(lock(&self.threads).entry(lane).or_default())
     }
 
-    /// The way to a channel, opened when it is first needed.
-    fn way(&self, sending: &DeliveryRequest) -> Result<OpenRoute, Undelivered> {
-        let name = &sending.parcel.channel;
+    /// The route to a channel, opened on first use.
+    fn route(&self, sending: &DeliveryRequest) -> Result<OpenRoute, Undelivered> {
+        let name = &sending.delivery.channel;
         let unusable = |reason: String| Undelivered {
             reason: format!("channel `{name}` cannot be used: {reason}"),
             retry_after: None,
@@ -177,16 +178,16 @@ impl DeliveryService {
         let channel =
             sending.estate.channels.get(name).ok_or_else(|| unusable("it is not in the estate".to_owned()))?;
         let key = serde_json::to_string(channel).map_err(|error| unusable(error.to_string()))?;
-        if let Some(way) = lock(&self.ways).get(&key) {
-            return Ok(way.clone());
+        if let Some(route) = lock(&self.routes).get(&key) {
+            return Ok(route.clone());
         }
-        let way = OpenRoute { channel: self.open(channel).map_err(unusable)?, turns: Arc::default() };
-        Ok(lock(&self.ways).entry(key).or_insert(way).clone())
+        let route = OpenRoute { channel: self.open(channel).map_err(unusable)?, turns: Arc::default() };
+        Ok(lock(&self.routes).entry(key).or_insert(route).clone())
     }
 
-    /// What became of a try, as a fact.
-    fn fact(&self, parcel: &PendingDelivery, sent: Result<Receipt, Undelivered>) -> Event {
-        let delivery = Delivery::new(&parcel.id, &parcel.target, &parcel.channel);
+    /// The event for the result of an attempt.
+    fn fact(&self, delivery: &PendingDelivery, sent: Result<Receipt, Undelivered>) -> Event {
+        let delivery = Delivery::new(&delivery.id, &delivery.target, &delivery.channel);
         Event::Message(match sent {
             Ok(Receipt { message, place }) => MessageEvent::Notified { delivery, message, place },
             Err(error) => MessageEvent::NotifyFailed {
@@ -222,12 +223,12 @@ fn closed(wait: Span) -> Undelivered {
     }
 }
 
-/// The name of a message: the same for every try, so that a repeat can be recognised.
-fn key(incident: &IncidentId, parcel: &PendingDelivery) -> String {
-    let message = match &parcel.id {
+/// The key of a message: the same for every attempt, so that a receiver can recognise a repeat.
+fn key(incident: &IncidentId, delivery: &PendingDelivery) -> String {
+    let message = match &delivery.id {
         MessageId::Step(run, step) => format!("{run}\n{step}"),
         MessageId::Notice(notice) => format!("notice\n{notice}"),
     };
-    let digest = Sha256::digest(format!("{incident}\n{message}\n{}", parcel.channel).as_bytes());
+    let digest = Sha256::digest(format!("{incident}\n{message}\n{}", delivery.channel).as_bytes());
     hex::encode(&digest[..16])
 }

@@ -11,19 +11,19 @@ use super::lock;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
 
-/// Messages that one channel is sent at the same time: few, since the first answers say whether the rest has a chance.
+/// Slots of one channel. Few, since the first responses show whether the others can succeed.
 const PLACES: usize = 3;
-/// Places that only a P1 may take.
+/// Additional slots for P1 messages.
 const KEPT: usize = 1;
 
-/// Who goes before whom.
+/// Orders waiting messages; the lowest value is sent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct QueuePriority {
     pub(super) severity: Severity,
     pub(super) owed_at: Timestamp,
 }
 
-/// The queue before one channel.
+/// The queue of one channel.
 #[derive(Debug, Default)]
 pub(super) struct PriorityQueue(Mutex<Queue>);
 
@@ -35,7 +35,7 @@ struct Queue {
     closed_until: Option<Timestamp>,
 }
 
-/// A place at the channel, given back when it is dropped.
+/// A slot at the channel, released on drop.
 #[derive(Debug)]
 pub(super) struct QueuePermit(Arc<PriorityQueue>);
 
@@ -47,7 +47,7 @@ impl Drop for QueuePermit {
 }
 
 impl PriorityQueue {
-    /// Waits for a place.
+    /// Waits for a slot.
     pub(super) async fn take(self: &Arc<Self>, rank: QueuePriority) -> QueuePermit {
         let (sender, turn) = oneshot::channel();
         {
@@ -59,15 +59,15 @@ impl PriorityQueue {
         self.call();
         match turn.await {
             Ok(turn) => turn,
-            // The sender goes only with the turn, or with the queue, which we hold.
+            // A sender is dropped only after it was used, or with the queue, which we hold.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Calls those whose turn it is.
+    /// Gives free slots to the next waiters.
     fn call(self: &Arc<Self>) {
         while let Some((sender, turn)) = self.next() {
-            // Who has gone meanwhile gives the place back by dropping it.
+            // A cancelled waiter releases its slot on drop.
             drop(sender.send(turn));
         }
     }
@@ -88,12 +88,12 @@ impl PriorityQueue {
         Some((sender, QueuePermit(Arc::clone(self))))
     }
 
-    /// Nobody sends before this instant.
+    /// Makes the channel unavailable until this instant.
     pub(super) fn close_until(&self, until: Timestamp) {
         lock(&self.0).closed_until = Some(until);
     }
 
-    /// How long nobody may send.
+    /// How long the channel stays unavailable.
     pub(super) fn closed_for(&self, now: Timestamp) -> Option<Span> {
         let until = lock(&self.0).closed_until.filter(|until| *until > now)?;
         Some(Span::between(now, until))

@@ -18,7 +18,7 @@ use crate::domain::core::time::Span;
 use crate::domain::redact::Redactor;
 use crate::notify::command::{ProgramExit, Runner};
 
-/// What a program is given besides its message.
+/// The context in which delivery programs run.
 #[derive(Debug)]
 pub(super) struct Programs {
     pub(super) secrets: Arc<Secrets>,
@@ -45,7 +45,7 @@ impl Runner for Programs {
 }
 
 impl Programs {
-    /// No step's: a delivery belongs to none.
+    /// A context that belongs to no step, limited to [`DELIVERY_LIMIT`].
     fn context(&self) -> Context {
         Context {
             place: (RunId(0), StepKey::main("message")),

@@ -18,24 +18,24 @@ use crate::domain::incident::command::{AlertReport, Command, Request};
 use crate::domain::incident::decide::decide;
 use crate::domain::incident::event::Actor;
 use crate::engine::EngineError;
-use crate::engine::commit::{Decision, Prepared, Proposal};
+use crate::engine::commit::{Decision, PreparedWrite, Proposal};
 use crate::engine::worker::Worker;
 use crate::store::StoreError;
 
-/// A firing that has been repeated often is recorded again when the number has grown by this part of it.
+/// A repeated firing is recorded again when the count has grown by one part in this many.
 const GROWTH: u32 = 10;
 
 /// One alert of one report.
 pub(super) struct BatchItem {
-    /// The report, as its number in the batch, and which of its alerts this is.
+    /// The report's number in the batch, and the alert's number in the report.
     pub(super) job: usize,
     pub(super) place: usize,
     alert: Arc<Alert>,
-    /// The firing that it speaks of, where that is known without looking at it.
+    /// The firing, if it is known already.
     key: Option<AlertKey>,
 }
 
-/// What is to be written to one incident, and the alerts that it comes from.
+/// The events for one incident, and the alerts they come from.
 struct Addition {
     proposal: Proposal,
     items: Vec<BatchItem>,
@@ -47,17 +47,17 @@ impl Addition {
     }
 }
 
-/// What became of an alert for now.
+/// The decision about an alert, for now.
 enum Added {
     Received(Received),
-    /// Its incident is on its way to the log in another batch.
+    /// Its incident is in flight in another batch.
     Later(BatchItem),
 }
 
 impl DispatcherTask {
-    /// Takes a batch of reports.
+    /// Decides a batch of reports.
     pub(super) async fn route_alerts(&mut self, jobs: Vec<ReportJob>) {
-        let (mut flight, mut items) = (InFlightBatch::default(), Vec::new());
+        let (mut batch, mut items) = (InFlightBatch::default(), Vec::new());
         for (job, ReportJob { alerts, whole_of, reply }) in jobs.into_iter().enumerate() {
             let over = whole_of.map(|sender| self.over(&sender, &alerts)).unwrap_or_default();
             let keyed = alerts.into_iter().map(|alert| (alert, None)).chain(over);
@@ -68,12 +68,12 @@ impl DispatcherTask {
                 alert: Arc::new(alert),
                 key,
             }));
-            flight.add_reply(reply, items.len() - begun);
+            batch.add_reply(reply, items.len() - begun);
         }
-        self.prepare_batch(flight, items).await;
+        self.prepare_batch(batch, items).await;
     }
 
-    /// The ends of what is known to fire at a sender and is not among all that does.
+    /// Resolved alerts for the firings of a sender that are missing from its list of all firing alerts.
     fn over(&self, sender: &str, firing: &[Alert]) -> Vec<(Alert, Option<AlertKey>)> {
         let still: BTreeSet<AlertKey> = firing.iter().map(|alert| self.incidents.key_of(alert)).collect();
         let over = self.incidents.firing_at(sender).into_iter().filter(|key| !still.contains(key));
@@ -81,21 +81,21 @@ impl DispatcherTask {
         over.map(|key| (ended(), Some(key))).collect()
     }
 
-    /// Decides on alerts and sends what that comes to on its way to the log.
-    pub(super) async fn prepare_batch(&mut self, mut flight: InFlightBatch, items: Vec<BatchItem>) {
+    /// Decides alerts and submits the resulting writes.
+    pub(super) async fn prepare_batch(&mut self, mut batch: InFlightBatch, items: Vec<BatchItem>) {
         let now = self.now();
         let mut additions = BTreeMap::new();
         let engine = self.engine.clone();
         let Ok(estate) = &engine.parts().catalog.estate().content else {
-            items.iter().for_each(|item| flight.fail(item.job, "the estate has problems"));
-            return flight.send_replies();
+            items.iter().for_each(|item| batch.fail(item.job, "the estate has problems"));
+            return batch.send_replies();
         };
         for item in items {
             let (job, place) = (item.job, item.place);
             match self.add(item, estate, now, &mut additions) {
-                Ok(Added::Received(received)) => flight.answers(job, place, received),
-                Ok(Added::Later(item)) => flight.later.push(item),
-                Err(error) => flight.fail(job, &error.to_string()),
+                Ok(Added::Received(received)) => batch.answers(job, place, received),
+                Ok(Added::Later(item)) => batch.later.push(item),
+                Err(error) => batch.fail(job, &error.to_string()),
             }
         }
         let mut batch = Vec::new();
@@ -103,19 +103,19 @@ impl DispatcherTask {
             match self.posting(slot, addition, now).await {
                 Ok((posting, prepared)) => {
                     self.incidents.mark_in_flight(slot);
-                    flight.postings.push(posting);
+                    batch.postings.push(posting);
                     batch.push(prepared);
                 }
                 Err((items, error)) => {
                     self.incidents.remove(slot);
-                    items.iter().for_each(|item| flight.fail(item.job, &error.to_string()));
+                    items.iter().for_each(|item| batch.fail(item.job, &error.to_string()));
                 }
             }
         }
-        self.submit(flight, batch).await;
+        self.submit(batch, batch).await;
     }
 
-    /// Decides on one alert, and adds what that comes to.
+    /// Decides one alert and adds the resulting events.
     fn add(
         &mut self,
         mut item: BatchItem,
@@ -123,7 +123,7 @@ impl DispatcherTask {
         now: Timestamp,
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Added, EngineError> {
-        // Nobody else has it yet, but for an alert that is decided on again.
+        // Not shared yet, except an alert that is decided again.
         let alert = Arc::make_mut(&mut item.alert);
         if alert.recurs && alert.starts_at.is_none() && alert.is_firing() {
             alert.starts_at = Some(now);
@@ -141,7 +141,7 @@ impl DispatcherTask {
             return Ok(Added::Later(item));
         }
         let incident = gathering.and_then(|slot| self.incidents.get(slot)).map(|live| &live.incident);
-        let id = incident.map_or_else(|| IncidentId::from_bits((self.terms.chance)()), |incident| incident.id.clone());
+        let id = incident.map_or_else(|| IncidentId::from_bits((self.config.chance)()), |incident| incident.id.clone());
         let asked = RoutingRequest { alert, key, place: &place, id: &id, incident };
         let plan = Some(self.plan(&asked, estate, now));
         let report = AlertReport {
@@ -159,7 +159,7 @@ impl DispatcherTask {
         Ok(Added::Received(if gathering.is_some() { Received::Joined(id) } else { Received::Opened(id) }))
     }
 
-    /// A firing that is known: it is resolved, or repeated.
+    /// Handles a known firing: resolves or repeats it.
     fn again(
         &mut self,
         item: BatchItem,
@@ -182,7 +182,7 @@ impl DispatcherTask {
             if let Some(firing) = self.incidents.firing_of(&key) {
                 firing.unrecorded = times;
             }
-            // Where the firing itself is only about to be written, its fate is this one's too.
+            // The firing itself is only about to be written, so this alert shares its result.
             if let Some(addition) = additions.get_mut(&firing.slot) {
                 addition.items.push(item);
             }
@@ -198,7 +198,7 @@ impl DispatcherTask {
         Ok(Added::Received(if ends { Received::Resolved(id) } else { Received::Repeated(id) }))
     }
 
-    /// Decides on a report and applies the events to what is kept of the incident.
+    /// Decides a report and applies the events to the indexed incident.
     fn apply(
         &mut self,
         slot: Option<Slot>,
@@ -219,7 +219,7 @@ impl DispatcherTask {
         }
     }
 
-    /// Adds what was decided to what is written to an incident, and to what is kept of it.
+    /// Adds a decision to an incident's write and to its indexed state.
     fn advance(
         &mut self,
         slot: Slot,
@@ -245,7 +245,7 @@ impl DispatcherTask {
         Ok(())
     }
 
-    /// Begins what is written to a new incident.
+    /// Starts the write of a new incident.
     fn open(
         &mut self,
         id: &IncidentId,
@@ -254,13 +254,13 @@ impl DispatcherTask {
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Slot, EngineError> {
         if self.incidents.slot(id).is_some_and(|slot| additions.contains_key(&slot)) {
-            // Another incident of this batch has the same id by chance, and is not in the log yet.
+            // Another incident of this batch got the same random id, and is not in the log yet.
             return Err(StoreError::Conflict { expected: 0, actual: 1 }.into());
         }
         let (mut addition, mut state) = (Addition::new(Proposal::on(id, None)), None);
         let added = addition.proposal.add(&self.engine.parts().redactor, decision, &mut state)?;
         let incident = state.ok_or_else(|| EngineError::NotFound("a new incident".to_owned()))?;
-        (self.terms.opening)(id);
+        (self.config.opening)(id);
         let slot = self.incidents.enter(incident);
         added.iter().for_each(|draft| self.incidents.index(slot, draft.event()));
         addition.items.push(item);
@@ -268,20 +268,20 @@ impl DispatcherTask {
         Ok(slot)
     }
 
-    /// An addition as it is written; a new incident with what follows from it, as long as there is room for the work.
+    /// Prepares an incident's write. A new incident gets a worker, if one may start.
     async fn posting(
         &mut self,
         slot: Slot,
         addition: Addition,
         now: Timestamp,
-    ) -> Result<(PendingUpdate, Prepared), (Vec<BatchItem>, EngineError)> {
+    ) -> Result<(PendingUpdate, PreparedWrite), (Vec<BatchItem>, EngineError)> {
         let Addition { proposal, items } = addition;
         let Some(live) = self.incidents.get(slot) else {
             return Err((items, EngineError::NotFound("the incident of an alert".to_owned())));
         };
         let incident = &live.incident;
         let (id, expected, keys) = (incident.id.clone(), proposal.expected(), proposal.names().to_vec());
-        if expected > 0 || self.workers.len() >= super::AT_WORK {
+        if expected > 0 || self.workers.len() >= super::WORKER_LIMIT {
             let prepared = proposal.prepare(Some(incident));
             return Ok((PendingUpdate { slot, id, worker: None, expected, keys, items }, prepared));
         }
@@ -293,15 +293,15 @@ impl DispatcherTask {
     }
 }
 
-/// What the names of firings begin with.
+/// Prefix of the unique names of firings.
 const NAMES: &str = "alert/";
 
-/// The name that a firing gives to its incident: the store gives it once.
+/// The unique name of a firing; the store registers it once.
 fn name_of(key: &AlertKey) -> String {
     format!("{NAMES}{key}")
 }
 
-/// The firing that gives a name.
+/// The firing that a unique name stands for.
 pub(super) fn key_of(name: &str) -> Option<AlertKey> {
     name.strip_prefix(NAMES)?.parse().ok()
 }

@@ -9,28 +9,28 @@ use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::incident::command::{AlertPlan, AlertResponse, Start};
+use crate::domain::incident::command::{AlertPlan, AlertResponse, StartRequest};
 use crate::domain::incident::decide::alert::is_answered;
 use crate::domain::incident::event::Mode;
 use crate::domain::runbook::Runbook;
 use crate::domain::runbook::trigger;
 use crate::domain::runbook::trigger::Choice;
 
-/// How bad an alert is that neither a runbook nor its sender judges.
+/// The severity of an alert if neither a runbook nor its sender sets one.
 const SEVERITY: Severity = Severity::P4;
 
-/// A firing that is to be planned for.
+/// A firing to plan for.
 pub(super) struct RoutingRequest<'a> {
     pub(super) alert: &'a Alert,
     pub(super) key: AlertKey,
     pub(super) place: &'a AlertPlacement,
-    /// The incident that it goes into: a new one's id, or what is true of the one that gathers it.
+    /// The id of the incident it goes into, and that incident's state unless it is new.
     pub(super) id: &'a IncidentId,
     pub(super) incident: Option<&'a Incident>,
 }
 
 impl DispatcherTask {
-    /// What the estate's policy says an alert is about, and the alert with that filled in.
+    /// Applies the estate's policy: returns the placement, and sets the alert's environment and service.
     pub(super) fn placed(&self, alert: &mut Alert, estate: &Estate) -> AlertPlacement {
         let place = estate.alerts.place(alert, estate);
         alert.environment = Some(place.environment.clone());
@@ -38,14 +38,14 @@ impl DispatcherTask {
         place
     }
 
-    /// What is to be done about a firing.
+    /// Plans the response to a firing.
     pub(super) fn plan(&self, asked: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> AlertPlan {
         let policy = &estate.alerts;
         let answer = self.answer(asked, estate, now);
         let known = asked.incident.is_some() && answer == AlertResponse::Notice;
         let notice = (!known).then(|| {
             let (runbook, params) = fallback_runbook::of(asked.alert, &policy.notify);
-            Box::new(Start { params, ..start(asked, estate, &runbook, String::new()) })
+            Box::new(StartRequest { params, ..start(asked, estate, &runbook, String::new()) })
         });
         AlertPlan {
             environment: asked.place.environment.clone(),
@@ -67,15 +67,15 @@ impl DispatcherTask {
             return AlertResponse::Notice;
         };
         let digest = catalog.sheet(&runbook.id).map(|sheet| sheet.digest.clone()).unwrap_or_default();
-        let start = Box::new(Start { params, ..start(asked, estate, runbook, digest) });
+        let start = Box::new(StartRequest { params, ..start(asked, estate, runbook, digest) });
         match asks {
             None => AlertResponse::Start(start),
             Some(reason) => AlertResponse::Propose { start, reason },
         }
     }
 
-    /// Whether every runbook that speaks of such alerts has been started in the incident already: in a storm that is so
-    /// for almost every alert, and nothing has to be evaluated.
+    /// Whether every runbook for such alerts has been started in the incident already. In a storm that holds for almost
+    /// every alert, and avoids evaluating triggers.
     fn all_answered(&self, asked: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> bool {
         let Some(incident) = asked.incident.filter(|_| asked.alert.runbook.is_none()) else { return false };
         let runbooks = self.engine.parts().catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
@@ -84,8 +84,8 @@ impl DispatcherTask {
     }
 }
 
-fn start(asked: &RoutingRequest<'_>, estate: &Estate, runbook: &Runbook, digest: String) -> Start {
-    Start {
+fn start(asked: &RoutingRequest<'_>, estate: &Estate, runbook: &Runbook, digest: String) -> StartRequest {
+    StartRequest {
         incident: asked.id.clone(),
         runbook: runbook.clone(),
         digest,

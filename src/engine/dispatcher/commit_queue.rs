@@ -17,33 +17,33 @@ use super::incident_index::Slot;
 use super::{DispatcherTask, Received};
 use crate::domain::core::id::IncidentId;
 use crate::engine::Engine;
-use crate::engine::commit::{CONFLICT_LIMIT, Committed, Prepared};
+use crate::engine::commit::{CONFLICT_LIMIT, Committed, PreparedWrite};
 use crate::engine::worker::Worker;
 use crate::store::StoreError;
 
-/// Batches on their way at a time: one at the disk, and one behind it.
+/// Batches in flight: one being written, and one queued behind it.
 const AT_ONCE: usize = 2;
 
 type ReportReply = oneshot::Sender<Result<Vec<Received>, String>>;
 
-/// What became of each incident's proposal.
+/// The result of each incident's proposal.
 type BatchResult = Vec<Result<Committed, StoreError>>;
 
-/// A batch on its way.
+/// A batch being written.
 #[derive(Default)]
 pub(super) struct InFlightBatch {
     replies: Vec<ReportReply>,
-    /// The answers to each report, as far as they are known.
+    /// The responses to each report, as far as they are known.
     received: Vec<Vec<Option<Received>>>,
     trouble: HashMap<usize, String>,
     pub(super) postings: Vec<PendingUpdate>,
-    /// What is decided when this has landed.
+    /// Alerts to decide when this batch has committed.
     pub(super) later: Vec<BatchItem>,
     tries: usize,
     writing: Option<BoxFuture<'static, BatchResult>>,
 }
 
-/// An addition to an incident on its way: what is needed of it afterwards.
+/// The write of one incident in flight, and what is needed when it has committed.
 pub(super) struct PendingUpdate {
     pub(super) slot: Slot,
     pub(super) id: IncidentId,
@@ -54,7 +54,7 @@ pub(super) struct PendingUpdate {
 }
 
 impl InFlightBatch {
-    /// Takes up a report of so many alerts.
+    /// Adds a report with this many alerts.
     pub(super) fn add_reply(&mut self, reply: ReportReply, alerts: usize) {
         self.replies.push(reply);
         self.received.push(vec![None; alerts]);
@@ -64,31 +64,31 @@ impl InFlightBatch {
         self.received[job][place] = Some(received);
     }
 
-    /// Why a report cannot be answered with success; the first reason counts.
+    /// Marks a report as failed. The first reason counts.
     pub(super) fn fail(&mut self, job: usize, why: &str) {
         self.trouble.entry(job).or_insert_with(|| why.to_owned());
     }
 
-    /// Answers every report.
+    /// Sends the responses to all reports.
     pub(super) fn send_replies(mut self) {
         for (job, (reply, received)) in self.replies.into_iter().zip(self.received).enumerate() {
             let received = received.into_iter().flatten().collect();
-            // Whoever has gone away reports again.
+            // A sender that is gone reports again.
             let _ = reply.send(self.trouble.remove(&job).map_or(Ok(received), Err));
         }
     }
 }
 
-/// What became of the batch that departed first. Nothing, for ever, while none is on its way.
-pub(super) async fn next_commit(flights: &mut VecDeque<InFlightBatch>) -> BatchResult {
-    match flights.front_mut().and_then(|flight| flight.writing.as_mut()) {
+/// The result of the oldest batch in flight. Waits for ever if there is none.
+pub(super) async fn next_commit(in_flight: &mut VecDeque<InFlightBatch>) -> BatchResult {
+    match in_flight.front_mut().and_then(|batch| batch.writing.as_mut()) {
         Some(writing) => writing.await,
         None => pending().await,
     }
 }
 
-/// Hands a batch to the store at once, and waits for nothing.
-async fn submit_writes(engine: Engine, batch: Vec<Prepared>) -> BoxFuture<'static, BatchResult> {
+/// Passes a batch to the store at once, without waiting for the result.
+async fn submit_writes(engine: Engine, batch: Vec<PreparedWrite>) -> BoxFuture<'static, BatchResult> {
     let mut writing: BoxFuture<'static, BatchResult> = Box::pin(engine.commit_all(batch));
     match poll_immediate(&mut writing).await {
         Some(written) => Box::pin(ready(written)),
@@ -97,52 +97,52 @@ async fn submit_writes(engine: Engine, batch: Vec<Prepared>) -> BoxFuture<'stati
 }
 
 impl DispatcherTask {
-    /// Whether there is room for another batch, and nothing has to be decided before it.
+    /// Whether another batch fits, and no postponed alerts have to be decided first.
     pub(super) fn has_capacity(&self) -> bool {
-        self.flights.len() < AT_ONCE && self.flights.iter().all(|flight| flight.later.is_empty())
+        self.in_flight.len() < AT_ONCE && self.in_flight.iter().all(|batch| batch.later.is_empty())
     }
 
-    /// Sends a batch on its way.
-    pub(super) async fn submit(&mut self, mut flight: InFlightBatch, batch: Vec<Prepared>) {
-        if flight.postings.is_empty() && flight.later.is_empty() {
-            return flight.send_replies();
+    /// Submits a batch to the store. If there is nothing to write, sends the replies at once.
+    pub(super) async fn submit(&mut self, mut batch: InFlightBatch, batch: Vec<PreparedWrite>) {
+        if batch.postings.is_empty() && batch.later.is_empty() {
+            return batch.send_replies();
         }
-        self.figures.batches.fetch_add(u64::from(!batch.is_empty()), Ordering::Relaxed);
+        self.metrics.batches.fetch_add(u64::from(!batch.is_empty()), Ordering::Relaxed);
         let engine = self.engine.clone();
-        flight.writing =
+        batch.writing =
             Some(if batch.is_empty() { Box::pin(ready(Vec::new())) } else { submit_writes(engine, batch).await });
-        self.flights.push_back(flight);
+        self.in_flight.push_back(batch);
     }
 
-    /// The batch that departed first has landed: what is durable begins, the rest is decided again.
+    /// The oldest batch has committed: continues its incidents, and decides failed writes and postponed alerts again.
     pub(super) async fn committed(&mut self, written: BatchResult) {
-        let Some(mut flight) = self.flights.pop_front() else { return };
+        let Some(mut batch) = self.in_flight.pop_front() else { return };
         let mut again = Vec::new();
         let mut behind = BTreeSet::new();
-        for (posting, written) in std::mem::take(&mut flight.postings).into_iter().zip(written) {
+        for (posting, written) in std::mem::take(&mut batch.postings).into_iter().zip(written) {
             self.incidents.mark_committed(posting.slot);
             match written {
-                Ok(committed) => self.stand(posting, &committed),
-                Err(error) => again.extend(self.conflicted(posting, error, &mut flight, &mut behind)),
+                Ok(committed) => self.mark_committed(posting, &committed),
+                Err(error) => again.extend(self.conflicted(posting, error, &mut batch, &mut behind)),
             }
         }
-        self.read_again(behind, &again, &mut flight).await;
-        again.append(&mut flight.later);
-        flight.tries += 1;
+        self.read_again(behind, &again, &mut batch).await;
+        again.append(&mut batch.later);
+        batch.tries += 1;
         if again.is_empty() {
-            return flight.send_replies();
+            return batch.send_replies();
         }
-        if flight.tries > CONFLICT_LIMIT {
-            again.iter().for_each(|item| flight.fail(item.job, "the log was never at rest"));
-            return flight.send_replies();
+        if batch.tries > CONFLICT_LIMIT {
+            again.iter().for_each(|item| batch.fail(item.job, "the log was never at rest"));
+            return batch.send_replies();
         }
-        self.prepare_batch(flight, again).await;
+        self.prepare_batch(batch, again).await;
     }
 
-    /// An incident's write is durable.
-    fn stand(&mut self, posting: PendingUpdate, committed: &Committed) {
+    /// Handles an incident's write that is durable.
+    fn mark_committed(&mut self, posting: PendingUpdate, committed: &Committed) {
         let PendingUpdate { slot, id, worker, expected, .. } = posting;
-        self.figures.opened.fetch_add(u64::from(expected == 0), Ordering::Relaxed);
+        self.metrics.opened.fetch_add(u64::from(expected == 0), Ordering::Relaxed);
         let Some(mut worker) = worker else { return };
         if let Some(live) = self.incidents.get_mut(slot) {
             live.incident = worker.incident().clone();
@@ -151,12 +151,12 @@ impl DispatcherTask {
         self.supervise(slot, id, worker);
     }
 
-    /// An incident's write is not in the log: what is to be decided again.
+    /// Handles an incident's write that failed. Returns the alerts to decide again.
     fn conflicted(
         &mut self,
         posting: PendingUpdate,
         error: StoreError,
-        flight: &mut InFlightBatch,
+        batch: &mut InFlightBatch,
         behind: &mut BTreeSet<IncidentId>,
     ) -> Vec<BatchItem> {
         let PendingUpdate { slot, id, expected, keys, items, .. } = posting;
@@ -173,22 +173,22 @@ impl DispatcherTask {
                 items
             }
             error => {
-                self.figures.refused.fetch_add(1, Ordering::Relaxed);
-                items.iter().for_each(|item| flight.fail(item.job, &error.to_string()));
+                self.metrics.refused.fetch_add(1, Ordering::Relaxed);
+                items.iter().for_each(|item| batch.fail(item.job, &error.to_string()));
                 Vec::new()
             }
         }
     }
 
-    /// Reads incidents again of which what is kept has run ahead of the log, or behind it.
-    async fn read_again(&mut self, behind: BTreeSet<IncidentId>, again: &[BatchItem], flight: &mut InFlightBatch) {
+    /// Reloads incidents whose indexed state differs from the log.
+    async fn read_again(&mut self, behind: BTreeSet<IncidentId>, again: &[BatchItem], batch: &mut InFlightBatch) {
         for id in behind {
             match self.read(&id).await {
                 Ok(Some(_)) => continue,
                 Ok(None) => {}
-                Err(error) => again.iter().for_each(|item| flight.fail(item.job, &error.to_string())),
+                Err(error) => again.iter().for_each(|item| batch.fail(item.job, &error.to_string())),
             }
-            // Nothing may be taken for known that was not written.
+            // State that was not written must not stay in the index.
             if let Some(slot) = self.incidents.slot(&id) {
                 self.incidents.remove(slot);
                 self.seen = None;

@@ -8,19 +8,18 @@ use crate::domain::alert::Alert;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::severity::Severity;
 use crate::domain::incident::decide::alert::PROPOSAL;
-use crate::domain::runbook::{Action, Body, OnFailure, Param, ParamKind, Runbook, Step};
+use crate::domain::runbook::{Action, OnFailure, Param, ParamKind, Runbook, Step, StepBody};
 
-/// Its id.
 const ID: &str = "notice";
 
-/// What people read. Everything in it is data of the alert.
+/// The message to people. Every value in it is data of the alert.
 const MESSAGE: &str = "\
 {{ incident.severity }} in {{ incident.environment }}: {{ incident.title }} ({{ incident.id }})
 {{ params.alert }}{% if params.summary %}: {{ params.summary }}{% endif %}{% if params.link %}
 {{ params.link }}{% endif %}{% if params.proposal %}
 {{ params.proposal }}{% endif %}";
 
-/// The runbook, and its parameters for an alert.
+/// The runbook and its parameters for an alert.
 pub(super) fn of(alert: &Alert, channels: &[String]) -> (Runbook, Map<String, Value>) {
     let runbook = Runbook {
         id: ID.to_owned(),
@@ -63,10 +62,10 @@ fn notify_step(channels: &[String]) -> Step {
         when: None,
         for_each: None,
         max_parallel: None,
-        body: Body::Action(action),
+        body: StepBody::Action(action),
         approve: None,
         timeout: None,
-        // The message is owed until it has arrived, however long that takes in a storm.
+        // No retry: delivery keeps the message pending until it arrives.
         retry: None,
         until: None,
         verify: None,

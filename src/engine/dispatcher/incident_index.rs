@@ -17,13 +17,12 @@ use crate::domain::incident::due::{due, is_live, wake_after, wake_at};
 use crate::domain::incident::event::{AlertEvent, Event, Recorded};
 use crate::domain::incident::{Incident, IncidentStatus, fold};
 
-/// Where an incident stands in the incidents.
+/// The key of an incident in the index.
 pub(super) type Slot = u32;
 
-/// How long an incident is left alone that could not be gone on with: the disk or the file may be mended meanwhile.
+/// Back-off before an incident that made no progress is checked again.
 const PAUSE: Span = Span::seconds(5);
 
-/// The live incidents.
 #[derive(Debug, Default)]
 pub(super) struct IncidentIndex {
     live: HashMap<Slot, LiveIncident>,
@@ -31,50 +30,48 @@ pub(super) struct IncidentIndex {
     groups: HashMap<String, Slot>,
     firings: HashMap<AlertKey, Firing>,
     senders: BTreeSet<Arc<str>>,
-    /// What fires or fired last under a name that comes back.
+    /// The last firing of each recurring alert, by the alert's identity.
     recurring: HashMap<AlertKey, Recurring>,
-    /// Incidents of which something may have changed since they were looked at.
-    restless: BTreeSet<Slot>,
-    /// Incidents that owe something and wait for somebody to work on them, the worst and oldest first.
+    /// Incidents that may have changed since they were last checked.
+    unchecked: BTreeSet<Slot>,
+    /// Incidents that need a worker, most severe first, then oldest.
     waiting: BTreeSet<WakePriority>,
-    /// When incidents that rest are to be looked at again.
+    /// When idle incidents have to be checked again.
     timers: BTreeSet<(Timestamp, Slot)>,
-    /// How many alerts fire, as far as was looked.
+    /// Alerts that are firing, as of the last check of each incident.
     firing: usize,
     next: Slot,
 }
 
-/// Whose turn it is: the worst first, then the oldest.
+/// Most severe first, then oldest.
 type WakePriority = (Severity, Timestamp, Slot);
 
-/// One live incident.
 #[derive(Debug)]
 pub(super) struct LiveIncident {
     pub(super) incident: Incident,
-    /// Whether somebody of this process works on it.
+    /// Whether a worker of this process runs.
     pub(super) at_work: bool,
     pub(super) stale: bool,
-    /// Whether what is kept of it is ahead of its log by what is being written.
-    on_its_way: bool,
-    /// Not to be worked on before, after a failure or while another process holds it.
+    /// Whether its state includes events that are still being written.
+    in_flight: bool,
+    /// No worker before this instant: after a failure, or while another process holds the lease.
     not_before: Option<Timestamp>,
-    /// The last event at which it was worked on to its rest.
+    /// The last event when its worker last stopped.
     rested: u64,
-    /// Its entry among the timers.
+    /// Its entry in `timers`.
     timer: Option<Timestamp>,
-    /// How many of its alerts are counted as firing.
+    /// Its part of the count of firing alerts.
     firing: usize,
-    /// Its place among those that wait: its severity may have changed since.
+    /// Its entry in `waiting`. The severity in it may be out of date.
     turn: Option<WakePriority>,
 }
 
-/// One firing of a live incident.
+/// A firing of a live incident.
 #[derive(Debug, Clone)]
 pub(super) struct Firing {
     pub(super) slot: Slot,
-    /// Who sends it.
     sender: Arc<str>,
-    /// How often it was repeated since that was recorded last.
+    /// Repetitions since the last recorded one.
     pub(super) unrecorded: u32,
 }
 
@@ -86,12 +83,12 @@ struct Recurring {
 }
 
 impl IncidentIndex {
-    /// How many there are.
+    /// The number of live incidents.
     pub(super) fn len(&self) -> usize {
         self.live.len()
     }
 
-    /// How many alerts fire.
+    /// The number of firing alerts.
     pub(super) fn firing(&self) -> usize {
         self.firing
     }
@@ -112,12 +109,11 @@ impl IncidentIndex {
         self.firings.get_mut(key)
     }
 
-    /// Every incident with its last event.
     pub(super) fn ids(&self) -> Vec<IncidentId> {
         self.slots.keys().cloned().collect()
     }
 
-    /// Puts an incident in whose log was read.
+    /// Adds an incident from its log.
     pub(super) fn put(&mut self, log: &[Recorded]) -> Option<Slot> {
         let incident = fold(log).ok().flatten()?;
         let slot = self.enter(incident);
@@ -125,7 +121,7 @@ impl IncidentIndex {
         Some(slot)
     }
 
-    /// Puts an incident in that is about to be opened, or in place of what is known of it.
+    /// Adds an incident that is about to be opened, or replaces the state of a known one.
     pub(super) fn enter(&mut self, incident: Incident) -> Slot {
         let slot = self.slots.get(&incident.id).copied().unwrap_or_else(|| {
             self.next += 1;
@@ -142,7 +138,7 @@ impl IncidentIndex {
             incident,
             at_work: false,
             stale: false,
-            on_its_way: false,
+            in_flight: false,
             not_before: None,
             rested: 0,
             timer: None,
@@ -154,11 +150,11 @@ impl IncidentIndex {
             None => fresh,
         };
         self.live.insert(slot, live);
-        self.restless.insert(slot);
+        self.unchecked.insert(slot);
         slot
     }
 
-    /// Remembers the firing that an event speaks of.
+    /// Indexes the firing in an event.
     pub(super) fn index(&mut self, slot: Slot, event: &Event) {
         match event {
             Event::Alert(AlertEvent::Fired { key, alert }) => {
@@ -185,7 +181,7 @@ impl IncidentIndex {
         }
     }
 
-    /// One text for all firings of a sender.
+    /// Shares one string among all firings of a sender.
     fn sender(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.senders.get(name) {
             return Arc::clone(known);
@@ -195,7 +191,7 @@ impl IncidentIndex {
         fresh
     }
 
-    /// What of a sender fires.
+    /// The firing alerts of a sender.
     pub(super) fn firing_at(&self, sender: &str) -> Vec<AlertKey> {
         let theirs = self.firings.iter().filter(|(_, firing)| &*firing.sender == sender);
         let fires = |(key, firing): &(&AlertKey, &Firing)| {
@@ -205,8 +201,7 @@ impl IncidentIndex {
         theirs.filter(fires).map(|(key, _)| *key).collect()
     }
 
-    /// The name of the firing that an alert speaks of. Where its sender's own name comes back with every firing, it is the
-    /// one that fires, or a new one.
+    /// The key of an alert's firing. If the alert recurs under one name, this is the current firing, or a new one.
     pub(super) fn key_of(&self, alert: &Alert) -> AlertKey {
         let last = if alert.recurs { self.recurring.get(&alert.identity()) } else { None };
         let Some(last) = last else { return alert.key() };
@@ -218,7 +213,7 @@ impl IncidentIndex {
         }
     }
 
-    /// The incident of a group that still gathers alerts.
+    /// The incident of a group that still accepts alerts.
     pub(super) fn gathering(&self, group: &str, window: Span, now: Timestamp) -> Option<Slot> {
         let slot = *self.groups.get(group)?;
         let incident = &self.live.get(&slot)?.incident;
@@ -228,7 +223,7 @@ impl IncidentIndex {
         (open && recent && room).then_some(slot)
     }
 
-    /// The newest incident in which a runbook goes on in an environment.
+    /// The newest unresolved incident of an environment with a run of this runbook.
     pub(super) fn running_incident(&self, runbook: &str, environment: &str) -> Option<&Incident> {
         let open = self.live.values().map(|live| &live.incident).filter(|incident| {
             incident.environment == environment
@@ -238,7 +233,7 @@ impl IncidentIndex {
         open.max_by_key(|incident| incident.opened.at)
     }
 
-    /// Takes in what this process has written to an incident.
+    /// Applies events that this process wrote to an incident.
     pub(super) fn follow(&mut self, id: &IncidentId, events: &[Recorded]) {
         let Some(slot) = self.slot(id) else { return };
         let Some(live) = self.live.get_mut(&slot) else { return };
@@ -251,11 +246,11 @@ impl IncidentIndex {
         if fresh.iter().any(|recorded| live.incident.apply(recorded).is_err()) {
             live.stale = true;
         }
-        self.restless.insert(slot);
+        self.unchecked.insert(slot);
         fresh.iter().for_each(|recorded| self.index(slot, &recorded.event));
     }
 
-    /// Unlearns a firing of an incident: it was not written.
+    /// Removes a firing of an incident that was not written.
     pub(super) fn forget(&mut self, slot: Slot, key: &AlertKey) {
         if self.firings.get(key).is_some_and(|firing| firing.slot == slot) {
             self.firings.remove(key);
@@ -263,11 +258,10 @@ impl IncidentIndex {
         }
     }
 
-    /// Lets an incident go.
     pub(super) fn remove(&mut self, slot: Slot) {
         let Some(live) = self.live.remove(&slot) else { return };
         self.slots.remove(&live.incident.id);
-        self.restless.remove(&slot);
+        self.unchecked.remove(&slot);
         if let Some(turn) = &live.turn {
             self.waiting.remove(turn);
         }
@@ -287,16 +281,15 @@ impl IncidentIndex {
         self.recurring.retain(|_, recurring| firings.contains_key(&recurring.key));
     }
 
-    /// At most `room` incidents that are to be worked on at `now`, the worst first, and P1 up to `kept`; what is over is
-    /// let go on the way.
-    /// Each incident is looked at once for each time that something of it may have changed, however many wait.
+    /// The incidents to work on at `now`, most severe first: at most `room`, for P1 at most `kept`. Removes incidents
+    /// that are over. Only incidents that may have changed are checked, however many wait.
     pub(super) fn needing_worker(&mut self, now: Timestamp, room: usize, kept: usize) -> Vec<Slot> {
         while let Some((at, slot)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, slot));
-            self.restless.insert(slot);
+            self.unchecked.insert(slot);
         }
-        for slot in std::mem::take(&mut self.restless) {
-            self.look(slot, now);
+        for slot in std::mem::take(&mut self.unchecked) {
+            self.check(slot, now);
         }
         let mut slots = Vec::new();
         while let Some((severity, ..)) = self.waiting.first() {
@@ -308,8 +301,8 @@ impl IncidentIndex {
         slots
     }
 
-    /// Whether one incident is to be worked on, rests until a time, or is over.
-    fn look(&mut self, slot: Slot, now: Timestamp) {
+    /// Checks whether an incident needs a worker, waits for an instant, or is over.
+    fn check(&mut self, slot: Slot, now: Timestamp) {
         let Some(live) = self.live.get_mut(&slot) else { return };
         let turn = (live.incident.severity, live.incident.opened.at, slot);
         if let Some(turn) = live.turn.take() {
@@ -320,7 +313,7 @@ impl IncidentIndex {
         }
         let firing = live.incident.alerts.firing();
         self.firing = self.firing + firing - std::mem::replace(&mut live.firing, firing);
-        if live.at_work || live.stale || live.on_its_way {
+        if live.at_work || live.stale || live.in_flight {
             return;
         }
         live.not_before = live.not_before.filter(|at| *at > now);
@@ -334,7 +327,7 @@ impl IncidentIndex {
                 return self.remove(slot);
             }
             if live.wake_at().is_some_and(|at| at <= now) {
-                // Its time has come and nothing is owed: whoever waits here must not turn in circles.
+                // Its time has come but nothing is due: wait, to avoid a busy loop.
                 live.not_before = Some(live.paused(PAUSE, now));
             }
         }
@@ -342,58 +335,58 @@ impl IncidentIndex {
         self.timers.extend(live.timer.map(|at| (at, slot)));
     }
 
-    /// What is kept of it is ahead of its log from now on.
+    /// Marks an incident whose state is ahead of its log.
     pub(super) fn mark_in_flight(&mut self, slot: Slot) {
         if let Some(live) = self.live.get_mut(&slot) {
-            live.on_its_way = true;
+            live.in_flight = true;
         }
     }
 
     pub(super) fn is_in_flight(&self, slot: Slot) -> bool {
-        self.live.get(&slot).is_some_and(|live| live.on_its_way)
+        self.live.get(&slot).is_some_and(|live| live.in_flight)
     }
 
-    /// What was ahead of its log is in it, or is known not to be.
+    /// Marks the end of an incident's write, whether it succeeded or not.
     pub(super) fn mark_committed(&mut self, slot: Slot) {
         if let Some(live) = self.live.get_mut(&slot) {
-            live.on_its_way = false;
-            self.restless.insert(slot);
+            live.in_flight = false;
+            self.unchecked.insert(slot);
         }
     }
 
-    /// Somebody works on it.
-    pub(super) fn taken(&mut self, slot: Slot) {
+    /// Marks an incident that has a worker now.
+    pub(super) fn mark_busy(&mut self, slot: Slot) {
         if let Some(live) = self.live.get_mut(&slot) {
             live.at_work = true;
             live.not_before = None;
         }
     }
 
-    /// Nobody of this process works on it any more.
+    /// Marks an incident whose worker has stopped.
     pub(super) fn mark_idle(&mut self, slot: Slot, not_before: Option<Timestamp>, now: Timestamp) {
         let Some(live) = self.live.get_mut(&slot) else { return };
         live.at_work = false;
-        // What was worked on to its rest and still owes something cannot be gone on with at once.
+        // Something is still due although the worker had nothing more to do. Retrying at once would not help.
         let stuck = live.rested == live.incident.seq && not_before.is_none();
         live.rested = live.incident.seq;
         live.not_before = if stuck { Some(live.paused(PAUSE, now)) } else { not_before };
-        self.restless.insert(slot);
+        self.unchecked.insert(slot);
     }
 
-    /// When to look again.
+    /// When the next incident has to be checked.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         self.timers.first().map(|(at, _)| *at)
     }
 }
 
 impl LiveIncident {
-    /// The end of a pause: never later than the next instant at which something else may be owed, such as a deadline.
+    /// The end of a pause: at most until the next instant at which something else may be due, such as a deadline.
     pub(super) fn paused(&self, pause: Span, now: Timestamp) -> Timestamp {
         let end = pause.after(now);
         wake_after(&self.incident, now).map_or(end, |next| next.min(end))
     }
 
-    /// When to look at it again: what is owed and put off is not left until something else is.
+    /// When to check the incident again. A pause takes precedence over its deadlines.
     fn wake_at(&self) -> Option<Timestamp> {
         self.not_before.or_else(|| wake_at(&self.incident))
     }

@@ -37,78 +37,74 @@ mod incident_index;
 mod scheduler;
 mod supervise;
 
-/// Reports that may wait for their turn; who comes later waits for a place.
+/// Reports that may wait; further senders wait for a slot.
 const QUEUE: usize = 1_024;
 
-/// The most reports that are decided together: more would make the first wait for the last.
+/// Reports decided together: more would delay the first too long.
 const BATCH: usize = 256;
 
-/// Incidents that are worked on at the same time. Each may run several programs at once on a host that is in trouble
-/// already; the others wait, the worst first.
-pub const AT_WORK: usize = 16;
+/// Workers at the same time. Each may run several programs, perhaps on a host that is overloaded already. Other
+/// incidents wait, most severe first.
+pub const WORKER_LIMIT: usize = 16;
 
-/// Incidents that are worked on besides those when they are P1: however many lesser ones wait for a channel that does not
-/// answer, the worst waits for none of them.
-pub const KEPT: usize = 16;
+/// Additional workers for P1 incidents. So a P1 never waits for less severe ones, even if all of them wait for a
+/// channel that does not answer.
+pub const P1_WORKER_RESERVE: usize = 16;
 
-/// What the one on duty needs besides the engine.
+/// What the dispatcher needs besides the engine.
 pub struct DispatcherConfig {
-    /// 32 random bits, for the ids of incidents.
+    /// 32 random bits, for incident ids.
     pub chance: fn() -> u32,
-    /// Told of every incident that is opened, before that is durable.
+    /// Called with every incident to be opened, before its first event is durable.
     pub opening: Box<dyn Fn(&IncidentId) + Send + Sync>,
-    /// Whether an incident that somebody else opened is this shop's.
+    /// Whether an incident that another process opened belongs to this project.
     pub is_ours: Box<dyn Fn(&IncidentId) -> bool + Send>,
-    /// The file that says since when schedules are in force; without one that is known to this process alone.
+    /// The file that records since when schedules are active. Without it, only this process knows.
     pub schedules: Option<std::path::PathBuf>,
 }
 
-/// What became of one alert.
+/// The result of one alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Received {
     /// It opened an incident.
     Opened(IncidentId),
-    /// It joined one.
+    /// It joined an incident.
     Joined(IncidentId),
-    /// It is known.
+    /// It repeated a known firing.
     Repeated(IncidentId),
-    /// It marked one as resolved.
+    /// It resolved a firing.
     Resolved(IncidentId),
-    /// It is the end of something that never began here.
+    /// It resolved a firing that is not known here.
     Unheard,
 }
 
-/// What has been counted, for who watches this process.
+/// Counters for monitoring, updated by the dispatcher.
 #[derive(Debug, Default)]
 pub struct DispatcherMetrics {
-    /// Incidents that are live.
     pub live: AtomicU64,
-    /// Incidents that are worked on.
     pub at_work: AtomicU64,
-    /// Incidents that were opened by alerts.
+    /// Incidents opened by alerts.
     pub opened: AtomicU64,
-    /// Alerts that fire.
     pub firing: AtomicU64,
-    /// Transactions that alerts were written in.
+    /// Transactions in which alerts were written.
     pub batches: AtomicU64,
-    /// Times that the log could not be written.
+    /// Incident writes that failed because the log could not be written.
     pub refused: AtomicU64,
 }
 
-/// What one report asks for.
 struct ReportJob {
     alerts: Vec<Alert>,
-    /// The sender of whom these are all that fire: what else of it is known to fire is over.
+    /// If set, `alerts` is the complete list of this sender's firing alerts. Its other firings are resolved.
     whole_of: Option<String>,
     reply: oneshot::Sender<Result<Vec<Received>, String>>,
 }
 
-/// The door to the one on duty; clones lead to the same.
+/// A handle to the dispatcher; clones share it.
 #[derive(Debug, Clone)]
 pub struct Dispatcher {
     jobs: mpsc::Sender<ReportJob>,
-    figures: Arc<DispatcherMetrics>,
+    metrics: Arc<DispatcherMetrics>,
 }
 
 impl std::fmt::Debug for ReportJob {
@@ -118,45 +114,45 @@ impl std::fmt::Debug for ReportJob {
 }
 
 impl Dispatcher {
-    /// Takes up duty: reads every live incident, then begins. Ends when `stop` is cancelled, after what is being done
-    /// has been parked.
+    /// Starts the dispatcher after reading every live incident. It ends when `stop` is cancelled, after its workers
+    /// have detached.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     pub async fn begin(
         engine: Engine,
-        terms: DispatcherConfig,
+        config: DispatcherConfig,
         stop: CancellationToken,
     ) -> Result<(Self, JoinHandle<()>), EngineError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let figures = Arc::new(DispatcherMetrics::default());
-        let mut officer = DispatcherTask {
-            hints: engine.hub.listen(),
+        let metrics = Arc::new(DispatcherMetrics::default());
+        let mut task = DispatcherTask {
+            hints: engine.publisher.listen(),
             incidents: IncidentIndex::default(),
-            flights: VecDeque::new(),
-            rota: Scheduler::new(terms.schedules.as_deref()),
+            in_flight: VecDeque::new(),
+            scheduler: Scheduler::new(config.schedules.as_deref()),
             workers: JoinSet::new(),
             seen: None,
-            figures: Arc::clone(&figures),
+            metrics: Arc::clone(&metrics),
             stop,
             engine,
-            terms,
+            config,
         };
-        officer.read_live_incidents().await?;
-        officer.run_schedules().await;
-        let task = tokio::spawn(officer.serve(queue));
-        Ok((Self { jobs, figures }, task))
+        task.read_live_incidents().await?;
+        task.run_schedules().await;
+        let task = tokio::spawn(task.serve(queue));
+        Ok((Self { jobs, metrics }, task))
     }
 
-    /// Takes alerts; what became of each, in their order, once it is durable.
+    /// Reports alerts. Returns the result of each in order, once they are durable.
     ///
     /// # Errors
-    /// Why it is not durable, in words. Reporting the same again is harmless.
+    /// Why they are not durable. Reporting them again is harmless.
     pub async fn report(&self, alerts: Vec<Alert>) -> Result<Vec<Received>, String> {
         self.ask(alerts, None).await
     }
 
-    /// Takes all that fires at a sender: what else of it is known to fire is over.
+    /// Reports the complete list of a sender's firing alerts. Its other firings are resolved.
     ///
     /// # Errors
     /// As [`Dispatcher::report`].
@@ -171,25 +167,25 @@ impl Dispatcher {
         answer.await.map_err(|_| ended())?
     }
 
-    /// What has been counted.
-    pub fn figures(&self) -> &DispatcherMetrics {
-        &self.figures
+    /// The dispatcher's counters, for monitoring.
+    pub fn metrics(&self) -> &DispatcherMetrics {
+        &self.metrics
     }
 }
 
-/// The one on duty.
+/// The task behind [`Dispatcher`].
 struct DispatcherTask {
     engine: Engine,
-    terms: DispatcherConfig,
+    config: DispatcherConfig,
     incidents: IncidentIndex,
-    rota: Scheduler,
+    scheduler: Scheduler,
     hints: broadcast::Receiver<(IncidentId, Hint)>,
-    /// Batches of reports that are being written, in their order.
-    flights: VecDeque<InFlightBatch>,
+    /// Batches being written, oldest first.
+    in_flight: VecDeque<InFlightBatch>,
     workers: JoinSet<(IncidentId, Result<Stop, EngineError>)>,
-    /// Up to where the log has been looked at for what others wrote.
+    /// The store's version when other processes' writes were last read.
     seen: Option<u64>,
-    figures: Arc<DispatcherMetrics>,
+    metrics: Arc<DispatcherMetrics>,
     stop: CancellationToken,
 }
 
@@ -203,16 +199,16 @@ impl DispatcherTask {
             self.engine.refresh();
             self.run_schedules().await;
             self.start_workers().await;
-            let next = [self.incidents.wake_at(), self.rota.wake_at()].into_iter().flatten().min();
+            let next = [self.incidents.wake_at(), self.scheduler.wake_at()].into_iter().flatten().min();
             let next = next.unwrap_or(Timestamp::MAX_UTC).max(clock.now());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                written = next_commit(&mut self.flights) => self.committed(written).await,
+                written = next_commit(&mut self.in_flight) => self.committed(written).await,
                 count = queue.recv_many(&mut jobs, BATCH), if self.has_capacity() => {
                     if count == 0 { break }
-                    if count > 1 || !self.flights.is_empty() {
-                        // Whoever is about to report shares the transaction.
+                    if count > 1 || !self.in_flight.is_empty() {
+                        // Other senders that are about to report share the transaction.
                         tokio::task::yield_now().await;
                     }
                     while jobs.len() < BATCH && let Ok(job) = queue.try_recv() { jobs.push(job) }
@@ -233,26 +229,26 @@ impl DispatcherTask {
                 look_at = crate::domain::core::time::Span(POLL).after(clock.now());
             }
         }
-        while !self.flights.is_empty() {
-            let written = next_commit(&mut self.flights).await;
+        while !self.in_flight.is_empty() {
+            let written = next_commit(&mut self.in_flight).await;
             self.committed(written).await;
         }
-        // Every worker has the same token, and parks what it does.
+        // All workers share this token, and detach.
         stop.cancel();
         while self.workers.join_next().await.is_some() {}
     }
 
-    /// Keeps what is kept of an incident in step with what this process has written.
+    /// Applies what this process wrote to the index.
     fn follow_hint(&mut self, hint: Result<(IncidentId, Hint), broadcast::error::RecvError>) {
         match hint {
             Ok((id, Hint::Appended(events))) => self.incidents.follow(&id, &events),
             Ok((_, Hint::Line(..))) => {}
-            // What was missed is read when the log is looked through.
+            // Missed events are read with the live incidents.
             Err(_) => self.seen = None,
         }
     }
 
-    /// Hears what has been told meanwhile as well.
+    /// Handles the hints that have queued up.
     fn follow_remaining_hints(&mut self) {
         loop {
             match self.hints.try_recv() {
@@ -270,8 +266,8 @@ impl DispatcherTask {
     }
 
     fn count(&self) {
-        self.figures.live.store(self.incidents.len() as u64, Ordering::Relaxed);
-        self.figures.at_work.store(self.workers.len() as u64, Ordering::Relaxed);
-        self.figures.firing.store(self.incidents.firing() as u64, Ordering::Relaxed);
+        self.metrics.live.store(self.incidents.len() as u64, Ordering::Relaxed);
+        self.metrics.at_work.store(self.workers.len() as u64, Ordering::Relaxed);
+        self.metrics.firing.store(self.incidents.firing() as u64, Ordering::Relaxed);
     }
 }

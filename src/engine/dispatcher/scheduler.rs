@@ -9,7 +9,7 @@ use super::DispatcherTask;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::Incident;
-use crate::domain::incident::command::{Command, Request, Start};
+use crate::domain::incident::command::{Command, Request, StartRequest};
 use crate::domain::incident::decide::decide;
 use crate::domain::incident::event::{Actor, Mode};
 use crate::domain::runbook::schedule::{Occurrence, Overlap, ScheduledRunbook, Skipped, name};
@@ -20,32 +20,30 @@ use crate::engine::schedule_state::ScheduleState;
 use crate::engine::subscription::POLL;
 use crate::store::StoreError;
 
-/// How long the schedules are left alone after our own trouble with the log.
+/// Back-off after an error of the log.
 const AFTER_TROUBLE: Span = Span::seconds(10);
 
-/// The schedules that are looked after.
 #[derive(Debug, Default)]
 pub(super) struct Scheduler {
     force: ScheduleState,
     planned: Vec<DueOccurrence>,
-    /// The files that they come from.
+    /// The configuration that the schedules come from.
     catalog: Option<Arc<Catalog>>,
-    /// When to look again, and when that was found out: a clock that was set back is looked at anew.
+    /// When to check again, and when that was computed. If the clock was set back, schedules are checked at once.
     next: Option<(Timestamp, Timestamp)>,
 }
 
 #[derive(Debug)]
 struct DueOccurrence {
     plan: ScheduledRunbook,
-    /// The last occurrence that was seen to, or since when it is in force.
+    /// The last occurrence that was handled, or since when the schedule is active.
     since: Timestamp,
 }
 
-/// What became of what is due.
 enum OccurrenceResult {
-    /// It was seen to, here or by another process.
+    /// Handled by this or another process.
     SeenTo,
-    /// It waits until the run before is over.
+    /// Waits until the previous run is over.
     Waits,
 }
 
@@ -54,26 +52,26 @@ impl Scheduler {
         Self { force: ScheduleState::read(file), ..Self::default() }
     }
 
-    /// When something may be due.
+    /// When a schedule may be due.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         self.next.map(|(next, _)| next)
     }
 }
 
 impl DispatcherTask {
-    /// Sees to every schedule whose time has come.
+    /// Handles every schedule that is due.
     pub(super) async fn run_schedules(&mut self) {
         let now = self.now();
         let catalog = Arc::clone(&self.engine.parts().catalog);
-        let same = self.rota.catalog.as_ref().is_some_and(|known| Arc::ptr_eq(known, &catalog));
-        let rests = self.rota.next.is_some_and(|(next, found)| found <= now && now < next);
-        if same && (rests || self.rota.planned.is_empty()) {
+        let same = self.scheduler.catalog.as_ref().is_some_and(|known| Arc::ptr_eq(known, &catalog));
+        let rests = self.scheduler.next.is_some_and(|(next, found)| found <= now && now < next);
+        if same && (rests || self.scheduler.planned.is_empty()) {
             return;
         }
         let looked = async {
             if !same {
                 self.load_schedules(now).await?;
-                self.rota.catalog = Some(catalog);
+                self.scheduler.catalog = Some(catalog);
             }
             self.due_occurrences(now).await
         };
@@ -81,37 +79,37 @@ impl DispatcherTask {
             tracing::warn!(%error, "the schedules cannot be looked after");
             Some(AFTER_TROUBLE.after(now))
         });
-        self.rota.next = Some((next.unwrap_or(Timestamp::MAX_UTC), now));
+        self.scheduler.next = Some((next.unwrap_or(Timestamp::MAX_UTC), now));
     }
 
-    /// Reads the schedules of the files that are in force now, and what of each was seen to.
+    /// Loads the schedules of the current configuration, with the last handled occurrence of each.
     async fn load_schedules(&mut self, now: Timestamp) -> Result<(), EngineError> {
         let plans: Vec<ScheduledRunbook> =
             self.engine.plans().into_iter().filter(|plan| self.engine.is_host_of(&plan.environment)).collect();
-        if let Err(error) = self.rota.force.take_up(&plans, now) {
+        if let Err(error) = self.scheduler.force.take_up(&plans, now) {
             tracing::warn!(%error, "since when the schedules are in force cannot be written down");
         }
-        self.rota.planned.clear();
+        self.scheduler.planned.clear();
         for plan in plans {
-            // A name from a time to come was given while the clock was wrong.
+            // A name in the future was registered while the clock was wrong.
             let seen = self.engine.seen(&plan).await?.into_iter().map(|seen| seen.due).find(|due| *due <= now);
-            let since = self.rota.force.since(&plan).max(seen).unwrap_or(now);
-            self.rota.planned.push(DueOccurrence { plan, since });
+            let since = self.scheduler.force.since(&plan).max(seen).unwrap_or(now);
+            self.scheduler.planned.push(DueOccurrence { plan, since });
         }
         Ok(())
     }
 
-    /// Sees to what is due; when to look again.
+    /// Handles what is due. Returns when to check again.
     async fn due_occurrences(&mut self, now: Timestamp) -> Result<Option<Timestamp>, EngineError> {
         let mut next: Option<Timestamp> = None;
         for at in 0..self.rota.planned.len() {
-            let DueOccurrence { plan, since } = &self.rota.planned[at];
+            let DueOccurrence { plan, since } = &self.scheduler.planned[at];
             let (plan, since) = (plan.clone(), *since);
             let mut wake = plan.timetable.next(now);
             if let Some(occurrence) = plan.timetable.due(plan.schedule.catch_up, since, now) {
                 let due = occurrence.due;
                 match self.handle_occurrence(&plan, occurrence, now).await? {
-                    OccurrenceResult::SeenTo => self.rota.planned[at].since = due,
+                    OccurrenceResult::SeenTo => self.scheduler.planned[at].since = due,
                     OccurrenceResult::Waits => wake = Some(Span(POLL).after(now)),
                 }
             }
@@ -136,7 +134,7 @@ impl DispatcherTask {
             Ok(()) => Ok(OccurrenceResult::SeenTo),
             // Another process was first.
             Err(EngineError::Store(StoreError::Taken { .. })) => Ok(OccurrenceResult::SeenTo),
-            // The record has gone on meanwhile, and may be over.
+            // The incident has changed and may be over.
             Err(EngineError::Store(StoreError::Conflict { .. })) => Ok(OccurrenceResult::Waits),
             Err(EngineError::Refused(why)) => {
                 tracing::error!(runbook = plan.runbook, environment = plan.environment, %why, "a scheduled run cannot start");
@@ -146,21 +144,21 @@ impl DispatcherTask {
         }
     }
 
-    /// Opens the record of an occurrence.
+    /// Opens the maintenance incident of an occurrence.
     async fn open_maintenance(
         &mut self,
         plan: &ScheduledRunbook,
         occurrence: Occurrence,
         now: Timestamp,
     ) -> Result<(), EngineError> {
-        let id = IncidentId::from_bits((self.terms.chance)());
+        let id = IncidentId::from_bits((self.config.chance)());
         let Some(start) = self.start_of(plan, &id) else { return Ok(()) };
         let due = occurrence.due;
         let request = Request::Occur { start: Box::new(start), occurrence };
         self.write_occurrence(plan, due, (&id, None), request, now).await
     }
 
-    /// Says in the record that goes on that an occurrence was skipped because of it.
+    /// Records in the incident of the running occurrence that an occurrence was skipped because of it.
     async fn skip_occurrence(
         &mut self,
         plan: &ScheduledRunbook,
@@ -173,7 +171,7 @@ impl DispatcherTask {
         self.write_occurrence(plan, due, (&incident.id, Some(incident)), request, now).await
     }
 
-    /// Writes what an occurrence comes to, together with its name.
+    /// Writes the events of an occurrence together with its unique name.
     async fn write_occurrence(
         &mut self,
         plan: &ScheduledRunbook,
@@ -187,7 +185,7 @@ impl DispatcherTask {
         let (mut proposal, mut state) = (Proposal::on(id, present), present.cloned());
         proposal.add(&self.engine.parts().redactor, Decision { by, at: now, events }, &mut state)?;
         if present.is_none() {
-            (self.terms.opening)(id);
+            (self.config.opening)(id);
         }
         proposal.give_name(name(&plan.runbook, &plan.environment, due));
         let committed = self.engine.commit(proposal.prepare(state.as_ref())).await?;
@@ -197,11 +195,11 @@ impl DispatcherTask {
         Ok(())
     }
 
-    /// The runbook as it stands, to be started in the plan's environment; none when it has problems now.
-    fn start_of(&self, plan: &ScheduledRunbook, id: &IncidentId) -> Option<Start> {
+    /// The start of the current runbook in the plan's environment; `None` if the runbook or the estate has problems.
+    fn start_of(&self, plan: &ScheduledRunbook, id: &IncidentId) -> Option<StartRequest> {
         let catalog = &self.engine.parts().catalog;
         let sheet = catalog.sheet(&plan.runbook)?;
-        Some(Start {
+        Some(StartRequest {
             incident: id.clone(),
             runbook: sheet.content.as_ref().ok()?.clone(),
             digest: sheet.digest.clone(),

@@ -3,25 +3,25 @@
 use tokio::task::JoinError;
 
 use super::incident_index::Slot;
-use super::{AT_WORK, DispatcherTask, KEPT};
+use super::{DispatcherTask, P1_WORKER_RESERVE, WORKER_LIMIT};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Span;
 use crate::engine::worker::Worker;
 use crate::engine::{EngineError, ReturnWhen, Stop};
 
-/// How long an incident is left alone after our own trouble with it.
+/// Back-off before retrying an incident whose worker failed (e.g. disk full).
 const AFTER_TROUBLE: Span = Span::seconds(10);
 
 impl DispatcherTask {
-    /// Begins to work on what owes something, as far as there is room.
+    /// Starts workers for incidents with something due, up to the limits.
     pub(super) async fn start_workers(&mut self) {
         let now = self.now();
-        let room = AT_WORK.saturating_sub(self.workers.len());
-        let kept = (AT_WORK + KEPT).saturating_sub(self.workers.len());
+        let room = WORKER_LIMIT.saturating_sub(self.workers.len());
+        let kept = (WORKER_LIMIT + P1_WORKER_RESERVE).saturating_sub(self.workers.len());
         for slot in self.incidents.needing_worker(now, room, kept) {
             let Some(live) = self.incidents.get(slot) else { continue };
             let (id, engine, stop) = (live.incident.id.clone(), self.engine.clone(), self.stop.clone());
-            self.incidents.taken(slot);
+            self.incidents.mark_busy(slot);
             self.workers.spawn(async move {
                 let stopped = engine.drive(&id, ReturnWhen::UntilQuiet, &stop).await;
                 (id, stopped)
@@ -30,9 +30,9 @@ impl DispatcherTask {
         self.count();
     }
 
-    /// Lets a worker go on whose first write is durable.
+    /// Continues with a worker whose first write is durable.
     pub(super) fn supervise(&mut self, slot: Slot, id: IncidentId, worker: Worker) {
-        self.incidents.taken(slot);
+        self.incidents.mark_busy(slot);
         let stop = self.stop.clone();
         self.workers.spawn(async move {
             let stopped = worker.drive(ReturnWhen::UntilQuiet, &stop).await;
@@ -40,15 +40,15 @@ impl DispatcherTask {
         });
     }
 
-    /// A worker has come to rest.
+    /// Handles the end of a worker.
     pub(super) fn worker_ended(&mut self, ended: Result<(IncidentId, Result<Stop, EngineError>), JoinError>) {
         let Ok((id, stopped)) = ended else {
-            // It panicked: nothing says on what it worked, so everything is looked at again.
+            // It panicked, so its incident is unknown: reload all live incidents.
             tracing::error!("a worker broke off by a fault of this program");
             self.seen = None;
             return;
         };
-        // Its last events may still be on their way here.
+        // Events that it appended last may still be in the channel.
         self.follow_remaining_hints();
         let now = self.now();
         let live = self.incidents.slot(&id).and_then(|slot| self.incidents.get(slot));
@@ -65,7 +65,7 @@ impl DispatcherTask {
         }
     }
 
-    /// Reads what others have written since the last look, and every live incident at the first.
+    /// Reads what other processes wrote since the last call; the first call reads every live incident.
     pub(super) async fn read_live_incidents(&mut self) -> Result<(), EngineError> {
         let store = std::sync::Arc::clone(&self.engine.parts().store);
         let version = store.version().await?;
@@ -77,11 +77,11 @@ impl DispatcherTask {
             let slot = self.incidents.slot(&summary.id);
             let known = slot.and_then(|slot| self.incidents.get(slot));
             let behind = known.is_none_or(|live| live.stale || live.incident.seq < summary.seq);
-            if behind && (known.is_some() || (self.terms.is_ours)(&summary.id)) {
+            if behind && (known.is_some() || (self.config.is_ours)(&summary.id)) {
                 self.read(&summary.id).await?;
             }
         }
-        // One that is over by another's hand is not among the live any more.
+        // Incidents that another process finished are no longer listed as live.
         for id in self.incidents.ids() {
             let gone = live.binary_search_by(|summary| summary.id.cmp(&id)).is_err();
             let slot = self.incidents.slot(&id).filter(|_| gone);
@@ -93,7 +93,7 @@ impl DispatcherTask {
         Ok(())
     }
 
-    /// Reads an incident anew; one that is damaged is told of once and left alone.
+    /// Reloads an incident. One that cannot be read is logged and skipped.
     pub(super) async fn read(&mut self, id: &IncidentId) -> Result<Option<Slot>, EngineError> {
         let log = match self.engine.log(id).await {
             Ok(log) => log,

@@ -19,38 +19,40 @@ use crate::actions::{self, Context};
 use crate::domain::config::estate::ManagerBus;
 use crate::domain::core::glob_name::matches;
 use crate::domain::host::scaffold;
-use crate::domain::host::scaffold::{DiscoveredProject, Health, STORES, Service, Store, Tree};
+use crate::domain::host::scaffold::{
+    DiscoveredDatastore, DiscoveredHealth, DiscoveredProject, DiscoveredService, DiscoveredWorktree, STORES,
+};
 
 mod listeners;
 
-/// Where distributions keep their units, and where those stand that programs make for the time being.
+/// Directories with units of the distribution, and with units that programs create at run time.
 const NOT_THE_SHOPS: [&str; 4] = ["/usr/lib/", "/lib/", "/run/", "/usr/share/"];
 
-/// Units of the machine itself that administrators keep beside a shop's.
+/// Administrators' own units that do not belong to a project.
 const NEVER: [&str; 3] = ["runbook.service", "user@*.service", "dbus.service"];
 
-/// Where liveness, readiness and metrics are looked for, the usual first.
+/// Paths that are tried for liveness, readiness and metrics, the usual one first.
 const LIVE: [&str; 4] = ["/health", "/healthz", "/health/live", "/livez"];
 const READY: [&str; 4] = ["/health/ready", "/ready", "/readyz", "/healthz/ready"];
 const METRICS: [&str; 2] = ["/health/metrics", "/metrics"];
 
-/// How long one answer may take, and how many services are asked at the same time.
+/// Limit for one response, and services that are asked concurrently.
 const PATIENCE: &str = "2s";
 const AT_ONCE: usize = 16;
 
-/// How many ports of one service are tried: one that listens on more is no web service.
+/// Ports of one service that are tried; a service with more is no web service.
 const PORTS: usize = 4;
 
-/// The most services that an estate begins with.
+/// Services in a new estate.
 const SERVICES: usize = 200;
 
-/// How far up a work tree is looked for.
+/// Parent directories that are searched for a work tree.
 const CLIMB: usize = 32;
 
-/// Finds the shop; `pattern` says which units are its own, else most of those that are not the distribution's.
+/// Discovers the project. `pattern` selects its units; without it, units outside the distribution are taken.
 ///
 /// # Errors
-/// When the manager cannot be reached.
+/// If the systemd manager cannot be reached.
 pub async fn find(context: &Context, pattern: Option<&str>, hostname: String) -> Result<DiscoveredProject, String> {
     let bus = &context.environment.systemd;
     let everything = inventory::services(bus, "*.service").await?;
@@ -59,7 +61,7 @@ pub async fn find(context: &Context, pattern: Option<&str>, hostname: String) ->
     let (own, prefix) = chosen(others, pattern, bus);
     let tree = own.iter().find_map(|known| tree(Path::new(&known.directory)));
     let looked = own.into_iter().take(SERVICES).map(|known| service(known, context));
-    let services: Vec<Service> = stream::iter(looked).buffered(AT_ONCE).collect().await;
+    let services: Vec<DiscoveredService> = stream::iter(looked).buffered(AT_ONCE).collect().await;
     let taken = services.iter().flat_map(|service| service.ports.iter().copied()).collect();
     Ok(DiscoveredProject {
         hostname,
@@ -72,7 +74,7 @@ pub async fn find(context: &Context, pattern: Option<&str>, hostname: String) ->
     })
 }
 
-/// The shop's own services, and what they begin with.
+/// The project's services, and the common prefix of their names.
 fn chosen(known: Vec<KnownService>, pattern: Option<&str>, bus: &ManagerBus) -> (Vec<KnownService>, Option<String>) {
     if let Some(pattern) = pattern {
         let begins = pattern.split(['*', '?']).next().filter(|begins| !begins.is_empty()).map(str::to_owned);
@@ -90,13 +92,13 @@ fn chosen(known: Vec<KnownService>, pattern: Option<&str>, bus: &ManagerBus) -> 
 
 fn belongs_to_project(known: &KnownService, bus: &ManagerBus) -> bool {
     let never = NEVER.iter().any(|pattern| matches(pattern, &known.unit));
-    // A private manager keeps its units anywhere; the distribution's are in one place on every machine.
+    // A private manager may keep its units anywhere; the distribution's units are in one place on every machine.
     let elsewhere = bus.0 != "system" && !known.file.starts_with("/usr/lib/");
     let own = !known.file.is_empty() && !NOT_THE_SHOPS.iter().any(|place| known.file.starts_with(place));
     !never && (own || (elsewhere && !known.file.is_empty()))
 }
 
-async fn service(known: KnownService, context: &Context) -> Service {
+async fn service(known: KnownService, context: &Context) -> DiscoveredService {
     let ports = listeners::ports(&known.processes);
     let language = known.processes.iter().find_map(|process| language(*process));
     let mut health = None;
@@ -106,17 +108,17 @@ async fn service(known: KnownService, context: &Context) -> Service {
             break;
         }
     }
-    Service { unit: known.unit, ports, health, language }
+    DiscoveredService { unit: known.unit, ports, health, language }
 }
 
-/// What answers on a port.
-async fn answers(port: u16, context: &Context) -> Option<Health> {
+/// The health addresses on a port.
+async fn answers(port: u16, context: &Context) -> Option<DiscoveredHealth> {
     let live = first(port, &LIVE, context).await?;
     let (ready, metrics) = tokio::join!(first(port, &READY, context), first(port, &METRICS, context));
-    Some(Health { port, live, ready, metrics })
+    Some(DiscoveredHealth { port, live, ready, metrics })
 }
 
-/// The first path that is there. One that says that it is not well is there too.
+/// The first path that exists. A 503 response counts, since it comes from an unhealthy service.
 async fn first(port: u16, paths: &[&str], context: &Context) -> Option<String> {
     let http = actions::kind("http").expect("the kind is in the list");
     for path in paths {
@@ -132,7 +134,7 @@ async fn first(port: u16, paths: &[&str], context: &Context) -> Option<String> {
     None
 }
 
-/// What a process is written in, where its program tells.
+/// The language of a process, as far as its program shows it.
 fn language(process: u32) -> Option<String> {
     let program = fs::read_link(format!("/proc/{process}/exe")).ok()?;
     let name = program.file_name()?.to_string_lossy().into_owned();
@@ -147,10 +149,10 @@ fn language(process: u32) -> Option<String> {
     known.iter().find(|(begin, _)| name.starts_with(begin)).map(|(_, language)| (*language).to_owned())
 }
 
-/// The datastores: by their units, and where there is none, by the port that is theirs and nobody else's.
-fn stores(units: &[KnownService], taken: &BTreeSet<u16>) -> Vec<Store> {
+/// The datastores: by their units, otherwise by their usual port if no service uses it.
+fn stores(units: &[KnownService], taken: &BTreeSet<u16>) -> Vec<DiscoveredDatastore> {
     let listening = listeners::listening();
-    let mut found: BTreeMap<&str, Store> = BTreeMap::new();
+    let mut found: BTreeMap<&str, DiscoveredDatastore> = BTreeMap::new();
     for (kind, patterns, usual) in STORES {
         let unit = patterns.iter().find_map(|pattern| units.iter().find(|known| matches(pattern, &known.unit)));
         let own = unit.map(|known| listeners::ports(&known.processes)).unwrap_or_default();
@@ -158,24 +160,24 @@ fn stores(units: &[KnownService], taken: &BTreeSet<u16>) -> Vec<Store> {
         let listens = listening.contains(&port) && (!own.is_empty() || !taken.contains(&port));
         if unit.is_some() || (listens && *kind != "nginx") {
             let unit = unit.map(|known| known.unit.clone());
-            found.insert(kind, Store { kind: (*kind).to_owned(), unit, port, listens });
+            found.insert(kind, DiscoveredDatastore { kind: (*kind).to_owned(), unit, port, listens });
         }
     }
     STORES.iter().filter_map(|(kind, _, _)| found.remove(kind)).collect()
 }
 
-/// The work tree that a directory is in.
-fn tree(directory: &Path) -> Option<Tree> {
+/// The work tree that contains a directory.
+fn tree(directory: &Path) -> Option<DiscoveredWorktree> {
     if !directory.is_absolute() {
         return None;
     }
     let root = directory.ancestors().take(CLIMB).find(|above| above.join(".git").exists())?;
     let head = fs::read_to_string(git_directory(root)?.join("HEAD")).ok()?;
     let branch = head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned);
-    Some(Tree { directory: root.to_string_lossy().into_owned(), branch })
+    Some(DiscoveredWorktree { directory: root.to_string_lossy().into_owned(), branch })
 }
 
-/// Where a work tree keeps what git knows; one of several has a file that says where.
+/// The git directory of a work tree. A linked work tree has a file with its path.
 fn git_directory(root: &Path) -> Option<PathBuf> {
     let git = root.join(".git");
     if git.is_dir() {

@@ -20,7 +20,7 @@ use crate::actions::{self, Context};
 use crate::domain::config::estate::Environment;
 use crate::domain::config::host::Host;
 use crate::domain::core::time::Span;
-use crate::domain::host::requirement::{CheckResult, Needs, State, Topic, Users};
+use crate::domain::host::requirement::{CheckResult, CheckState, Needs, Topic, Users};
 use crate::domain::incident::outcome::Outcome;
 
 mod disk;
@@ -33,66 +33,66 @@ mod remote_host;
 mod secrets;
 mod units;
 
-/// How long one look may take. A remote behind a slow line answers within a few seconds; a person who waits for the
-/// whole list does not wait for longer than this.
+/// Limit for one topic. A remote behind a slow line answers within a few seconds, and a person waits for the whole
+/// list.
 pub const LOOK_LIMIT: Duration = Duration::from_secs(15);
 
-/// What is kept for a look to end in good order, and to say what has not answered.
+/// Time kept before the limit, so that a check can stop and report what did not answer.
 const RESERVE: Duration = Duration::from_secs(2);
 
-/// How many of a kind a line names before it only counts.
+/// Names of one sort that a line lists; it only counts the others.
 const NAMED: usize = 5;
 
-/// What is looked at without any other host.
+/// Topics that need no other host.
 const OF_THIS_MACHINE: [Topic; 3] = [Topic::Disk, Topic::Log, Topic::Slack];
 
-/// A look at one topic.
+/// The check of one topic.
 type CheckFuture<'a> = Pin<Box<dyn Future<Output = Vec<CheckResult>> + Send + 'a>>;
 
-/// One round of looks.
+/// The inputs of one run of all checks.
 #[derive(Debug, Clone)]
 pub struct Checkup {
-    /// What a kind is given, with the environment that is looked at.
+    /// The context for the kinds, with the environment to check.
     pub context: Context,
-    /// What is to be looked at.
+    /// What the project needs.
     pub needs: Needs,
-    /// The file of the log, which may not be there yet.
+    /// The file of the log, which may not exist yet.
     pub log: PathBuf,
-    /// This host's name.
+    /// The name of this host.
     pub hostname: String,
-    /// Whose rights are looked at.
+    /// The account whose permissions are checked.
     pub account: Account,
-    /// What the Slack app has to be allowed.
+    /// The scopes that the Slack app needs.
     pub scopes: Vec<String>,
-    /// How things are typed here.
-    pub words: Words,
+    /// The parts of commands that are suggested.
+    pub words: CommandHints,
 }
 
-/// Whose rights are looked at.
+/// The account whose permissions are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The account that the runbooks run as.
     pub name: String,
-    /// Whether it is the one of this process.
+    /// Whether this process runs as that account.
     pub is_own: bool,
-    /// Whether this process is root's.
+    /// Whether this process runs as root.
     pub asks_as_root: bool,
 }
 
-/// How things are typed here.
+/// The parts of commands that are suggested.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Words {
-    /// The program with the flags that it needs to find this shop.
+pub struct CommandHints {
+    /// The program with the flags that it needs for this project.
     pub runbook: String,
-    /// The folder of the runbooks and the estate.
+    /// The directory of the runbooks and the estate.
     pub folder: String,
 }
 
 impl Checkup {
-    /// Looks at everything, each topic for itself and all at the same time.
+    /// Runs all checks, the topics concurrently.
     pub async fn run(&self) -> Vec<CheckResult> {
         let (own, further) = tokio::join!(self.own_connection(), self.further_connections());
-        let is_reached = own.as_ref().is_none_or(|finding| finding.state == State::Fine);
+        let is_reached = own.as_ref().is_none_or(|finding| finding.state == CheckState::Fine);
         let mut findings: Vec<CheckResult> = own.into_iter().chain(further).collect();
         let looks: [(Topic, CheckFuture<'_>); 9] = [
             (Topic::Host, Box::pin(self.host())),
@@ -105,7 +105,7 @@ impl Checkup {
             (Topic::Slack, Box::pin(self.slack())),
             (Topic::Paths, Box::pin(self.places())),
         ];
-        // What stands behind a connection that is not there would only say so once more, each after its time.
+        // Checks behind a failed connection would only fail too, each after its limit.
         let looks = looks.into_iter().filter(|(topic, _)| is_reached || OF_THIS_MACHINE.contains(topic));
         let looks = looks.map(|(topic, look)| async move {
             let found = tokio::time::timeout(LOOK_LIMIT, look).await;
@@ -118,32 +118,32 @@ impl Checkup {
         findings
     }
 
-    /// What a kind finds, within the time of a look.
+    /// Runs a kind on the environment's host, within the limit of a topic.
     async fn ask(&self, kind: &str, spec: Value) -> Outcome {
         let kind = actions::kind(kind).expect("the kinds that are asked here are in the list");
         kind.perform(&spec, &self.context()).await
     }
 
-    /// What a kind finds on this machine, whichever host the environment is on.
+    /// Runs a kind on this machine, whichever host the environment has.
     async fn ask_here(&self, kind: &str, spec: Value) -> Outcome {
         let mut here = self.clone();
         here.context.environment = Arc::new(Environment { host: Host::Local, ..(*self.context.environment).clone() });
         here.ask(kind, spec).await
     }
 
-    /// What a kind is given: with a little less time than the look has.
+    /// The context for a kind. Its deadline is a little before the limit of the topic.
     fn context(&self) -> Context {
         let until = Span(LOOK_LIMIT - RESERVE).after(self.context.clock.now());
         Context { deadline: Some(until), ..self.context.clone() }
     }
 
-    /// The command that opens the file in which somebody's mistake stands: the estate, or the only runbook that makes it.
+    /// The command that opens the file with the mistake: the estate, or the only runbook that makes it.
     fn edit(&self, users: &Users) -> String {
         let runbook = users.iter().next().and_then(|user| user.strip_prefix("runbook ")).filter(|_| users.len() == 1);
         format!("${{EDITOR:-vi}} {}/{}.yaml", self.words.folder, runbook.unwrap_or("estate"))
     }
 
-    /// A command that the account types, also when somebody else looks for it.
+    /// A command as the account runs it, even if another user runs the check.
     fn as_account(&self, command: &str) -> String {
         match &self.context.environment.host {
             Host::Ssh(there) => format!("{} {command}", manual_command(there)),
@@ -153,12 +153,12 @@ impl Checkup {
     }
 }
 
-/// Who names a thing, in a few words.
+/// The places that name a thing, shortened.
 fn by(users: &Users) -> String {
     format!("named by {}", few(users.iter().map(String::as_str)))
 }
 
-/// The first of some names, and how many more there are.
+/// The first of some names, and the number of others.
 fn few<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");

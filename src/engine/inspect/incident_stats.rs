@@ -13,37 +13,38 @@ use crate::domain::report::stats::Measure;
 use crate::engine::{Engine, EngineError};
 use crate::store::StoreError;
 
-/// How many lines of the list of incidents are read at once: enough that the reading of logs is what takes the time.
+/// Incidents per page: enough that reading their logs dominates.
 const PAGE: u32 = 200;
 
-/// What was found.
+/// The measures of past incidents, and what was left out.
 #[derive(Debug, Default)]
 pub struct Measures {
-    /// The incidents that can be measured.
+    /// Incidents that can be measured.
     pub measures: Vec<Measure>,
-    /// How many were rehearsals, and are left out.
+    /// The number of rehearsals, which are left out.
     pub rehearsals: u64,
-    /// Those whose log cannot be read.
+    /// Incidents whose log cannot be read.
     pub damaged: Vec<IncidentId>,
 }
 
 impl Engine {
-    /// Measures every incident that was opened at `since` or later.
+    /// Measures every incident opened at `since` or later.
     ///
     /// # Errors
-    /// When the store cannot be read at all. A log that is damaged is named, and hides no other.
+    /// If the store cannot be read. A damaged log does not fail the others; its incident is listed.
     pub async fn measures(&self, since: Timestamp) -> Result<Measures, EngineError> {
         let store = &self.parts().store;
         let (mut found, mut seen, mut offset) = (Measures::default(), HashSet::new(), 0);
         loop {
             let page = store.incidents(PAGE, offset).await?;
             for summary in page.iter().filter(|summary| summary.opened_at >= since) {
-                // An incident that changes meanwhile moves to the front, and pushes another onto the next page once more.
+                // An incident that changes during the loop moves to the front, so another one appears again on the next
+                // page.
                 if seen.insert(summary.id.clone()) {
-                    self.look_at(&summary.id, &mut found).await?;
+                    self.measure(&summary.id, &mut found).await?;
                 }
             }
-            // The one changed last stands first, and none changed before it was opened.
+            // Most recently changed first, and no incident changes before it is opened.
             let over = page.last().is_none_or(|last| last.changed_at < since);
             if over || page.len() < PAGE as usize {
                 return Ok(found);
@@ -52,7 +53,7 @@ impl Engine {
         }
     }
 
-    async fn look_at(&self, id: &IncidentId, into: &mut Measures) -> Result<(), EngineError> {
+    async fn measure(&self, id: &IncidentId, into: &mut Measures) -> Result<(), EngineError> {
         let log = match self.parts().store.read(id, 0).await {
             Ok(log) => log,
             Err(StoreError::Damaged(_)) => {
@@ -62,7 +63,7 @@ impl Engine {
             Err(error) => return Err(error.into()),
         };
         match fold(&log) {
-            // Planned work is no incident.
+            // Maintenance incidents are not measured.
             Ok(Some(incident)) if incident.is_maintenance() => {}
             Ok(Some(incident)) => match Measure::of(&incident, &log) {
                 Some(measure) => into.measures.push(measure),

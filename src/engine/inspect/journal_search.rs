@@ -19,78 +19,80 @@ use tokio_util::sync::CancellationToken;
 
 use self::ordered_merge::{Slice, merged};
 use crate::actions::Context;
-use crate::actions::kinds::journal::query::Query;
+use crate::actions::kinds::journal::query::JournalQuery;
 use crate::domain::core::time::Timestamp;
-use crate::domain::journal::entry::Entry;
-use crate::domain::journal::filter::Filter;
+use crate::domain::journal::entry::JournalEntry;
+use crate::domain::journal::filter::JournalFilter;
 use crate::sync::lock;
 
-/// The most readers at once: the host may be in trouble, and has other things to do.
+/// Concurrent readers: the host may be overloaded.
 const READERS: usize = 4;
 
-/// Slices for every reader, since some hours hold more lines than others and nobody should wait for the fullest.
+/// Slices per reader, since some hours hold more lines than others.
 const SLICES: usize = 3;
 
-/// A shorter stretch is read in one go: finding out where to cut costs a process.
+/// A shorter period is read in one go: choosing the cuts needs an extra process.
 const SLICED: TimeDelta = TimeDelta::hours(1);
 
-/// What a slice may find ahead of its turn, in bytes of messages.
+/// Bytes of messages that a slice may hold ahead of its turn.
 const AHEAD: usize = 8 * 1024 * 1024;
 
-/// What is kept of the newest lines, in bytes of messages, however many lines are asked for.
+/// Bytes of messages kept of the newest lines, however many lines are requested.
 const NEWEST: usize = 64 * 1024 * 1024;
 
-/// What is left of a search.
+/// The result of a search, besides the lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Searched {
-    /// How many lines were too long to be looked at.
+    /// Lines that were too long to be examined.
     pub oversized: u64,
-    /// Why not everything was read, if that is so.
+    /// Why not everything was read, if so.
     pub trouble: Option<String>,
-    /// Whether it was stopped before the end by who took the lines.
+    /// Whether the receiver of the lines stopped the search.
     pub stopped: bool,
 }
 
-/// The order in which lines are handed on.
+/// The order in which lines are passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineOrder {
-    /// The oldest first.
     Forwards,
-    /// The newest first.
     Backwards,
-    /// The oldest first, and then those that are written from now on, without end.
+    /// Oldest first, then new lines as they are written, without end.
     Following,
 }
 
-/// Searches, and hands on what is found, until that says to stop.
+/// Searches, and passes on matches until `take` stops the search.
 ///
 /// # Errors
 ///
-/// When journalctl cannot be started at all, in words.
+/// A sentence if journalctl cannot be started.
 pub async fn search(
-    filter: &Filter,
+    filter: &JournalFilter,
     order: LineOrder,
     context: &Context,
-    take: &mut (dyn FnMut(Vec<Entry>) -> ControlFlow<()> + Send),
+    take: &mut (dyn FnMut(Vec<JournalEntry>) -> ControlFlow<()> + Send),
 ) -> Result<Searched, String> {
-    let whole = Query {
+    let whole = JournalQuery {
         reverse: order == LineOrder::Backwards,
         follow: order == LineOrder::Following,
         directory: context.environment.journal.as_ref().map(PathBuf::from),
-        ..Query::of(filter)
+        ..JournalQuery::of(filter)
     };
     let slices = if worth_slicing(&whole, order) { slices(&whole, context).await? } else { vec![whole] };
     merged(slices.into_iter().map(|query| Slice::new(query, filter, context)).collect(), readers(), context, take).await
 }
 
-/// The newest lines that are found, the oldest of them first; whether there are more is in `stopped`.
+/// The newest matches, oldest first. `stopped` shows whether there are more.
 ///
 /// # Errors
 ///
 /// As [`search`].
-pub async fn newest(filter: &Filter, most: usize, context: &Context) -> Result<(Vec<Entry>, Searched), String> {
+pub async fn newest(
+    filter: &JournalFilter,
+    most: usize,
+    context: &Context,
+) -> Result<(Vec<JournalEntry>, Searched), String> {
     let (mut kept, mut bytes) = (Vec::new(), 0);
-    let mut take = |entries: Vec<Entry>| {
+    let mut take = |entries: Vec<JournalEntry>| {
         for entry in entries {
             if kept.len() == most || bytes > NEWEST {
                 return ControlFlow::Break(());
@@ -105,20 +107,20 @@ pub async fn newest(filter: &Filter, most: usize, context: &Context) -> Result<(
     Ok((kept, searched))
 }
 
-/// How many readers help.
+/// The number of concurrent readers on this machine.
 fn readers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(READERS)
 }
 
-/// Whether several readers can be of use: not where the index rules out most lines, nor where the newest lines come
-/// first and soon are enough.
-fn worth_slicing(whole: &Query, order: LineOrder) -> bool {
+/// Whether several readers are faster. They are not if the index excludes most lines, or if the newest lines are wanted
+/// first and few are enough.
+fn worth_slicing(whole: &JournalQuery, order: LineOrder) -> bool {
     let every_line_is_read = order == LineOrder::Forwards || whole.is_prefiltered();
     order != LineOrder::Following && every_line_is_read && !whole.is_indexed() && readers() > 1
 }
 
-/// The query cut into equal stretches of the time from which there are lines, in the order in which they are read.
-async fn slices(whole: &Query, context: &Context) -> Result<Vec<Query>, String> {
+/// Cuts the query into equal periods, from the oldest line on, in reading order.
+async fn slices(whole: &JournalQuery, context: &Context) -> Result<Vec<JournalQuery>, String> {
     let end = whole.until.unwrap_or_else(|| context.clock.now());
     if end - whole.since <= SLICED {
         return Ok(vec![whole.clone()]);
@@ -130,19 +132,19 @@ async fn slices(whole: &Query, context: &Context) -> Result<Vec<Query>, String> 
     let step = (end - first) / i32::try_from(count).unwrap_or(1);
     let cuts: Vec<Timestamp> = (1..count).map(|cut| first + step * i32::try_from(cut).unwrap_or(1)).collect();
     let begins = std::iter::once(whole.since).chain(cuts.iter().copied());
-    // A slice ends just before the next begins: the journal counts in microseconds.
+    // A slice ends just before the next one: the journal counts in microseconds.
     let ends = cuts.iter().map(|cut| Some(*cut - TimeDelta::microseconds(1))).chain([whole.until]);
-    let mut slices: Vec<Query> =
-        begins.zip(ends).map(|(since, until)| Query { since, until, ..whole.clone() }).collect();
+    let mut slices: Vec<JournalQuery> =
+        begins.zip(ends).map(|(since, until)| JournalQuery { since, until, ..whole.clone() }).collect();
     if whole.reverse {
         slices.reverse();
     }
     Ok(slices)
 }
 
-/// When the oldest line was written that a query is about.
-async fn oldest(whole: &Query, context: &Context) -> Result<Option<Timestamp>, String> {
-    let query = Query { reverse: false, ..whole.clone() }.of_instants();
+/// The instant of the oldest line within a query.
+async fn oldest(whole: &JournalQuery, context: &Context) -> Result<Option<Timestamp>, String> {
+    let query = JournalQuery { reverse: false, ..whole.clone() }.of_instants();
     let (first, found) = (Arc::new(Mutex::new(None)), CancellationToken::new());
     let mut take = |record: &crate::domain::journal::export::ExportRecord<'_>| {
         lock(&first).get_or_insert(record.at);

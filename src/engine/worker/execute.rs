@@ -18,7 +18,7 @@ use crate::domain::runbook::time_limits::STOP_GRACE;
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
 
-/// Makes one attempt.
+/// Performs one attempt, with its polling.
 pub(crate) async fn attempt(action: &RenderedAction, poll: Option<Poll>, context: Context) -> Outcome {
     let Some(kind) = crate::actions::kind(&action.kind) else {
         return Outcome::failed(format!("this version knows no kind `{}`", action.kind), Value::Null);
@@ -32,7 +32,7 @@ pub(crate) async fn attempt(action: &RenderedAction, poll: Option<Poll>, context
     limited(caught(attempt).await)
 }
 
-/// Asks the world what became of an attempt that was cut off.
+/// Checks whether an interrupted attempt happened.
 pub(crate) async fn reconcile(action: &RenderedAction, before: &Value, context: Context) -> Reconciliation {
     let Some(kind) = crate::actions::kind(&action.kind) else {
         return Reconciliation::CannotTell { detail: format!("this version knows no kind `{}`", action.kind) };
@@ -46,7 +46,7 @@ pub(crate) async fn reconcile(action: &RenderedAction, before: &Value, context: 
     }
 }
 
-/// What the world looks like before a change.
+/// The state before a change, for a later [`reconcile`].
 pub(crate) async fn observe(action: Arc<RenderedAction>, context: Context) -> Value {
     let Some(kind) = crate::actions::kind(&action.kind) else {
         return Value::Null;
@@ -54,7 +54,7 @@ pub(crate) async fn observe(action: Arc<RenderedAction>, context: Context) -> Va
     bounded(kind.observe(&action.spec, &context), &context).await.unwrap_or(Value::Null)
 }
 
-/// A future's result, none when it panicked or its context's time is over.
+/// The result of a future. `None` if it panicked, timed out or was cancelled.
 async fn bounded<T>(future: impl Future<Output = T>, context: &Context) -> Option<T> {
     let caught = AssertUnwindSafe(future).catch_unwind();
     tokio::select! {
@@ -70,7 +70,8 @@ async fn caught(attempt: impl Future<Output = Outcome>) -> Outcome {
     })
 }
 
-/// Performs once, and no longer than the attempt's deadline.
+/// Performs the action once, until it ends, the deadline passes or it is cancelled. Then it gets [`STOP_GRACE`] to
+/// stop.
 async fn once(kind: &'static dyn Kind, spec: &Value, context: &Context) -> Outcome {
     let mut performing = std::pin::pin!(kind.perform(spec, context));
     let late = tokio::select! {
@@ -85,7 +86,7 @@ async fn once(kind: &'static dyn Kind, spec: &Value, context: &Context) -> Outco
     };
     let said = left.filter(|outcome| !outcome.summary.is_empty());
     match (late, said) {
-        // It came in at the last moment.
+        // It succeeded at the last moment.
         (_, Some(outcome)) if outcome.is_success() => outcome,
         (true, Some(outcome)) => Outcome { verdict: Verdict::TimedOut, ..outcome },
         (true, None) => Outcome::ended(Verdict::TimedOut, "it did not end in time"),
@@ -94,7 +95,7 @@ async fn once(kind: &'static dyn Kind, spec: &Value, context: &Context) -> Outco
     }
 }
 
-/// Reads again and again until the condition holds, and has held for as long as it must.
+/// Performs the action repeatedly until the condition has held for the required time.
 async fn repeated(kind: &'static dyn Kind, spec: &Value, poll: &Poll, context: &Context) -> Outcome {
     let mut held_since: Option<Timestamp> = None;
     loop {
@@ -145,7 +146,7 @@ async fn expiry(context: &Context) {
     }
 }
 
-/// Keeps what the log can hold; an output that is larger is named, not silently cut.
+/// Replaces an output larger than [`OUTPUT_LIMIT`] by its size; it is not cut silently.
 fn limited(outcome: Outcome) -> Outcome {
     let size = outcome.output.to_string().len();
     if size <= OUTPUT_LIMIT {

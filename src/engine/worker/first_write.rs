@@ -3,12 +3,13 @@
 use super::Worker;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::engine::commit::{Committed, Prepared, Proposal};
+use crate::engine::commit::{Committed, PreparedWrite, Proposal};
 use crate::engine::lease::HeldLease;
 use crate::engine::{Engine, EngineError};
 
 impl Worker {
-    /// A worker of an incident that a proposal opens, and what is true after it. Nothing is written yet.
+    /// A worker for an incident that `proposal` opens. `incident` is the state after the proposal; nothing is written
+    /// yet.
     pub(in crate::engine) fn opening(
         engine: &Engine,
         mut proposal: Proposal,
@@ -20,20 +21,21 @@ impl Worker {
         Self::new(engine, held, incident, proposal)
     }
 
-    /// What is true once it is written.
+    /// The state after the first write.
     pub(in crate::engine) fn incident(&self) -> &Incident {
         &self.incident
     }
 
-    /// Everything to be written: what opens the incident and what follows from it, up to the first intents of a run.
-    pub(in crate::engine) async fn first_write(&mut self) -> Result<Prepared, EngineError> {
+    /// The first write: the opening of the incident and everything that follows from it, up to the first intents of a
+    /// run.
+    pub(in crate::engine) async fn first_write(&mut self) -> Result<PreparedWrite, EngineError> {
         self.gather().await?;
         Ok(self.take_proposal().prepare(Some(&self.incident)))
     }
 
-    /// The first write is durable: what it intended begins.
+    /// Called when the first write is durable. Starts its attempts.
     pub(in crate::engine) fn begun(&mut self, committed: &Committed) {
-        self.stand(committed);
+        self.mark_committed(committed);
         self.start_pending();
     }
 }

@@ -13,49 +13,49 @@ use crate::domain::incident::message::MessageId;
 use crate::engine::EngineError;
 use crate::engine::delivery::DeliveryRequest;
 
-/// A message, the channel that it is for and the one that it goes to.
+/// A message, the channel it is meant for, and the channel it is sent to.
 pub(super) type RouteKey = (MessageId, String, String);
 
-fn way(parcel: &PendingDelivery) -> RouteKey {
-    (parcel.id.clone(), parcel.target.clone(), parcel.channel.clone())
+fn route_key(delivery: &PendingDelivery) -> RouteKey {
+    (delivery.id.clone(), delivery.target.clone(), delivery.channel.clone())
 }
 
 impl Worker {
-    /// A try is owed: it begins when what was drafted is durable, unless it is under way.
-    pub(super) fn enqueue(&mut self, parcel: PendingDelivery) {
-        let way = way(&parcel);
-        let waits = self.parcels.iter().any(|other| self::way(other) == way);
+    /// Queues a pending delivery, unless it is queued or being sent. It is sent when the drafted events are durable.
+    pub(super) fn enqueue(&mut self, delivery: PendingDelivery) {
+        let way = route_key(&delivery);
+        let waits = self.pending_deliveries.iter().any(|other| self::route_key(other) == way);
         if !waits && !self.sending.contains(&way) {
-            self.parcels.push(parcel);
+            self.pending_deliveries.push(delivery);
         }
     }
 
-    /// Sends what was handed in.
+    /// Sends the queued messages.
     pub(super) fn post(&mut self) {
-        for parcel in std::mem::take(&mut self.parcels) {
-            let way = way(&parcel);
-            let Some(sending) = DeliveryRequest::of(&self.incident, parcel) else { continue };
+        for delivery in std::mem::take(&mut self.pending_deliveries) {
+            let way = route_key(&delivery);
+            let Some(sending) = DeliveryRequest::of(&self.incident, delivery) else { continue };
             self.sending.insert(way);
-            let office = Arc::clone(&self.engine.office);
-            self.tasks.spawn(async move { TaskResult::Told { event: office.deliver(&sending).await } });
+            let deliveries = Arc::clone(&self.engine.deliveries);
+            self.tasks.spawn(async move { TaskResult::Told { event: deliveries.deliver(&sending).await } });
         }
     }
 
-    /// What became of a try.
+    /// Records the result of a delivery.
     pub(super) fn delivery_ended(&mut self, event: Event, now: Timestamp) -> Result<(), EngineError> {
-        if let Some(way) = way_of(&event) {
+        if let Some(way) = route_key_of(&event) {
             self.sending.remove(&way);
         }
         self.draft(event, now)
     }
 
-    /// Whether a step says something.
+    /// Whether a step sends a message.
     pub(super) fn is_message(&self, run: RunId, step: &StepKey) -> bool {
         self.incident.messages.contains_key(&MessageId::Step(run, step.clone()))
     }
 }
 
-fn way_of(event: &Event) -> Option<RouteKey> {
+fn route_key_of(event: &Event) -> Option<RouteKey> {
     let Event::Message(event) = event else { return None };
     let delivery = event.delivery()?;
     Some((delivery.message()?, delivery.target().to_owned(), delivery.channel.clone()))

@@ -41,14 +41,15 @@ mod messages;
 mod recovery;
 mod wait;
 
-/// How long a reconciling look may take.
+/// Limit for observing before a change, and for reconciling an interrupted attempt.
 const LOOK_LIMIT: Span = Span::seconds(60);
-/// How many rounds of facts one turn may follow from one another: more is a fault of ours, not of a runbook.
+/// Rounds of events that may follow from one another in one iteration. More indicate a bug of this program, not of a
+/// runbook.
 const ROUND_LIMIT: usize = 100_000;
 
 type RunStep = (RunId, StepKey);
 
-/// What came of a task.
+/// The result of a task.
 enum TaskResult {
     Observed { place: RunStep, digest: String, before: Value },
     Ended { place: RunStep, attempt: u32, outcome: Arc<Outcome> },
@@ -65,14 +66,13 @@ impl TaskResult {
     }
 }
 
-/// A task that is under way.
 struct RunningTask {
     cancel: CancellationToken,
     effect: EffectClass,
     acting: bool,
 }
 
-/// An attempt whose intent is about to become durable.
+/// An attempt that starts when its intent is durable.
 struct PendingStart {
     place: RunStep,
     attempt: Box<Attempt>,
@@ -83,27 +83,27 @@ pub(super) struct Worker {
     engine: Engine,
     id: IncidentId,
     incident: Incident,
-    /// What has been decided since the last commit; `incident` is ahead of the store by it.
+    /// The events decided since the last commit; `incident` includes them already.
     proposal: Proposal,
     held: HeldLease,
-    launches: Vec<PendingStart>,
-    /// Messages that are about to be sent, and those that are under way.
-    parcels: Vec<PendingDelivery>,
+    pending_starts: Vec<PendingStart>,
+    /// Messages to send after the next commit, and messages being sent.
+    pending_deliveries: Vec<PendingDelivery>,
     sending: BTreeSet<RouteKey>,
     observed: HashMap<RunStep, (String, Value)>,
-    /// Attempts that broke off with a connection.
+    /// Attempts interrupted by a lost connection.
     lost: recovery::Losses,
-    flights: HashMap<RunStep, RunningTask>,
+    running_tasks: HashMap<RunStep, RunningTask>,
     tasks: JoinSet<TaskResult>,
-    landed: Vec<TaskResult>,
+    finished: Vec<TaskResult>,
     hints: broadcast::Receiver<(IncidentId, Hint)>,
-    /// Why the draft is not on disk, and the event at which it was tried: the rest of the work goes on, and the
-    /// face hears of it at the end.
-    undrafted: Option<(u64, EngineError)>,
+    /// The last event at which the post-mortem draft could not be written, and the error. The worker continues, and
+    /// returns the error when it stops.
+    unwritten_draft: Option<(u64, EngineError)>,
 }
 
 impl Engine {
-    /// Works on an incident: claims it, does what is due, sleeps until something is, and comes back as `patience` says.
+    /// Works on an incident: takes the lease, performs what is due, waits, and returns as `patience` says.
     pub async fn drive(
         &self,
         incident: &IncidentId,
@@ -116,7 +116,7 @@ impl Engine {
             Ok(held) => held,
             Err(claim) => return Ok(Stop::Taken(claim)),
         };
-        let hints = self.hub.listen();
+        let hints = self.publisher.listen();
         let folded = match self.incident(incident).await {
             Ok(folded) => folded,
             Err(error) => {
@@ -133,25 +133,25 @@ impl Engine {
 impl Worker {
     fn new(engine: &Engine, held: HeldLease, incident: Incident, proposal: Proposal) -> Self {
         Self {
-            hints: engine.hub.listen(),
+            hints: engine.publisher.listen(),
             engine: engine.clone(),
             id: incident.id.clone(),
             incident,
             proposal,
             held,
-            launches: Vec::new(),
-            parcels: Vec::new(),
+            pending_starts: Vec::new(),
+            pending_deliveries: Vec::new(),
             sending: BTreeSet::new(),
             observed: HashMap::new(),
             lost: recovery::Losses::default(),
-            flights: HashMap::new(),
+            running_tasks: HashMap::new(),
             tasks: JoinSet::new(),
-            landed: Vec::new(),
-            undrafted: None,
+            finished: Vec::new(),
+            unwritten_draft: None,
         }
     }
 
-    /// Works, and gives the claim back.
+    /// Works, then releases the lease.
     pub(super) async fn drive(mut self, patience: ReturnWhen, detach: &CancellationToken) -> Result<Stop, EngineError> {
         let stop = self.work(patience, detach).await;
         if self.incident.seq == self.proposal.expected() {
@@ -164,11 +164,11 @@ impl Worker {
 
     async fn work(&mut self, patience: ReturnWhen, detach: &CancellationToken) -> Result<Stop, EngineError> {
         loop {
-            if let Some(claim) = self.turn().await? {
+            if let Some(claim) = self.iterate().await? {
                 return Ok(Stop::Taken(claim));
             }
-            if let Some(stop) = self.rest(patience) {
-                return self.undrafted.take().map_or(Ok(stop), |(_, error)| Err(error));
+            if let Some(stop) = self.stop_reason(patience) {
+                return self.unwritten_draft.take().map_or(Ok(stop), |(_, error)| Err(error));
             }
             if detach.is_cancelled() {
                 return self.leave().await;
@@ -177,9 +177,9 @@ impl Worker {
         }
     }
 
-    /// One turn: everything that follows from the state is recorded, then what is owed begins. The other's
-    /// claim when ours was lost.
-    async fn turn(&mut self) -> Result<Option<crate::store::Lease>, EngineError> {
+    /// One iteration: records everything that follows from the state, then starts pending attempts. Returns the other
+    /// holder's lease if ours was lost.
+    async fn iterate(&mut self) -> Result<Option<crate::store::Lease>, EngineError> {
         self.engine.refresh();
         loop {
             let parts = self.engine.parts();
@@ -191,19 +191,19 @@ impl Worker {
                 self.post();
                 return Ok(None);
             }
-            // Whoever was stopped in between, for longer than the claim is good, does not act on what others have settled.
+            // A worker suspended for longer than its lease must not act: others may have reconciled its attempts.
             if !self.commit().await? || !self.held.is_good(self.engine.parts().clock.now()) {
-                self.launches.clear();
-                self.parcels.clear();
+                self.pending_starts.clear();
+                self.pending_deliveries.clear();
             }
             self.start_pending();
         }
     }
 
-    /// Applies what has landed and what follows, until nothing more does.
+    /// Applies task results and what follows from them, until nothing more follows.
     async fn gather(&mut self) -> Result<(), EngineError> {
-        for landed in std::mem::take(&mut self.landed) {
-            self.land(landed)?;
+        for finished in std::mem::take(&mut self.finished) {
+            self.record_result(finished)?;
         }
         for _ in 0..ROUND_LIMIT {
             let before = self.incident.seq;
@@ -231,15 +231,15 @@ impl Worker {
                     Err(reason) => self.draft(recovery::failure_of_start(&self.incident, run, step, reason), now),
                 }
             }
-            Effect::Deliver(parcel) => {
-                self.enqueue(*parcel);
+            Effect::Deliver(delivery) => {
+                self.enqueue(*delivery);
                 Ok(())
             }
             Effect::WritePostmortem => self.write_postmortem(now).await,
         }
     }
 
-    /// Adds a fact to what will be appended, and to the state that is decided on next.
+    /// Adds an event to the proposal and to the state that the next decision uses.
     fn draft(&mut self, event: Event, now: Timestamp) -> Result<(), EngineError> {
         let decision = Decision { by: Actor::Engine, at: now, events: [event] };
         self.proposal.add(&self.engine.parts().redactor, decision, &mut self.incident)?;
@@ -271,30 +271,30 @@ impl Worker {
     }
 
     async fn write_postmortem(&mut self, now: Timestamp) -> Result<(), EngineError> {
-        // The draft is written from what is durable: what is only drafted here comes first.
-        let tried = self.undrafted.as_ref().map(|(seq, _)| *seq);
+        // The draft is written from durable events, so the proposal is committed first.
+        let tried = self.unwritten_draft.as_ref().map(|(seq, _)| *seq);
         if !self.proposal.is_empty() || tried == Some(self.incident.seq) {
             return Ok(());
         }
         match self.engine.write_postmortem_draft(&self.id, &self.incident).await {
             Ok(written) => {
-                self.undrafted = None;
+                self.unwritten_draft = None;
                 self.draft(written, now)
             }
             Err(error) => {
                 tracing::warn!(incident = %self.id, %error, "the post-mortem or report is not on disk");
-                self.undrafted = Some((self.incident.seq, error));
+                self.unwritten_draft = Some((self.incident.seq, error));
                 Ok(())
             }
         }
     }
 
-    fn land(&mut self, landed: TaskResult) -> Result<(), EngineError> {
+    fn record_result(&mut self, finished: TaskResult) -> Result<(), EngineError> {
         let now = self.engine.parts().clock.now();
-        if let Some(place) = landed.place() {
-            self.flights.remove(place);
+        if let Some(place) = finished.place() {
+            self.running_tasks.remove(place);
         }
-        match landed {
+        match finished {
             TaskResult::Told { event } => self.delivery_ended(event, now),
             TaskResult::Observed { place, digest, before } => {
                 self.observed.insert(place, (digest, before));
@@ -303,10 +303,10 @@ impl Worker {
             TaskResult::Ended { place, attempt, .. } | TaskResult::Settled { place, attempt, .. }
                 if !self.awaits(&place, attempt) =>
             {
-                // Another worker has settled it meanwhile.
+                // Another worker has reconciled it.
                 Ok(())
             }
-            // It is settled like one that was cut off with its worker.
+            // Its connection was lost, so it is reconciled like an interrupted attempt.
             TaskResult::Ended { place, outcome, .. } if self.lost.take(&place, &outcome) => Ok(()),
             TaskResult::Ended { place: (run, step), attempt, outcome } => {
                 self.draft(Event::Step(StepEvent::Ended { run, step, attempt, outcome }), now)
@@ -323,7 +323,7 @@ impl Worker {
         state.is_some_and(|state| state.standing == StepStatus::Running && state.attempts == attempt)
     }
 
-    /// Commits what was proposed; when another writer was first, forgets it and decides again on what is true.
+    /// Commits the proposal. On a conflict, discards it and reads the incident again; returns whether it was committed.
     async fn commit(&mut self) -> Result<bool, EngineError> {
         let results = self.results();
         let prepared = self.take_proposal().prepare(Some(&self.incident));
@@ -337,11 +337,11 @@ impl Worker {
         };
         match committed {
             Ok(committed) => {
-                self.stand(&committed);
+                self.mark_committed(&committed);
                 Ok(true)
             }
             Err(StoreError::Conflict { .. } | StoreError::Taken { .. }) => {
-                self.landed.extend(results);
+                self.finished.extend(results);
                 self.begin_again(&readings).await?;
                 Ok(false)
             }
@@ -349,14 +349,14 @@ impl Worker {
         }
     }
 
-    /// What has been proposed; nothing is left of it.
+    /// Takes the proposal and leaves an empty one.
     fn take_proposal(&mut self) -> Proposal {
         let next = Proposal::after(&self.id, self.proposal.expected());
         std::mem::replace(&mut self.proposal, next)
     }
 
-    /// What was written is durable.
-    fn stand(&mut self, committed: &Committed) {
+    /// The proposal is durable; starts the next one after it.
+    fn mark_committed(&mut self, committed: &Committed) {
         let (before, events) = (self.proposal.expected(), committed.events().len());
         tracing::debug!(incident = %self.id, after = before, events, "appended");
         self.proposal = Proposal::after(&self.id, committed.last_seq().unwrap_or(before));

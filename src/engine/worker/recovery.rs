@@ -19,15 +19,17 @@ use crate::engine::EngineError;
 use crate::engine::subscription::Hint;
 use crate::engine::worker::execute;
 
-/// How often one step's connection may be lost before a person is asked: a line that keeps breaking is not repaired by trying.
+/// How often a step's connection may be lost before a person is asked. Retrying does not repair a line that keeps
+/// breaking.
 const LOSSES: u32 = 3;
 
-/// Attempts that broke off with a connection, and how often each step's did.
+/// Lost connections by step: how many, and the last error.
 #[derive(Debug, Default)]
 pub(super) struct Losses(HashMap<RunStep, (u32, String)>);
 
 impl Losses {
-    /// Takes an outcome that says that a connection was lost, so that the world is looked at instead; not too often.
+    /// Takes an outcome that reports a lost connection, so that the attempt is reconciled. Refuses it after [`LOSSES`]
+    /// times.
     pub(super) fn take(&mut self, place: &RunStep, outcome: &Outcome) -> bool {
         let count = self.0.get(place).map_or(0, |(count, _)| *count);
         if !outcome.is_lost() || count >= LOSSES {
@@ -37,7 +39,7 @@ impl Losses {
         true
     }
 
-    /// A finding, with why it had to be looked for.
+    /// Adds the lost connection to a finding, as its reason.
     pub(super) fn with_cause(&self, place: &RunStep, finding: Reconciliation) -> Reconciliation {
         let Some((_, why)) = self.0.get(place) else { return finding };
         match finding {
@@ -51,15 +53,16 @@ impl Losses {
 }
 
 impl Worker {
-    /// An attempt has begun and not ended. Ours goes on, or is told to stop; another's is settled.
+    /// Handles an attempt that started and has no result. Our own continues or is cancelled; another worker's is
+    /// reconciled.
     pub(super) fn settle(&mut self, place: RunStep, halt: bool, now: Timestamp) -> Result<(), EngineError> {
-        if let Some(flight) = self.flights.get(&place) {
+        if let Some(task) = self.running_tasks.get(&place) {
             if halt {
-                flight.cancel.cancel();
+                task.cancel.cancel();
             }
             return Ok(());
         }
-        if self.launches.iter().any(|launch| launch.place == place) {
+        if self.pending_starts.iter().any(|start| start.place == place) {
             return Ok(());
         }
         let Some(state) = self.incident.run(place.0).and_then(|run| run.state(&place.1)) else {
@@ -89,7 +92,7 @@ impl Worker {
         let Some(context) = self.context(&place, &action, LOOK_LIMIT.after(now), cancel.clone()) else {
             return Ok(());
         };
-        self.flights.insert(place.clone(), RunningTask { cancel, effect: EffectClass::Read, acting: false });
+        self.running_tasks.insert(place.clone(), RunningTask { cancel, effect: EffectClass::Read, acting: false });
         self.tasks.spawn(async move {
             let finding = execute::reconcile(&action, &before, context).await;
             TaskResult::Settled { place, attempt, finding }
@@ -97,7 +100,7 @@ impl Worker {
         Ok(())
     }
 
-    /// What an action is given besides its spec.
+    /// What an action gets besides its spec.
     pub(super) fn context(
         &self,
         place: &RunStep,
@@ -125,12 +128,12 @@ impl Worker {
     fn progress(&self, place: &RunStep) -> Progress {
         let (engine, id, place) = (self.engine.clone(), self.id.clone(), place.clone());
         Progress::new(move |line| {
-            engine.hub.publish(&id, Hint::Line(place.0, place.1.clone(), line.to_owned()));
+            engine.publisher.publish(&id, Hint::Line(place.0, place.1.clone(), line.to_owned()));
         })
     }
 }
 
-/// A runbook that cannot be started fails its step, by the step's own rule.
+/// The event for a runbook that cannot be started, by the step's `on_failure`.
 pub(super) fn failure_of_start(incident: &Incident, run: RunId, step: StepKey, reason: String) -> Event {
     use crate::domain::incident::event::Conclusion::{Failed, Tolerated};
     use crate::domain::runbook::OnFailure;

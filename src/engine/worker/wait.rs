@@ -16,13 +16,13 @@ use crate::engine::commit::Proposal;
 use crate::engine::subscription::{Hint, POLL};
 use crate::engine::{EngineError, ReturnWhen, Stop};
 
-/// How long a face that leaves waits for a change that is being made: longer than most restarts take.
+/// How long a detaching worker waits for running changes: longer than most restarts take.
 const LEAVE_LIMIT: Span = Span::seconds(10);
 
 impl Worker {
-    /// Whether the work is at rest in the way that the caller waits for.
-    pub(super) fn rest(&self, patience: ReturnWhen) -> Option<Stop> {
-        if !self.flights.is_empty() || !self.sending.is_empty() || !self.landed.is_empty() {
+    /// Whether the worker has reached the state that the caller waits for.
+    pub(super) fn stop_reason(&self, patience: ReturnWhen) -> Option<Stop> {
+        if !self.running_tasks.is_empty() || !self.sending.is_empty() || !self.finished.is_empty() {
             return None;
         }
         let undoing = self.incident.runs.iter().filter(|run| run.is_over()).any(Run::is_undoing);
@@ -37,7 +37,7 @@ impl Worker {
         (patience == ReturnWhen::UntilPerson && person && !timer).then_some(Stop::NeedsPerson)
     }
 
-    /// Sleeps until something lands, somebody else writes, a time comes, or the face leaves.
+    /// Sleeps until a task ends, another process writes, a time comes, or the caller detaches.
     pub(super) async fn wait(&mut self, detach: &CancellationToken) -> Result<(), EngineError> {
         let clock = Arc::clone(&self.engine.parts().clock);
         let now = clock.now();
@@ -45,9 +45,9 @@ impl Worker {
         let until = wake.unwrap_or(Timestamp::MAX_UTC).min(self.held.renew_at());
         loop {
             tokio::select! {
-                Some(landed) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    // A task catches its own panics, so that it always lands.
-                    self.landed.extend(landed.ok());
+                Some(finished) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    // Tasks catch their own panics, so each returns a result.
+                    self.finished.extend(finished.ok());
                     return Ok(());
                 }
                 heard = self.hints.recv() => match heard {
@@ -65,7 +65,7 @@ impl Worker {
         }
     }
 
-    /// Reads what others have written; whether there was any.
+    /// Reads events of other processes. Returns whether there were any.
     async fn catch_up(&mut self) -> Result<bool, EngineError> {
         let (store, stored) = (&self.engine.parts().store, self.proposal.expected());
         if store.seq(&self.id).await? == stored {
@@ -81,43 +81,44 @@ impl Worker {
         Ok(true)
     }
 
-    /// The face leaves: readings are dropped and will be read again, changes are waited for a little.
+    /// Stops the worker: cancels read-only attempts, which will be repeated, and waits up to [`LEAVE_LIMIT`] for
+    /// changes and messages.
     pub(super) async fn leave(&mut self) -> Result<Stop, EngineError> {
-        for flight in self.flights.values().filter(|flight| !flight.effect.changes() || !flight.acting) {
-            flight.cancel.cancel();
+        for task in self.running_tasks.values().filter(|task| !task.effect.changes() || !task.acting) {
+            task.cancel.cancel();
         }
         let clock = Arc::clone(&self.engine.parts().clock);
         let until = LEAVE_LIMIT.after(clock.now());
         while self.is_busy() {
             tokio::select! {
-                Some(landed) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    if let Ok(landed) = landed {
-                        self.keep_if_changed(landed)?;
+                Some(finished) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Ok(finished) = finished {
+                        self.keep_if_changed(finished)?;
                     }
                 }
                 () = clock.sleep_until(until) => break,
             }
         }
         while !self.proposal.is_empty() && !self.commit().await? {
-            for landed in std::mem::take(&mut self.landed) {
-                self.land(landed)?;
+            for finished in std::mem::take(&mut self.finished) {
+                self.record_result(finished)?;
             }
         }
         Ok(Stop::Detached)
     }
 
-    fn keep_if_changed(&mut self, landed: TaskResult) -> Result<(), EngineError> {
-        let Some(place) = landed.place() else { return self.land(landed) };
-        if self.flights.get(place).is_some_and(|flight| flight.acting && flight.effect.changes()) {
-            return self.land(landed);
+    fn keep_if_changed(&mut self, finished: TaskResult) -> Result<(), EngineError> {
+        let Some(place) = finished.place() else { return self.record_result(finished) };
+        if self.running_tasks.get(place).is_some_and(|task| task.acting && task.effect.changes()) {
+            return self.record_result(finished);
         }
-        self.flights.remove(place);
+        self.running_tasks.remove(place);
         Ok(())
     }
 
-    /// Whether a change is being made, or a message is under way: whether it arrived is worth knowing.
+    /// Whether a change or a delivery is running; its result is worth waiting for.
     fn is_busy(&self) -> bool {
-        !self.sending.is_empty() || self.flights.values().any(|flight| flight.acting && flight.effect.changes())
+        !self.sending.is_empty() || self.running_tasks.values().any(|task| task.acting && task.effect.changes())
     }
 }
 

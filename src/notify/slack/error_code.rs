@@ -9,7 +9,7 @@ use crate::domain::core::text::one_line;
 use crate::notify::Undelivered;
 use crate::notify::{fleeting, permanent};
 
-/// Words that say nothing about the message: trying again can help.
+/// Codes that say nothing about the message; another attempt can help.
 const FLEETING: &[&str] = &[
     "internal_error",
     "fatal_error",
@@ -22,7 +22,7 @@ const FLEETING: &[&str] = &[
     "rollup_error",
 ];
 
-/// Words and what to do; `{}` is the channel.
+/// Codes and what to do; `{}` stands for the channel.
 const HINTS: &[(&[&str], &str)] = &[
     (&["not_in_channel"], "the bot is not in {}; type `/invite @<the bot>` there"),
     (
@@ -49,7 +49,7 @@ const HINTS: &[(&[&str], &str)] = &[
     (&["msg_too_long", "msg_blocks_too_long", "no_text"], "Slack does not take a message of this length"),
 ];
 
-/// What an error word means for `channel`; none when it is no word of Slack's at all, such as a proxy's page.
+/// Explains a code for `channel`. `None` if it is no Slack code at all, for example a proxy's page.
 pub(super) fn explain(word: &str, channel: &str) -> Option<Undelivered> {
     if word.is_empty() || !word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
         return None;
@@ -65,13 +65,13 @@ pub(super) fn explain(word: &str, channel: &str) -> Option<Undelivered> {
     }))
 }
 
-/// Slack asks to be left alone for a while.
+/// Slack limits the rate; `retry_after` is how long it asks to wait.
 pub(super) fn too_many(retry_after: Option<Duration>) -> Undelivered {
     let when = retry_after.map(|wait| format!("; it asks to wait {} s", wait.as_secs())).unwrap_or_default();
     Undelivered { reason: format!("Slack says `ratelimited`{when}"), retry_after, permanent: false }
 }
 
-/// An HTTP status without a word of Slack's.
+/// An HTTP status without a Slack error code.
 pub(super) fn status(status: u16) -> Undelivered {
     let reason = format!("the answer was HTTP status {status}, and not one of Slack's");
     if status >= 500 { fleeting(reason) } else { permanent(reason) }

@@ -7,13 +7,13 @@
 use crate::domain::core::text::printable;
 use crate::notify::MESSAGE_LIMIT;
 
-/// Words that call a whole channel.
+/// Names that notify a whole channel.
 const CALLS: &[&str] = &["here", "channel", "everyone", "group"];
 
-/// What stands at the end of a message that was cut.
+/// Appended to a message that was cut.
 const CUT: &str = "… (cut)";
 
-/// The text as Slack is given it: at most [`MESSAGE_LIMIT`] characters, a cut being visible.
+/// The text for Slack: at most [`MESSAGE_LIMIT`] characters, with a mark if it was cut.
 pub fn plain(text: &str) -> String {
     let text = printable(text);
     let safe = escape(text.trim_end(), MESSAGE_LIMIT);
@@ -25,7 +25,7 @@ pub fn plain(text: &str) -> String {
     short
 }
 
-/// Printable text in which no word calls a channel, for where Slack parses nothing else: plain text and rich text.
+/// Printable text without channel-wide mentions, for plain text and rich text, where Slack parses nothing else.
 pub fn dead(text: &str) -> String {
     let text = printable(text);
     let mut safe = String::with_capacity(text.len());
@@ -43,7 +43,7 @@ struct Escaped {
     complete: bool,
 }
 
-/// Escapes as many characters as fit into `limit` characters; an entity is never cut in two.
+/// Escapes the text up to `limit` characters. An entity is never cut in two.
 fn escape(text: &str, limit: usize) -> Escaped {
     let mut safe = String::with_capacity(text.len().min(limit * 4));
     let mut length = 0;
@@ -65,7 +65,7 @@ fn escape(text: &str, limit: usize) -> Escaped {
     Escaped { text: safe, complete: true }
 }
 
-/// Whether what follows an `@` is a word that calls a channel.
+/// Whether the text after an `@` starts with a name that notifies a channel.
 fn calls(rest: &str) -> bool {
     CALLS.iter().any(|word| rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)))
 }

@@ -19,7 +19,7 @@ use slack_morphism::prelude::{SlackApiToken, SlackClient, SlackClientHyperConnec
 use super::{Cause, undelivered};
 use crate::notify::{CONNECT_LIMIT, Undelivered, install_crypto_provider, permanent};
 
-/// How long a method may take that somebody waits for: half of a minute's patience with a telephone.
+/// Limit for a method call that a person waits for.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 type Connector = SlackClientHyperConnector<HttpsConnector<HttpConnector>>;
@@ -37,12 +37,12 @@ impl std::fmt::Debug for Web {
 }
 
 impl Web {
-    /// The API with `token`; `api` when it is not at Slack's own address.
+    /// The API with `token`; `api` replaces Slack's own address.
     ///
     /// # Errors
-    /// When the system has no certificates to trust.
+    /// If the system has no trusted certificates.
     pub fn new(token: &SecretString, api: Option<&str>) -> Result<Self, Undelivered> {
-        // Whoever uses the API opens other connections beside it, such as a socket, and those bring no cryptography.
+        // Callers open other connections, such as a socket, that need installed cryptography.
         install_crypto_provider();
         let mut connector = SlackClientHyperConnector::from(https_or_http()?);
         if let Some(api) = api {
@@ -52,10 +52,10 @@ impl Web {
         Ok(Self { client: SlackClient::new(connector), token })
     }
 
-    /// Asks a method such as `chat.update`, once.
+    /// Calls a method such as `chat.update` once.
     ///
     /// # Errors
-    /// Why not, in words; `place` is what they say of a channel.
+    /// Why the call failed, for people; `place` is their name for the channel.
     pub async fn call(&self, method: &str, body: &Value, place: &str) -> Result<Value, Undelivered> {
         self.exchange(method, body, CALL_LIMIT).await.map_err(|error| undelivered(&error, place))
     }

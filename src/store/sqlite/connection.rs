@@ -16,37 +16,37 @@ use super::log_file::{APPLICATION_ID, FORMAT, PAGE_SIZE, SCHEMA, examined};
 use super::shared_file::{Database, SharedFile};
 use crate::store::StoreError;
 
-/// How long to wait for a lock of another process: longer than any transaction of ours takes on a slow disk.
+/// Wait for another process's lock: longer than any of our transactions takes on a slow disk.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// SQLite's page cache for reading, in KiB: a fold reads each page once, so that more would only be idle memory.
+/// SQLite's page cache for reading, in KiB. A fold reads each page once, so more memory would be idle.
 const READER_CACHE_KIB: u32 = 512;
 
-/// For writing: a batch of a storm touches the pages of a hundred streams and of as many names, again and again.
+/// The page cache for writing, in KiB. In an alert storm, one batch touches the pages of a hundred streams and as many
+/// names again and again.
 const WRITER_CACHE_KIB: u32 = 4 * 1024;
 
-/// The journal is folded into the file when it has this many pages. In a storm every event is copied once for it, and the
-/// ends of streams as often as it is done; more would make a start after a crash slow, which reads it whole.
+/// Pages in the WAL that trigger a checkpoint. Each checkpoint copies every event once. More pages would slow a start
+/// after a crash, which reads the whole WAL.
 const JOURNAL_PAGES: u32 = 1_000;
 
-/// The largest journal that is kept after a checkpoint, in bytes: all of those pages, so that it does not have to be made
-/// longer again, which would cost every commit another write of what the file system knows of it.
+/// Bytes of the WAL that are kept after a checkpoint. Growing the file again would cost every commit a second write, of
+/// file-system metadata.
 pub(super) const JOURNAL_KEPT: u32 = (JOURNAL_PAGES + JOURNAL_PAGES / 10) * (PAGE_SIZE + FRAME_HEADER);
 
-/// What stands before each page in the journal, in bytes, from <https://www.sqlite.org/fileformat2.html>.
+/// Bytes before each page in the WAL, from <https://www.sqlite.org/fileformat2.html>.
 const FRAME_HEADER: u32 = 24;
 
-/// Statements that are kept prepared: more than there are.
+/// Prepared statements that are cached; there are fewer.
 const STATEMENTS: usize = 32;
 
-/// What a connection is for.
 #[derive(Debug, Clone, Copy)]
 enum Use {
     Reading,
     Writing,
 }
 
-/// A connection that may not be open yet.
+/// A connection that opens on first use.
 #[derive(Debug)]
 pub(super) struct LazyConnection {
     path: PathBuf,
@@ -55,22 +55,19 @@ pub(super) struct LazyConnection {
 }
 
 impl LazyConnection {
-    /// For reading.
     pub(super) fn reader(path: &Path) -> Self {
         Self { path: path.to_owned(), usage: Use::Reading, connection: None }
     }
 
-    /// For writing.
     pub(super) fn writer(path: &Path) -> Self {
         Self { path: path.to_owned(), usage: Use::Writing, connection: None }
     }
 
-    /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Asks something, of a log as it is at one moment.
+    /// Runs a query on a consistent snapshot of the log.
     pub(super) fn ask<T>(
         &mut self,
         question: impl FnOnce(&Connection) -> Result<T, SqliteError>,
@@ -78,7 +75,7 @@ impl LazyConnection {
         self.within(TransactionBehavior::Deferred, question)
     }
 
-    /// Changes something under the lock for writing: all of it, durably, or nothing.
+    /// Runs a change under the write lock, atomically and durably.
     pub(super) fn change<T>(
         &mut self,
         change: impl FnOnce(&Connection) -> Result<T, SqliteError>,
@@ -86,7 +83,7 @@ impl LazyConnection {
         self.within(TransactionBehavior::Immediate, change)
     }
 
-    /// Asks something that is not about the log's contents, and outside of a transaction.
+    /// Runs a query outside a transaction; it is not about the log's contents.
     pub(super) fn beside<T>(
         &mut self,
         question: impl FnOnce(&Connection) -> Result<T, SqliteError>,
@@ -102,7 +99,7 @@ impl LazyConnection {
     ) -> Result<T, StoreError> {
         let connection = self.open()?;
         let done = connection.transaction_with_behavior(behavior).map_err(SqliteError::Sql).and_then(|transaction| {
-            // What fails is rolled back when the transaction is dropped.
+            // Dropping the transaction rolls it back.
             let done = work(&transaction)?;
             transaction.commit()?;
             Ok(done)
@@ -110,7 +107,7 @@ impl LazyConnection {
         self.worded(done)
     }
 
-    /// Closes the connection; the last one to close folds the journal into the file.
+    /// Closes the connection. The last one to close checkpoints the WAL.
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
         match self.connection.take() {
             None => Ok(()),
@@ -129,7 +126,7 @@ impl LazyConnection {
 
     fn open(&mut self) -> Result<&mut Database, StoreError> {
         if self.connection.is_none() {
-            // The file is looked at before SQLite is, which would make an empty one or repair another's.
+            // Check the file first: SQLite would create a missing one, or repair another program's.
             let file = examined(&self.path)?;
             let opened = connect(&self.path, file, self.usage);
             self.connection = Some(self.worded(opened)?);
@@ -146,8 +143,8 @@ fn connect(path: &Path, file: SharedFile, usage: Use) -> Result<Database, Sqlite
     let connection = Database::open(path, file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // Damaged pages are noticed when they are read, not when they are believed. A schema that somebody tampered with must
-    // not call functions. On macOS, `fsync` alone does not reach the disk.
+    // `cell_size_check` detects a damaged page when it is read. An untrusted schema must not call functions. On macOS,
+    // `fsync` alone does not reach the disk.
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; \
          PRAGMA cell_size_check = ON; PRAGMA cache_size = -{cache}; PRAGMA wal_autocheckpoint = {JOURNAL_PAGES}; \
@@ -178,7 +175,7 @@ fn recognise(connection: &Connection) -> Result<(), SqliteError> {
     Ok(())
 }
 
-/// SQL without comments, pragmas and the space between words, for comparison.
+/// SQL without comments, pragmas and white space, for comparison.
 fn without_comments(sql: &str) -> String {
     let lines = sql.lines().filter(|line| !line.starts_with("--") && !line.starts_with("PRAGMA"));
     lines.flat_map(str::split_whitespace).collect::<String>().replace(';', "")

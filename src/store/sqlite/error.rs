@@ -9,24 +9,24 @@ use rusqlite::types::FromSqlError;
 use super::error_help::{damaged, fault};
 use crate::store::StoreError;
 
-/// Why a question has no answer.
+/// Why a query failed.
 #[derive(Debug)]
 pub(super) enum SqliteError {
-    /// SQLite, or the disk below it: the connection is not used again.
+    /// SQLite or the disk failed; the connection is not used again.
     Sql(rusqlite::Error),
-    /// What was read is not what was written.
+    /// The file does not hold what was written.
     Damaged(String),
-    /// A no of the store itself, which the connection has nothing to do with.
+    /// The store refuses the request; the connection is fine.
     Refused(StoreError),
 }
 
 impl SqliteError {
-    /// What was read is not what was written.
+    /// The file does not hold what was written.
     pub(super) fn damaged(why: impl Into<String>) -> Self {
         Self::Damaged(why.into())
     }
 
-    /// The error for a person, about the file at `path`.
+    /// The error explained, for the file at `path`.
     pub(super) fn worded(self, path: &Path) -> StoreError {
         match self {
             Self::Sql(error) => fault(path, &error),
@@ -42,7 +42,7 @@ impl From<rusqlite::Error> for SqliteError {
     }
 }
 
-/// A column that is missing or of another type than the format says.
+/// A column is missing or has another type than the format says.
 impl From<FromSqlError> for SqliteError {
     fn from(error: FromSqlError) -> Self {
         Self::Damaged(error.to_string())

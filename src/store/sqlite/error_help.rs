@@ -21,23 +21,23 @@ mod code {
     pub(super) const NOTADB: u32 = 26;
 }
 
-/// An extended code: the file ends within a page.
+/// Extended code: the file ends within a page.
 const SHORT_READ: u32 = code::IOERR | 2 << 8;
 
-/// An extended code: there is no room for the file that processes share beside the log.
+/// Extended code: no space for the shared-memory file beside the log.
 const SHARED_MEMORY_SIZE: u32 = code::IOERR | 19 << 8;
 
-/// The low byte of an extended code is the primary one.
+/// Mask for the primary code, the low byte of an extended code.
 const PRIMARY: u32 = 0xff;
 
-/// Our words for an error of the database at `path`.
+/// Explains an error of the database at `path`.
 pub(super) fn fault(path: &Path, error: &Error) -> StoreError {
     match error {
         Error::SqliteFailure(code, message) => {
             let message = message.clone().unwrap_or_else(|| code.to_string());
             of_code(path, u32::try_from(code.extended_code).unwrap_or_default(), &message)
         }
-        // A column that is missing or of another type than the format says.
+        // A column is missing or has another type than the format says.
         Error::InvalidColumnType(..) | Error::InvalidColumnIndex(_) | Error::FromSqlConversionFailure(..) => {
             damaged(path, &error.to_string())
         }
@@ -45,7 +45,7 @@ pub(super) fn fault(path: &Path, error: &Error) -> StoreError {
     }
 }
 
-/// The file is not what was written.
+/// The file does not hold what was written.
 pub(super) fn damaged(path: &Path, why: &str) -> StoreError {
     StoreError::Damaged(format!(
         "`{}`: {why}; copy the file and the `-wal` beside it to a safe place, then put a backup in their stead",
@@ -53,7 +53,7 @@ pub(super) fn damaged(path: &Path, why: &str) -> StoreError {
     ))
 }
 
-/// The file system said no.
+/// An error of the file system.
 pub(super) fn io_refusal(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Unavailable(format!("`{}`: {error}", path.display()))
 }

@@ -17,23 +17,23 @@ use super::error_help::{damaged, io_refusal};
 use super::shared_file::{Database, SharedFile};
 use crate::store::StoreError;
 
-/// SQLite's application id of a log: `rnbk`.
+/// SQLite application id of a log: `rnbk`.
 pub(super) const APPLICATION_ID: u32 = 0x726e_626b;
 
-/// The newest format that this program writes and the only one that there has been.
+/// The newest format that this program writes; so far the only one.
 pub(super) const FORMAT: u32 = 1;
 
 /// The tables of the format.
 pub(super) const SCHEMA: &str = include_str!("format_1.sql");
 
-/// The size of a page, in bytes: a few events, and what the kernel keeps as one.
+/// Page size in bytes: holds a few events, and matches the kernel's page.
 pub(super) const PAGE_SIZE: u32 = 0x1000;
 
-/// The size of SQLite's file header, from <https://www.sqlite.org/fileformat2.html>.
+/// Bytes of SQLite's file header, from <https://www.sqlite.org/fileformat2.html>.
 const HEADER: usize = 100;
 
-/// Bytes of the header that are the same in every log, by offset: magic; page size; WAL twice, no reserved
-/// bytes and the three fixed fractions; schema format 4; UTF-8.
+/// Header bytes that are the same in every log, by offset: magic; page size; WAL twice, no reserved bytes and the three
+/// fixed fractions; schema format 4; UTF-8.
 const FIXED: [(usize, &[u8]); 5] = [
     (0, b"SQLite format 3\0"),
     (16, &[0x10, 0x00]),
@@ -42,14 +42,14 @@ const FIXED: [(usize, &[u8]); 5] = [
     (56, &[0, 0, 0, 1]),
 ];
 
-/// The log's directory and file are for their owner: a log quotes what hosts print.
+/// Modes of the directory and the file. Only the owner may read them, since a log quotes the output of hosts.
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
-/// Tells the unfinished files of one process apart.
+/// Distinguishes the unfinished files of one process.
 static UNFINISHED: AtomicU64 = AtomicU64::new(0);
 
-/// Makes the log with its directory, unless it is there.
+/// Creates the log and its directory if missing.
 pub(super) fn make(path: &Path) -> Result<(), StoreError> {
     if path.try_exists().map_err(|error| io_refusal(path, &error))? {
         return Ok(());
@@ -71,16 +71,16 @@ pub(super) fn make(path: &Path) -> Result<(), StoreError> {
     let number = UNFINISHED.fetch_add(1, Ordering::Relaxed);
     let unfinished = beside(path, &format!(".{}-{number}.new", std::process::id()));
     let made = fill(&unfinished).and_then(|()| publish(&unfinished, path));
-    // These names are ours alone and of no use any more, whether published or not.
+    // These names belong to this call and are no longer needed, whether it succeeded or not.
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let _ = fs::remove_file(beside(&unfinished, suffix));
     }
     made
 }
 
-/// Writes an empty log at a place of our own.
+/// Writes an empty log under a temporary name.
 fn fill(unfinished: &Path) -> Result<(), StoreError> {
-    // An earlier process of the same number may have been killed here.
+    // An earlier process with the same id may have been killed here.
     let _ = fs::remove_file(unfinished);
     let file = SharedFile::create(unfinished, FILE_MODE).map_err(|error| io_refusal(unfinished, &error))?;
     let filled = || -> Result<(), SqliteError> {
@@ -89,7 +89,7 @@ fn fill(unfinished: &Path) -> Result<(), StoreError> {
         database.execute_batch(&format!(
             "PRAGMA page_size = {PAGE_SIZE}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA journal_mode = wal; {SCHEMA}"
         ))?;
-        // Closing folds the journal into the file.
+        // Closing checkpoints the WAL.
         Ok(database.close()?)
     };
     filled().map_err(|trouble| trouble.worded(unfinished))
@@ -108,7 +108,7 @@ fn publish(unfinished: &Path, path: &Path) -> Result<(), StoreError> {
     publish().map_err(|error| io_refusal(path, &error))
 }
 
-/// Opens the file, and refuses one that is absent, not a log, of a later format, or visibly damaged.
+/// Opens the file. Fails if it is missing, not a log, of a later format, or visibly damaged.
 pub(super) fn examined(path: &Path) -> Result<SharedFile, StoreError> {
     let file = match SharedFile::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -130,7 +130,7 @@ pub(super) fn examined(path: &Path) -> Result<SharedFile, StoreError> {
     Ok(file)
 }
 
-/// Refuses a log that was written before there were releases: whole, of this program, and with pages of another size.
+/// Refuses an intact log from before the first release, which has another page size.
 fn examine_age(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), StoreError> {
     let page = u64::from(u16::from_be_bytes([header[16], header[17]]));
     let is_ours = header.starts_with(FIXED[0].1) && number(header, 68) == APPLICATION_ID;
@@ -145,7 +145,7 @@ fn examine_age(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), Stor
     )))
 }
 
-/// Refuses a file that is shorter than its header says, unless pages may still be on their way from the journal.
+/// Refuses a file shorter than its header says, unless the WAL may hold the missing pages.
 fn examine_size(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), StoreError> {
     let pages = u64::from(number(header, 28));
     let page = u64::from(PAGE_SIZE);
@@ -185,7 +185,7 @@ fn examine_header(path: &Path, header: &[u8; HEADER]) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// A file beside `path`, with more at the end of its name.
+/// `path` with a suffix added to its name.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

@@ -11,9 +11,9 @@ use crate::store::chained_stream::{EventRow, Head};
 use crate::store::codec::{parse_instant, written};
 use crate::store::hash_chain;
 use crate::store::hash_chain::Hash;
-use crate::store::{Lease, Summary, UniqueName};
+use crate::store::{Lease, StreamSummary, UniqueName};
 
-/// Reads columns of one row.
+/// Typed access to the columns of a row.
 struct RowColumns<'a>(&'a rusqlite::Row<'a>);
 
 impl<'a> RowColumns<'a> {
@@ -42,21 +42,19 @@ impl<'a> RowColumns<'a> {
     }
 }
 
-/// A stream: its number and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct StreamRow {
     /// Its number in the file.
     pub number: u64,
     /// The place of its last event.
     pub last: u64,
-    /// Where it stands.
     pub head: Head,
 }
 
 impl StreamRow {
-    /// A checksum over the row, since it stands outside the chain.
+    /// A checksum over the row, since the row is outside the chain.
     pub(super) fn seal(&self) -> Hash {
-        let Head { summary: Summary { id, seq, opened_at, changed_at, live }, hash } = &self.head;
+        let Head { summary: StreamSummary { id, seq, opened_at, changed_at, live }, hash } = &self.head;
         hash_chain::seal(&[
             &self.number.to_be_bytes(),
             &self.last.to_be_bytes(),
@@ -70,7 +68,7 @@ impl StreamRow {
     }
 }
 
-/// The columns of a stream.
+/// The columns that [`stream`] reads.
 macro_rules! stream_columns {
     () => {
         "number, last, incident, seq, opened_at, changed_at, live, head, seal"
@@ -78,10 +76,10 @@ macro_rules! stream_columns {
 }
 pub(super) use stream_columns;
 
-/// A stream, from [`stream_columns`].
+/// Reads the columns of [`stream_columns`] and verifies their checksum.
 pub(super) fn stream(row: &rusqlite::Row<'_>) -> Result<StreamRow, SqliteError> {
     let columns = RowColumns(row);
-    let summary = Summary {
+    let summary = StreamSummary {
         id: columns.incident(2)?,
         seq: columns.number(3)?,
         opened_at: columns.instant(4)?,
@@ -96,7 +94,7 @@ pub(super) fn stream(row: &rusqlite::Row<'_>) -> Result<StreamRow, SqliteError> 
     Ok(stream)
 }
 
-/// Every row of an answer, as a value.
+/// Every row of a result, converted.
 pub(super) fn all<T>(
     connection: &Connection,
     sql: &str,
@@ -112,7 +110,7 @@ pub(super) fn all<T>(
     Ok(all)
 }
 
-/// The one row of an answer that has at most one.
+/// The row of a result with at most one row.
 pub(super) fn one<T>(
     connection: &Connection,
     sql: &str,
@@ -124,22 +122,22 @@ pub(super) fn one<T>(
     rows.next()?.map(value).transpose()
 }
 
-/// A number that is the whole answer.
+/// The number that is the whole result.
 pub(super) fn number(connection: &Connection, sql: &str) -> Result<u64, SqliteError> {
     one(connection, sql, [], |row| RowColumns(row).number(0))?
         .ok_or_else(|| SqliteError::damaged("it cannot be counted"))
 }
 
-/// Where the stream of an incident stands, if there is one.
+/// The stream of an incident, if there is one.
 pub(super) fn stream_of(connection: &Connection, incident: &IncidentId) -> Result<Option<StreamRow>, SqliteError> {
     const HEAD: &str = concat!("SELECT ", stream_columns!(), " FROM streams WHERE incident = ?1");
     one(connection, HEAD, [incident.as_str()], stream)
 }
 
-/// That the event which a stream names as its last is there.
+/// Checks that the last event named by a stream exists.
 pub(super) fn is_last(connection: &Connection, stream: &StreamRow) -> Result<(), SqliteError> {
     const HASH: &str = "SELECT hash FROM events WHERE place = ?1 AND stream = ?2 AND seq = ?3";
-    let Summary { id, seq, .. } = &stream.head.summary;
+    let StreamSummary { id, seq, .. } = &stream.head.summary;
     let place = [signed(stream.last), signed(stream.number), signed(*seq)];
     let last = one(connection, HASH, place, |row| RowColumns(row).hash(0))?;
     if last == Some(stream.head.hash) {
@@ -148,17 +146,17 @@ pub(super) fn is_last(connection: &Connection, stream: &StreamRow) -> Result<(),
     Err(SqliteError::damaged(format!("event {seq} of incident `{id}` is not the one that was written last")))
 }
 
-/// Where the events of a stream are.
+/// The places of a stream's events.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// Their places, in the order of their numbers.
+    /// In the order of their numbers.
     pub places: Vec<i64>,
     /// Whether each event names the place of the one before it.
     pub linked: bool,
 }
 
-/// Where the events of a stream are from number `from` on: each names the place of the one before it. Where that is broken,
-/// all events of the file are looked through, so that what is wrong can be named.
+/// The places of a stream's events from number `from` on, found by following the links back from the last one. If a
+/// link is broken, scans all events of the file, so that the error can name what is wrong.
 pub(super) fn places(connection: &Connection, stream: &StreamRow, from: u64) -> Result<Places, SqliteError> {
     const BEFORE: &str = "SELECT before FROM events WHERE place = ?1 AND stream = ?2 AND seq = ?3";
     const ALL: &str = "SELECT place FROM events WHERE stream = ?1 AND seq >= ?2 ORDER BY seq, place";
@@ -180,10 +178,9 @@ pub(super) fn places(connection: &Connection, stream: &StreamRow, from: u64) -> 
     Ok(Places { places, linked: false })
 }
 
-/// Why a stream is damaged of which every event is there and as it was written.
+/// The error for a stream whose events are intact but whose links are not.
 pub(super) const UNLINKED: &str = "an event does not name the place of the one before it";
 
-/// The event at a place.
 pub(super) fn event(connection: &Connection, place: i64) -> Result<EventRow, SqliteError> {
     const EVENT: &str = "SELECT seq, at, body, hash FROM events WHERE place = ?1";
     let event = one(connection, EVENT, [place], |row| {
@@ -198,32 +195,29 @@ pub(super) fn event(connection: &Connection, place: i64) -> Result<EventRow, Sql
     event.ok_or_else(|| SqliteError::damaged(format!("there is no event at place {place}")))
 }
 
-/// The ends of the file: what the next stream and the next event follow.
+/// The last numbers in use in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ends {
-    /// The number of the last stream.
     pub stream: u64,
-    /// The place of the last event.
     pub place: u64,
 }
 
-/// The place of the last event.
 const LAST_PLACE: &str = "SELECT coalesce(max(place), 0) FROM events";
 
-/// The ends of the file.
+/// Reads the last numbers in use.
 pub(super) fn ends(connection: &Connection) -> Result<Ends, SqliteError> {
     let stream = number(connection, "SELECT coalesce(max(number), 0) FROM streams")?;
     Ok(Ends { stream, place: number(connection, LAST_PLACE)? })
 }
 
-/// That no stream is gone, before some are listed: numbers have no gaps, and all events belong to one.
+/// Checks before a listing that no stream is lost: numbers have no gaps, and every event belongs to a stream.
 pub(super) fn count(connection: &Connection) -> Result<(), SqliteError> {
     let rows = number(connection, "SELECT count(*) FROM streams")?;
     let events = number(connection, "SELECT coalesce(sum(seq), 0) FROM streams")?;
     agree(connection, rows, events)
 }
 
-/// That no stream is gone or has a damaged name: for when one is not found.
+/// Checks, when a stream is not found, that none is lost or has a damaged id. Unlike [`count`], verifies every row.
 pub(super) fn census(connection: &Connection) -> Result<(), SqliteError> {
     const ALL: &str = concat!("SELECT ", stream_columns!(), " FROM streams");
     let streams = all(connection, ALL, [], |row| {
@@ -238,7 +232,7 @@ pub(super) fn census(connection: &Connection) -> Result<(), SqliteError> {
     agree(connection, streams.len() as u64, events)
 }
 
-/// That the streams are as many as were numbered, and have as many events as were written.
+/// Checks the numbers of streams and events against the last numbers in use.
 fn agree(connection: &Connection, streams: u64, events: u64) -> Result<(), SqliteError> {
     let Ends { stream, place } = ends(connection)?;
     if streams != stream {
@@ -253,7 +247,7 @@ fn agree(connection: &Connection, streams: u64, events: u64) -> Result<(), Sqlit
     Ok(())
 }
 
-/// `incident, holder, epoch, expires_at, seal` of a claim.
+/// Reads `incident, holder, epoch, expires_at, seal` of a lease.
 pub(super) fn lease(row: &rusqlite::Row<'_>) -> Result<Lease, SqliteError> {
     let columns = RowColumns(row);
     let claim = Lease {
@@ -268,7 +262,7 @@ pub(super) fn lease(row: &rusqlite::Row<'_>) -> Result<Lease, SqliteError> {
     Ok(claim)
 }
 
-/// `key, incident, at, seal` of a name.
+/// Reads `key, incident, at, seal` of a unique name.
 pub(super) fn key(row: &rusqlite::Row<'_>) -> Result<UniqueName, SqliteError> {
     let columns = RowColumns(row);
     let key = UniqueName { key: columns.text(0)?.to_owned(), incident: columns.incident(1)?, at: columns.instant(2)? };
@@ -278,19 +272,17 @@ pub(super) fn key(row: &rusqlite::Row<'_>) -> Result<UniqueName, SqliteError> {
     Ok(key)
 }
 
-/// A checksum over a name.
 pub(super) fn key_seal(key: &UniqueName) -> Hash {
     hash_chain::seal(&[key.key.as_bytes(), key.incident.as_str().as_bytes(), written(key.at).as_bytes()])
 }
 
-/// A checksum over a claim.
 pub(super) fn seal(claim: &Lease) -> Hash {
     let Lease { incident, holder, epoch, expires_at } = claim;
     let (incident, expires_at) = (incident.as_str(), written(*expires_at));
     hash_chain::seal(&[incident.as_bytes(), holder.as_bytes(), &epoch.to_be_bytes(), expires_at.as_bytes()])
 }
 
-/// SQLite's integers are signed; ours are far below the difference, except for "no limit".
+/// SQLite's integers are signed. Ours fit, except the value for "no limit".
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

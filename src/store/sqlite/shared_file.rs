@@ -23,32 +23,32 @@ use super::error_help::io_refusal;
 use crate::store::StoreError;
 use crate::sync::lock;
 
-/// Which file this is, whatever its name: device and inode.
-pub(super) type Identity = (u64, u64);
+/// Identifies a file whatever its name: device and inode.
+pub(super) type FileIdentity = (u64, u64);
 
-/// What this process has open.
+/// The files that this process has open.
 static OPEN: Mutex<Open> = Mutex::new(Open { files: BTreeMap::new(), unidentified: Vec::new() });
 
 struct Open {
-    files: BTreeMap<Identity, Shared>,
-    /// Descriptors whose file is unknown, since `fstat` failed. They stay open: closing one could drop locks.
+    files: BTreeMap<FileIdentity, Shared>,
+    /// Descriptors whose file is unknown because `fstat` failed. They stay open: closing one could drop locks.
     unidentified: Vec<File>,
 }
 
 struct Shared {
-    /// Usually one. A path that was replaced while it was opened can lead to a file that is open already; the second
-    /// descriptor then has to stay open as long as the first.
+    /// Usually one. If a path is replaced while it is opened, it can lead to a file that is open already. The second
+    /// descriptor then stays open as long as the first.
     descriptors: Vec<Arc<File>>,
     holders: usize,
 }
 
 impl Open {
     fn lock() -> MutexGuard<'static, Self> {
-        // No step below leaves the tables half changed when it panics.
+        // No code below leaves the tables half changed when it panics.
         lock(&OPEN)
     }
 
-    /// Takes over a descriptor for a new holder.
+    /// Registers a new descriptor and returns its first holder.
     fn take(&mut self, file: File) -> io::Result<SharedFile> {
         let identity = match file.metadata() {
             Ok(found) => identity(&found),
@@ -64,14 +64,14 @@ impl Open {
     }
 }
 
-/// A holder of a file's shared descriptor. The descriptor is closed when the last holder is dropped.
+/// A holder of a file's shared descriptor. The last holder closes the descriptor on drop.
 #[derive(Debug)]
 pub(super) struct SharedFile {
-    identity: Identity,
+    identity: FileIdentity,
 }
 
 impl SharedFile {
-    /// Opens the file at `path` for reading, or joins those who have it open.
+    /// Opens the file at `path` for reading, or shares the descriptor that is open.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let mut open = Open::lock();
         let identity = identity(&fs::metadata(path)?);
@@ -82,14 +82,13 @@ impl SharedFile {
         open.take(File::open(path)?)
     }
 
-    /// Creates a file with this mode; there must be none at `path`.
+    /// Creates a file with this mode; fails if `path` exists.
     pub(super) fn create(path: &Path, mode: u32) -> io::Result<Self> {
         let mut open = Open::lock();
         open.take(OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)?)
     }
 
-    /// Which file this is.
-    pub(super) fn identity(&self) -> Identity {
+    pub(super) fn identity(&self) -> FileIdentity {
         self.identity
     }
 
@@ -98,17 +97,15 @@ impl SharedFile {
         self.with(|file| file.read_exact_at(buffer, 0))
     }
 
-    /// The size in bytes.
     pub(super) fn size(&self) -> io::Result<u64> {
         self.with(|file| Ok(file.metadata()?.len()))
     }
 
-    /// Waits until the disk has everything that was written to the file.
     pub(super) fn sync_all(&self) -> io::Result<()> {
         self.with(File::sync_all)
     }
 
-    /// Uses the descriptor outside of the mutex, since a disk may be slow. `self` keeps it open meanwhile.
+    /// Uses the descriptor outside the mutex, since a disk may be slow. `self` keeps it open.
     fn with<T>(&self, work: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
         let file = Arc::clone(&Open::lock().files[&self.identity].descriptors[0]);
         work(&file)
@@ -121,22 +118,22 @@ impl Drop for SharedFile {
         let Some(shared) = open.files.get_mut(&self.identity) else { return };
         shared.holders -= 1;
         if shared.holders == 0 {
-            // Closes the descriptors, while nobody can begin to open the file.
+            // Closes the descriptors under the mutex, so nothing can open the file at the same time.
             open.files.remove(&self.identity);
         }
     }
 }
 
-/// A connection to a database file. Every connection of the program is opened here.
+/// A connection to a database file. All connections of the program are opened here.
 #[derive(Debug)]
 pub(super) struct Database {
-    // Fields are dropped in this order: SQLite closes the file before the shared descriptor is released.
+    // Drop order matters: SQLite closes the file before the shared descriptor is released.
     connection: Connection,
     file: SharedFile,
 }
 
 impl Database {
-    /// Lets SQLite open the file at `path`, which has to be `file`.
+    /// Lets SQLite open the file at `path`, which must be `file`.
     pub(super) fn open(path: &Path, file: SharedFile, flags: OpenFlags) -> Result<Self, SqliteError> {
         let database = Self { connection: Connection::open_with_flags(path, flags)?, file };
         // SQLite takes its first lock at the first statement, so a connection to another file has none to lose.
@@ -144,12 +141,12 @@ impl Database {
         Ok(database)
     }
 
-    /// Closes the connection; the last one to close folds the journal into the file.
+    /// Closes the connection. The last one to close checkpoints the WAL.
     pub(super) fn close(self) -> rusqlite::Result<()> {
         let Self { connection, file } = self;
         connection.close().map_err(|(connection, error)| {
             drop(connection);
-            // A connection that SQLite refuses to close keeps its locks, so the shared descriptor stays open, too.
+            // A connection that SQLite refuses to close keeps its locks, so the shared descriptor stays open too.
             std::mem::forget(file);
             error
         })
@@ -170,8 +167,8 @@ impl DerefMut for Database {
     }
 }
 
-/// Checks that the path still names the file that was opened: one that was removed or replaced is no place to write to.
-pub(super) fn is_still(path: &Path, opened: Identity) -> Result<(), StoreError> {
+/// Checks that the path still names the opened file. Nothing is written to a file that was removed or replaced.
+pub(super) fn is_still(path: &Path, opened: FileIdentity) -> Result<(), StoreError> {
     let found = fs::metadata(path).map_err(|error| io_refusal(path, &error))?;
     if identity(&found) == opened {
         return Ok(());
@@ -179,7 +176,7 @@ pub(super) fn is_still(path: &Path, opened: Identity) -> Result<(), StoreError> 
     Err(StoreError::Unavailable(format!("`{}` is another file than the one that was opened", path.display())))
 }
 
-fn identity(file: &fs::Metadata) -> Identity {
+fn identity(file: &fs::Metadata) -> FileIdentity {
     (file.dev(), file.ino())
 }
 
@@ -187,8 +184,7 @@ fn identity(file: &fs::Metadata) -> Identity {
 mod tests {
     use super::*;
 
-    /// How many descriptors of a file this process has.
-    fn descriptors(of: Identity) -> usize {
+    fn descriptors(of: FileIdentity) -> usize {
         let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
         open.filter_map(|entry| fs::metadata(entry.path()).ok()).filter(|found| identity(found) == of).count()
     }
@@ -210,7 +206,7 @@ mod tests {
         assert!(!Open::lock().files.contains_key(&file));
     }
 
-    /// What happens when a path is replaced between `stat` and `open` by a file that is open already.
+    /// Simulates a path that is replaced between `stat` and `open` by a file that is open already.
     #[test]
     fn a_second_descriptor_of_an_open_file_is_closed_with_the_first() {
         let directory = tempfile::tempdir().unwrap();

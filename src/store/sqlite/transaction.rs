@@ -17,9 +17,9 @@ use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::Recorded;
 use crate::store::chained_stream::{EventRow, Extension, extend};
-use crate::store::codec::{Prepared, written};
+use crate::store::codec::{EncodedEvent, written};
 use crate::store::lease::begun;
-use crate::store::{Lease, StoreError, Summary, UniqueName, Write};
+use crate::store::{Lease, StoreError, StreamSummary, UniqueName, Write};
 
 const STREAM: &str = "INSERT INTO streams (number, last, incident, seq, opened_at, changed_at, live, head, seal) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (incident) DO UPDATE SET last = excluded.last, \
@@ -32,15 +32,15 @@ const TAKE_BACK: &str = "DELETE FROM keys WHERE key = ?1";
 const CLAIM: &str = "INSERT INTO claims (incident, holder, epoch, expires_at, seal) VALUES (?1, ?2, ?3, ?4, ?5) \
     ON CONFLICT (incident) DO UPDATE SET holder = ?2, epoch = ?3, expires_at = ?4, seal = ?5";
 
-/// What is known of the file from the last transaction.
+/// What this process knows of the file from the last transaction.
 #[derive(Debug, Default)]
 pub(super) struct KnownState {
     ends: Option<Ends>,
-    /// Where streams stand that were written to.
+    /// The streams that were written recently.
     streams: HashMap<IncidentId, StreamRow>,
 }
 
-/// More streams than this are not remembered: some hundred bytes each.
+/// Remembered streams; each takes some hundred bytes.
 const KNOWN_LIMIT: usize = 1_000;
 
 impl KnownState {
@@ -59,16 +59,16 @@ impl KnownState {
     }
 }
 
-/// What becomes of one stream.
+/// The changes to one stream.
 #[derive(Debug)]
 struct StreamChange {
-    /// Where it stands, with what was added; none when it is not there yet.
+    /// The stream including the added events; `None` if it does not exist.
     stream: Option<StreamRow>,
     rows: Vec<EventRow>,
     claim: Option<Lease>,
 }
 
-/// What is written in one transaction.
+/// The contents of one transaction.
 pub(super) struct Batch<'a> {
     connection: &'a Connection,
     known: &'a mut KnownState,
@@ -76,13 +76,13 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// A batch with nothing in it. What is `known` is to be forgotten when the batch does not become durable.
+    /// An empty batch. The caller must discard `known` if the batch does not become durable.
     pub(super) fn new(connection: &'a Connection, known: &'a mut KnownState) -> Self {
         Self { connection, known, changes: BTreeMap::new() }
     }
 
-    /// Adds a write to its stream as it stands in the log, or where this batch leaves it.
-    pub(super) fn add(&mut self, write: &Write, prepared: Vec<Prepared>) -> Result<Vec<Recorded>, SqliteError> {
+    /// Adds a write to its stream, after earlier writes of this batch.
+    pub(super) fn add(&mut self, write: &Write, prepared: Vec<EncodedEvent>) -> Result<Vec<Recorded>, SqliteError> {
         let Write { incident, expected, keys, claim, live, .. } = write;
         self.load_stream(incident)?;
         let change = self.changes.get_mut(incident).expect("it was looked up");
@@ -119,7 +119,6 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Writes it.
     pub(super) fn write(self) -> Result<(), SqliteError> {
         let Self { connection, known, changes } = self;
         for change in changes.into_values().filter(|change| !change.rows.is_empty()) {
@@ -133,7 +132,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Gives names to an incident: all of them, or none when one was given before, in the log or in this transaction.
+/// Registers names for an incident: all, or none if one is registered already, in the log or in this transaction.
 fn register_names(
     connection: &Connection,
     keys: &[String],
@@ -156,7 +155,7 @@ fn register_names(
     Ok(())
 }
 
-/// Writes events behind all others, and moves the stream's end to the last of them.
+/// Appends events to the file and updates the stream's last place.
 fn write_events(
     connection: &Connection,
     stream: &mut StreamRow,
@@ -174,7 +173,7 @@ fn write_events(
 }
 
 fn write_stream(connection: &Connection, stream: &StreamRow) -> Result<(), SqliteError> {
-    let Summary { id, seq, opened_at, changed_at, live } = &stream.head.summary;
+    let StreamSummary { id, seq, opened_at, changed_at, live } = &stream.head.summary;
     connection.prepare_cached(STREAM)?.execute(params![
         signed(stream.number),
         signed(stream.last),
@@ -189,7 +188,7 @@ fn write_stream(connection: &Connection, stream: &StreamRow) -> Result<(), Sqlit
     Ok(())
 }
 
-/// Writes a claim, in the place of the one before.
+/// Writes a lease over the previous one.
 pub(super) fn write_lease(connection: &Connection, claim: &Lease) -> Result<(), SqliteError> {
     let Lease { incident, holder, epoch, expires_at } = claim;
     let values = params![incident.as_str(), holder, signed(*epoch), written(*expires_at), rows::seal(claim)];
@@ -197,7 +196,7 @@ pub(super) fn write_lease(connection: &Connection, claim: &Lease) -> Result<(), 
     Ok(())
 }
 
-/// The columns are text; rows that were read may hold anything, rows that are written do not.
+/// The columns are text. Rows that are read may hold any bytes; new rows hold text.
 fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).expect("a new row was made from text")
 }

@@ -20,19 +20,19 @@ const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 const PAGE: usize = super::log_file::PAGE_SIZE as usize;
 
-/// The header's first word but for its last bit, which says whether checksums read words as big-endian.
+/// The header's first word without its last bit. That bit is set if checksums read words as big-endian.
 const MAGIC: u32 = 0x377f_0682;
-/// The only version of the format that there has been.
+/// The only version of the format so far.
 const VERSION: u32 = 3_007_000;
 
-/// How often to look again when another process begins the journal anew meanwhile.
+/// Attempts if another process resets the WAL during the check.
 const LOOKS: u32 = 5;
 
-/// Refuses a journal from which SQLite would drop durable transactions.
+/// Refuses a WAL from which SQLite would drop durable transactions.
 pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
     let journal = beside(path, "-wal");
     for _ in 0..LOOKS {
-        let seen = look(&journal).map_err(|error| io_refusal(&journal, &error))?;
+        let seen = scan(&journal).map_err(|error| io_refusal(&journal, &error))?;
         let WalFinding { header, why: Some(why) } = seen else { return Ok(()) };
         let again = first_bytes(&journal).map_err(|error| io_refusal(&journal, &error))?;
         if again == Some(header) {
@@ -42,7 +42,7 @@ pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What a look at a journal found.
+/// The result of reading a WAL.
 struct WalFinding {
     header: [u8; HEADER],
     why: Option<String>,
@@ -51,13 +51,13 @@ struct WalFinding {
 fn first_bytes(journal: &Path) -> io::Result<Option<[u8; HEADER]>> {
     let mut header = [0; HEADER];
     match File::open(journal).and_then(|mut file| file.read_exact(&mut header)) {
-        // Absent, or empty after a checkpoint.
+        // Missing, or empty after a checkpoint.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => Ok(None),
         other => other.map(|()| Some(header)),
     }
 }
 
-fn look(journal: &Path) -> io::Result<WalFinding> {
+fn scan(journal: &Path) -> io::Result<WalFinding> {
     let Some(header) = first_bytes(journal)? else { return Ok(WalFinding { header: [0; HEADER], why: None }) };
     let seen = |why: Option<String>| Ok(WalFinding { header, why });
     let mut frames = BufReader::with_capacity(16 * PAGE, File::open(journal)?);
@@ -75,7 +75,7 @@ fn look(journal: &Path) -> io::Result<WalFinding> {
             Some(frame) => break frame,
         }
     };
-    // The rest of the transaction that was cut, up to its commit.
+    // The rest of the cut transaction, up to its commit.
     let mut ended = cut.salts() == salts && cut.commits();
     while let Some(frame) = next(&mut frames)? {
         if frame.salts() != salts {
@@ -89,7 +89,7 @@ fn look(journal: &Path) -> io::Result<WalFinding> {
     seen(None)
 }
 
-/// A page with its header.
+/// A page with its frame header.
 struct WalFrame(Box<[u8; FRAME_HEADER + PAGE]>);
 
 impl WalFrame {
@@ -97,13 +97,13 @@ impl WalFrame {
         &self.0[8..16]
     }
 
-    /// A commit frame holds the size of the file after it.
+    /// A commit frame holds the size of the database after it; other frames hold 0.
     fn commits(&self) -> bool {
         word(&self.0[4..]) != 0
     }
 }
 
-/// The next whole frame.
+/// The next complete frame.
 fn next(frames: &mut impl Read) -> io::Result<Option<WalFrame>> {
     let mut frame = WalFrame(Box::new([0; FRAME_HEADER + PAGE]));
     match frames.read_exact(&mut *frame.0) {
@@ -112,7 +112,7 @@ fn next(frames: &mut impl Read) -> io::Result<Option<WalFrame>> {
     }
 }
 
-/// The running checksum of a journal.
+/// The running checksum of a WAL.
 struct Sum {
     big_endian: bool,
     first: u32,
@@ -120,7 +120,7 @@ struct Sum {
 }
 
 impl Sum {
-    /// After the header, unless that is damaged.
+    /// The checksum after the header; `None` if the header is damaged.
     fn of_header(header: &[u8; HEADER]) -> Option<Self> {
         let magic = word(header);
         let mut sum = Self { big_endian: magic & 1 == 1, first: 0, second: 0 };
@@ -129,7 +129,7 @@ impl Sum {
         (known && sum.is(&header[24..])).then_some(sum)
     }
 
-    /// Goes on over a frame; whether its checksum is right.
+    /// Adds a frame. Returns whether its checksum is right.
     fn accepts(&mut self, frame: &WalFrame) -> bool {
         self.add(&frame.0[..8]);
         self.add(&frame.0[FRAME_HEADER..]);

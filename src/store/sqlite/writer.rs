@@ -19,83 +19,86 @@ use super::transaction::{Batch, KnownState, write_lease};
 use super::wal_preallocate::WalPreallocation;
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::event::Recorded;
-use crate::store::codec::Prepared;
+use crate::store::codec::EncodedEvent;
 use crate::store::lease::{LeaseRequest, answer, released};
 use crate::store::{Lease, LeaseAnswer, StoreError, Write};
 
-/// Requests that may wait; who comes later waits for a place.
+/// Requests that may wait; further callers wait for a slot.
 const QUEUE: usize = 1024;
 
-/// The most requests in one transaction: more would make the first wait for the last.
+/// Requests in one transaction: more would delay the first too long.
 const BATCH: usize = 256;
 
-/// The most events and names in one transaction, for the same reason.
+/// Events and names in one transaction, for the same reason.
 const BATCH_EVENTS: usize = 2_000;
 
 type WriterReply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// What became of one write.
+/// The result of one write.
 type AppendResult = Result<Vec<Recorded>, StoreError>;
 
-/// Writes that came together and wait for their turn.
+/// Writes of one request, waiting to be committed.
 struct Append {
-    writes: Vec<(Write, Vec<Prepared>)>,
+    writes: Vec<(Write, Vec<EncodedEvent>)>,
     reply: WriterReply<Vec<AppendResult>>,
 }
 
-enum AppendJob {
+enum WriterJob {
     Append(Append),
-    Errand(WriterRequest),
+    Request(WriterRequest),
 }
 
-/// What is not an append, and is done by itself after those that came with it.
+/// A request other than an append. It runs alone, after the appends that arrived with it.
 enum WriterRequest {
     Claim(LeaseRequest, WriterReply<LeaseAnswer>),
     Release(Lease, WriterReply<()>),
     Close(WriterReply<()>),
 }
 
-/// The door to the writer.
+/// A handle to the writer thread.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    jobs: mpsc::Sender<AppendJob>,
+    jobs: mpsc::Sender<WriterJob>,
 }
 
-impl std::fmt::Debug for AppendJob {
+impl std::fmt::Debug for WriterJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Job")
     }
 }
 
 impl Writer {
-    /// Starts the writer; it ends when the last door to it is gone.
+    /// Starts the thread. It ends when the last handle is dropped.
     pub(super) fn start(link: LazyConnection) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let desk = WriterThread { link, known: KnownState::default(), version: 0, room: WalPreallocation::default() };
-        let thread = thread::Builder::new().name("log".to_owned()).spawn(move || desk.work(queue));
+        let writer = WriterThread { link, known: KnownState::default(), version: 0, room: WalPreallocation::default() };
+        let thread = thread::Builder::new().name("log".to_owned()).spawn(move || writer.work(queue));
         thread
             .map_err(|error| StoreError::Unavailable(format!("no thread can be started to write the log: {error}")))?;
         Ok(Self { jobs })
     }
 
-    /// Says of each write what became of it, or of all why nothing was written.
-    pub(super) async fn append(&self, writes: Vec<(Write, Vec<Prepared>)>) -> Result<Vec<AppendResult>, StoreError> {
-        self.send(|reply| AppendJob::Append(Append { writes, reply })).await
+    /// The result of each write, or one error if nothing was written.
+    pub(super) async fn append(
+        &self,
+        writes: Vec<(Write, Vec<EncodedEvent>)>,
+    ) -> Result<Vec<AppendResult>, StoreError> {
+        self.send(|reply| WriterJob::Append(Append { writes, reply })).await
     }
 
-    pub(super) async fn claim(&self, wish: LeaseRequest) -> Result<LeaseAnswer, StoreError> {
-        self.send(|reply| AppendJob::Errand(WriterRequest::Claim(wish, reply))).await
+    pub(super) async fn acquire_lease(&self, wish: LeaseRequest) -> Result<LeaseAnswer, StoreError> {
+        self.send(|reply| WriterJob::Request(WriterRequest::Claim(wish, reply))).await
     }
 
     pub(super) async fn release(&self, claim: Lease) -> Result<(), StoreError> {
-        self.send(|reply| AppendJob::Errand(WriterRequest::Release(claim, reply))).await
+        self.send(|reply| WriterJob::Request(WriterRequest::Release(claim, reply))).await
     }
 
     pub(super) async fn close(&self) -> Result<(), StoreError> {
-        self.send(|reply| AppendJob::Errand(WriterRequest::Close(reply))).await
+        self.send(|reply| WriterJob::Request(WriterRequest::Close(reply))).await
     }
 
-    async fn send<T>(&self, job: impl FnOnce(WriterReply<T>) -> AppendJob) -> Result<T, StoreError> {
+    async fn send<T>(&self, job: impl FnOnce(WriterReply<T>) -> WriterJob) -> Result<T, StoreError> {
         let ended = || StoreError::Unavailable("the log has been closed".to_owned());
         let (reply, answer) = oneshot::channel();
         self.jobs.send(job(reply)).await.map_err(|_| ended())?;
@@ -103,37 +106,36 @@ impl Writer {
     }
 }
 
-/// Where the writing is done.
 struct WriterThread {
     link: LazyConnection,
-    /// What the file holds, as it was when it had this version. Only another process makes another.
+    /// What the file holds at `version`, SQLite's `data_version`. Only another process's write changes it.
     known: KnownState,
     version: u64,
     room: WalPreallocation,
 }
 
 impl WriterThread {
-    fn work(mut self, mut queue: mpsc::Receiver<AppendJob>) {
+    fn work(mut self, mut queue: mpsc::Receiver<WriterJob>) {
         let mut jobs = Vec::new();
         while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
             let mut appends = Vec::new();
-            let mut errands = Vec::new();
+            let mut requests = Vec::new();
             for job in jobs.drain(..) {
                 match job {
-                    AppendJob::Append(append) => appends.push(append),
-                    AppendJob::Errand(errand) => errands.push(errand),
+                    WriterJob::Append(append) => appends.push(append),
+                    WriterJob::Request(request) => requests.push(request),
                 }
             }
             while !appends.is_empty() {
                 let batch = appends.drain(..batch_length(&appends)).collect();
                 self.commit(batch);
             }
-            errands.into_iter().for_each(|errand| self.serve(errand));
+            requests.into_iter().for_each(|request| self.serve(request));
         }
     }
 
-    fn serve(&mut self, errand: WriterRequest) {
-        match errand {
+    fn serve(&mut self, request: WriterRequest) {
+        match request {
             WriterRequest::Claim(wish, reply) => reply_with(reply, acquire_lease(&mut self.link, wish)),
             WriterRequest::Release(claim, reply) => reply_with(reply, release_lease(&mut self.link, &claim)),
             WriterRequest::Close(reply) => reply_with(reply, self.link.close()),
@@ -155,7 +157,7 @@ impl WriterThread {
                     .for_each(|(reply, count)| reply_with(reply, Ok(answers.by_ref().take(count).collect())));
             }
             Err(error) => {
-                // What was counted on was not written.
+                // The known state may include events that were not written.
                 self.known = KnownState::default();
                 replies.into_iter().for_each(|(reply, _)| reply_with(reply, Err(error.again())));
             }
@@ -163,8 +165,8 @@ impl WriterThread {
         self.room.keep(&mut self.link);
     }
 
-    /// Writes in one transaction what follows where the streams stand, and says of each write what became of it.
-    fn written(&mut self, writes: Vec<(Write, Vec<Prepared>)>) -> Result<Vec<AppendResult>, StoreError> {
+    /// Commits writes in one transaction. Returns the result of each.
+    fn written(&mut self, writes: Vec<(Write, Vec<EncodedEvent>)>) -> Result<Vec<AppendResult>, StoreError> {
         let Self { link, known, version, .. } = self;
         let path = link.path().to_owned();
         link.change(|connection| {
@@ -177,7 +179,7 @@ impl WriterThread {
             for (write, prepared) in writes {
                 answers.push(match batch.add(&write, prepared) {
                     Err(SqliteError::Sql(error)) => return Err(error.into()),
-                    // Damage elsewhere does not keep a new incident out of the log: that is when it is needed.
+                    // Damage elsewhere must not block a new incident; that is when the log is needed most.
                     Err(SqliteError::Damaged(why)) => Err(damaged(&path, &why)),
                     Err(SqliteError::Refused(error)) => Err(error),
                     Ok(recorded) => Ok(recorded),
@@ -189,7 +191,7 @@ impl WriterThread {
     }
 }
 
-/// How many appends from the front go into one transaction; at least one.
+/// How many appends go into the next transaction; at least one.
 fn batch_length(appends: &[Append]) -> usize {
     let mut events = 0;
     let fits = |append: &&Append| {
@@ -199,7 +201,7 @@ fn batch_length(appends: &[Append]) -> usize {
     appends.iter().take_while(fits).count().max(1)
 }
 
-/// A reply is lost when its caller has gone away; the write stands all the same.
+/// Sends a reply. If the caller is gone the reply is lost, but the write is durable.
 fn reply_with<T>(reply: WriterReply<T>, answer: Result<T, StoreError>) {
     let _ = reply.send(answer);
 }
@@ -224,7 +226,7 @@ fn release_lease(link: &mut LazyConnection, claim: &Lease) -> Result<(), StoreEr
     })
 }
 
-/// The claim on record. When there is none, every other is checked, so that it is not there under a damaged name.
+/// The recorded lease. If there is none, checks all others, in case its incident id is damaged.
 pub(super) fn read_lease(connection: &Connection, incident: &IncidentId) -> Result<Option<Lease>, SqliteError> {
     const ONE: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims WHERE incident = ?1";
     const ALL: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims";

@@ -21,7 +21,7 @@ use clap::Parser;
 
 use self::commands::{authoring, incident, inspect, operate};
 use self::context::session::Session;
-use self::context::settings::{Environment, Flags, Settings};
+use self::context::settings::{EnvironmentVariables, Flags, Settings};
 use self::output::error::{Failure, Result};
 use crate::domain::core::text::printable;
 use crate::surface::exit::Exit;
@@ -92,59 +92,59 @@ enum Command {
 }
 
 impl Command {
-    fn run(self, station: &Session) -> Result {
+    fn run(self, session: &Session) -> Result {
         match self {
-            Self::Start(command) => command.run(station),
-            Self::Serve(command) => command.run(station),
-            Self::Simulate(command) => command.run(station),
-            Self::Confirm(command) => command.run(station),
-            Self::Watch(command) => command.run(station),
-            Self::Status(command) => command.run(station),
-            Self::Incidents(command) => command.run(station),
-            Self::Schedule(command) => command.run(station),
-            Self::Answer(command) => command.run(station),
-            Self::Approve(command) => command.run(station),
-            Self::Deny(command) => command.run(station),
-            Self::Retry(command) => command.run(station),
-            Self::Skip(command) => command.run(station),
-            Self::Undo(command) => command.run(station),
-            Self::Cancel(command) => command.run(station),
-            Self::Note(command) => command.run(station),
-            Self::Ack(command) => command.run(station),
-            Self::Role(command) => command.run(station),
-            Self::Update(command) => command.run(station),
-            Self::Severity(command) => command.run(station),
-            Self::Resolve(command) => command.run(station),
-            Self::Handoff(command) => command.run(station),
-            Self::Timeline(command) => command.run(station),
-            Self::Page(command) => command.run(station),
-            Self::Postmortem(command) => command.run(station),
-            Self::Verify(command) => command.run(station),
-            Self::Stats(command) => command.run(station),
-            Self::List(command) => command.run(station),
-            Self::Logs(command) => command.run(station),
-            Self::Show(command) => command.run(station),
-            Self::Lint(command) => command.run(station),
-            Self::Schema(command) => command.run(station),
-            Self::Kinds(command) => command.run(station),
-            Self::Init(command) => command.run(station),
-            Self::Doctor(command) => command.run(station),
-            Self::Demo(command) => command.run(station),
-            Self::DemoService(command) => command.run(station),
-            Self::Completions(command) => command.run(station),
-            Self::Slack(command) => command.run(station),
-            Self::Unit(command) => command.run(station),
-            Self::Man(command) => command.run(station),
-            Self::Reference(command) => command.run(station),
-            Self::Work(command) => command.run(station),
+            Self::Start(command) => command.run(session),
+            Self::Serve(command) => command.run(session),
+            Self::Simulate(command) => command.run(session),
+            Self::Confirm(command) => command.run(session),
+            Self::Watch(command) => command.run(session),
+            Self::Status(command) => command.run(session),
+            Self::Incidents(command) => command.run(session),
+            Self::Schedule(command) => command.run(session),
+            Self::Answer(command) => command.run(session),
+            Self::Approve(command) => command.run(session),
+            Self::Deny(command) => command.run(session),
+            Self::Retry(command) => command.run(session),
+            Self::Skip(command) => command.run(session),
+            Self::Undo(command) => command.run(session),
+            Self::Cancel(command) => command.run(session),
+            Self::Note(command) => command.run(session),
+            Self::Ack(command) => command.run(session),
+            Self::Role(command) => command.run(session),
+            Self::Update(command) => command.run(session),
+            Self::Severity(command) => command.run(session),
+            Self::Resolve(command) => command.run(session),
+            Self::Handoff(command) => command.run(session),
+            Self::Timeline(command) => command.run(session),
+            Self::Page(command) => command.run(session),
+            Self::Postmortem(command) => command.run(session),
+            Self::Verify(command) => command.run(session),
+            Self::Stats(command) => command.run(session),
+            Self::List(command) => command.run(session),
+            Self::Logs(command) => command.run(session),
+            Self::Show(command) => command.run(session),
+            Self::Lint(command) => command.run(session),
+            Self::Schema(command) => command.run(session),
+            Self::Kinds(command) => command.run(session),
+            Self::Init(command) => command.run(session),
+            Self::Doctor(command) => command.run(session),
+            Self::Demo(command) => command.run(session),
+            Self::DemoService(command) => command.run(session),
+            Self::Completions(command) => command.run(session),
+            Self::Slack(command) => command.run(session),
+            Self::Unit(command) => command.run(session),
+            Self::Man(command) => command.run(session),
+            Self::Reference(command) => command.run(session),
+            Self::Work(command) => command.run(session),
         }
     }
 }
 
-/// Does what was typed. `words` begins with the program's name.
+/// Runs a command line. `words` begins with the program's name.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
     let words: Vec<OsString> = words.into_iter().collect();
-    // Colour has to be settled before the parser may complain.
+    // Colour must be settled before the parser prints an error.
     if words.iter().any(|word| word == "--no-color") {
         anstream::ColorChoice::Never.write_global();
     }
@@ -153,14 +153,14 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => return complain(&error),
     };
     let draws = matches!(cli.command, Command::Stats(_));
-    // Nobody sits before a server: what goes wrong has to stand in its journal.
+    // A server has no terminal, so its warnings go to its journal.
     let usual = matches!(cli.command, Command::Serve(_)).then_some("runbook=warn");
-    let ended = settled(cli.flags, usual).and_then(|station| {
-        if station.output.format() == context::settings::Format::Svg && !draws {
+    let ended = settled(cli.flags, usual).and_then(|session| {
+        if session.output.format() == context::settings::Format::Svg && !draws {
             return Err(Failure::usage("only `stats` can be drawn").hint("`runbook stats -o svg` draws."));
         }
-        let ended = cli.command.run(&station);
-        ended.map_err(|failure| failure.typed_as(&station.settings.command()))
+        let ended = cli.command.run(&session);
+        ended.map_err(|failure| failure.typed_as(&session.settings.command()))
     });
     crate::actions::transport::host::close_connections();
     ended.unwrap_or_else(|failure: Failure| {
@@ -170,12 +170,13 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn settled(flags: Flags, usual: Option<&str>) -> Result<Session> {
-    let environment = Environment::of_process();
+    let environment = EnvironmentVariables::of_process();
     trace(environment.text("RUNBOOK_LOG").or(usual));
     Ok(Session::new(Settings::resolve(&flags, environment)?))
 }
 
-/// Tells on standard error what the program does, for those who mend it: `RUNBOOK_LOG=debug`, or `runbook::engine=debug`.
+/// Prints diagnostics of the program on standard error, for developers: `RUNBOOK_LOG=debug`, or
+/// `runbook::engine=debug`.
 fn trace(filter: Option<&str>) {
     if let Some(filter) = filter {
         let directives = tracing_subscriber::EnvFilter::new(filter);
@@ -188,17 +189,17 @@ fn trace(filter: Option<&str>) {
     }
 }
 
-/// Prints the parser's word: help and version are data, everything else is a mistake.
+/// Prints the parser's output: help and version are data, anything else is an error.
 fn complain(error: &clap::Error) -> Exit {
     use std::io::Write as _;
     let rendered = error.render();
     let plain = rendered.to_string();
-    // What was typed stands in the parser's word, and may hold anything.
+    // The parser's message quotes the arguments, which may hold control characters.
     let text = match printable(&plain) {
         Cow::Borrowed(_) => rendered.ansi().to_string(),
         Cow::Owned(harmless) => harmless,
     };
-    // A reader that has gone needs no help any more.
+    // Errors do not matter: the reader has closed the stream.
     if error.use_stderr() {
         let _ = write!(anstream::stderr().lock(), "{text}");
         return Exit::USAGE;
@@ -207,7 +208,7 @@ fn complain(error: &clap::Error) -> Exit {
     Exit::DONE
 }
 
-/// 32 random bits, for ids that are made at the door.
+/// 32 random bits for incident ids, generated at the entry point.
 #[expect(clippy::disallowed_methods, reason = "the door")]
 fn chance() -> u32 {
     // The last four bytes of a version 7 UUID are random.

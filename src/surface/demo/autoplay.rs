@@ -14,16 +14,16 @@ use crate::domain::incident::command::{Command, Request};
 use crate::domain::incident::event::{Actor, Gate};
 use crate::engine::{Engine, EngineError};
 
-/// How long a question stands before it is answered: long enough to read it.
+/// How long a question is shown before it is answered.
 const READING: Duration = Duration::from_millis(4_000);
 
-/// How much longer a change stands, with its what, where, why and how to undo.
+/// How much longer a change is shown, since it has more to read.
 const WEIGHING: Duration = Duration::from_millis(2_000);
 
-/// Who answers.
+/// The name of the actor.
 const NAME: &str = "demo";
 
-/// The most failures that are tried again before a step is passed over, so that the demo ends whatever happens.
+/// The number of attempts after which a failed step is skipped, so that the demo always ends.
 const PATIENCE: u32 = 2;
 
 /// The actor of the script.
@@ -31,7 +31,7 @@ pub fn actor() -> Actor {
     Actor::person(NAME, "script")
 }
 
-/// Answers whatever a person is asked, until every run is over.
+/// Answers every question until every run is over.
 ///
 /// # Errors
 /// When the log cannot be read or written.
@@ -43,12 +43,12 @@ pub async fn play(engine: &Engine, id: &IncidentId) -> Result<(), EngineError> {
             return Ok(());
         }
         let Some((step, request, time)) = next(&incident) else {
-            // Whatever happens next, somebody has to look at it: the feed says when.
+            // No question is open; the next event may bring one.
             engine.feed(id, incident.seq).next().await?;
             continue;
         };
         sleep(&*engine.parts().clock, time).await;
-        // A question may have been answered or withdrawn meanwhile; then there is nothing to say.
+        // The question may have been answered or withdrawn in the meantime.
         if let Err(EngineError::Refused(refused)) = submit(engine, id, request).await {
             tracing::debug!(%step, %refused, "the script came too late");
         }
@@ -59,7 +59,7 @@ async fn submit(engine: &Engine, id: &IncidentId, request: Request) -> Result<()
     engine.submit(id, Command { by: actor(), request }).await.map(|_| ())
 }
 
-/// The first question that waits, what to say to it, and after how long.
+/// The first open question, the request that answers it, and the time to wait before that.
 fn next(incident: &Incident) -> Option<(StepKey, Request, Duration)> {
     let (run, step, gate) = incident.waiting_for_person().into_iter().next()?;
     let target = incident.target(run, step);
@@ -74,7 +74,7 @@ fn next(incident: &Incident) -> Option<(StepKey, Request, Duration)> {
     Some((step.clone(), request, time))
 }
 
-/// What the evidence suggests, else the first choice.
+/// The suggestion, otherwise the first choice.
 fn answer(gate: &Gate) -> Value {
     match gate {
         Gate::Ask { choices, suggest, many, .. } => {

@@ -14,12 +14,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::fake_slack::Slack;
+use super::fake_slack::FakeSlack;
 use super::lab::journald::Journald;
 use super::lab::manager::{Blueprint, PrivateManager};
 use super::lab::plain_supervisor::{Processes, Service};
 use super::lab::repository;
-use super::lab::repository::Repository;
+use super::lab::repository::DemoRepository;
 use crate::clock::{SharedClock, sleep};
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::template::expression;
@@ -27,50 +27,49 @@ use crate::domain::template::expression;
 /// The services, the critical one first.
 pub const SERVICES: &[&str] = &["gateway", "checkout", "payments", "search", "notifications"];
 
-/// The service that is caught in the fault and does not come out of it by itself.
+/// The service that is affected by the fault and does not recover by itself.
 const CAUGHT: &str = "search";
 
-/// What is wrong with it.
+/// The fault of that service.
 const CAUGHT_IN: &str = "unready gateway until-restart\n";
 
-/// What is wrong with the gateway where there is no git to bring it.
+/// The fault of the gateway when there is no git to introduce it.
 const PLANTED: &str = "unready payments until-restart\n";
 
-/// The token that the demo's own Slack is given; it checks none.
+/// The token for the demo's own Slack, which does not check it.
 const TOKEN: &str = "xoxb-demo-not-a-secret";
 
-/// How long the services may take to answer for the first time; usually it is a tenth of a second.
+/// How long the services may take to respond for the first time; usually a tenth of a second.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How often that is looked at.
+/// How often they are checked.
 const LOOK: Duration = Duration::from_millis(50);
 
 const ESTATE: &str = include_str!("files/estate.yaml");
 const P1: &str = include_str!("files/p1.yaml");
 
-/// What the demo is given.
+/// The inputs of the demo.
 #[derive(Debug, Clone)]
 pub struct Ground {
     /// A new, empty directory with a short path.
     pub directory: PathBuf,
-    /// The command that becomes one small service; its options are appended.
+    /// The command that runs one small service; its options are appended.
     pub service: Vec<OsString>,
-    /// The clock.
     pub clock: SharedClock,
 }
 
-/// The shop, running.
+/// The running project.
 #[derive(Debug)]
 pub struct DemoEnvironment {
     ground: Ground,
     keeper: Supervisor,
     journal: Option<Journald>,
-    repository: Option<Repository>,
-    slack: Slack,
+    repository: Option<DemoRepository>,
+    slack: FakeSlack,
     missing: Vec<String>,
 }
 
-/// What keeps the services running.
+/// The supervisor of the services.
 #[derive(Debug)]
 enum Supervisor {
     Systemd(Box<PrivateManager>),
@@ -78,7 +77,7 @@ enum Supervisor {
 }
 
 impl DemoEnvironment {
-    /// Brings the shop up, whole and well. Its `runbooks/` are in the directory when this returns.
+    /// Starts the project in a healthy state. Its `runbooks/` exist when this returns.
     ///
     /// # Errors
     /// When the services cannot be started in any way.
@@ -86,23 +85,23 @@ impl DemoEnvironment {
         let parts = ground.parts();
         std::fs::create_dir_all(&parts)?;
         let ports = free_ports(SERVICES.len()).await?;
-        let repository = Repository::create(&parts)?;
+        let repository = DemoRepository::create(&parts)?;
         let mut missing = Vec::new();
         if repository.is_none() {
             missing.push("git is not installed, so there is no merge to take back".to_owned());
         }
         let (keeper, journal) = keeper(&ground, &ports, repository.as_ref(), &mut missing).await?;
-        let slack = Slack::start().await?;
+        let slack = FakeSlack::start().await?;
         let stage = Self { ground, keeper, journal, repository, slack, missing };
         stage.write_project(&ports)?;
         stage.wait_for(&ports).await?;
         Ok(stage)
     }
 
-    /// Breaks it: a bad merge where there is git, and a second service that is caught in it.
+    /// Introduces the fault: a bad merge if there is git, and a second service that it affects.
     ///
     /// # Errors
-    /// When git or the disk refuses.
+    /// When git or the disk fails.
     pub fn break_it(&self) -> io::Result<()> {
         match &self.repository {
             Some(repository) => repository.merge_the_fault()?,
@@ -116,12 +115,12 @@ impl DemoEnvironment {
         &self.missing
     }
 
-    /// The demo's `#incidents`.
-    pub fn slack(&self) -> &Slack {
+    /// The server for the demo's `#incidents`.
+    pub fn slack(&self) -> &FakeSlack {
         &self.slack
     }
 
-    /// The value of the estate's one secret.
+    /// The value of the estate's only secret.
     pub fn token() -> &'static str {
         TOKEN
     }
@@ -131,10 +130,10 @@ impl DemoEnvironment {
         matches!(self.keeper, Supervisor::Systemd(_))
     }
 
-    /// Takes everything away that was started, and the files of what was started.
+    /// Stops everything that was started and removes its files.
     ///
     /// # Errors
-    /// When something does not end, or its files cannot be removed.
+    /// When a process does not end, or its files cannot be removed.
     pub async fn strike(self) -> io::Result<()> {
         match self.keeper {
             Supervisor::Systemd(manager) => {
@@ -173,7 +172,7 @@ impl DemoEnvironment {
         std::fs::write(shop.join("runbooks/p1.yaml"), P1)
     }
 
-    /// Waits until every service takes connections.
+    /// Waits until every service accepts connections.
     async fn wait_for(&self, ports: &[u16]) -> io::Result<()> {
         let clock = &*self.ground.clock;
         let until = Span(PATIENCE).after(clock.now());
@@ -188,7 +187,7 @@ impl DemoEnvironment {
 }
 
 impl Ground {
-    /// Where everything is that is taken away at the end.
+    /// The directory that is removed at the end.
     fn parts(&self) -> PathBuf {
         self.directory.join("parts")
     }
@@ -201,8 +200,7 @@ impl Ground {
         self.parts().join(format!("{service}.trouble"))
     }
 
-    /// The command of a service.
-    fn argv(&self, service: &str, port: u16, repository: Option<&Repository>) -> Vec<OsString> {
+    fn argv(&self, service: &str, port: u16, repository: Option<&DemoRepository>) -> Vec<OsString> {
         let trouble = match repository {
             Some(repository) if service == SERVICES[0] => repository.work().join(repository::GATEWAY),
             _ => self.fault_file(service),
@@ -216,11 +214,11 @@ impl Ground {
     }
 }
 
-/// systemd where it can be had, with a journal where that can be had; else plain children.
+/// Starts systemd if possible, with a journal if possible; otherwise plain child processes.
 async fn keeper(
     ground: &Ground,
     ports: &[u16],
-    repository: Option<&Repository>,
+    repository: Option<&DemoRepository>,
     missing: &mut Vec<String>,
 ) -> io::Result<(Supervisor, Option<Journald>)> {
     let services: Vec<Service> = SERVICES
@@ -276,7 +274,7 @@ fn units(services: &[Service]) -> BTreeMap<String, String> {
     units
 }
 
-/// A word as a unit file takes it back unchanged.
+/// Quotes a word for a unit file.
 fn quoted(word: &str) -> String {
     let escaped = word.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
     format!("\"{escaped}\"")
@@ -290,7 +288,7 @@ fn over(now: Timestamp, until: Timestamp) -> Result<(), &'static str> {
     if now < until { Ok(()) } else { Err("does not answer") }
 }
 
-/// Ports that are free now. Another program may take one before its service does; then the demo says so and ends.
+/// Ports that are free now. If another program takes one before the service does, the demo reports it and ends.
 async fn free_ports(count: usize) -> io::Result<Vec<u16>> {
     let mut held = Vec::new();
     for _ in 0..count {

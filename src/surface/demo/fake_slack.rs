@@ -14,55 +14,54 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// The most messages that are kept; the demo sends two.
+/// Maximum number of messages kept; the demo sends two.
 const KEPT: usize = 100;
 
 /// A message that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FakeMessage {
-    /// Its text.
     pub text: String,
-    /// Whether it is an answer in the thread of an earlier one.
+    /// Whether it is a reply in a thread.
     pub in_thread: bool,
 }
 
-/// The server; it ends with the value.
+/// The server; dropping it stops it.
 #[derive(Debug)]
-pub struct Slack {
+pub struct FakeSlack {
     address: String,
     messages: Arc<Mutex<Vec<FakeMessage>>>,
     server: JoinHandle<()>,
 }
 
-impl Slack {
-    /// Starts it on a free port.
+impl FakeSlack {
+    /// Starts the server on a free port.
     ///
     /// # Errors
-    /// When loopback has none.
+    /// When loopback has no free port.
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}/api", listener.local_addr()?);
         let messages = Arc::default();
         let routes = Router::new().route("/api/chat.postMessage", post(take)).with_state(Arc::clone(&messages));
         let server = tokio::spawn(async move {
-            // It serves until it is aborted; there is nobody to tell of an error.
+            // It serves until it is aborted; errors do not matter.
             let _ = axum::serve(listener, routes).await;
         });
         Ok(Self { address, messages, server })
     }
 
-    /// What stands for `https://slack.com/api`.
+    /// The address that replaces `https://slack.com/api`.
     pub fn api(&self) -> &str {
         &self.address
     }
 
-    /// What has arrived so far.
+    /// The messages that have arrived so far.
     pub fn messages(&self) -> Vec<FakeMessage> {
         lock(&self.messages).clone()
     }
 }
 
-impl Drop for Slack {
+impl Drop for FakeSlack {
     fn drop(&mut self) {
         self.server.abort();
     }

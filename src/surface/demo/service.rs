@@ -23,23 +23,23 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::clock::{Clock, SystemClock, sleep};
 use crate::domain::core::time::Timestamp;
 
-/// How long a slow service takes to answer: longer than any time-out for a health check.
+/// The response time of a slow service, longer than any time-out of a health check.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// How often the file with the trouble is looked at, and how often a troubled service complains.
+/// How often the fault file is read, and how often a broken service logs an error.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The largest file with a trouble that is read.
+/// How much of the fault file is read, in bytes.
 const TROUBLE_LIMIT: u64 = 1024;
 
-/// pino's levels.
+/// The levels of pino's log format.
 const INFO: u8 = 30;
 const ERROR: u8 = 50;
 const FATAL: u8 = 60;
 
 /// What to serve.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Options {
+pub struct ServiceOptions {
     /// The service's name, such as `gateway`
     #[arg(long)]
     pub name: String,
@@ -54,23 +54,23 @@ pub struct Options {
     pub broken_file: Option<PathBuf>,
 }
 
-/// What is wrong with the service: the first word of the file; the second word of `unready` is the dependency.
+/// The fault of the service: the first word of the file. The second word of `unready` is the dependency.
 ///
-/// A last word `until-restart` means that a process which started after the file was written is well again.
+/// With the last word `until-restart`, a process that started after the file was written is healthy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Fault {
-    /// `crash`: it ends with status 1.
+    /// `crash`: it exits with status 1.
     Crash,
-    /// `unready postgres`: it lives, but says 503 and names what it misses.
+    /// `unready postgres`: it runs, but its readiness check answers 503 and names the dependency.
     Unready(String),
     /// `slow`: it answers far too late.
     Slow,
-    /// `error-log`: it answers well and logs errors.
+    /// `error-log`: it answers and logs errors.
     ErrorLog,
 }
 
 impl Fault {
-    /// The trouble that a file's text means for a process that started before or after it was written.
+    /// Parses the text of a fault file, for a process that started before or after it was written.
     fn of(text: &str, started_after: bool) -> Option<Self> {
         let mut words: Vec<&str> = text.split_whitespace().take(8).collect();
         if words.last() == Some(&"until-restart") {
@@ -98,11 +98,11 @@ struct Service {
     lines: AtomicU64,
 }
 
-/// Serves until it is asked to end (SIGTERM, SIGINT) or its trouble is to crash.
+/// Serves until SIGTERM or SIGINT, or until its fault is `crash`.
 ///
 /// # Errors
-/// When the port cannot be bound, or when it was told to crash: the process should end with status 1.
-pub async fn serve(options: Options) -> io::Result<()> {
+/// When the port cannot be bound, or after a `crash`; the process should then exit with status 1.
+pub async fn serve(options: ServiceOptions) -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
     let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let service = Arc::new(Service {
@@ -138,7 +138,7 @@ impl Service {
         Fault::of(&text, self.started > Timestamp::from(written))
     }
 
-    /// Looks for trouble again and again; returns when it is to crash.
+    /// Applies the fault repeatedly; returns when it is `crash`.
     async fn suffer(&self) -> io::Error {
         loop {
             match self.fault() {
@@ -161,7 +161,7 @@ impl Service {
         }
     }
 
-    /// One line as pino writes it.
+    /// Writes one line in pino's format.
     fn log(&self, level: u8, message: &str, more: Value) {
         let number = self.lines.fetch_add(1, Ordering::Relaxed);
         let pid = std::process::id();
@@ -173,11 +173,11 @@ impl Service {
         if let (Value::Object(line), Value::Object(more)) = (&mut line, more) {
             line.extend(more);
         }
-        // Nobody is left to tell when the journal is gone.
+        // If standard output is closed, nothing can be reported.
         let _ = writeln!(io::stdout().lock(), "{line}");
     }
 
-    /// Counts and logs a request, and takes as long as it takes.
+    /// Counts, delays and logs a request; returns the fault.
     async fn accept(&self, path: &str) -> Option<Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let trouble = self.fault();

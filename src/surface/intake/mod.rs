@@ -21,125 +21,118 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::domain::alert::Alert;
-use crate::domain::config::sender::{Form, Sender};
+use crate::domain::config::sender::{Sender, SenderFormat};
 use crate::domain::core::severity::Severity;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 
 pub use self::auth::{Admission, Certificates, Rejected, admit, admit_headers};
 
-/// The most alerts that are read of one body: ten times what Alertmanager groups in a bad storm. The rest is counted in
-/// an alert of its own, `alerts_not_read`.
+/// Maximum number of alerts read from one body: ten times what Alertmanager groups in a bad storm. The rest is counted
+/// in one more alert, `alerts_not_read`.
 pub const ALERTS_A_BODY: usize = 5_000;
 
-/// What is kept of a body that fits nothing, in bytes.
+/// How much of a body that does not fit is kept, in bytes.
 const KEPT_OF_BODY: usize = 2 * 1024;
 
-/// The longest summary and the longest name, in characters: one line on a wide screen, and more than any name has.
+/// The longest summary and the longest name, in characters: one line on a wide screen, and longer than real names.
 const SUMMARY_LENGTH: usize = 300;
 const NAME_LENGTH: usize = 200;
 
-/// The name of the alert that a body becomes when it fits nothing.
+/// The name of the alert for a body that does not fit.
 pub const UNRECOGNISED: &str = "unrecognised_body";
 
-/// The name of an alert that has none.
+/// The name given to an alert that has none.
 const UNNAMED: &str = "unnamed_alert";
 
-/// The name of the alert that counts those of a body that were not read.
+/// The name of the alert that counts the alerts that were not read.
 pub const NOT_READ: &str = "alerts_not_read";
 
 /// One request of a sender.
 #[derive(Debug, Clone, Copy)]
 pub struct SenderRequest<'a> {
-    /// Its headers.
     pub headers: &'a HeaderMap,
-    /// Its body, every byte as it came.
+    /// Byte for byte as received, since signatures cover it.
     pub body: &'a [u8],
-    /// When it came.
     pub now: Timestamp,
 }
 
 impl<'a> SenderRequest<'a> {
-    /// A header that is there once, as text.
+    /// A header that occurs exactly once, as text.
     fn header(&self, name: &str) -> Option<&'a str> {
         parse::field_reader::header(self.headers, name)
     }
 }
 
-/// What a post says.
+/// What a request contains.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ParsedBody {
-    /// Alerts, at least one, each firing or resolved by itself.
+    /// At least one; each is firing or resolved by itself.
     Alerts(Vec<Alert>),
-    /// A topic asks whether it may post here, or says that it does no longer. Nothing was asked in return.
-    Subscription(Box<Subscription>),
-    /// Nothing that anybody has to act on, and why.
+    /// A topic asks for confirmation of its subscription, or reports that it ended. Nothing was sent in response.
+    Subscription(Box<SnsSubscription>),
+    /// Nothing that needs action, and why.
     Ignored(String),
 }
 
-/// What a command needs that confirms (or takes up again) the subscription of an SNS topic.
+/// The data needed to confirm the subscription of an SNS topic, or to restore one that ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription {
-    /// The sender by its name in the estate.
+pub struct SnsSubscription {
+    /// The name of the sender in the estate.
     pub sender: String,
-    /// What happened.
     pub event: SubscriptionEvent,
-    /// The topic's ARN.
     pub topic: String,
-    /// The address that confirms; only one on AWS's own host is kept.
+    /// The address that confirms it; kept only if it is on AWS's own host.
     pub confirm: Option<Url>,
     /// The token, for `aws sns confirm-subscription --topic-arn … --token …`.
     pub token: Option<String>,
-    /// What the topic says of it.
     pub message: String,
-    /// When the topic sent it.
     pub sent_at: Option<Timestamp>,
-    /// What was strange, in words.
     pub warnings: Vec<String>,
 }
 
 /// What happened to a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubscriptionEvent {
-    /// It waits to be confirmed.
+    /// It waits for confirmation.
     Asked,
-    /// It was ended; confirming takes it up again.
+    /// It was ended; confirming restores it.
     Ended,
 }
 
-/// A post at the desk: whose it is, and what is known before it is read.
+/// A request of a known sender, before it is parsed.
 pub(crate) struct SenderInput<'a> {
     name: &'a str,
     sender: &'a Sender,
     post: &'a SenderRequest<'a>,
 }
 
-/// Reads a post of the sender `name`. It is the caller's to have [admitted](admit) it.
+/// Parses a request of the sender `name`. The caller must have [admitted](admit) it.
 pub fn read(name: &str, sender: &Sender, post: &SenderRequest<'_>) -> ParsedBody {
-    let desk = SenderInput { name, sender, post };
-    match desk.read() {
+    let input = SenderInput { name, sender, post };
+    match input.read() {
         Ok(ParsedBody::Alerts(alerts)) => {
-            ParsedBody::Alerts(alerts.into_iter().map(|alert| desk.finished(alert)).collect())
+            ParsedBody::Alerts(alerts.into_iter().map(|alert| input.finished(alert)).collect())
         }
         Ok(other) => other,
-        Err(why) => ParsedBody::Alerts(vec![desk.finished(desk.unrecognised(post.body, &why))]),
+        Err(why) => ParsedBody::Alerts(vec![input.finished(input.unrecognised(post.body, &why))]),
     }
 }
 
 impl SenderInput<'_> {
-    /// What the body says in the words of the sender's form; else why it does not fit.
+    /// Parses the body in the sender's format, or gives the reason why it does not fit.
     fn read(&self) -> Result<ParsedBody, String> {
         match self.sender.form {
-            Form::Alertmanager => senders::alertmanager::read(self),
-            Form::Grafana => senders::grafana::read(self),
-            Form::Sns => senders::sns::read(self),
-            Form::Github => senders::github::read(self),
-            Form::Pagerduty => senders::pagerduty::read(self),
-            Form::Mapping => senders::custom::read(self),
+            SenderFormat::Alertmanager => senders::alertmanager::read(self),
+            SenderFormat::Grafana => senders::grafana::read(self),
+            SenderFormat::Sns => senders::sns::read(self),
+            SenderFormat::Github => senders::github::read(self),
+            SenderFormat::Pagerduty => senders::pagerduty::read(self),
+            SenderFormat::Mapping => senders::custom::read(self),
         }
     }
 
-    /// An alert with what the estate knows of its sender, and nothing larger than is kept.
+    /// Completes an alert with the estate's facts about its sender, and limits its size.
     fn finished(&self, alert: Alert) -> Alert {
         let environment = alert.environment.or_else(|| self.sender.environment.clone());
         let summary = alert.summary.map(|summary| one_line(&summary, SUMMARY_LENGTH)).filter(|line| !line.is_empty());
@@ -150,7 +143,7 @@ impl SenderInput<'_> {
         Alert { sender: self.name.to_owned(), name, environment, summary, ..alert }.limited()
     }
 
-    /// The alert that something becomes when it fits nothing. Sent again, it is the same.
+    /// The alert for input that does not fit. The same input gives the same identity, so a repeat is recognised.
     fn unrecognised(&self, bytes: &[u8], why: &str) -> Alert {
         let beginning = &bytes[..bytes.len().min(KEPT_OF_BODY)];
         Alert {
@@ -166,7 +159,7 @@ impl SenderInput<'_> {
         }
     }
 
-    /// The alert that stands for those of a body that were not read.
+    /// The alert that stands for those that were not read.
     fn not_read(&self, count: u64, identity: &[u8], why: &str) -> Alert {
         Alert {
             firing: format!("not read {}", digest(&[identity])),
@@ -181,7 +174,7 @@ impl SenderInput<'_> {
         }
     }
 
-    /// Every item as an alert, up to the limit; the rest is counted.
+    /// Every item as an alert, up to the limit; the rest is counted in one more alert.
     fn each<Item: std::fmt::Display>(
         &self,
         items: &[Item],
@@ -200,7 +193,7 @@ impl SenderInput<'_> {
     }
 }
 
-/// Alerts, or why there are none.
+/// The alerts; no alert is [`ParsedBody::Ignored`].
 fn alerts(alerts: Vec<Alert>) -> ParsedBody {
     if alerts.is_empty() {
         ParsedBody::Ignored("there is no alert in it".to_owned())
@@ -209,7 +202,8 @@ fn alerts(alerts: Vec<Alert>) -> ParsedBody {
     }
 }
 
-/// 16 bytes of SHA-256 over the parts, in hex; no byte moves from one part to the next.
+/// 16 bytes of SHA-256 over the parts, in hex. Lengths are hashed too, so a byte that moves between parts changes the
+/// digest.
 fn digest(parts: &[&[u8]]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {

@@ -35,58 +35,59 @@ mod receive;
 
 pub use self::connection::{Listener, serve};
 
-/// Where calendars subscribe to what is scheduled.
+/// The route of the calendar of scheduled runs.
 const CALENDAR: &str = "/calendar.ics";
 
-/// Connections at a time: senders keep a few open each. Who comes later waits in the kernel's queue.
+/// Maximum concurrent connections; senders keep a few open each. Further ones wait in the kernel's queue.
 pub const CONNECTIONS: usize = 512;
 
-/// How long a request's headers may take.
+/// How long reading a request's headers may take.
 pub const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a request's body may take: senders wait 5 to 15 seconds for an answer.
+/// How long reading a request's body may take. Senders wait 5 to 15 seconds for a response.
 pub const BODY_WITHIN: Duration = Duration::from_secs(10);
 
-/// The largest body, in bytes: Alertmanager's with all of a bad storm in one group has five million.
+/// The largest body, in bytes. Alertmanager's body for a bad storm in a single group has five million.
 pub const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
-/// Bodies that are larger than this, in bytes, are read a few at a time.
+/// Bodies larger than this, in bytes, are read only a few at a time.
 const LARGE: usize = 256 * 1024;
 
-/// How many of those.
+/// Maximum number of large bodies read concurrently.
 const LARGE_AT_ONCE: usize = 4;
 
-/// All headers of a request, in bytes.
+/// Maximum size of all headers of a request, in bytes.
 pub const HEADERS_LIMIT: usize = 32 * 1024;
 
-/// What a server is made of.
+/// The state that all requests share.
 #[derive(Debug)]
 pub struct Server {
     engine: Engine,
-    duty: Dispatcher,
-    /// The names of the secrets of which one is asked for at the routes that are nobody's; none on loopback alone.
+    dispatcher: Dispatcher,
+    /// The names of the secrets that the routes without a sender accept; empty when it listens on loopback only.
     tokens: Vec<String>,
     certificates: Certificates,
-    figures: IntakeMetrics,
+    metrics: IntakeMetrics,
     large: tokio::sync::Semaphore,
 }
 
 impl Server {
-    /// A server over the one on duty. With `tokens`, names of secrets, the routes that are nobody's ask for one of them.
+    /// A server that reports to this dispatcher. With `tokens`, names of secrets, the routes without a sender require
+    /// one of them.
     ///
     /// # Errors
     /// When the certificate that a sender names cannot be used.
-    pub fn new(engine: Engine, duty: Dispatcher, tokens: Vec<String>) -> Result<Self, String> {
+    pub fn new(engine: Engine, dispatcher: Dispatcher, tokens: Vec<String>) -> Result<Self, String> {
         let certificates = Certificates::default();
         pin(&certificates, &engine.parts().catalog, &engine.parts().directory)?;
         let large = tokio::sync::Semaphore::new(LARGE_AT_ONCE);
-        Ok(Self { engine, duty, tokens, certificates, figures: IntakeMetrics::default(), large })
+        Ok(Self { engine, dispatcher, tokens, certificates, metrics: IntakeMetrics::default(), large })
     }
 
-    /// Takes up the shop's files anew: what begins from now on goes by them.
+    /// Replaces the project's files; requests that begin from now on use them.
     ///
     /// # Errors
-    /// When the certificate that a sender names cannot be used; then nothing has changed.
+    /// When the certificate that a sender names cannot be used; nothing is changed then.
     pub fn renew(&self, files: ProjectFiles) -> Result<(), String> {
         let directory = &self.engine.parts().directory;
         pin(&Certificates::default(), &files.catalog, directory)?;
@@ -95,39 +96,39 @@ impl Server {
         Ok(())
     }
 
-    /// Remembers whether the shop's files could be taken up when they were read last, for who watches this process.
+    /// Records whether the last reload of the project's files succeeded, for monitoring.
     pub fn reloaded(&self, well: bool) {
-        self.figures.reloaded(well);
+        self.metrics.reloaded(well);
     }
 
-    /// The engine, with the files that were read last.
+    /// The engine with the files of the last successful reload.
     pub fn engine(&self) -> Engine {
         self.engine.refreshed()
     }
 
-    /// How often the log has refused what was to be taken in.
+    /// How often the log refused a write.
     pub fn refused(&self) -> u64 {
-        self.duty.figures().refused.load(std::sync::atomic::Ordering::Relaxed)
+        self.dispatcher.metrics().refused.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Whether the log answers within a moment.
+    /// Whether the log and the dispatcher respond within 3 seconds.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Why they do not.
     pub async fn is_ready(&self) -> Result<(), String> {
-        /// Longer than a disk that is merely busy takes.
+        /// Longer than a busy disk takes.
         const MOMENT: Duration = Duration::from_secs(3);
         let answered = async {
             self.engine.parts().store.version().await.map_err(|error| error.to_string())?;
-            // Nothing to take in still has to be taken in by the one on duty.
-            self.duty.report(Vec::new()).await.map(drop)
+            // An empty report still passes through the dispatcher, so this checks it too.
+            self.dispatcher.report(Vec::new()).await.map(drop)
         };
         let late = || Err(format!("no answer within {} s", MOMENT.as_secs()));
         tokio::time::timeout(MOMENT, answered).await.unwrap_or_else(|_| late())
     }
 }
 
-/// Reads the certificates that senders name.
+/// Loads the certificates that senders name.
 fn pin(certificates: &Certificates, catalog: &Catalog, directory: &Path) -> Result<(), String> {
     let Ok(estate) = &catalog.estate().content else { return Ok(()) };
     for file in estate.senders.values().filter_map(|sender| sender.certificate.as_ref()) {
@@ -138,7 +139,7 @@ fn pin(certificates: &Certificates, catalog: &Catalog, directory: &Path) -> Resu
     Ok(())
 }
 
-/// Why a server may not listen beyond this machine: what would be open to everybody.
+/// The routes that would be open to everybody if the server listened beyond this machine.
 pub fn open_routes<'a>(senders: impl IntoIterator<Item = (&'a String, &'a Sender)>, tokens: &[String]) -> Vec<String> {
     let open = senders.into_iter().filter(|(_, sender)| sender.auth.is_open());
     let mut routes: Vec<String> = open.map(|(name, _)| format!("/hooks/{name}")).collect();
@@ -159,10 +160,11 @@ fn router(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
-/// Ends what a process that stops has open, after this at the latest.
+/// How long requests in progress may take to end when the process stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Serves every listener until `stop` is cancelled, then answers what has begun. `others` are the routes of other faces.
+/// Serves every listener until `stop` is cancelled, then completes the requests in progress. `others` are the routes of
+/// the other interfaces.
 pub async fn run(server: Arc<Server>, others: Router, listeners: Vec<Listener>, stop: CancellationToken) {
     let routes = router(server).merge(others);
     let tasks: Vec<_> =

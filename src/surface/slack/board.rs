@@ -37,56 +37,55 @@ use self::post_once::{PostPermit, SinglePost, record_post};
 
 pub(super) use self::post_once::Unrecorded;
 
-/// How often the log is looked at for what others wrote.
+/// How often the log is checked for events that other processes wrote.
 const LOOK: Duration = Duration::from_millis(400);
-/// How long after a post the next one goes: Slack takes about one a second in a channel.
+/// The pause after a post: Slack accepts about one message a second per channel.
 const PACE: Duration = Duration::from_millis(1_100);
-/// How many messages are changed a minute: Slack takes fifty or more (its tier 3).
+/// Maximum number of edits per minute: Slack accepts fifty or more (its tier 3).
 const CHANGES: usize = 45;
 const MINUTE: Span = Span::seconds(60);
-/// How long a question is only in the live message before it is posted besides: one that is answered at once, in the
-/// terminal or there, need not ring anybody's telephone.
+/// How long a question stands only in the incident message before it is also posted. A question that is answered at
+/// once should not make phones ring.
 const GRACE: Span = Span::seconds(5);
-/// How many of the last events the live message looks through for who answered last.
+/// How many of the last events are searched for the latest answer shown in the incident message.
 const TAIL: u64 = 50;
-/// How many incidents are shown before it is looked anew which are the worst: a P1 waits for no more of lesser ones.
+/// How many incidents are updated before they are sorted again, so that a new P1 does not wait for lesser ones.
 const AT_A_TIME: usize = 4;
-/// How many of the latest incidents are looked at after a restart: their end may have come meanwhile.
+/// How many of the latest incidents are checked after a restart, since they may have ended while no process showed
+/// them.
 const RECENT: u32 = 20;
 
-/// Whose turn it is: the worst first, then the oldest.
+/// The order of updates: the most severe first, then the oldest.
 type UpdatePriority = (Severity, Timestamp);
 
 /// What is shown of one incident.
 #[derive(Debug, Default)]
 struct Watched {
-    /// The last event that is shown whole.
+    /// The last event whose state is shown completely.
     seq: u64,
-    /// Its place among those that are to be shown.
+    /// Its place in the order of updates.
     rank: Option<UpdatePriority>,
-    /// How often Slack has refused to show it.
+    /// How often Slack has refused an update.
     refused: u32,
-    /// A digest of what each message shows.
     shown: BTreeMap<PostSubject, [u8; 32]>,
-    /// Questions that are not posted yet, each with when it was there for certain.
+    /// Questions that are not posted yet, and when each was first seen.
     noticed: BTreeMap<PostSubject, Timestamp>,
-    /// When the first of those is to be posted.
+    /// When the first of those is due.
     held: Option<Timestamp>,
-    /// The questions that say who has answered: nothing of them changes any more.
+    /// Questions whose message shows the answer; it does not change any more.
     settled: BTreeSet<PostSubject>,
 }
 
-/// The board.
+/// The state of the board.
 #[derive(Debug)]
 pub(super) struct IncidentMessages {
     engine: Engine,
     web: Arc<Web>,
     news: Arc<Notify>,
-    /// Incidents that are looked after.
     watched: BTreeMap<IncidentId, Watched>,
-    /// When messages were changed within the last minute.
+    /// The times of the edits within the last minute.
     changes: VecDeque<Timestamp>,
-    /// Whether the latest incidents were looked at, whose end may have come while nobody showed it.
+    /// Whether the latest incidents were checked after the start.
     began: bool,
     /// Posts that the log does not hold yet.
     unrecorded: Unrecorded,
@@ -97,14 +96,14 @@ impl IncidentMessages {
         Self { engine, web, news, watched: BTreeMap::new(), changes: VecDeque::new(), began: false, unrecorded }
     }
 
-    /// Keeps it up to date for ever.
+    /// Keeps the messages up to date until it is dropped.
     #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
     pub(super) async fn keep(mut self) {
         let (mut failures, mut version) = (0, None);
         loop {
             let now = self.engine.parts().store.version().await.ok();
             if now.is_none() || now != version || self.release_edits() {
-                match self.look().await {
+                match self.show_next().await {
                     Ok(more) => (failures, version) = (0, now.filter(|_| !more)),
                     Err(trouble) => {
                         tokio::time::sleep(trouble.pause(failures)).await;
@@ -117,14 +116,14 @@ impl IncidentMessages {
         }
     }
 
-    /// Shows the worst of what is not as it should be; whether there is more.
-    async fn look(&mut self) -> Result<bool, PostError> {
+    /// Updates the most severe of the outdated incidents; true when more remain.
+    async fn show_next(&mut self) -> Result<bool, PostError> {
         self.engine.refresh();
         let stale = self.stale().await?;
         let mut trouble = None;
         for id in stale.iter().take(AT_A_TIME) {
             match self.show(id).await {
-                // What is wrong with one message holds up no other: its incident goes behind the others.
+                // An error with one message must not hold up the others, so its incident is sorted behind them.
                 Err(PostError::Slack(error)) if error.permanent => {
                     self.watched.entry(id.clone()).or_default().refused += 1;
                     trouble = Some(PostError::Slack(error));
@@ -136,7 +135,7 @@ impl IncidentMessages {
         trouble.map_or(Ok(stale.len() > AT_A_TIME), Err)
     }
 
-    /// The incidents that are not shown as they stand, the worst first.
+    /// The incidents whose messages are outdated, the most severe first.
     async fn stale(&mut self) -> Result<Vec<IncidentId>, PostError> {
         let store = Arc::clone(&self.engine.parts().store);
         let mut known = store.live().await?;
@@ -163,13 +162,13 @@ impl IncidentMessages {
         Ok(stale.into_iter().map(|(_, _, id)| id).collect())
     }
 
-    /// How bad an incident was when it was shown last; none when it cannot be shown.
+    /// The severity and age of an incident as last shown; none when its log cannot be read.
     async fn rank(&mut self, id: &IncidentId, seq: u64) -> Result<Option<UpdatePriority>, PostError> {
         let watched = self.watched.entry(id.clone()).or_default();
         if watched.rank.is_none() {
             match self.engine.incident(id).await {
                 Ok(incident) => watched.rank = Some((incident.severity, incident.opened.at)),
-                // One that is damaged hides no other.
+                // A corrupt incident must not hide the others.
                 Err(EngineError::Illegal(error)) => {
                     tracing::warn!(incident = %id, %error, "it cannot be shown");
                     watched.seq = seq;
@@ -180,10 +179,11 @@ impl IncidentMessages {
         Ok(watched.rank)
     }
 
-    /// Posts what is missing, then changes what is not as it should be.
+    /// Posts missing messages, then edits outdated ones.
     async fn show(&mut self, id: &IncidentId) -> Result<(), PostError> {
         let incident = loop {
-            // What another board has begun, with the tokens of before, is written down before it is looked what is missing.
+            // A previous app may still have a post in progress; it is recorded before the missing messages are
+            // determined.
             let mut turn = Arc::clone(&self.unrecorded).lock_owned().await;
             record_post(&self.engine, &mut turn).await?;
             let incident = self.engine.incident(id).await.map_err(PostError::Log)?;
@@ -205,7 +205,7 @@ impl IncidentMessages {
         Ok(())
     }
 
-    /// What is to be posted next of an incident: a question only when it was there for a while.
+    /// The next message to post. A question is posted only after [`GRACE`].
     fn next_post(&mut self, incident: &Incident) -> Option<PostSubject> {
         let now = self.engine.parts().clock.now();
         let unposted = incident.unposted();
@@ -224,7 +224,7 @@ impl IncidentMessages {
         self.watched.values().any(|watched| watched.is_due(now))
     }
 
-    /// Changes every message that may not be as it should be; those that are settled now.
+    /// Edits every message that may be outdated; returns the questions that are settled now.
     async fn renew(
         &mut self,
         incident: &Incident,
@@ -237,7 +237,7 @@ impl IncidentMessages {
         let open = |post: &&SlackPost| post.subject != PostSubject::Channel && !settled.contains(&post.subject);
         let posts: Vec<&SlackPost> = incident.posts.values().filter(open).collect();
         let over: Vec<PostSubject> = posts.iter().map(|post| post.subject.clone()).filter(is_over).collect();
-        // Who has answered stands in the log alone.
+        // Only the log says who answered.
         let log =
             if over.is_empty() { Vec::new() } else { self.engine.log(&incident.id).await.map_err(PostError::Log)? };
         let tail = self.engine.parts().store.read(&incident.id, incident.seq.saturating_sub(TAIL)).await?;
@@ -285,7 +285,7 @@ impl IncidentMessages {
         message["ts"] = json!(post.message);
         match self.web.call("chat.update", &message, &format!("`{}`", post.channel)).await {
             Ok(_) => {}
-            // Somebody has deleted it, or Slack lets it be changed no more; asking again would not help.
+            // The message was deleted, or Slack no longer allows edits; a retry would not help.
             Err(error) if error.permanent => {
                 tracing::warn!(incident = %id, reason = error.reason, "a message is not changed")
             }
@@ -295,7 +295,7 @@ impl IncidentMessages {
         Ok(())
     }
 
-    /// Slack takes so many changes a minute; what happens meanwhile is in the next one.
+    /// Waits until Slack accepts another edit. Changes in the meantime are part of the next edit.
     #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
     async fn wait_for_permit(&mut self) {
         loop {
@@ -316,22 +316,22 @@ impl IncidentMessages {
         self.watched.entry(id.clone()).or_default().shown.insert(subject.clone(), digest(card));
     }
 
-    /// The estate's name of the board's channel, and Slack's.
+    /// The name of the incident channel in the estate, and its id in Slack.
     fn place(&self) -> Option<(String, String)> {
         let estate = self.engine.parts().catalog.estate().content.as_ref().ok()?;
-        let (name, channel) = estate.board()?;
+        let (name, channel) = estate.incident_channel()?;
         Some((name.to_owned(), channel.slack.clone()?))
     }
 }
 
 impl Watched {
-    /// Whether a question is to be posted now that was held back.
+    /// Whether a held-back question is due.
     fn is_due(&self, now: Timestamp) -> bool {
         self.held.is_some_and(|at| at <= now)
     }
 }
 
-/// A message as Slack takes it.
+/// The message in Slack's format.
 fn drawn(card: &Card) -> Value {
     json!({
         "text": plain(&masked(&card.summary)), "blocks": card.sheet.blocks(), "parse": "none", "mrkdwn": false, "link_names": false,

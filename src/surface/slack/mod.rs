@@ -38,24 +38,24 @@ pub mod render;
 
 pub use self::connect::app::SlackInterface;
 
-/// How long somebody waits for an answer before being told that it takes longer: answers come within a second.
+/// How long a person waits before a reply says that it takes longer; replies normally come within a second.
 const PATIENCE: Duration = Duration::from_millis(700);
 
-/// The requests that are dealt with at the same time. Who comes later is asked to try again.
+/// Maximum concurrent requests. Further ones are refused with a request to try again.
 const AT_ONCE: usize = 64;
 
-/// The requests that are remembered, so that none is even looked at twice: more than come within the minutes in which Slack,
-/// or somebody who has overheard one, may send it again. What changes an incident is remembered by the log besides.
+/// How many request ids are remembered, to drop repeats early: more than arrive within the minutes in which Slack, or
+/// an attacker, can send one again. The log also rejects a repeated change.
 const REMEMBERED: usize = 4_096;
 
-/// The names of the requests that came last.
-type SeenRequests = Arc<Mutex<VecDeque<String>>>;
+/// The ids of the latest requests.
+type HandledRequests = Arc<Mutex<VecDeque<String>>>;
 
-/// What the face needs besides the engine.
+/// What the interface needs besides the engine.
 pub struct SlackConfig {
-    /// 32 random bits, for the ids of incidents.
+    /// 32 random bits, for incident ids.
     pub chance: fn() -> u32,
-    /// Told of every incident that is opened, before that is durable.
+    /// Called with every incident to be opened, before its first event is durable.
     pub opening: Box<dyn Fn(&IncidentId) + Send + Sync>,
 }
 
@@ -68,36 +68,36 @@ impl std::fmt::Debug for SlackConfig {
 /// The Slack app of an estate.
 #[derive(Debug)]
 pub(crate) struct App {
-    desk: Handlers,
+    handlers: Handlers,
     web: Arc<Web>,
-    /// The API with the app's own token, for Socket Mode.
+    /// The Web API with the app-level token, for Socket Mode.
     socket: Option<Web>,
-    /// The name of the secret that requests over HTTP are signed with.
+    /// The name of the signing secret for requests over HTTP.
     signing: Option<String>,
-    /// Whether the Web API is a stand-in: only then a socket may be unencrypted.
+    /// Whether the Web API is a stand-in; only then may a socket be unencrypted.
     stand_in: bool,
     replies: Replies,
-    seen: SeenRequests,
+    seen: HandledRequests,
     unrecorded: Unrecorded,
     places: Arc<Semaphore>,
     news: Arc<Notify>,
 }
 
 impl App {
-    /// The app that the estate declares; none when it declares none.
+    /// Opens the app that the estate declares; none when it declares none.
     ///
     /// # Errors
-    /// Why it cannot be used, such as a secret that is not there.
+    /// Why it cannot be used, such as a missing secret.
     fn open(
         engine: Engine,
-        terms: Arc<SlackConfig>,
-        seen: SeenRequests,
+        config: Arc<SlackConfig>,
+        seen: HandledRequests,
         unrecorded: Unrecorded,
     ) -> Result<Option<Arc<Self>>, String> {
         let catalog = Arc::clone(&engine.parts().catalog);
         let Ok(estate) = &catalog.estate().content else { return Ok(None) };
         let Some(app) = &estate.slack else { return Ok(None) };
-        let (_, channel) = estate.board().ok_or("the channel of `slack` is not in the estate")?;
+        let (_, channel) = estate.incident_channel().ok_or("the channel of `slack` is not in the estate")?;
         let secret = |name: &str| engine.parts().secrets.get(name).cloned();
         let token = channel.token.as_ref().ok_or("the channel of `slack` has no `token`")?;
         let api = channel.api.as_deref();
@@ -116,14 +116,15 @@ impl App {
             unrecorded,
             places: Arc::new(Semaphore::new(AT_ONCE)),
             news: Arc::default(),
-            desk: Handlers { engine, terms },
+            handlers: Handlers { engine, config },
         })))
     }
 
-    /// Shows incidents, and listens on the socket where there is a token for it, until `stop` is cancelled.
+    /// Starts the tasks of the app, which run until `stop` is cancelled: the incident messages, and the socket if there
+    /// is an app token.
     fn begin(self: &Arc<Self>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         let (web, news) = (Arc::clone(&self.web), Arc::clone(&self.news));
-        let board = IncidentMessages::new(self.desk.engine.clone(), web, news, Arc::clone(&self.unrecorded));
+        let board = IncidentMessages::new(self.handlers.engine.clone(), web, news, Arc::clone(&self.unrecorded));
         let stopped = stop.clone();
         let mut tasks = vec![tokio::spawn(async move {
             tokio::select! {
@@ -143,7 +144,7 @@ impl App {
         tasks
     }
 
-    /// Whether a request was delivered before; it is remembered.
+    /// Whether a request was delivered before. It is remembered from now on.
     fn is_repeated(&self, name: &str) -> bool {
         let mut seen = lock(&self.seen);
         if seen.iter().any(|one| one == name) {
@@ -156,7 +157,7 @@ impl App {
         false
     }
 
-    /// Deals with something that was acknowledged already.
+    /// Handles a request that is already acknowledged.
     fn take(self: &Arc<Self>, inbound: Inbound) {
         let app = Arc::clone(self);
         let place = Arc::clone(&self.places).try_acquire_owned();
@@ -174,7 +175,7 @@ impl App {
     }
 
     async fn deal(&self, inbound: Inbound, address: Option<&str>) {
-        let answer = self.desk.answer(&inbound);
+        let answer = self.handlers.answer(&inbound);
         tokio::pin!(answer);
         let answer = match tokio::time::timeout(PATIENCE, &mut answer).await {
             Ok(answer) => answer,
@@ -220,7 +221,7 @@ impl App {
 }
 
 impl Inbound {
-    /// Where the answer goes: a form carries the address of what opened it.
+    /// The reply address; a form carries the address of the request that opened it.
     fn address(&self) -> Option<String> {
         match &self.act {
             Act::Submitted { carried, .. } => serde_json::from_str::<Carried>(carried).ok()?.response_url,
@@ -228,7 +229,7 @@ impl Inbound {
         }
     }
 
-    /// Whether it was done at a message that only this person sees; a form was opened by one or not.
+    /// Whether the action belongs to an ephemeral message; a form carries this from the request that opened it.
     fn is_alone(&self) -> bool {
         match &self.act {
             Act::Submitted { carried, .. } => {

@@ -29,43 +29,40 @@ pub mod widgets;
 
 pub use self::stepper::plain_output::plain;
 pub use self::stepper::step;
-pub use self::widgets::palette::{Colour, Letters};
+pub use self::widgets::palette::{CharacterSet, Colour};
 
-/// How a person sits at the terminal.
+/// The settings of an interactive or plain session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// Who acts.
+pub struct StepperOptions {
+    /// The person who acts.
     pub actor: Actor,
-    /// What was recorded up to this event is known already and not told again.
+    /// Events up to this number are known already and are not printed again.
     pub after: u64,
-    /// How long plain lines go on; the stepper always goes on until it is over.
+    /// When plain output returns; the stepper always runs until the incident is over.
     pub patience: ReturnWhen,
-    /// Whether to use colours.
     pub colour: Colour,
-    /// Which letters the terminal shows.
-    pub letters: Letters,
-    /// Whether to work on the incident or only to watch.
+    pub letters: CharacterSet,
     pub work: WorkMode,
 }
 
 /// Whether this process works on the incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkMode {
-    /// It does, unless another process does.
+    /// It does, unless another process holds the lease.
     Drive,
-    /// It only watches; a person may still answer.
+    /// It only watches; the person may still answer.
     Watch,
 }
 
-/// How a face was left.
+/// Why the interface returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
-    /// Every run is over.
+    /// Every run has ended.
     Over,
     /// The person left, or the terminal is gone.
     Detached,
-    /// Only a person can go on.
+    /// The runs wait for a person.
     NeedsPerson,
-    /// Another process works on it, and the person there is asked.
+    /// Another process holds the lease, and the questions are asked there.
     Taken,
 }

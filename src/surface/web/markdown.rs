@@ -5,7 +5,7 @@
 
 use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html};
 
-/// The most bytes of a draft that are shown: people read no longer ones on a page.
+/// Maximum bytes of a draft that are rendered.
 const LIMIT: usize = 256 * 1024;
 
 /// The draft without its front matter, as HTML.
@@ -41,7 +41,7 @@ fn cut(markdown: &str) -> &str {
 fn harmless(event: Event<'_>) -> Event<'_> {
     match event {
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
-        // One level lower: the page has its own first heading.
+        // Headings move down, because the page has its own first heading.
         Event::Start(Tag::Heading { level, .. }) => {
             Event::Start(Tag::Heading { level: lower(level), id: None, classes: Vec::new(), attrs: Vec::new() })
         }

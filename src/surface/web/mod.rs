@@ -18,7 +18,7 @@ use axum::routing::get;
 use tokio::sync::Semaphore;
 use url::form_urlencoded;
 
-use self::template::Form;
+use self::template::PageTemplate;
 use crate::domain::core::id::IncidentId;
 use crate::engine::{Engine, EngineError};
 
@@ -26,13 +26,13 @@ mod markdown;
 mod page_model;
 mod template;
 
-/// The pages that are made at the same time: a long log takes a while to read, and the log has more urgent readers.
+/// Maximum number of pages rendered concurrently, since reading a long log delays more urgent readers.
 const AT_ONCE: usize = 4;
 
-/// When to come again after our own trouble, in seconds.
+/// `Retry-After` in seconds, for an error on our side.
 const AGAIN: &str = "5";
 
-/// What is told to browsers with every answer, besides the policy of what the page may do.
+/// Headers of every response, besides the content security policy.
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -41,17 +41,17 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("x-robots-tag"), "noindex, nofollow"),
 ];
 
-/// The pages of all incidents.
+/// The state that all requests share.
 struct Pages {
     engine: Engine,
-    form: Form,
+    form: PageTemplate,
     policy: HeaderValue,
     places: Semaphore,
 }
 
 /// The route of the page, `/incidents/<id>?key=<key>`.
 pub fn router(engine: Engine) -> Router {
-    let form = Form::new();
+    let form = PageTemplate::new();
     let policy = HeaderValue::from_str(&form.policy()).expect("a policy is made of printable characters");
     let pages = Arc::new(Pages { engine, form, policy, places: Semaphore::new(AT_ONCE) });
     Router::new().route("/incidents/{id}", get(show)).with_state(pages)
@@ -84,7 +84,7 @@ async fn shown(pages: &Pages, id: &str, query: &str) -> Response {
     }
 }
 
-/// The same for a wrong key, an unknown incident, and an estate without pages.
+/// The same response for a wrong key, an unknown incident, and an estate without pages.
 fn nothing() -> Response {
     let words = "There is nothing here. A link to an incident is good only as a whole, with its key.\n";
     (StatusCode::NOT_FOUND, words).into_response()

@@ -8,20 +8,19 @@ use super::markdown;
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 use crate::domain::incident::event::Recorded;
-use crate::domain::incident::{Incident, IncidentStatus, Mark};
+use crate::domain::incident::{ActorStamp, Incident, IncidentStatus};
 use crate::domain::redact::Redactor;
 use crate::domain::report::handover::Handover;
 use crate::domain::report::headline;
 use crate::domain::report::timeline::Sign;
-use crate::domain::report::timeline::{Entry, Timeline};
+use crate::domain::report::timeline::{Timeline, TimelineEntry};
 
-/// The most lines of the timeline: a page of more is read by nobody on a telephone, and the latest matter most.
+/// Maximum number of timeline lines: the latest ones, as nobody reads more on a phone.
 const LINES: usize = 500;
 
-/// How often a browser reads the page of a live incident again, in seconds.
+/// How often a browser reloads the page of a live incident, in seconds.
 const REFRESH: u32 = 30;
 
-/// The page.
 #[derive(Debug, Serialize)]
 pub(super) struct PageModel {
     id: String,
@@ -43,7 +42,7 @@ pub(super) struct PageModel {
     roles: Vec<PageRole>,
     told: Vec<String>,
     days: Vec<Day>,
-    /// How many lines had no place.
+    /// How many earlier lines are left out.
     earlier: usize,
     draft: Option<PageDraft>,
     live: bool,
@@ -51,7 +50,7 @@ pub(super) struct PageModel {
     made: Instant,
 }
 
-/// What a colour stands for.
+/// The meaning of a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum PageTone {
@@ -62,7 +61,7 @@ enum PageTone {
     Plain,
 }
 
-/// An instant, written as the log writes it.
+/// An instant in the format of the log.
 #[derive(Debug, Clone, Copy)]
 struct Instant(Timestamp);
 
@@ -113,18 +112,18 @@ struct PageLine {
 #[derive(Debug, Serialize)]
 struct PageDraft {
     path: String,
-    /// Made harmless: it goes into the page as it is.
+    /// Sanitised HTML, inserted without escaping.
     html: String,
 }
 
 impl PageModel {
-    /// How it stands at `now`; `written` is the draft of its post-mortem, where it is at hand.
+    /// The page at `now`; `written` is the text of the post-mortem draft, if there is one.
     pub(super) fn of(incident: &Incident, log: &[Recorded], written: Option<&str>, now: Timestamp) -> Self {
         let handover = Handover::of(incident, log, now);
         let timeline = Timeline::of(log);
-        let notable: Vec<&Entry> = timeline.notable().collect();
+        let notable: Vec<&TimelineEntry> = timeline.notable().collect();
         let earlier = notable.len().saturating_sub(LINES);
-        let deed = |mark: &Mark| PageAction { by: mark.by.name().to_owned(), at: Instant(mark.at) };
+        let deed = |mark: &ActorStamp| PageAction { by: mark.by.name().to_owned(), at: Instant(mark.at) };
         Self {
             id: incident.id.to_string(),
             title: handover.title,
@@ -179,7 +178,7 @@ impl Term {
     }
 }
 
-/// How long there is, without fractions that nobody reads.
+/// The time left, without seconds if it is more than two minutes.
 fn left(deadline: &Deadline, now: Timestamp) -> String {
     let seconds = Span::between(now, deadline.due).0.as_secs();
     format!("{} left", Span::seconds(if seconds > 120 { seconds - seconds % 60 } else { seconds }))
@@ -191,8 +190,8 @@ impl PageRole {
     }
 }
 
-/// The lines by day, the latest first.
-fn days(entries: &[&Entry]) -> Vec<Day> {
+/// The lines by day, most recent first.
+fn days(entries: &[&TimelineEntry]) -> Vec<Day> {
     let mut days: Vec<Day> = Vec::new();
     for entry in entries.iter().rev() {
         let date = entry.at.format("%Y-%m-%d").to_string();
@@ -207,7 +206,7 @@ fn days(entries: &[&Entry]) -> Vec<Day> {
 }
 
 impl PageLine {
-    fn of(entry: &Entry) -> Self {
+    fn of(entry: &TimelineEntry) -> Self {
         Self {
             at: Instant(entry.at),
             clock: entry.at.format("%H:%M:%S").to_string(),

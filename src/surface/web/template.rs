@@ -17,10 +17,10 @@ use crate::engine::{Engine, EngineError, report_files};
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 
-/// How the page looks, once for all incidents.
-pub(super) struct Form(Environment<'static>);
+/// The compiled template.
+pub(super) struct PageTemplate(Environment<'static>);
 
-impl Form {
+impl PageTemplate {
     pub(super) fn new() -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -32,7 +32,7 @@ impl Form {
         Self(environment)
     }
 
-    /// What a browser may do with the page: show it with its own style, and nothing else.
+    /// The content security policy: the page's own style, and nothing else.
     pub(super) fn policy(&self) -> String {
         let style = BASE64_STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
         format!(
@@ -40,7 +40,7 @@ impl Form {
         )
     }
 
-    /// The page of an incident.
+    /// The page of an incident as HTML.
     pub(super) async fn page(&self, engine: &Engine, id: &IncidentId) -> Result<String, EngineError> {
         let (incident, log) = (engine.incident(id).await?, engine.log(id).await?);
         let parts = engine.parts();
@@ -48,14 +48,14 @@ impl Form {
         Ok(self.drawn(&PageModel::of(&incident, &log, written.as_deref(), parts.clock.now())))
     }
 
-    /// A sheet as HTML.
+    /// A page model as HTML.
     pub(super) fn drawn(&self, sheet: &PageModel) -> String {
         let page = self.0.get_template("page").expect("it was added");
         page.render(Value::from(Serde(sheet))).expect("the template names what a sheet has")
     }
 }
 
-/// Writes a value as text; one that was made harmless goes in as it is.
+/// Writes a value escaped, with phone numbers masked; a value marked as safe is written unchanged.
 fn masked(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match value.as_str().filter(|_| !value.is_safe()) {
         Some(text) => escape_formatter(out, state, &Value::from(Redactor::default().mask_phones(text).into_owned())),
@@ -63,9 +63,9 @@ fn masked(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Res
     }
 }
 
-/// An instant for people, with one for machines.
+/// An instant as a `<time>` element.
 fn moment(at: &str) -> Value {
-    // It was written by us: `2026-03-29T00:50:00Z`.
+    // Our own format: `2026-03-29T00:50:00Z`.
     let (date, clock) = at.split_once('T').unwrap_or((at, ""));
     let clock = clock.get(..5).unwrap_or_default();
     let shown = |text: &str| minijinja::HtmlEscape(text).to_string();
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn every_moment_of_an_incident_has_a_page_that_says_how_it_stands() {
         let log: Vec<Recorded> = LOG.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let form = Form::new();
+        let form = PageTemplate::new();
         for length in 1..=log.len() {
             let mut incident = fold(&log[..length]).unwrap().unwrap();
             if incident.resolved.is_some() {

@@ -43,7 +43,7 @@ fn a_full_redis_loses_its_stale_keys_after_somebody_has_agreed() {
     assert!(host.messages()[0].contains("91.5"), "{:?}", host.messages());
 
     host.approve("flush");
-    host.send_replies();
+    host.wait_for_end();
     assert_eq!(redis.cli(&["DBSIZE"]), "10051");
     assert_eq!(redis.cli(&["EXISTS", "session:1", "session:50"]), "2", "what is in use stays");
     let last = host.messages().pop().unwrap();
@@ -56,7 +56,7 @@ fn an_alert_that_is_not_so_changes_nothing_and_asks_nobody() {
     redis.cli(&["SET", "session:1", "x"]);
     let host = Host::new(with_redis(&redis));
     host.alert("redis_memory", "firing", 91.5, json!({}));
-    host.send_replies();
+    host.wait_for_end();
     assert!(!host.has_asked());
     assert_eq!(redis.cli(&["DBSIZE"]), "1");
     let messages = host.messages();
@@ -72,7 +72,7 @@ fn an_alert_that_is_resolved_leaves_the_change_undone() {
     host.alert("redis_memory", "firing", 91.5, json!({}));
     host.waits_for("flush");
     host.alert("redis_memory", "resolved", 40.0, json!({}));
-    host.send_replies();
+    host.wait_for_end();
     assert!(!host.has_begun("flush"));
     assert_eq!(redis.cli(&["DBSIZE"]), "20051");
 }
@@ -103,7 +103,7 @@ fn what_the_estate_allows_on_staging_happens_by_itself() {
     let host = Host::new(with_postgres(&postgres));
     let before = host.shop.property(&unit("backend"), "InvocationID");
     host.alert("postgres_connections", "firing", 85.0, json!({"env": "staging"}));
-    host.send_replies();
+    host.wait_for_end();
     assert!(leaks.iter_mut().all(|leak| leak.is_over_soon()), "the sessions are ended");
     assert!(!host.has_asked(), "nobody was woken");
     assert_ne!(host.shop.property(&unit("backend"), "InvocationID"), before);
@@ -126,7 +126,7 @@ fn leaked_connections_are_ended_and_their_service_is_restarted() {
 
     host.approve("terminate");
     host.approve("restart");
-    host.send_replies();
+    host.wait_for_end();
     assert!(leaks.iter_mut().all(|leak| leak.is_over_soon()), "the sessions are ended");
     assert_ne!(host.shop.property(&unit("backend"), "InvocationID"), before);
     assert_eq!(host.shop.property(&unit("search"), "InvocationID"), bystander, "nothing else is restarted");
@@ -154,7 +154,7 @@ fn connections_that_are_all_in_use_are_made_to_suffice_and_pgbouncer_is_asked() 
     assert!(answer["summary"].as_str().unwrap().contains("accepting connections"), "{answer}");
     assert_eq!(host.outcome("after")["verdict"], "failed");
     host.answer("pooling", "done");
-    host.send_replies();
+    host.wait_for_end();
     assert_eq!(postgres.sql(count), "16", "whoever works is left alone");
 }
 
@@ -187,7 +187,7 @@ fn a_meilisearch_that_lags_is_restarted() {
     assert!((300..600).contains(&age), "{age}");
     assert_eq!(host.shop.property("meilisearch.service", "InvocationID"), before, "nobody has agreed yet");
     host.approve("restart");
-    host.send_replies();
+    host.wait_for_end();
     assert_ne!(host.shop.property("meilisearch.service", "InvocationID"), before);
     assert!(asked.load(Ordering::Relaxed) >= 3, "the queue is read before and after");
     let last = host.messages().pop().unwrap();

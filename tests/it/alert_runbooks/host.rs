@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -104,7 +104,7 @@ impl Host {
     }
 
     /// Waits until the run has come to its end.
-    pub fn send_replies(&self) {
+    pub fn wait_for_end(&self) {
         self.until("the run has ended", || !self.events("run_ended").is_empty());
     }
 
@@ -165,19 +165,19 @@ impl Host {
     }
 
     fn told(&self) -> String {
-        let output = output_apart(&mut self.command(&["timeline", "last"])).unwrap();
+        let output = output_detached(&mut self.command(&["timeline", "last"])).unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     fn json(&self, words: &[&str]) -> Value {
         let mut all = vec!["-o", "json"];
         all.extend(words);
-        let output = output_apart(&mut self.command(&all)).unwrap();
+        let output = output_detached(&mut self.command(&all)).unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
     fn runbook(&self, words: &[&str]) {
-        let output = output_apart(&mut self.command(words)).unwrap();
+        let output = output_detached(&mut self.command(words)).unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{words:?}: {}\n{said}\n{}", output.status, self.told());
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use serde_json::json;
 
 use super::host::{Facts, Host};
@@ -45,7 +45,7 @@ fn payments_that_fail_after_a_merge_are_mended_by_its_revert() {
     eventually("payments have failed", || {
         let mut command = Command::new("journalctl");
         command.arg("--directory").arg(host.shop.journal()).args(["-o", "cat", "-g", "payment.process failed"]);
-        let found = output_apart(&mut command).expect("journalctl starts; install the Debian package `systemd`");
+        let found = output_detached(&mut command).expect("journalctl starts; install the Debian package `systemd`");
         String::from_utf8_lossy(&found.stdout).lines().count() > 5
     });
     host.alert("payment_error_rate", "firing", 12.5, json!({}));
@@ -62,7 +62,7 @@ fn payments_that_fail_after_a_merge_are_mended_by_its_revert() {
     assert_eq!(host.repository.remote_head("production"), merge, "nobody has agreed yet");
 
     host.approve("rollback");
-    host.send_replies();
+    host.wait_for_end();
     let log = host.repository.remote_log("production");
     assert!(log[0].starts_with("Revert"), "{log:?}");
     let last = host.messages().pop().unwrap();
@@ -82,7 +82,7 @@ fn a_payment_provider_that_is_down_is_found() {
     host.waits_for("provider");
     assert!(host.outcome("pawapay")["summary"].as_str().unwrap().contains("status 503"));
     host.answer("provider", "done");
-    host.send_replies();
+    host.wait_for_end();
     assert!(!host.has_begun("rollback") && !host.has_begun("restart"), "what is not to blame is left alone");
 }
 
@@ -115,7 +115,7 @@ fn a_service_whose_payments_fail_is_restarted() {
     assert_eq!(invocation("settlement"), before, "nobody has agreed yet");
 
     host.approve("restart");
-    host.send_replies();
+    host.wait_for_end();
     assert_ne!(invocation("settlement"), before);
     assert_eq!(invocation("fraud"), bystander, "nothing else is restarted");
     assert_eq!(host.repository.remote_head("production"), old, "nothing is reverted");
@@ -132,7 +132,7 @@ fn a_fraud_service_that_turns_customers_away_is_looked_at_and_restarted() {
     assert_eq!(host.outcome("shares")["output"]["declined"].as_f64(), Some(50.0));
     host.answer("thresholds", "done");
     host.approve("restart");
-    host.send_replies();
+    host.wait_for_end();
     assert_ne!(host.shop.property(&unit("fraud"), "InvocationID"), before);
     assert!(!host.has_begun("rollback"), "what was merged is not to blame");
     let last = host.messages().pop().unwrap();
@@ -162,7 +162,7 @@ fn a_key_that_the_revenue_authority_refuses_is_renewed_and_its_service_restarted
     assert_eq!(host.outcome("key")["output"]["code"], 401);
     host.answer("renew", "done");
     host.approve("restart");
-    host.send_replies();
+    host.wait_for_end();
     assert_ne!(host.shop.property(&unit("invoicing"), "InvocationID"), before, "it reads its key when it starts");
     assert!(!host.has_begun("fallback"), "sales are reported, not put aside");
     let last = host.messages().pop().unwrap();
@@ -205,7 +205,7 @@ fn a_revenue_authority_that_is_down_is_answered_by_the_mock_mode() {
 
     host.approve("fallback");
     host.approve("restart");
-    host.send_replies();
+    host.wait_for_end();
     assert!(directory.path().join("zra-mock.on").exists());
     assert_ne!(host.shop.property(&unit("invoicing"), "InvocationID"), before, "it reads its mode when it starts");
     let last = host.messages().pop().unwrap();

@@ -41,7 +41,7 @@ fn an_exception_leads_to_its_request_and_the_crashed_service_is_started_again() 
 
     host.approve("restart[0]");
     host.answer("bug", "done");
-    host.send_replies();
+    host.wait_for_end();
     assert_eq!(host.shop.property(&unit("coupon"), "ActiveState"), "active");
     assert!(host.messages().pop().unwrap().contains(TRACE));
 }
@@ -53,7 +53,7 @@ fn the_newest_exception_is_followed_when_the_alert_names_no_trace() {
     let host = Host::new(Facts { journal, ..Facts::default() });
     host.alert("unhandled_exception", "firing", 1.0, json!({}));
     host.answer("bug", "done");
-    host.send_replies();
+    host.wait_for_end();
     assert_eq!(host.outcome("verdict")["output"]["trace"], TRACE, "{}", host.outcome("exceptions"));
     assert_eq!(host.outcome("request")["output"]["matched"], 1);
     assert!(!host.has_begun("restart"), "everything runs");
@@ -99,7 +99,7 @@ fn a_slow_shop_that_waits_for_its_database_is_freed_of_what_blocks_it() {
 
     host.approve("blockers");
     host.answer("tune", "done");
-    host.send_replies();
+    host.wait_for_end();
     assert!(blocker.is_over_soon());
     let last = host.messages().pop().unwrap();
     assert!(last.contains("Waits for: the database"), "{last}");
@@ -142,7 +142,7 @@ fn a_shop_that_is_slow_after_a_merge_is_mended_by_its_revert() {
     assert_eq!(host.repository.remote_head("production"), merge, "nobody has agreed yet");
 
     host.approve("rollback");
-    host.send_replies();
+    host.wait_for_end();
     let log = host.repository.remote_log("production");
     assert!(log[0].starts_with("Revert"), "{log:?}");
     assert!(!host.has_begun("restart") && !host.has_begun("blockers"), "what is not to blame is left alone");
@@ -162,7 +162,7 @@ fn a_service_that_is_slow_by_itself_is_restarted() {
     assert_eq!(host.shop.property(&unit("gateway"), "InvocationID"), before, "nobody has agreed yet");
 
     host.approve("restart");
-    host.send_replies();
+    host.wait_for_end();
     assert_ne!(host.shop.property(&unit("gateway"), "InvocationID"), before);
     assert_eq!(host.repository.remote_head("production"), old, "nothing is reverted");
     let last = host.messages().pop().unwrap();
@@ -199,7 +199,7 @@ fn a_backlog_of_reviews_is_met_by_one_more_worker() {
 
     host.approve("scale[0]");
     host.answer("thresholds", "done");
-    host.send_replies();
+    host.wait_for_end();
     assert_eq!(host.shop.property(worker, "ActiveState"), "active");
     let last = host.messages().pop().unwrap();
     assert!(last.contains("150") && last.contains("50"), "{last}");

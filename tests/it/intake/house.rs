@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -187,7 +187,7 @@ impl House {
 
     /// What a command says; it must succeed.
     pub fn told(&self, words: &[&str]) -> String {
-        let output = output_apart(&mut self.command(words)).unwrap();
+        let output = output_detached(&mut self.command(words)).unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{words:?}: {}\n{said}", output.status);
         String::from_utf8_lossy(&output.stdout).into_owned()

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use rustix::process::Signal;
 
 use super::house::{House, KEY, alert, post};
@@ -60,7 +60,8 @@ impl Stream {
         let repeater = thread::spawn(move || {
             while !stream.over.load(Ordering::Relaxed) {
                 for program in &mut programs {
-                    let output = output_apart(program).expect("it starts; `sqlite3` is in the Debian package sqlite3");
+                    let output =
+                        output_detached(program).expect("it starts; `sqlite3` is in the Debian package sqlite3");
                     let said = String::from_utf8_lossy(&output.stderr);
                     assert!(output.status.success(), "{program:?}: {} {said}", output.status);
                 }

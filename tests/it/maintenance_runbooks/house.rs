@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -131,7 +131,7 @@ impl House {
 
     /// What the report says.
     pub fn report(&self) -> String {
-        let output = output_apart(&mut self.command(&["report", "last", "--print"])).unwrap();
+        let output = output_detached(&mut self.command(&["report", "last", "--print"])).unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -161,17 +161,17 @@ impl House {
 
     /// The timeline, for a test that fails.
     pub fn told(&self) -> String {
-        let output = output_apart(&mut self.command(&["timeline", "last"])).unwrap();
+        let output = output_detached(&mut self.command(&["timeline", "last"])).unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     fn json(&self, words: &[&str]) -> Value {
-        let output = output_apart(&mut self.command(&[&["-o", "json"], words].concat())).unwrap();
+        let output = output_detached(&mut self.command(&[&["-o", "json"], words].concat())).unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
     fn work(&self, words: &[&str]) {
-        let output = output_apart(&mut self.command(words)).unwrap();
+        let output = output_detached(&mut self.command(words)).unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let code = output.status.code().unwrap_or(-1);
         assert!([0, WAITING].contains(&code), "{words:?} ended with {code}\n{said}\n{}", self.told());

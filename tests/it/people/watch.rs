@@ -9,7 +9,7 @@ use runbook::actions::Secrets;
 use runbook::clock::{Clock as _, SimClock};
 use runbook::domain::config::estate::Estate;
 use runbook::domain::core::id::IncidentId;
-use runbook::domain::incident::command::{Command, Request, Start};
+use runbook::domain::incident::command::{Command, Request, StartRequest};
 use runbook::domain::incident::due::{Effect, due, wake_after};
 use runbook::domain::incident::event::{Actor, DeadlineEvent, Event, Identity, MessageEvent, Mode, Recorded};
 use runbook::domain::incident::{self, Incident};
@@ -119,7 +119,7 @@ impl Watch {
     pub async fn start(&self, id: &IncidentId, keys: Value) {
         let mut document = json!({"id": "drill", "title": "Drill", "severity": "p1", "steps": []});
         document.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
-        let start = Start {
+        let start = StartRequest {
             incident: id.clone(),
             runbook: serde_json::from_value(document).expect("the test's runbook"),
             digest: "00".to_owned(),

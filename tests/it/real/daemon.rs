@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use runbook::actions::transport::process::spawn_apart;
+use runbook::actions::transport::process::spawn_detached;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Ports below those that the kernel gives to outgoing connections, and beside those of the other harnesses.
@@ -48,7 +48,7 @@ impl Daemon {
         command.arg("--").arg(program).args(arguments).current_dir("/").env("LC_ALL", "C.UTF-8");
         let output = File::create(log).expect("a log file can be made");
         command.stdin(Stdio::null()).stdout(output.try_clone().expect("a file can be shared")).stderr(output);
-        let child = spawn_apart(&mut command).expect("setpriv starts; install the Debian package `util-linux`");
+        let child = spawn_detached(&mut command).expect("setpriv starts; install the Debian package `util-linux`");
         Self { child, log: log.to_owned(), farewell: Signal::TERM }
     }
 

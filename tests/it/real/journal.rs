@@ -126,7 +126,7 @@ impl Journal {
         command.arg(format!("--output={}", file.display())).arg("-");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child =
-            runbook::actions::transport::process::spawn_apart(&mut command).expect("systemd-journal-remote starts");
+            runbook::actions::transport::process::spawn_detached(&mut command).expect("systemd-journal-remote starts");
         let mut stdin = child.stdin.take().expect("stdin was asked for");
         stdin.write_all(&exported).expect("systemd-journal-remote reads its standard input");
         drop(stdin);

@@ -36,14 +36,14 @@ pub mod terminal;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 
 /// Runs a program to its end and returns what it printed, or fails the test with everything it said.
 ///
 /// `package` is the Debian package to name when the program cannot be found.
 pub fn run(command: &mut Command, package: &str) -> Output {
     let shown = format!("{command:?}");
-    let output = output_apart(command).unwrap_or_else(|error| {
+    let output = output_detached(command).unwrap_or_else(|error| {
         panic!("`{shown}` could not be started ({error}); install the Debian package `{package}`")
     });
     assert!(

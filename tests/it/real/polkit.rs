@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use runbook::actions::transport::process::{output_apart, spawn_apart};
+use runbook::actions::transport::process::{output_detached, spawn_detached};
 use tempfile::TempDir;
 
 use super::daemon::Daemon;
@@ -72,7 +72,7 @@ impl Polkit {
     pub fn allows(&self, user: &str, action: &str, details: &[(&str, &str)]) -> bool {
         let mut subject = Command::new("setpriv");
         subject.args(["--reuid", user, "--regid", "nogroup", "--clear-groups", "--", "sleep", "600"]);
-        let mut subject = spawn_apart(subject.stdin(Stdio::null())).expect("setpriv starts; package util-linux");
+        let mut subject = spawn_detached(subject.stdin(Stdio::null())).expect("setpriv starts; package util-linux");
         let status = format!("/proc/{}/comm", subject.id());
         super::shop::eventually("the account's process runs", || {
             std::fs::read_to_string(&status).is_ok_and(|name| name.trim() == "sleep")
@@ -83,7 +83,7 @@ impl Polkit {
             check.args(["--detail", name, value]);
         }
         check.env("DBUS_SYSTEM_BUS_ADDRESS", self.address());
-        let output = output_apart(&mut check);
+        let output = output_detached(&mut check);
         subject.kill().and_then(|()| subject.wait()).expect("a child can be ended");
         let output = output.unwrap_or_else(|error| panic!("pkcheck: {error}; install the Debian package `{PACKAGE}`"));
         // 1 is a no, 2 that a person would have to prove who it is; what is above is no answer.

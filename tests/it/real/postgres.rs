@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use runbook::actions::transport::process::spawn_apart;
+use runbook::actions::transport::process::spawn_detached;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -145,7 +145,7 @@ pub struct Session(Child);
 impl Session {
     fn new(mut command: Command, sql: &str) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = spawn_apart(&mut command).expect("psql starts");
+        let mut child = spawn_detached(&mut command).expect("psql starts");
         writeln!(child.stdin.as_mut().expect("stdin was asked for"), "{sql}").expect("psql reads its standard input");
         Self(child)
     }
@@ -203,7 +203,7 @@ fn give_away(directory: &Path) {
 fn is_ready(program: &Path, port: u16) -> bool {
     let mut command = Command::new(program);
     command.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
-    runbook::actions::transport::process::output_apart(&mut command).is_ok_and(|output| output.status.success())
+    runbook::actions::transport::process::output_detached(&mut command).is_ok_and(|output| output.status.success())
 }
 
 #[cfg(test)]

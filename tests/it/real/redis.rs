@@ -92,7 +92,7 @@ impl Redis {
 fn answers(client: &[String]) -> bool {
     let mut command = Command::new(Path::new(CLIENT));
     command.args(client).arg("PING");
-    runbook::actions::transport::process::output_apart(&mut command)
+    runbook::actions::transport::process::output_detached(&mut command)
         .is_ok_and(|output| output.status.success() && output.stdout.starts_with(b"PONG"))
 }
 

@@ -151,7 +151,7 @@ impl Shop {
         let mut command = Command::new(program);
         command.args(arguments).env("XDG_RUNTIME_DIR", self.manager.runtime_directory());
         command.env_remove("DBUS_SESSION_BUS_ADDRESS");
-        runbook::actions::transport::process::output_apart(&mut command)
+        runbook::actions::transport::process::output_detached(&mut command)
             .expect("the program starts; install the Debian package `systemd`")
     }
 

@@ -134,7 +134,7 @@ impl Terminal {
     }
 
     /// Waits for the end: the exit code.
-    pub fn send_replies(&mut self) -> u32 {
+    pub fn exit_code(&mut self) -> u32 {
         let (lock, changed) = &*self.shown;
         let (shown, late) = changed.wait_timeout_while(lock.lock().unwrap(), PATIENCE, |shown| !shown.ended).unwrap();
         assert!(!late.timed_out(), "it has not ended:\n{}", shown.parser.screen().contents());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use portable_pty::CommandBuilder;
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -62,7 +62,7 @@ impl Place {
     fn runbook(&self, words: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.path()).env("LANG", "C.UTF-8");
-        let output = output_apart(command.current_dir(self.path()).args(words).stdin(Stdio::null())).unwrap();
+        let output = output_detached(command.current_dir(self.path()).args(words).stdin(Stdio::null())).unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }
@@ -135,7 +135,7 @@ fn the_board_shows_changes_of_another_hosts_units_as_they_happen() {
     shop.systemctl(&["start", "a.service"]);
     board.see("a up again, was down");
     board.press("q");
-    assert_eq!(board.send_replies(), 0);
+    assert_eq!(board.exit_code(), 0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use runbook::domain::runbook::schedule::{Entry, calendar};
+use runbook::domain::runbook::schedule::{CalendarEntry, calendar};
 use serde_json::{Value, json};
 
 use super::at;
@@ -41,15 +41,18 @@ pub fn read(text: &str) -> Value {
 #[test]
 fn a_calendar_means_to_others_what_it_means_to_us() {
     let hostile = "Clean; wash, and \\ \"scrub\": BEGIN:VEVENT\r\nEND:VCALENDAR\nSUMMARY:x — größere Wäsche 🧺 everywhere, for longer than one line of a calendar may be";
-    let entry = Entry {
+    let entry = CalendarEntry {
         name: "schedule/weekly-audit/staging/2026-11-23T07:00:00Z".into(),
         due: at("2026-11-23T07:00:00Z"),
         title: hostile.into(),
         environment: "staging".into(),
         details: "first\nsecond".into(),
     };
-    let read =
-        read(&calendar("Pakashop", &[entry.clone(), Entry { name: "b".into(), ..entry }], at("2026-11-20T12:00:00Z")));
+    let read = read(&calendar(
+        "Pakashop",
+        &[entry.clone(), CalendarEntry { name: "b".into(), ..entry }],
+        at("2026-11-20T12:00:00Z"),
+    ));
     assert_eq!((read["name"].as_str(), read["version"].as_str()), (Some("Pakashop: maintenance"), Some("2.0")));
     let event = &read["events"][0];
     assert_eq!(event["uid"], "schedule/weekly-audit/staging/2026-11-23T07:00:00Z@runbook");

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use runbook::domain::incident::event::{Actor, Event, IncidentEvent};
 use runbook::domain::runbook::schedule::name;
 use runbook::store::sqlite::Sqlite;
@@ -46,7 +46,7 @@ async fn a_damaged_schedule_is_named_and_hides_no_other() {
         .arg("--state")
         .arg(place.path())
         .arg("schedule");
-    let output = output_apart(&mut command).unwrap();
+    let output = output_detached(&mut command).unwrap();
     let (data, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(1), "{data}{said}");
     assert_eq!(data.lines().count(), 3, "both are listed: {data}");

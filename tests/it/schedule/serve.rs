@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -82,7 +82,8 @@ impl Shop {
     }
 
     fn run(&self, words: &[&str]) -> (String, String) {
-        let output = output_apart(Command::new("/usr/bin/env").args(self.words(words)).stdin(Stdio::null())).unwrap();
+        let output =
+            output_detached(Command::new("/usr/bin/env").args(self.words(words)).stdin(Stdio::null())).unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let said = text(&output.stderr);
         assert!(output.status.success(), "{words:?}: {}\n{said}", output.status);

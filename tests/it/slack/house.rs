@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -401,7 +401,7 @@ impl House {
         all.push(PROGRAM.to_owned());
         all.extend(self.places());
         all.extend(words.iter().map(|word| (*word).to_owned()));
-        output_apart(Command::new(&all[0]).args(&all[1..]).stdin(Stdio::null())).unwrap()
+        output_detached(Command::new(&all[0]).args(&all[1..]).stdin(Stdio::null())).unwrap()
     }
 
     /// What a command says; it must succeed.

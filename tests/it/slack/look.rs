@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use ring::hmac;
-use runbook::actions::transport::process::spawn_apart;
+use runbook::actions::transport::process::spawn_detached;
 use serde_json::Value;
 
 /// The signature of a body, as Slack makes it.
@@ -51,7 +51,7 @@ pub fn sdk(items: &[Value]) {
     let mut command = Command::new("/usr/bin/python3");
     command.arg(root.join("tests/fixtures/slack/check.py")).env("PYTHONPATH", vendors);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = spawn_apart(&mut command).expect("python3 starts; install the Debian package `python3`");
+    let mut child = spawn_detached(&mut command).expect("python3 starts; install the Debian package `python3`");
     let lines: String = items.iter().map(|item| format!("{item}\n")).collect();
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();

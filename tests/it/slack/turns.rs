@@ -9,7 +9,7 @@ use runbook::actions::Secrets;
 use runbook::clock::SimClock;
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::core::severity::Severity;
-use runbook::domain::incident::command::{Command, Request, Start};
+use runbook::domain::incident::command::{Command, Request, StartRequest};
 use runbook::domain::incident::event::{Actor, Mode};
 use runbook::domain::redact::Redactor;
 use runbook::engine::catalog::Catalog;
@@ -60,7 +60,7 @@ impl Shop {
         let (id, catalog) = (IncidentId::from_bits(number), &self.engine.parts().catalog);
         let (mut runbook, digest) = catalog.get("drill").unwrap();
         runbook.severity = severity;
-        let start = Start {
+        let start = StartRequest {
             incident: id.clone(),
             runbook,
             digest,

@@ -19,7 +19,7 @@ fn board(directory: &Path, words: &[&str]) -> Terminal {
 
 /// Waits for the end, and shows that the terminal is given back: the exit code.
 fn given_back(board: &mut Terminal) -> u32 {
-    let code = board.send_replies();
+    let code = board.exit_code();
     let bytes = String::from_utf8_lossy(&board.bytes()).into_owned();
     let last = |sequence: &str| bytes.rfind(sequence).unwrap_or_else(|| panic!("no {sequence:?}"));
     assert!(last("\x1b[?1049l") > last("\x1b[?1049h") && last("\x1b[?25h") > last("\x1b[?25l"));

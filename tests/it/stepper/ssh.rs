@@ -30,7 +30,7 @@ fn a_person_goes_through_a_whole_run_over_ssh() {
     terminal.press("not tonight\r");
     terminal.see("By hand: Tell stakeholders");
     answer(&mut terminal, "\r", "Small shop is down: small succeeded");
-    assert_eq!(terminal.send_replies(), 0, "{}", terminal.screen());
+    assert_eq!(terminal.exit_code(), 0, "{}", terminal.screen());
     assert!(!terminal.screen().contains("q detach"), "the live region is gone:\n{}", terminal.screen());
 }
 
@@ -47,6 +47,6 @@ fn a_connection_that_breaks_loses_nothing_and_another_goes_on() {
     answer(&mut other, "y", "Reload the search index failed: what now?");
     assert!(shop.path().join("restarted").exists());
     other.press("\u{3}");
-    assert_eq!(other.send_replies(), 130, "{}", other.screen());
+    assert_eq!(other.exit_code(), 130, "{}", other.screen());
     assert_eq!(shop.piped(&["verify"]).0, 0);
 }

@@ -360,7 +360,7 @@ async fn a_new_stream_may_begin_with_its_claim(store: impl EventStore) {
     assert!(matches!(store.write(begin("b", 0)).await, Err(StoreError::Conflict { .. })));
     let claim = store.lease(&id("one")).await.unwrap().unwrap();
     assert_eq!((claim.holder.as_str(), claim.epoch, claim.expires_at), ("a", 1, at(10)));
-    let other = store.claim(&id("one"), "b", None, at(10), at(20)).await.unwrap();
+    let other = store.acquire_lease(&id("one"), "b", None, at(10), at(20)).await.unwrap();
     assert_eq!(seen(&other), "held by b in epoch 2");
 }
 
@@ -374,8 +374,9 @@ fn seen(claiming: &LeaseAnswer) -> String {
 
 async fn a_claim_is_taken_renewed_and_lapses(store: impl EventStore) {
     let inc = id("lusab-fidok");
-    let claim =
-        async |holder: &str, now, until| seen(&store.claim(&inc, holder, None, at(now), at(until)).await.unwrap());
+    let claim = async |holder: &str, now, until| {
+        seen(&store.acquire_lease(&inc, holder, None, at(now), at(until)).await.unwrap())
+    };
     assert_eq!(claim("a", 0, 10).await, "held by a in epoch 1");
     assert_eq!(claim("b", 5, 15).await, "taken by a in epoch 1");
     assert_eq!(claim("a", 5, 15).await, "held by a in epoch 1");
@@ -388,21 +389,23 @@ async fn a_claim_is_taken_renewed_and_lapses(store: impl EventStore) {
 
 async fn a_claim_passes_from_a_holder_that_is_gone(store: impl EventStore) {
     let inc = id("lusab-fidok");
-    store.claim(&inc, "a", None, at(0), at(100)).await.unwrap();
-    let other = store.claim(&inc, "b", Some("c"), at(1), at(101)).await.unwrap();
+    store.acquire_lease(&inc, "a", None, at(0), at(100)).await.unwrap();
+    let other = store.acquire_lease(&inc, "b", Some("c"), at(1), at(101)).await.unwrap();
     assert_eq!(seen(&other), "taken by a in epoch 1");
-    let gone = store.claim(&inc, "b", Some("a"), at(1), at(101)).await.unwrap();
+    let gone = store.acquire_lease(&inc, "b", Some("a"), at(1), at(101)).await.unwrap();
     assert_eq!(seen(&gone), "held by b in epoch 2");
 }
 
 async fn a_claim_that_is_given_back_is_free_and_its_epoch_is_not_given_again(store: impl EventStore) {
     let inc = id("lusab-fidok");
-    let LeaseAnswer::Held(first) = store.claim(&inc, "a", None, at(0), at(100)).await.unwrap() else { panic!() };
+    let LeaseAnswer::Held(first) = store.acquire_lease(&inc, "a", None, at(0), at(100)).await.unwrap() else {
+        panic!()
+    };
     store.release(&first).await.unwrap();
     assert_eq!(store.lease(&inc).await.unwrap(), None);
-    let second = store.claim(&inc, "a", None, at(1), at(101)).await.unwrap();
+    let second = store.acquire_lease(&inc, "a", None, at(1), at(101)).await.unwrap();
     assert_eq!(seen(&second), "held by a in epoch 2");
     store.release(&first).await.unwrap();
-    let third = store.claim(&inc, "b", None, at(2), at(102)).await.unwrap();
+    let third = store.acquire_lease(&inc, "b", None, at(2), at(102)).await.unwrap();
     assert_eq!(seen(&third), "taken by a in epoch 2");
 }

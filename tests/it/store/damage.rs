@@ -7,7 +7,7 @@ use std::process::Command;
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::event::Recorded;
 use runbook::store::sqlite::Sqlite;
-use runbook::store::{Audit, EventStore, Lease, StoreError, Summary, Write};
+use runbook::store::{Audit, EventStore, Lease, StoreError, StreamSummary, Write};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -24,7 +24,7 @@ const JOURNAL_FLIPS: usize = 500;
 /// All that can be read of a log.
 #[derive(Debug, PartialEq)]
 struct Everything {
-    list: Vec<Summary>,
+    list: Vec<StreamSummary>,
     found: Vec<IncidentId>,
     streams: Vec<(u64, Vec<Recorded>, Audit, Option<Lease>)>,
 }
@@ -52,7 +52,7 @@ async fn fill(store: &Sqlite) {
         }
         store.append(incident, 40, vec![note(50, "x".repeat(9_000 * number))]).await.unwrap();
     }
-    store.claim(&id(INCIDENTS[0]), "host/1", None, at(0), at(10)).await.unwrap();
+    store.acquire_lease(&id(INCIDENTS[0]), "host/1", None, at(0), at(10)).await.unwrap();
 }
 
 /// A directory with a log of which only the file is left, closed as it should be.
@@ -274,7 +274,7 @@ async fn a_changed_claim_is_noticed() {
     let store = Sqlite::open_existing(&path).await.unwrap();
     let error = store.lease(&id(INCIDENTS[0])).await.unwrap_err().to_string();
     assert!(error.contains("the claim on incident `lusab-fidok` was changed"), "{error}");
-    let error = store.claim(&id(INCIDENTS[0]), "b", None, at(0), at(1)).await.unwrap_err();
+    let error = store.acquire_lease(&id(INCIDENTS[0]), "b", None, at(0), at(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
     // The lock for writing was given back.
     store.append(&id("a-new-one"), 0, notes(1)).await.unwrap();

@@ -158,8 +158,8 @@ async fn a_file_that_was_removed_or_replaced_can_no_longer_be_claimed() {
     let path = directory.path().join("runbook.db");
     let store = Sqlite::open(&path).await.unwrap();
     let incident = id("lusab-fidok");
-    let claim = || store.claim(&incident, "here", None, at(0), at(15));
-    claim().await.unwrap();
+    let claim = || store.acquire_lease(&incident, "here", None, at(0), at(15));
+    acquire_lease().await.unwrap();
     fs::remove_file(&path).unwrap();
     assert!(matches!(claim().await, Err(StoreError::Unavailable(_))));
     let _other = Sqlite::open(&path).await;

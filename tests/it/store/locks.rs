@@ -104,11 +104,11 @@ async fn writes(log: &Log, store: &Sqlite) {
     let written = store.write_all(vec![named("lusab-fidoj"), named("zuzuz-zuzuz")]).await;
     assert_eq!(written.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false]);
     log.is_locked("several writes, of which one was refused");
-    store.claim(&incident, "here", None, at(0), at(15)).await.unwrap();
+    store.acquire_lease(&incident, "here", None, at(0), at(15)).await.unwrap();
     log.is_locked("taking a lease");
     let lease = store.lease(&incident).await.unwrap().unwrap();
     log.is_locked("reading a lease");
-    store.claim(&incident, "here", None, at(5), at(20)).await.unwrap();
+    store.acquire_lease(&incident, "here", None, at(5), at(20)).await.unwrap();
     log.is_locked("renewing a lease");
     store.release(&lease).await.unwrap();
     log.is_locked("releasing a lease");

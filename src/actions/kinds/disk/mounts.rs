@@ -10,28 +10,26 @@ use serde::Serialize;
 
 use crate::domain::core::text::one_line;
 
-/// The most of the list that is read: thousands of mounts, of which a host with many containers has hundreds.
+/// Bytes of the list that are read: thousands of mounts. A host with many containers has hundreds.
 const LIMIT: u64 = 1024 * 1024;
 
-/// The longest name of a device that is kept.
+/// Characters of a device name that are kept.
 const NAME: usize = 200;
 
-/// A mounted file system; nothing is known of one that is not in the list.
+/// A mount. All fields are empty if the list does not contain it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Mount {
-    /// Where.
     #[serde(rename = "mount")]
     pub point: Option<PathBuf>,
-    /// What, as it was named to the kernel.
+    /// The device or remote share, as named to the kernel.
     pub device: Option<String>,
-    /// `ext4`, `nfs4`.
+    /// Such as `ext4` or `nfs4`.
     pub r#type: Option<String>,
-    /// Whether nothing can be written there.
     #[serde(skip)]
     pub read_only: bool,
 }
 
-/// Every mount, in the order in which they were made; none where the list cannot be read.
+/// All mounts, in the order in which they were made. Empty if the list cannot be read.
 pub fn mounts() -> Vec<Mount> {
     let mut text = Vec::new();
     let read = File::open("/proc/self/mountinfo").and_then(|file| file.take(LIMIT).read_to_end(&mut text));
@@ -41,14 +39,14 @@ pub fn mounts() -> Vec<Mount> {
     String::from_utf8_lossy(&text).lines().filter_map(parsed).collect()
 }
 
-/// The mount that a canonical path is on: the longest one above it, and of several at one place the newest.
+/// The mount of a canonical path: the deepest mount point above it, and the newest of several there.
 pub fn of(path: &Path, mounts: &[Mount]) -> Mount {
     let depth = |mount: &Mount| mount.point.as_ref().map_or(0, |point| point.components().count());
     let above = mounts.iter().filter(|mount| mount.point.as_ref().is_some_and(|point| path.starts_with(point)));
     above.max_by_key(|mount| depth(mount)).cloned().unwrap_or_default()
 }
 
-/// `36 35 98:0 /root /point rw,noatime master:1 - ext4 /dev/sda1 rw`; optional fields end at the dash.
+/// Parses `36 35 98:0 /root /point rw,noatime master:1 - ext4 /dev/sda1 rw`; optional fields end at the dash.
 pub(super) fn parsed(line: &str) -> Option<Mount> {
     let (front, back) = line.split_once(" - ")?;
     let mut back = back.split(' ');
@@ -60,7 +58,7 @@ pub(super) fn parsed(line: &str) -> Option<Mount> {
     })
 }
 
-/// A blank, a tab, a line feed and a backslash stand there in octal.
+/// Space, tab, line feed and backslash are escaped in octal.
 fn unescaped(text: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()

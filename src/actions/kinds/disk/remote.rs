@@ -14,13 +14,13 @@ use crate::actions::{Context, Progress};
 use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::domain::core::text::one_line;
 
-/// Size of a block, blocks, free, free for all; inodes, free. Then the path without links, and where what is mounted.
+/// Prints block size, blocks, free, free for users, inodes and free inodes; then the canonical path; then the mounts.
 const SCRIPT: &str = "stat -f -c '%S %b %f %a %c %d' -- \"$1\" && readlink -f -- \"$1\" && cat /proc/self/mountinfo";
 
-/// How full the file system of a path on the environment's host is.
+/// Measures the file system of a path on the environment's host.
 ///
 /// # Errors
-/// `missing`, `access`, `timeout`, `cancelled`, `host_unreachable` or `system`, with the path.
+/// `missing`, `access`, `timeout`, `cancelled`, `connection`, `host_unreachable` or `system`, with the path.
 pub(super) async fn remote_usage(context: &Context, path: &str) -> Result<Usage, Reason> {
     let shown = one_line(path, SHOWN);
     let trouble = |code: &'static str, reason: &str| Reason::new(code, format!("`{shown}`: {reason}"));
@@ -37,7 +37,7 @@ pub(super) async fn remote_usage(context: &Context, path: &str) -> Result<Usage,
         Ending::TimedOut => Err(trouble("timeout", "no answer in time")),
         Ending::Cancelled => Err(trouble("cancelled", "it was stopped before an answer came")),
         Ending::Lost => Err(trouble(ReasonCode::CONNECTION_LOST.as_str(), "the connection was lost")),
-        // coreutils have one exit code for every failure: its words, under LC_ALL=C, are all that tells them apart.
+        // coreutils have one exit code for every failure; only the message, under LC_ALL=C, distinguishes them.
         Ending::Code(_) | Ending::Signal(_) => Err(match printed.stderr() {
             said if said.contains("No such file") => Reason::new("missing", format!("there is no `{shown}`")),
             said if said.contains("Permission denied") => {

@@ -18,17 +18,17 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::sync::lock;
 
-/// How long a file system may take: a local one takes microseconds, one over a network that is well less than a second.
+/// Limit for one file system: a local one takes microseconds, a healthy remote one far less than a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many looks at one path may wait: every incident that is worked on may look at the same time, but what does not
-/// answer is not asked again and again by a step that is repeated.
+/// Calls that may wait for one path: each active incident may measure it at once. A repeated step does not add more
+/// calls to a path that does not answer.
 const LOOKS: usize = 16;
 
-/// How many looks wait, by path.
+/// The number of waiting calls by path.
 static WAITING: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 
-/// A look that has begun; it is over with the value.
+/// A waiting call; dropping the value ends it.
 struct PendingStatfs(PathBuf);
 
 impl PendingStatfs {
@@ -54,7 +54,7 @@ impl Drop for PendingStatfs {
     }
 }
 
-/// How full the file system of a path is.
+/// Measures the file system of a path.
 ///
 /// # Errors
 /// `missing`, `access`, `timeout`, `cancelled` or `system`, with the path.

@@ -5,18 +5,18 @@ use crate::domain::core::reason::ReasonCode;
 
 /// The work tree belongs to another account.
 pub const UNSAFE_OWNER: &str = "unsafe_owner";
-/// The host key of the remote is not known, or is another one.
+/// The remote's host key is unknown or has changed.
 pub const HOST_KEY: &str = "host_key";
-/// The remote takes none of our keys.
+/// The remote accepts none of our keys.
 pub const ACCESS: &str = "access";
-/// The remote asks for a password that nobody can type.
+/// The remote asks for a password.
 pub const CREDENTIALS: &str = "credentials";
-/// There is no such remote.
+/// The remote does not exist.
 pub const NO_REMOTE: &str = "no_remote";
-/// The directory is no work tree.
+/// The directory is not a work tree.
 pub const NO_REPOSITORY: &str = "no_repository";
 
-/// Codes and the words that each is known by; the first that fits holds.
+/// Codes and the messages that identify them; the first match counts.
 const KNOWN: [(&str, &[&str]); 6] = [
     (UNSAFE_OWNER, &["dubious ownership"]),
     (HOST_KEY, &["Host key verification failed"]),
@@ -26,9 +26,9 @@ const KNOWN: [(&str, &[&str]); 6] = [
     (NO_REPOSITORY, &["not a git repository"]),
 ];
 
-/// The code of what git printed on its standard error; `git` when it is none that is known.
-pub(super) fn code(said: &str) -> ReasonCode {
-    let fits = |words: &[&str]| words.iter().any(|word| said.contains(word));
+/// The code for git's error output; `git` if it is not recognised.
+pub(super) fn code(stderr_tail: &str) -> ReasonCode {
+    let fits = |words: &[&str]| words.iter().any(|word| stderr_tail.contains(word));
     KNOWN.iter().find(|(_, words)| fits(words)).map_or("git", |(code, _)| *code).into()
 }
 
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn the_words_of_git_have_a_code() {
-        for (said, expected) in [
+        for (stderr_tail, expected) in [
             ("Host key verification failed.\nfatal: Could not read from remote repository.", HOST_KEY),
             ("git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", ACCESS),
             ("fatal: could not read Username for 'https://h': terminal prompts disabled", CREDENTIALS),
@@ -47,7 +47,7 @@ mod tests {
             ("fatal: detected dubious ownership in repository at '/srv/shop'", UNSAFE_OWNER),
             ("fatal: the remote end hung up unexpectedly", "git"),
         ] {
-            assert_eq!(code(said), expected, "{said}");
+            assert_eq!(code(stderr_tail), expected, "{stderr_tail}");
         }
     }
 }

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::repository::{GitError, Repository};
 use crate::domain::core::text;
 
-/// A file's mode and object; nothing where there is no file.
+/// A file's mode and object; `None` if the file does not exist.
 type Content = Option<(String, String)>;
 
-/// What two trees differ in. The paths are as git quotes them, so that any name is one line.
+/// The difference of two trees. Paths are quoted by git, so that each is one line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
     files: BTreeMap<String, [Content; 2]>,
@@ -21,24 +21,24 @@ pub(super) struct Extent {
     removed: u64,
 }
 
-/// What a revert does that was not announced.
+/// A change in a revert that does not undo the commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Excess<'e> {
     /// It changes a file that the commit did not touch.
     Untouched(&'e str),
-    /// It deletes a file that was there before the commit.
+    /// It deletes a file that existed before the commit.
     Deleted(&'e str),
-    /// It leaves a file other than it was before the commit, though nobody has changed it since.
+    /// It leaves a file different from its state before the commit, although the file has not changed since.
     Other(&'e str),
 }
 
 impl Extent {
-    /// The numbers of files and lines.
+    /// The numbers of files and lines, as outputs.
     pub(super) fn counts(&self) -> [(&'static str, Value); 3] {
         [("files", json!(self.files.len())), ("added", json!(self.added)), ("removed", json!(self.removed))]
     }
 
-    /// The same numbers for the change that takes this one back.
+    /// The same numbers for the reverse change.
     pub(super) fn counts_reversed(&self) -> [(&'static str, Value); 3] {
         [("files", json!(self.files.len())), ("added", json!(self.removed)), ("removed", json!(self.added))]
     }
@@ -53,8 +53,8 @@ impl Extent {
         format!("{files}, {} added, {} removed", count(self.added, "line"), text::grouped(self.removed))
     }
 
-    /// What a revert does beyond taking `self` back, or leaves undone. `since` is what was changed after the commit, and
-    /// `renamed` the present names of files that the commit changed.
+    /// What a revert does beyond undoing `self`, or leaves undone. `since` are the changes after the commit; `renamed`
+    /// the present names of files that the commit changed.
     pub(super) fn excess<'e>(
         &'e self,
         revert: &'e Self,
@@ -69,7 +69,7 @@ impl Extent {
             }
         }
         let is_settled = |path: &str, after: &Content| {
-            // Git carries later changes of a renamed file over to its old name.
+            // git applies later changes of a renamed file to its old name.
             !since.files.contains_key(path) && (after.is_some() || since.files.is_empty())
         };
         self.files.iter().filter(|(path, [_, after])| is_settled(path, after)).find_map(|(path, [before, _])| {
@@ -78,19 +78,19 @@ impl Extent {
         })
     }
 
-    /// Whether every file of a revert has a name that the commit knew.
+    /// Whether the revert touches only paths that the commit touched.
     fn names_all_of(&self, revert: &Self) -> bool {
         revert.files.keys().all(|path| self.files.contains_key(path))
     }
 }
 
 impl Repository<'_> {
-    /// What lies between two commits.
+    /// The changes between two commits.
     pub(super) async fn extent(&self, from: &str, to: &str) -> Result<Extent, GitError> {
         read(&self.differing(&["--no-renames", "--raw", "--numstat"], [from, to]).await?)
     }
 
-    /// What `diff-tree` prints about the files of two commits.
+    /// The output of `diff-tree` for two commits.
     async fn differing(&self, how: &[&str], commits: [&str; 2]) -> Result<String, GitError> {
         let mut arguments =
             vec!["-c", "core.quotePath=true", "diff-tree", "-r", "--no-abbrev", "--ignore-submodules=none"];
@@ -99,7 +99,7 @@ impl Repository<'_> {
         self.listing(&arguments).await
     }
 
-    /// Refuses a revert that does anything but take its commit back.
+    /// Returns the revert's changes. Fails if it does anything but undo its commit.
     pub(super) async fn checked_revert(
         &self,
         [before, target]: [&str; 2],
@@ -112,19 +112,19 @@ impl Repository<'_> {
             ));
         }
         let (own, made) = (self.extent(before, target).await?, self.extent(base, revert).await?);
-        // Lines are not counted here: in a partial clone, every file that was changed since would have to be fetched.
+        // Without line counts: a partial clone would have to fetch every file changed since.
         let since = read(&self.differing(&["--no-renames", "--raw"], [target, base]).await?)?;
         let renamed = match own.names_all_of(&made) {
             true => BTreeSet::new(),
             false => self.renamed(&own, target, base).await?,
         };
-        let said = match own.excess(&made, &since, &renamed) {
+        let stderr_tail = match own.excess(&made, &since, &renamed) {
             None => return Ok(made),
             Some(Excess::Untouched(path)) => format!("would change {}, which the commit did not touch", shown(path)),
             Some(Excess::Deleted(path)) => format!("would delete {}, which the commit did not add", shown(path)),
             Some(Excess::Other(path)) => format!("would not leave {} as it was before the commit", shown(path)),
         };
-        Err(GitError::new(format!("the revert {said}; nothing was changed, and a person has to revert it")))
+        Err(GitError::new(format!("the revert {stderr_tail}; nothing was changed, and a person has to revert it")))
     }
 
     /// The present names of files that a commit touched and that were renamed after it.
@@ -142,7 +142,7 @@ fn shown(path: &str) -> String {
     format!("`{}`", text::one_line(path, 80))
 }
 
-/// Reads what `diff-tree --raw --numstat` prints.
+/// Parses the output of `diff-tree --raw --numstat`.
 fn read(printed: &str) -> Result<Extent, GitError> {
     let mut extent = Extent::default();
     for line in printed.lines() {
@@ -164,7 +164,7 @@ fn line_read(line: &str, extent: &mut Extent) -> Option<()> {
     }
     let mut fields = line.splitn(3, '\t');
     let (added, removed, path) = (fields.next()?, fields.next()?, fields.next()?);
-    // Of a file that is no text, git counts no lines.
+    // git counts no lines of a binary file.
     let lines = |count: &str| if count == "-" { Some(0) } else { count.parse::<u64>().ok() };
     extent.added += lines(added)?;
     extent.removed += lines(removed)?;
@@ -175,7 +175,7 @@ fn line_read(line: &str, extent: &mut Extent) -> Option<()> {
 mod tests {
     use super::*;
 
-    /// An extent of files, each with the letters of its contents before and after; `-` is no file.
+    /// An extent of files, each with one letter for its content before and after; `-` is no file.
     fn extent(files: &[(&str, char, char)]) -> Extent {
         let content = |letter: char| (letter != '-').then(|| ("100644".to_owned(), letter.to_string()));
         let files = files.iter().map(|(path, old, new)| ((*path).to_owned(), [content(*old), content(*new)]));
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(excess(&with(0, ("changed", 'b', 'x')), &[]).as_deref(), Some("Other(\"changed\")"));
         assert_eq!(excess(&opposite[1..], &[]).as_deref(), Some("Other(\"changed\")"));
         assert_eq!(excess(&opposite[..2], &[]).as_deref(), Some("Other(\"deleted\")"));
-        // What was changed since keeps the later changes.
+        // Files changed since keep the later changes.
         assert_eq!(excess(&with(0, ("changed", 'e', 'x')), &[("changed", 'b', 'e')]), None);
         assert_eq!(
             excess(&with(0, ("changed", 'e', '-')), &[("changed", 'b', 'e')]).as_deref(),

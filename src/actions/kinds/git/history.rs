@@ -8,30 +8,30 @@
 use super::repository::{GitError, Repository};
 use crate::domain::core::text;
 
-/// Commits that one call of git is asked about: their names are far from the limit of a command line.
+/// Commits in one call of git: far from the limit of a command line.
 const AT_ONCE: usize = 200;
 
-/// What a commit is built upon.
+/// The parents of a commit.
 pub(super) struct Parents {
-    /// What the commit object says, the first parent first.
+    /// The parents in the commit object, the first parent first.
     pub(super) all: Vec<String>,
-    /// Whether git leaves some of them out, since the clone is shallow.
+    /// Whether git hides some of them, because the clone is shallow.
     pub(super) hidden: bool,
 }
 
-/// How two commits stand to each other.
+/// How far two commits are apart.
 #[derive(Default)]
 pub(super) struct Apart {
-    /// How many commits the first has that the second lacks.
+    /// Commits of the first that the second lacks.
     pub(super) first: u64,
-    /// How many commits the second has that the first lacks.
+    /// Commits of the second that the first lacks.
     pub(super) second: u64,
     /// Whether the true numbers may be smaller: a merge can bring commits that the other has below its cut.
     pub(super) at_most: bool,
 }
 
 impl Repository<'_> {
-    /// The parents of each of these commits, in the same order.
+    /// The parents of these commits, in the same order.
     pub(super) async fn parents(&self, commits: &[&str]) -> Result<Vec<Parents>, GitError> {
         let mut all = Vec::with_capacity(commits.len());
         for commits in commits.chunks(AT_ONCE) {
@@ -46,19 +46,19 @@ impl Repository<'_> {
         Err(GitError::new("`git rev-list` left commits out"))
     }
 
-    /// The parents of one commit.
     pub(super) async fn parents_of(&self, commit: &str) -> Result<Parents, GitError> {
         self.parents(&[commit]).await?.pop().ok_or_else(|| GitError::new("`git rev-list` left the commit out"))
     }
 
-    /// Whether history is missing here at all. A git that does not know the question prints it back.
+    /// Whether the clone is shallow. An old git prints the unknown option back, which counts as shallow.
     pub(super) async fn is_shallow(&self) -> Result<bool, GitError> {
         Ok(self.ask(&["rev-parse", "--is-shallow-repository"]).await? != "false")
     }
 
-    /// Whether commits of this range are missing: one that is here has parents that are not.
+    /// Whether commits of this range are missing, because one of its commits has hidden parents.
     ///
-    /// Of `a..b` that is not so, hence `a` is no ancestor of `b` unless git finds it, and no descendant of `a` is missing.
+    /// If `a..b` is not cut, git's results are certain: whether `a` is an ancestor of `b`, and which descendants of `a`
+    /// are in the range.
     pub(super) async fn is_cut(&self, range: &[&str]) -> Result<bool, GitError> {
         if !self.is_shallow().await? {
             return Ok(false);
@@ -75,18 +75,18 @@ impl Repository<'_> {
         Ok(false)
     }
 
-    /// Whether one commit is an ancestor of another, or the same; nothing when the history is too short to tell.
+    /// Whether one commit is an ancestor of another or the same. `None` if the history is too short to decide.
     pub(super) async fn is_ancestor(&self, ancestor: &str, of: &str) -> Result<Option<bool>, GitError> {
         let answer = self.git(&["merge-base", "--is-ancestor", ancestor, of]).await?;
         match answer.code {
             0 => Ok(Some(true)),
             1 if self.is_cut(&[&format!("{ancestor}..{of}")]).await? => Ok(None),
             1 => Ok(Some(false)),
-            _ => Err(GitError::new(format!("`git merge-base` failed: {}", answer.said()))),
+            _ => Err(GitError::new(format!("`git merge-base` failed: {}", answer.stderr_tail()))),
         }
     }
 
-    /// How two commits stand to each other; nothing when the history is too short to tell.
+    /// How far two commits are apart. `None` if the history is too short to decide.
     pub(super) async fn apart(&self, first: &str, second: &str) -> Result<Option<Apart>, GitError> {
         let range = format!("{first}...{second}");
         let counts = self.ask(&["rev-list", "--left-right", "--count", &range]).await?;
@@ -105,7 +105,7 @@ impl Repository<'_> {
         Ok(Some(Apart { first, second, at_most: !merges.is_empty() }))
     }
 
-    /// Asks the remote for the parents of the oldest commits that are here, so many times over; whether it answered.
+    /// Fetches `by` more generations of commits. Returns whether the fetch succeeded.
     pub(super) async fn deepen(&self, remote: &str, branch: &str, by: u32) -> Result<bool, GitError> {
         let deepen = format!("--deepen={by}");
         let refspec = format!("+refs/heads/{branch}:refs/remotes/{remote}/{branch}");
@@ -113,7 +113,7 @@ impl Repository<'_> {
         Ok(self.git_remotely(&fetch).await?.code == 0)
     }
 
-    /// The command that completes a shallow clone, as a person types it on the repository's host.
+    /// The command by which a person completes a shallow clone on the repository's host.
     pub(super) async fn completing(&self, remote: &str, branch: &str) -> String {
         let from = match self.checked_remote(remote).await {
             Ok(()) => format!(" {} {}", text::shell_word(remote), text::shell_word(branch)),
@@ -124,7 +124,7 @@ impl Repository<'_> {
     }
 }
 
-/// Reads a record of `rev-list --parents --header`: the commit, the parents that git walks to, and the commit object.
+/// Parses a record of `rev-list --parents --header`: the commit, its visible parents, and the commit object.
 fn parents(record: &str) -> Parents {
     let mut lines = record.lines();
     let walked: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().skip(1).collect();

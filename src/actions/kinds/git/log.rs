@@ -13,16 +13,16 @@ use crate::domain::core::time::stamp;
 use crate::domain::core::time_input::moment;
 use crate::domain::incident::outcome::Outcome;
 
-/// Commits that are told when a step does not say.
+/// The default of `limit`.
 const COMMITS: usize = 20;
 
 /// Characters of a subject or an author's name.
 const SUBJECT: usize = 120;
 
-/// Separates the fields of a commit: no field can hold it, since git refuses control characters in them.
+/// Fields separated by `%x1f`, which no field contains: git refuses control characters in them.
 const FORMAT: &str = "--format=%H%x1f%h%x1f%an%x1f%cI%x1f%P%x1f%s";
 
-/// What a step asks of the log.
+/// The field `log` of a step.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Log {
@@ -34,7 +34,6 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Reads the log.
     pub(super) async fn perform(
         &self,
         repository: &Repository<'_>,
@@ -67,8 +66,9 @@ impl Log {
         Ok(outcome)
     }
 
-    /// The commits with their true parents, and whether none is missing. At the end of a shallow clone, git takes a merge for
-    /// an ordinary commit, and any commit for one that touches every path: whether it touches the step's is not known.
+    /// Corrects the commits' parents, and returns whether none is missing. At the end of a shallow clone, git shows a
+    /// merge as an ordinary commit. It also shows each such commit as touching every path, so commits there are left
+    /// out if a path is given.
     async fn as_known(
         &self,
         mut listed: Vec<Value>,
@@ -93,7 +93,8 @@ impl Log {
         Ok((listed, complete))
     }
 
-    /// The commit to begin with: the remote's branch when it is fetched, else ours, else our copy of the remote's.
+    /// The first commit of the log: the remote's branch if it is fetched, otherwise the local branch, otherwise the
+    /// local copy of the remote's branch.
     async fn start(&self, branch: Option<&str>, repository: &Repository<'_>, remote: &str) -> Result<String, GitError> {
         let Some(branch) = branch else {
             return repository.commit("HEAD").await;
@@ -150,7 +151,7 @@ fn commit(line: &str) -> Option<Value> {
     }))
 }
 
-/// How the work tree stands, by what is known here of the remote.
+/// Reports the state of the work tree, compared with the local copy of the remote's branch.
 pub(super) async fn status(repository: &Repository<'_>, remote: &str, branch: &str) -> Result<Outcome, GitError> {
     repository.checked_branch(branch).await?;
     let (current, head) = (repository.branch().await?, repository.commit("HEAD").await?);

@@ -7,28 +7,27 @@ use super::repository::{GitError, Repository};
 use crate::actions::Context;
 use crate::domain::core::reason::Reason;
 
-/// What a remote answered.
+/// The response of a remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
-    /// Its address, as git shows it, without what stands before an `@` in an `https` address.
+    /// Its address as in git's configuration; an HTTP address without user and password.
     pub address: String,
-    /// Its branches.
     pub branches: BTreeSet<String>,
 }
 
 /// Why a remote did not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreached {
-    /// The host of its address, where it has one.
+    /// The host in its address, if there is one.
     pub host: Option<String>,
-    /// Its code is one of [`complaint`](super::complaint)'s, or that of a program that did not start.
+    /// The code is one of [`complaint`](super::complaint), or that of a program that did not start.
     pub reason: Reason,
 }
 
-/// Asks the remote of a work tree what it has, within the context's time and without a prompt.
+/// Asks the remote of a work tree for its branches, within the context's deadline and without a prompt.
 ///
 /// # Errors
-/// Git's own words, the address in front where there is one.
+/// git's message, after the address if that is known.
 pub async fn reach(tree: &str, context: &Context) -> Result<Reached, Unreached> {
     let nowhere = |error: GitError| Unreached { host: None, reason: error.into_reason() };
     let repository = Repository::of(Some(tree), context).map_err(nowhere)?;
@@ -38,13 +37,14 @@ pub async fn reach(tree: &str, context: &Context) -> Result<Reached, Unreached> 
     let answer =
         answer.map_err(|error| at_address(error.into_reason().worded(|text| format!("`{address}`: {text}"))))?;
     if answer.code != 0 {
-        return Err(at_address(answer.reason(format!("`{address}` does not answer: {}", answer.said()))));
+        return Err(at_address(answer.reason(format!("`{address}` does not answer: {}", answer.stderr_tail()))));
     }
     let branch = |line: &str| Some(line.split_once("refs/heads/")?.1.to_owned());
     Ok(Reached { address, branches: answer.stdout.lines().filter_map(branch).collect() })
 }
 
-/// The host of an address: `https://git.example/shop.git`, `ssh://git@git.example:22/shop.git` or `git@git.example:shop.git`.
+/// The host of an address: `https://git.example/shop.git`, `ssh://git@git.example:22/shop.git` or
+/// `git@git.example:shop.git`.
 fn host(address: &str) -> Option<&str> {
     let place = match address.split_once("://") {
         Some((_, rest)) => rest.split('/').next()?,
@@ -55,7 +55,7 @@ fn host(address: &str) -> Option<&str> {
     (!host.is_empty() && !host.contains('/')).then_some(host)
 }
 
-/// An address without a password in it.
+/// An address without user and password.
 fn shown(address: &str) -> String {
     match address.split_once("://") {
         Some((scheme @ ("http" | "https"), rest)) => {

@@ -17,19 +17,19 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text;
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
-/// What is kept of git's output: two hundred commits with long subjects take a tenth of it.
+/// Bytes kept of git's output: ten times two hundred commits with long subjects.
 const KEPT: usize = 512 * 1024;
 
-/// What is kept of a list that has to be complete, such as the files of a commit: fifty thousand of them.
+/// Bytes of a list that must be complete, such as the files of a commit: fifty thousand files.
 const LISTED: usize = 8 * 1024 * 1024;
 
-/// Characters of git's own words in a summary.
+/// Characters of git's message in a summary.
 const SAID: usize = 240;
 
-/// Lets git see the history as it is pushed: what somebody grafted or replaced here is not on the remote.
+/// Shows the history as it is pushed: local grafts and replacements are not on the remote.
 const AS_PUSHED: [(&str, &str); 2] = [("GIT_NO_REPLACE_OBJECTS", "1"), ("GIT_GRAFT_FILE", "/dev/null/none")];
 
-/// Who makes a commit when the repository's configuration names nobody.
+/// The author of a commit if the repository's configuration has none.
 const NOBODY: [(&str, &str); 4] = [
     ("GIT_AUTHOR_NAME", "runbook"),
     ("GIT_AUTHOR_EMAIL", "runbook@localhost"),
@@ -37,7 +37,7 @@ const NOBODY: [(&str, &str); 4] = [
     ("GIT_COMMITTER_EMAIL", "runbook@localhost"),
 ];
 
-/// What stands in the git directory while something is going on, and what that is.
+/// Files in the git directory while an operation is in progress, and the operation.
 const UNDER_WAY: [(&str, &str); 6] = [
     ("MERGE_HEAD", "a merge"),
     ("REVERT_HEAD", "a revert"),
@@ -47,7 +47,7 @@ const UNDER_WAY: [(&str, &str); 6] = [
     ("BISECT_LOG", "a bisection"),
 ];
 
-/// Why something was not done.
+/// Why an operation failed.
 #[derive(Debug)]
 pub(super) struct GitError {
     verdict: Verdict,
@@ -63,7 +63,7 @@ impl GitError {
         &self.reason.text
     }
 
-    /// Why, without how it ended.
+    /// The reason without the verdict.
     pub(super) fn into_reason(self) -> Reason {
         self.reason
     }
@@ -90,7 +90,7 @@ impl From<GitError> for Outcome {
     }
 }
 
-/// What git answered.
+/// The result of a git command.
 pub(super) struct GitOutput {
     pub(super) code: i32,
     pub(super) stdout: String,
@@ -99,20 +99,20 @@ pub(super) struct GitOutput {
 }
 
 impl GitOutput {
-    /// The last lines that git said, the remote's own words included, as one.
-    pub(super) fn said(&self) -> String {
+    /// The last lines of git's error output, including the remote's, as one line.
+    pub(super) fn stderr_tail(&self) -> String {
         let spoken = |line: &&str| !line.trim().is_empty() && !line.starts_with("hint:") && !line.starts_with("To ");
         let lines: Vec<&str> = self.stderr.lines().filter(spoken).collect();
         text::one_line(&lines[lines.len().saturating_sub(3)..].join("; "), SAID)
     }
 
-    /// Why it failed, with `line` for people.
+    /// The reason for a failure, with `line` for people.
     pub(super) fn reason(&self, line: String) -> Reason {
         Reason::new(complaint::code(&self.stderr), line)
     }
 }
 
-/// A work tree.
+/// A work tree in which git commands run.
 pub(super) struct Repository<'c> {
     context: &'c Context,
     quiet: Context,
@@ -120,7 +120,7 @@ pub(super) struct Repository<'c> {
 }
 
 impl<'c> Repository<'c> {
-    /// The repository of a step, else of the environment.
+    /// The repository of the step, or of the environment.
     pub(super) fn of(given: Option<&str>, context: &'c Context) -> Result<Self, GitError> {
         let given = given.or(context.environment.repository.as_deref());
         let name = &context.environment_name;
@@ -129,37 +129,37 @@ impl<'c> Repository<'c> {
         Ok(Self { context, quiet, directory: context.there(given) })
     }
 
-    /// The same repository by another of its work trees.
+    /// The same repository in another of its work trees.
     pub(super) fn at(&self, directory: &Path) -> Self {
         Self { context: self.context, quiet: self.quiet.clone(), directory: directory.to_owned() }
     }
 
-    /// The directory of the work tree.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Whether it is on another machine.
+    /// Whether it is on a remote host.
     pub(super) fn is_remote(&self) -> bool {
         self.context.environment.host.ssh().is_some()
     }
 
-    /// A word that tells what this step leaves from what others do.
+    /// A random suffix that distinguishes this step's files from those of others.
     pub(super) fn nonce(&self) -> String {
         host::random()[..12].to_owned()
     }
 
-    /// Runs git without showing what it says.
+    /// Runs git without showing its output.
     pub(super) async fn git(&self, arguments: &[&str]) -> Result<GitOutput, GitError> {
         self.run(arguments, &[], KEPT, &self.quiet).await
     }
 
-    /// Runs git where it may reach a remote: what it says is shown, and ssh asks nobody.
+    /// Runs a git command that may reach a remote. Its output is shown, and ssh never prompts.
     pub(super) async fn git_remotely(&self, arguments: &[&str]) -> Result<GitOutput, GitError> {
         self.run(arguments, &[("GIT_SSH_COMMAND", &self.ssh().await?)], KEPT, self.context).await
     }
 
-    /// Runs git where it makes a commit: by who is configured, else by `runbook`. In a partial clone it may reach the remote.
+    /// Runs a git command that makes a commit, with `runbook` as the author if none is configured. In a partial clone
+    /// it may reach the remote.
     pub(super) async fn git_committing(&self, arguments: &[&str]) -> Result<GitOutput, GitError> {
         let ssh = self.ssh().await?;
         let mut more = vec![("GIT_SSH_COMMAND", ssh.as_str())];
@@ -172,7 +172,7 @@ impl<'c> Repository<'c> {
         self.run(arguments, &more, KEPT, self.context).await
     }
 
-    /// All that git prints when it succeeds, without showing it. In a partial clone it may reach the remote.
+    /// The complete output of a git command, not shown. In a partial clone it may reach the remote.
     pub(super) async fn listing(&self, arguments: &[&str]) -> Result<String, GitError> {
         let more = [("GIT_SSH_COMMAND", &*self.ssh().await?)];
         let answer = self.run(arguments, &more, LISTED, &self.quiet).await?;
@@ -180,27 +180,27 @@ impl<'c> Repository<'c> {
         match answer {
             GitOutput { code: 0, is_whole: true, stdout, .. } => Ok(stdout),
             GitOutput { code: 0, .. } => Err(GitError::new(format!("`git {verb}` printed more than can be compared"))),
-            failed => Err(GitError::new(format!("`git {verb}` failed: {}", failed.said()))),
+            failed => Err(GitError::new(format!("`git {verb}` failed: {}", failed.stderr_tail()))),
         }
     }
 
-    /// How git calls ssh so that it asks nobody.
+    /// The ssh command for git, without prompts.
     async fn ssh(&self) -> Result<String, GitError> {
         let configured = self.git(&["config", "--get", "core.sshCommand"]).await?;
         let ssh = configured.stdout.trim();
         Ok(format!("{} -oBatchMode=yes", if ssh.is_empty() { "ssh" } else { ssh }))
     }
 
-    /// What git prints when it succeeds; else trouble in git's own words.
+    /// The output of a git command. Fails with git's message if the command fails.
     pub(super) async fn ask(&self, arguments: &[&str]) -> Result<String, GitError> {
         let answer = self.git(arguments).await?;
         if answer.code == 0 {
             return Ok(answer.stdout.trim_end().to_owned());
         }
-        Err(answer.reason(format!("`git {}` failed: {}", arguments[0], answer.said())).into())
+        Err(answer.reason(format!("`git {}` failed: {}", arguments[0], answer.stderr_tail())).into())
     }
 
-    /// What a script of ours prints on the repository's host, about files that git has no words for.
+    /// The output of a shell script on the repository's host, for files that git commands do not cover.
     pub(super) async fn sh<'a>(
         &self,
         script: &'a str,
@@ -212,8 +212,8 @@ impl<'c> Repository<'c> {
             Ending::Code(0) => Ok(printed.stdout()),
             Ending::Lost => Err(GitError { verdict: Verdict::Unknown, ..GitError::new("the connection was lost") }),
             _ => {
-                let said = text::one_line(&printed.stderr(), SAID);
-                Err(GitError::new(format!("the git directory could not be looked at: {said}")))
+                let stderr_tail = text::one_line(&printed.stderr(), SAID);
+                Err(GitError::new(format!("the git directory could not be looked at: {stderr_tail}")))
             }
         }
     }
@@ -252,10 +252,10 @@ impl<'c> Repository<'c> {
         }
     }
 
-    /// The full name of the commit that a revision means.
+    /// The full object name of the commit that a revision names.
     pub(super) async fn commit(&self, revision: &str) -> Result<String, GitError> {
         let unknown = || GitError::new(format!("there is no commit `{}`", text::one_line(revision, 80)));
-        // No revision starts with a dash, and none holds a control character.
+        // No valid revision starts with a dash or contains a control character.
         if revision.is_empty() || revision.starts_with('-') || revision.contains(char::is_control) {
             return Err(unknown());
         }
@@ -265,20 +265,20 @@ impl<'c> Repository<'c> {
         if answer.code == 0 && is_name { Ok(name.to_owned()) } else { Err(unknown()) }
     }
 
-    /// The branch that is checked out; nothing when none is.
+    /// The branch that is checked out; `None` if HEAD is detached.
     pub(super) async fn branch(&self) -> Result<Option<String>, GitError> {
         let answer = self.git(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await?;
         match answer.code {
             0 => Ok(Some(answer.stdout.trim_end().to_owned())),
             1 => Ok(None),
-            _ => Err(GitError::new(format!("`{}`: {}", self.directory.display(), answer.said()))),
+            _ => Err(GitError::new(format!("`{}`: {}", self.directory.display(), answer.stderr_tail()))),
         }
     }
 
-    /// Whether git would take this as the name of a branch.
+    /// Fails unless git accepts this as the name of a branch.
     pub(super) async fn checked_branch(&self, branch: &str) -> Result<(), GitError> {
         let shown = || format!("`{}` is no name of a branch", text::one_line(branch, 80));
-        // Git would take a leading dash, but whoever types such a name next would not be understood.
+        // git would accept a leading dash, but a person could not use such a name in a command.
         let refused = branch.starts_with('-') || branch.contains('\0');
         if refused || self.git(&["check-ref-format", &format!("refs/heads/{branch}")]).await?.code != 0 {
             return Err(GitError::new(shown()));
@@ -286,7 +286,7 @@ impl<'c> Repository<'c> {
         Ok(())
     }
 
-    /// Whether the repository has this remote.
+    /// Fails unless the repository has this remote.
     pub(super) async fn checked_remote(&self, remote: &str) -> Result<(), GitError> {
         if self.ask(&["remote"]).await?.lines().any(|line| line == remote) && !remote.starts_with('-') {
             return Ok(());
@@ -294,13 +294,16 @@ impl<'c> Repository<'c> {
         Err(GitError::new(format!("the repository has no remote `{}`", text::one_line(remote, 80))))
     }
 
-    /// What the remote's branch stands on now; our copy of it is brought up to date.
+    /// Fetches the remote's branch. Returns its commit.
     pub(super) async fn fetched(&self, remote: &str, branch: &str) -> Result<String, GitError> {
         let copy = format!("refs/remotes/{remote}/{branch}");
         let refspec = format!("+refs/heads/{branch}:{copy}");
         let answer = self.git_remotely(&["fetch", "--quiet", "--no-tags", remote, &refspec]).await?;
         if answer.code != 0 {
-            return Err(GitError::new(format!("`{branch}` could not be fetched from `{remote}`: {}", answer.said())));
+            return Err(GitError::new(format!(
+                "`{branch}` could not be fetched from `{remote}`: {}",
+                answer.stderr_tail()
+            )));
         }
         self.commit(&copy).await
     }
@@ -310,7 +313,7 @@ impl<'c> Repository<'c> {
         Ok(PathBuf::from(self.ask(&["rev-parse", "--path-format=absolute", "--git-common-dir"]).await?))
     }
 
-    /// What is going on in the work tree: a merge, a rebase.
+    /// The operation in progress in the work tree, such as a merge or a rebase.
     pub(super) async fn operation_in_progress(&self) -> Result<Option<&'static str>, GitError> {
         let directory = self.ask(&["rev-parse", "--absolute-git-dir"]).await?;
         let script =
@@ -321,14 +324,14 @@ impl<'c> Repository<'c> {
         Ok(found.map(|(_, what)| *what))
     }
 
-    /// Changed files that git knows; others, such as installed packages, do not matter.
+    /// Changed files that git tracks. Others, such as installed packages, do not matter.
     pub(super) async fn changes(&self) -> Result<Vec<String>, GitError> {
         let status = self.ask(&["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=none"]).await?;
         Ok(status.lines().map(|line| line.get(3..).unwrap_or(line).to_owned()).collect())
     }
 }
 
-/// The command of git among its arguments: what stands before it are settings.
+/// The git command among the arguments, after any `-c` settings.
 fn verb<'a>(arguments: &[&'a str]) -> &'a str {
     let mut left = arguments;
     while let ["-c", _, rest @ ..] = left {

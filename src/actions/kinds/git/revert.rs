@@ -22,13 +22,13 @@ use crate::actions::Reconciled;
 use crate::domain::core::text;
 use crate::domain::incident::outcome::Outcome;
 
-/// How often a revert of a revert is followed.
+/// How many reverts of reverts are followed.
 const BACK_AND_FORTH: usize = 32;
 
-/// Files with conflicts that a summary names.
+/// Conflicting files that a summary names.
 const NAMED: usize = 5;
 
-/// What is to be reverted, and where.
+/// The commit to revert, and where.
 pub(super) struct Revert<'c> {
     pub(super) repository: Repository<'c>,
     pub(super) revision: String,
@@ -37,24 +37,22 @@ pub(super) struct Revert<'c> {
     pub(super) push: bool,
 }
 
-/// Where both sides stand.
+/// The state of the local and the remote branch.
 struct BranchState {
-    /// Our branch.
     head: String,
-    /// What the revert is built upon: the remote's branch when it is pushed, else ours.
+    /// The parent of the revert: the remote's branch if it is pushed, otherwise the local one.
     base: String,
-    /// How many commits we have that the remote lacks.
+    /// Local commits that the remote lacks.
     ahead: u64,
 }
 
-/// Whose a revert is.
+/// Who made a revert.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// Somebody had made it before the step.
+    /// Made before this step.
     Already,
-    /// This attempt made it.
     Now,
-    /// An attempt that was cut off made it.
+    /// Made by an interrupted attempt.
     Before,
 }
 
@@ -69,7 +67,7 @@ impl Standing {
 }
 
 impl Revert<'_> {
-    /// Does it.
+    /// Makes the revert, or reports an existing one.
     pub(super) async fn perform(&self) -> Result<Outcome, GitError> {
         self.check_tree().await?;
         let stand = self.stand().await?;
@@ -105,19 +103,23 @@ impl Revert<'_> {
         if self.push {
             self.publish(&revert).await?;
         }
-        // The remote has it; that the tree here could not follow is a remark then, and a failure only without a push.
+        // The remote has the revert. That the local tree cannot follow is then only a remark; without a push it is an
+        // error.
         let forward = self.repository.git(&["merge", "--ff-only", "--quiet", &revert]).await?;
         if forward.code != 0 && !self.push {
-            return Err(GitError::new(format!("the work tree could not be brought forward: {}", forward.said())));
+            return Err(GitError::new(format!(
+                "the work tree could not be brought forward: {}",
+                forward.stderr_tail()
+            )));
         }
         outcome.output["work_tree"] = json!(if forward.code == 0 { "forward" } else { "behind" });
         if forward.code != 0 {
-            outcome.summary += &format!("; the work tree here could not be brought forward: {}", forward.said());
+            outcome.summary += &format!("; the work tree here could not be brought forward: {}", forward.stderr_tail());
         }
         Ok(outcome)
     }
 
-    /// What the commit was built upon. A root commit has nothing that a revert could restore.
+    /// The commit's first parent. A root commit has none, so it cannot be reverted here.
     fn before<'t>(&self, target: &'t Target) -> Result<&'t str, GitError> {
         target.parents.first().map(String::as_str).ok_or_else(|| {
             let (branch, short) = (&self.branch, short(&target.commit));
@@ -128,7 +130,7 @@ impl Revert<'_> {
         })
     }
 
-    /// What there is to compare with after a crash.
+    /// What [`Revert::reconcile`] needs after a crash.
     pub(super) async fn observe(&self) -> Result<Value, GitError> {
         let head = self.repository.commit(&format!("refs/heads/{}", self.branch)).await?;
         let base = match self.push {
@@ -149,7 +151,7 @@ impl Revert<'_> {
         Ok(observed)
     }
 
-    /// Whether the revert has arrived since `before`.
+    /// Whether the revert was made or pushed since `before`.
     pub(super) async fn reconcile(&self, before: &Value) -> Result<Reconciled, GitError> {
         let (Some(base), Some(target)) = (before["base"].as_str(), before["target"].as_str()) else {
             return Ok(Reconciled::CannotTell("where the branch stood before was not recorded".to_owned()));
@@ -180,7 +182,7 @@ impl Revert<'_> {
         Ok(Reconciled::DidNotHappen(reason))
     }
 
-    /// Refuses a work tree that a person, or another program, is in the middle of using.
+    /// Refuses a work tree that a person or another program is using.
     async fn check_tree(&self) -> Result<(), GitError> {
         let current = self.repository.branch().await?;
         let branch = &self.branch;
@@ -241,7 +243,7 @@ impl Revert<'_> {
         Ok(found.lines().next().map(str::to_owned))
     }
 
-    /// The revert that is in force: a revert may have been reverted in its turn.
+    /// The effective revert of a commit. A revert may itself be reverted.
     async fn reverted_by(&self, target: &str, base: &str) -> Result<Option<String>, GitError> {
         let (mut current, mut in_force) = (target.to_owned(), None);
         for _ in 0..BACK_AND_FORTH {
@@ -254,7 +256,7 @@ impl Revert<'_> {
         Ok(in_force)
     }
 
-    /// The one commit that is not pushed yet, if it is this very revert.
+    /// The only unpushed commit, if it is this revert.
     async fn unpushed(&self, target: &str, stand: &BranchState) -> Result<String, GitError> {
         let is_ours = stand.ahead == 1 && self.message(&stand.head).await?.contains(&revert_mark(target));
         if is_ours {
@@ -264,14 +266,14 @@ impl Revert<'_> {
         Err(GitError::new(format!("`{branch}` has {ahead} that `{}` lacks; push or remove them first", self.remote)))
     }
 
-    /// Makes the revert in a work tree of its own.
+    /// Makes the revert in a temporary work tree.
     async fn make(&self, workshop: &Worktree, target: &Target, base: &str) -> Result<String, GitError> {
         let path = workshop.path();
-        // Hooks of a checkout are for people who switch branches.
+        // Checkout hooks are for people who switch branches.
         let quiet = ["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", path, base];
         let added = self.repository.git(&quiet).await?;
         if added.code != 0 {
-            return Err(GitError::new(format!("no second work tree could be made: {}", added.said())));
+            return Err(GitError::new(format!("no second work tree could be made: {}", added.stderr_tail())));
         }
         let there = self.repository.at(path.as_ref());
         let mut arguments = vec!["revert", "--no-edit"];
@@ -289,14 +291,14 @@ impl Revert<'_> {
         Err(GitError::new(if !conflicts.is_empty() {
             format!("reverting {short} conflicts with later changes in {}; nothing was changed", names(&conflicts))
         } else if answer.code == 1 && there.changes().await?.is_empty() {
-            // With another code git could not do it: it lacks an object of a partial clone, for example.
+            // Another code means that git failed, for example because a partial clone lacks an object.
             format!("reverting {short} would change nothing: its changes are gone already")
         } else {
-            format!("reverting {short} failed: {}; nothing was changed", answer.said())
+            format!("reverting {short} failed: {}; nothing was changed", answer.stderr_tail())
         }))
     }
 
-    /// What a commit with one parent changed; nothing when the parent is not here.
+    /// The changes of a commit with one parent. `None` if the parent is missing or not the only one.
     async fn extent_of(&self, commit: &str) -> Result<Option<Extent>, GitError> {
         let parents = self.repository.parents_of(commit).await?;
         match &parents.all[..] {
@@ -311,7 +313,11 @@ impl Revert<'_> {
         if answer.code == 0 {
             return Ok(());
         }
-        Err(GitError::new(format!("`{}` refused the push: {}; nothing was changed here", self.remote, answer.said())))
+        Err(GitError::new(format!(
+            "`{}` refused the push: {}; nothing was changed here",
+            self.remote,
+            answer.stderr_tail()
+        )))
     }
 
     async fn described(
@@ -339,8 +345,8 @@ impl Revert<'_> {
     }
 }
 
-/// What git writes into the message of a revert of `commit`; of any revert, without a commit. It is the only mark that a revert
-/// has: git keeps no link from it to what it reverts.
+/// The line that git writes into the message of a revert. Without a commit, the prefix of any revert. git records no
+/// other link from a revert to its commit.
 pub(super) fn revert_mark(commit: &str) -> String {
     format!("This reverts commit {commit}")
 }

@@ -9,29 +9,29 @@ use super::repository::GitError;
 use super::revert::{Revert, revert_mark, short};
 use crate::domain::core::text;
 
-/// How many generations of commits each fetch adds to a shallow clone. Most reverts are of the newest commit, for which
-/// the first is enough; what is older than all three is too much to download in an incident without being asked.
+/// Generations of commits that each fetch adds to a shallow clone. Most reverts are of the newest commit, for which one
+/// is enough. Anything older is too much to download during an incident without asking.
 const DEEPEN: [u32; 3] = [1, 32, 256];
 
-/// Digits of an abbreviated commit at least, as git has it.
+/// The fewest digits of an abbreviated commit that git accepts.
 const ABBREVIATED: usize = 4;
 
 /// A commit that can be reverted.
 pub(super) struct Target {
     pub(super) commit: String,
-    /// What it was built upon, the first parent first. All are here.
+    /// The parents, the first parent first. All are present.
     pub(super) parents: Vec<String>,
 }
 
-/// What a search for the target came to.
+/// The result of a search for the target.
 enum Search {
     Found(Target),
-    /// The history is too short; what cannot be known so.
+    /// The history is too short; the text says what is unknown.
     TooShort(String),
 }
 
 impl Revert<'_> {
-    /// The commit to revert. `HEAD` means the newest that both sides have.
+    /// The commit to revert. `HEAD` means the newest commit of `base`.
     pub(super) async fn target(&self, base: &str) -> Result<Target, GitError> {
         let mut search = self.search(base).await?;
         for by in if self.push { &DEEPEN[..] } else { &[] } {
@@ -46,7 +46,7 @@ impl Revert<'_> {
         }
     }
 
-    /// What is missing, that nothing was changed, and what to type.
+    /// A message with the missing part, the command that fetches it, and that nothing was changed.
     pub(super) async fn to_be_completed(&self, missing: &str) -> String {
         let command = self.repository.completing(&self.remote, &self.branch).await;
         format!("{missing}; nothing was changed. Complete the history, then try again: `{command}`")
@@ -71,12 +71,12 @@ impl Revert<'_> {
         Ok(Search::Found(Target { commit, parents: parents.all }))
     }
 
-    /// The commit that was named, on the branch; else what the history is too short for.
+    /// The named commit, which must be on the branch. The inner error says what the history is too short for.
     async fn named(&self, base: &str) -> Result<Result<String, String>, GitError> {
         let given = self.revision.trim();
         let shown = text::one_line(given, 80);
         if given.contains("@{") {
-            // It would mean another commit when it is asked for again.
+            // A reflog entry would mean another commit at the next attempt.
             return Err(GitError::new(format!(
                 "`{shown}` depends on what was done in this work tree; name the commit"
             )));
@@ -108,7 +108,7 @@ impl Revert<'_> {
     }
 }
 
-/// Whether a revision can name a commit that a deeper history has: an object, or one counted from another.
+/// Whether a revision may name a commit that only a deeper history has: an object name, or one relative to another.
 fn may_be_older(revision: &str) -> bool {
     let is_object = revision.len() >= ABBREVIATED && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_object || revision.contains(['~', '^'])

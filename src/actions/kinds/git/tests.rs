@@ -17,7 +17,7 @@ use crate::actions::kinds::support::testing::context;
 use crate::domain::config::estate::Environment;
 use crate::domain::incident::outcome::Verdict;
 
-/// A work tree on `production` whose newest commit is a merge, and its remote, side by side.
+/// A work tree on `production` whose newest commit is a merge, with its remote beside it.
 struct TestRepository(TempDir);
 
 impl TestRepository {
@@ -38,7 +38,7 @@ impl TestRepository {
         shop
     }
 
-    /// The same shop again, elsewhere.
+    /// The same project in another directory.
     #[expect(clippy::disallowed_methods, reason = "copying is cheaper than twenty calls of git")]
     fn copy(&self) -> Self {
         let copy = tempfile::tempdir().expect("a temporary directory can be made");
@@ -57,7 +57,7 @@ impl TestRepository {
     }
 
     fn git_in(&self, directory: &str, arguments: &str) -> String {
-        self.tried_in(directory, arguments).unwrap_or_else(|said| panic!("git {arguments}: {said}"))
+        self.tried_in(directory, arguments).unwrap_or_else(|stderr_tail| panic!("git {arguments}: {stderr_tail}"))
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test plays the person at the keyboard")]
@@ -65,7 +65,7 @@ impl TestRepository {
         let mut command = std::process::Command::new("git");
         command.current_dir(self.path(directory)).args(arguments.split(' '));
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        let output = crate::actions::transport::process::output_apart(&mut command)
+        let output = crate::actions::transport::process::output_detached(&mut command)
             .expect("git runs; else install the Debian package `git`");
         let printed = if output.status.success() { Ok(&output.stdout) } else { Err(&output.stderr) };
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).trim_end().to_owned();
@@ -93,7 +93,7 @@ impl TestRepository {
         Context { environment: Arc::new(environment), ..context() }
     }
 
-    /// Commits of the remote that say they revert this one.
+    /// How many commits of the remote say that they revert this one.
     fn reverts_on_remote(&self, target: &str) -> usize {
         let grep = format!("log --format=%H --grep=This.reverts.commit.{target} production");
         self.git_in("remote.git", &grep).lines().count()
@@ -132,7 +132,7 @@ async fn a_merge_is_reverted_and_pushed() {
     assert_eq!((named.verdict, &named.output["already"]), (Verdict::Succeeded, &json!(true)));
     assert_eq!(shop.reverts_on_remote(&merge), 1);
 
-    // A revert that was taken back does not count.
+    // A revert that was itself reverted does not count.
     let back = Git.perform(&json!({"revert": new, "push": true}), &context).await;
     assert_eq!(back.verdict, Verdict::Succeeded, "{}", back.summary);
     let once_more = Git.perform(&json!({"revert": merge, "push": true}), &context).await;
@@ -172,13 +172,13 @@ async fn what_somebody_is_in_the_middle_of_is_refused() {
         ),
         (|shop| fs::write(shop.path("work/.git/MERGE_HEAD"), "").expect("written"), "in the middle of a merge"),
     ];
-    for (spoil, said) in cases {
+    for (spoil, stderr_tail) in cases {
         let shop = TestRepository::new();
         spoil(&shop);
         let before = (shop.path("work/.git/MERGE_HEAD").exists(), shop.git("rev-parse HEAD"));
         let outcome = Git.perform(&head(), &shop.context()).await;
         assert_eq!(outcome.verdict, Verdict::Failed);
-        assert!(outcome.summary.contains(said), "{} does not say {said}", outcome.summary);
+        assert!(outcome.summary.contains(stderr_tail), "{} does not say {stderr_tail}", outcome.summary);
         assert_eq!((shop.path("work/.git/MERGE_HEAD").exists(), shop.git("rev-parse HEAD")), before);
         assert!(!shop.git_in("remote.git", "log --format=%s production").contains("Revert"));
     }
@@ -275,7 +275,7 @@ async fn nobody_configured_means_runbook_commits() {
     assert_eq!(shop.git("log -1 --format=%an/%ce"), "runbook/runbook@localhost");
 }
 
-/// A `git` that stops for ever before its n-th call, when it has said so by making a file.
+/// A `git` that hangs before its n-th call, after it has created a marker file.
 fn stopping(shop: &TestRepository, at: usize) -> Context {
     let bin = shop.path("bin");
     fs::create_dir_all(&bin).expect("a directory can be made");
@@ -289,7 +289,7 @@ fn stopping(shop: &TestRepository, at: usize) -> Context {
     calling(shop)
 }
 
-/// Calls the `git` in the shop's `bin`.
+/// Runs the `git` in the project's `bin`.
 fn calling(shop: &TestRepository) -> Context {
     let mut basics = (*shop.context().basics).clone();
     basics.insert("PATH".to_owned(), format!("{}:/usr/bin:/bin", shop.path("bin").display()));
@@ -338,7 +338,7 @@ async fn killed_between_any_two_commands_and_done_again_there_is_one_revert() {
 async fn what_a_killed_process_left_is_swept_up() {
     let shop = TestRepository::new();
     fs::create_dir_all(shop.path("work/.git/runbook")).expect("a directory can be made");
-    // No process has this number: the kernel's largest is four million.
+    // No process has this id: the kernel's maximum is four million.
     shop.git("worktree add -q --detach .git/runbook/revert-4999999-0 HEAD");
     assert_eq!(Git.perform(&head(), &shop.context()).await.verdict, Verdict::Succeeded);
     assert_eq!(shop.state()[3], "0 1");

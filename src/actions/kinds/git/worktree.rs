@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::repository::{GitError, Repository};
 
-/// What is left behind on another host is removed when it is older than this, in minutes: no step of git takes as long.
+/// Age in minutes after which a remote leftover is removed: no git step takes as long.
 const OLD: &str = "+180";
 
-/// Makes the room on another host, without what is old in it.
+/// Creates the parent directory on a remote host, and removes old work trees in it.
 const MAKE: &str =
     "mkdir -p -- \"$1\" && find \"$1\" -mindepth 1 -maxdepth 1 -name 'far-*' -mmin \"$2\" -exec rm -rf -- {} +";
 
-/// The work tree's place; git makes the tree.
+/// The path of the work tree; git creates the tree itself.
 pub(super) struct Worktree {
     common: PathBuf,
     path: String,
@@ -27,7 +27,7 @@ pub(super) struct Worktree {
 }
 
 impl Worktree {
-    /// A place for a work tree of this repository.
+    /// Reserves a path for a work tree of this repository.
     pub(super) async fn new(repository: &Repository<'_>) -> Result<Self, GitError> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let common = repository.common().await?;
@@ -37,7 +37,7 @@ impl Worktree {
         let name = if is_far {
             let room = room.to_str().ok_or_else(|| GitError::new("the repository's path is not UTF-8"))?;
             repository.sh(MAKE, [room, OLD]).await?;
-            // No pid of ours means anything there.
+            // Our process id has no meaning on the remote host.
             format!("far-{}-{number}", repository.nonce())
         } else {
             swept(&common, &room)?;
@@ -48,15 +48,14 @@ impl Worktree {
         Ok(Self { common, path, is_far })
     }
 
-    /// Where it is.
     pub(super) fn path(&self) -> &str {
         &self.path
     }
 
-    /// Removes it.
+    /// Removes a remote work tree. A local one is removed on drop.
     pub(super) async fn leave(self, repository: &Repository<'_>) {
         if self.is_far {
-            // What cannot be removed now is removed by the next when it is old.
+            // If this fails, a later revert removes it when it is old.
             let _ = repository.git(&["worktree", "remove", "--force", &self.path]).await;
         }
     }
@@ -70,7 +69,7 @@ impl Drop for Worktree {
     }
 }
 
-/// Makes the room on this machine, without what was left in it.
+/// Creates the parent directory on this machine, and removes the work trees of dead processes in it.
 fn swept(common: &Path, room: &Path) -> Result<(), GitError> {
     let cannot = |error| GitError::new(format!("`{}` cannot be made: {error}", room.display()));
     fs::create_dir_all(room).map_err(cannot)?;
@@ -84,9 +83,9 @@ fn swept(common: &Path, room: &Path) -> Result<(), GitError> {
     Ok(())
 }
 
-/// Removes a work tree of ours, and what git noted about it.
+/// Removes a temporary work tree, and git's record of it.
 fn remove(common: &Path, path: &Path) {
-    // What is not there any more need not be removed.
+    // It may be gone already.
     let _ = fs::remove_dir_all(path);
     for note in fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten() {
         let points_to = fs::read_to_string(note.path().join("gitdir")).unwrap_or_default();

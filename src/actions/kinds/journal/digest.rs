@@ -8,38 +8,38 @@ use serde_json::{Value, json};
 
 use crate::domain::core::text;
 use crate::domain::core::time::stamp;
-use crate::domain::journal::entry::Entry;
+use crate::domain::journal::entry::JournalEntry;
 use crate::domain::journal::level::LEVELS;
-use crate::domain::journal::summary::Summary;
+use crate::domain::journal::summary::JournalSummary;
 use crate::domain::redact::Redactor;
 
-/// How many of the commonest messages are told.
+/// Most common messages that are reported.
 const TOP: usize = 10;
 
-/// Characters of a message in the table of the commonest.
+/// Characters of a message in the summary.
 const MESSAGE: usize = 200;
 
-/// Characters of a line.
+/// Characters of a kept line.
 const LINE: usize = 400;
 
-/// Bytes of all lines together, as JSON, so that an outcome stays below its limit.
+/// Bytes of all kept lines as JSON, so that an outcome stays below its limit.
 const ALL_LINES: usize = 40 * 1024;
 
-/// The newest come first, as `journalctl --reverse` gives them.
+/// Expects the newest line first, as `journalctl --reverse` prints them.
 pub(super) struct Digest {
     limit: usize,
-    pub(super) summary: Summary,
+    pub(super) summary: JournalSummary,
     lines: Vec<String>,
     lines_size: usize,
 }
 
 impl Digest {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, summary: Summary::default(), lines: Vec::new(), lines_size: 0 }
+        Self { limit, summary: JournalSummary::default(), lines: Vec::new(), lines_size: 0 }
     }
 
-    /// Counts a line that matches.
-    pub(super) fn add(&mut self, entry: &Entry, redactor: &Redactor) {
+    /// Counts a matching line.
+    pub(super) fn add(&mut self, entry: &JournalEntry, redactor: &Redactor) {
         let service = clean(&entry.service(), redactor, MESSAGE);
         let message = clean(&entry.message(), redactor, MESSAGE);
         if self.lines.len() < self.limit {
@@ -54,12 +54,12 @@ impl Digest {
         self.summary.add(entry.at, entry.level, &service, &message);
     }
 
-    /// The newest example of the commonest message, and how often such a message occurs.
+    /// The newest example of the most common message, and the number of its occurrences.
     pub(super) fn commonest(&self) -> Option<(String, u64)> {
         self.summary.commonest(1).first().map(|group| (group.sample.clone(), group.count))
     }
 
-    /// What later steps may refer to.
+    /// The outputs for later steps.
     pub(super) fn output(&self, scanned: u64, oversized: u64) -> Value {
         let summary = &self.summary;
         let by_level: serde_json::Map<String, Value> = LEVELS
@@ -92,13 +92,13 @@ impl Digest {
         })
     }
 
-    /// The kept lines, the oldest first.
+    /// The kept lines, oldest first.
     pub(super) fn transcript(&self) -> String {
         self.lines.iter().rev().map(|line| format!("{line}\n")).collect()
     }
 }
 
-fn rendered(entry: &Entry, service: &str) -> String {
+fn rendered(entry: &JournalEntry, service: &str) -> String {
     let at = entry.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let level = entry.level.name().to_ascii_uppercase();
     format!("{at} {level} {service} {} {}", entry.message(), entry.details())

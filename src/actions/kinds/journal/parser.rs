@@ -4,20 +4,20 @@
 
 use super::query::JournalctlExit;
 use crate::actions::transport::process::Ending;
-use crate::actions::transport::process::capture::{Sink, Source};
+use crate::actions::transport::process::capture::{ChildStream, Sink};
 use crate::domain::journal::export::{Export, ExportRecord};
 
-/// What is kept of journalctl's own words.
+/// Bytes kept of journalctl's error output.
 const COMPLAINT: usize = 4 * 1024;
 
-/// Cuts journalctl's output into records and hands them on.
-pub(super) struct Reader<'t> {
+/// Splits journalctl's output into records and passes them on.
+pub(super) struct JournalParser<'t> {
     export: Export,
     complaint: Vec<u8>,
     take: &'t mut (dyn FnMut(&ExportRecord<'_>) + Send),
 }
 
-impl<'t> Reader<'t> {
+impl<'t> JournalParser<'t> {
     pub(super) fn new(take: &'t mut (dyn FnMut(&ExportRecord<'_>) + Send)) -> Self {
         Self { export: Export::default(), complaint: Vec::new(), take }
     }
@@ -28,9 +28,9 @@ impl<'t> Reader<'t> {
     }
 }
 
-impl Sink for Reader<'_> {
-    fn take(&mut self, source: Source, bytes: &[u8]) {
-        if source == Source::Stderr {
+impl Sink for JournalParser<'_> {
+    fn take(&mut self, source: ChildStream, bytes: &[u8]) {
+        if source == ChildStream::Stderr {
             let room = COMPLAINT - self.complaint.len();
             self.complaint.extend_from_slice(&bytes[..bytes.len().min(room)]);
             return;

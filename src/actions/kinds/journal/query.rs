@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::parser::Reader;
+use super::parser::JournalParser;
 use crate::actions::Context;
 use crate::actions::transport::host;
 use crate::actions::transport::process::{Ending, Job, NotStarted};
@@ -18,69 +18,65 @@ use crate::domain::core::text;
 use crate::domain::core::time::Timestamp;
 use crate::domain::journal::entry::UNIT_FIELDS;
 use crate::domain::journal::export::ExportRecord;
-use crate::domain::journal::filter::{Filter, Prefilter, is_of_journal};
+use crate::domain::journal::filter::{JournalFilter, Prefilter, is_of_journal};
 
-/// So many units are looked up in the journal's index. Each costs as much as a quarter of reading every line of a busy
-/// journal does, since an index is made of matches that are merged line by line; beyond this, reading all is faster.
+/// Units that are looked up in the journal's index. Each costs a quarter of reading all lines of a busy journal,
+/// because journalctl merges the matches line by line. With more units, reading everything is faster.
 const INDEXED: usize = 3;
 
-/// The fields that every search looks at, besides those that name units.
+/// The fields that every search needs, besides those that name units.
 const FIELDS: [&str; 4] = ["MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "_COMM"];
 
-/// Whose journal.
+/// The journal to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// The system's only.
     System,
-    /// The user's only.
     User,
 }
 
-/// What journalctl is asked for.
+/// A query for journalctl.
 #[derive(Debug, Clone)]
-pub struct Query {
-    /// From here on.
+pub struct JournalQuery {
     pub since: Timestamp,
-    /// Up to here, itself included.
+    /// The newest instant, inclusive.
     pub until: Option<Timestamp>,
-    /// The newest first.
+    /// Prints the newest line first.
     pub reverse: bool,
-    /// Waits for more at the end; whoever asked ends it.
+    /// Waits for new lines at the end, until the caller cancels.
     pub follow: bool,
-    /// The directory with journal files, in place of the host's own.
+    /// The directory with journal files, instead of the host's own.
     pub directory: Option<PathBuf>,
-    /// Whose journal; both by default.
+    /// The journal to read; both if `None`.
     pub scope: Option<Scope>,
-    /// What journalctl rules out, and what it prints of the rest.
+    /// What journalctl excludes, and what it prints of the rest.
     pub narrowing: Narrowing,
 }
 
-/// What journalctl rules out, and what it prints of the rest; made from a search only, so that it never rules out too much.
+/// What journalctl excludes, and what it prints of the rest. Derived only from a search, so that it never excludes a
+/// match.
 #[derive(Debug, Clone)]
 pub struct Narrowing {
-    /// Units to look up in the index.
     units: Vec<String>,
     fields: Vec<String>,
     prefilter: Option<Prefilter>,
 }
 
-/// What is left of journalctl when it has ended.
+/// The result of a journalctl run.
 #[derive(Debug)]
 pub struct JournalctlExit {
-    /// How it ended.
     pub ending: Ending,
-    /// What it said on its standard error.
+    /// What it printed on standard error.
     pub complaint: String,
-    /// How many records came.
+    /// The number of records read.
     pub records: u64,
-    /// How many of them were too long to be looked at.
+    /// Records that were too long to be examined.
     pub oversized: u64,
 }
 
-impl Query {
-    /// What journalctl can do of a search. It may print more than matches, and never less.
-    pub fn of(filter: &Filter) -> Self {
+impl JournalQuery {
+    /// The query for a search. journalctl may print more than the matches, never less.
+    pub fn of(filter: &JournalFilter) -> Self {
         let names = filter.fields.iter().map(|field| field.name()).filter(|name| is_of_journal(name));
         let fields = FIELDS.into_iter().chain(UNIT_FIELDS).chain(names).map(str::to_owned).collect();
         let is_plain = |unit: &String| !is_unit_pattern(unit);
@@ -100,38 +96,38 @@ impl Query {
         }
     }
 
-    /// The same, with every line handed on, whatever it says.
+    /// Disables journalctl's filter by message.
     #[must_use]
     pub fn of_every_line(mut self) -> Self {
         self.narrowing.prefilter = None;
         self
     }
 
-    /// The same, with only the instant of each line.
+    /// Prints only the instant of each line, for every unit.
     #[must_use]
     pub fn of_instants(self) -> Self {
         let narrowing = Narrowing { units: Vec::new(), fields: vec!["PRIORITY".to_owned()], prefilter: None };
         Self { narrowing, ..self }
     }
 
-    /// Whether most lines are ruled out by the index.
+    /// Whether the index excludes most lines.
     pub fn is_indexed(&self) -> bool {
         !self.narrowing.units.is_empty()
     }
 
-    /// Whether most lines are ruled out by what they say.
+    /// Whether journalctl's filter by message excludes most lines.
     pub fn is_prefiltered(&self) -> bool {
         self.narrowing.prefilter.is_some()
     }
 
-    /// The program and its arguments.
+    /// The command to run.
     pub fn job(&self, context: &Context) -> Job {
         let mut argv: Vec<String> =
             ["journalctl", "--output=export", "--no-pager", "--quiet"].map(str::to_owned).to_vec();
         argv.push(format!("--since=@{}", instant(self.since)));
         argv.extend(self.until.map(|until| format!("--until=@{}", instant(until))));
         argv.extend(self.reverse.then(|| "--reverse".to_owned()));
-        // Without `--no-tail` it would begin with the last ten lines, whenever they were written.
+        // Without `--no-tail` it would begin with the last ten lines, whatever their age.
         argv.extend(self.follow.then_some(["--follow", "--no-tail"]).into_iter().flatten().map(str::to_owned));
         argv.extend(
             self.narrowing.units.iter().flat_map(|unit| [format!("--unit={unit}"), format!("--user-unit={unit}")]),
@@ -150,11 +146,12 @@ impl Query {
         Job::new(argv, context).env("LC_ALL", "C")
     }
 
-    /// Reads to the end, or until the context is over, and hands on every record.
+    /// Runs the query until it ends or the context's deadline passes, and passes on every record. If journalctl cannot
+    /// filter by message, runs it again without that filter.
     ///
     /// # Errors
     ///
-    /// When journalctl cannot be started at all; everything later is in what it returns.
+    /// If journalctl cannot be started. Later errors are in the result.
     pub async fn read(
         &self,
         context: &Context,
@@ -172,20 +169,20 @@ impl Query {
         context: &Context,
         take: &mut (dyn FnMut(&ExportRecord<'_>) + Send),
     ) -> Result<JournalctlExit, NotStarted> {
-        let mut reader = Reader::new(take);
+        let mut reader = JournalParser::new(take);
         let exit = host::run_into(&self.job(context), context, &mut reader).await?;
         Ok(reader.ended(exit.ending))
     }
 }
 
 impl JournalctlExit {
-    /// Why not everything was read, if that is so.
+    /// Why not everything was read, if so.
     pub fn read_error(&self, context: &Context) -> Option<String> {
         match self.ending {
             Ending::Code(0) => None,
-            // This is how journalctl says that no unit in the journal matches a pattern.
+            // journalctl prints this if no unit in the journal matches a pattern.
             Ending::Code(1) if self.complaint.contains("No data available") => None,
-            // And this, as grep does, that no line matches.
+            // Like grep, journalctl exits with 1 if no line matches.
             Ending::Code(1) if self.complaint.trim().is_empty() && self.records == 0 => None,
             Ending::TimedOut => Some("had not read everything in time".to_owned()),
             Ending::Cancelled => Some("was cancelled".to_owned()),
@@ -200,14 +197,14 @@ impl JournalctlExit {
         last.map(|line| format!(" ({})", text::one_line(&context.redactor.scrub(line), 160))).unwrap_or_default()
     }
 
-    /// Whether this journalctl was built without what searches messages, or does not find it.
+    /// Whether this journalctl lacks pattern matching: built without PCRE2, or unable to load it.
     fn cannot_search(&self) -> bool {
         matches!(self.ending, Ending::Code(code) if code != 0)
             && ["pattern matching", "PCRE2", "pcre2"].iter().any(|word| self.complaint.contains(word))
     }
 }
 
-/// An instant as journalctl takes it: seconds since the epoch, to the microsecond.
+/// An instant for journalctl: seconds since the epoch, with microseconds.
 fn instant(at: Timestamp) -> String {
     format!("{}.{:06}", at.timestamp(), at.timestamp_subsec_micros())
 }

@@ -12,7 +12,7 @@ use super::measured::{MeasuredValue, Measurement};
 use super::selector::Selector;
 use crate::domain::core::suggest::{nearest, or_did_you_mean};
 
-/// What becomes of several series.
+/// How several series become one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Aggregate {
@@ -21,12 +21,12 @@ pub(super) enum Aggregate {
     Min,
     Max,
     Count,
-    /// The growth of all of them a second.
+    /// The growth per second of all series together.
     Rate,
 }
 
 impl Aggregate {
-    /// Whether it takes two scrapes.
+    /// Whether it needs two scrapes.
     pub(super) fn needs_time(self) -> bool {
         self == Self::Rate
     }
@@ -42,7 +42,7 @@ impl Aggregate {
         }
     }
 
-    /// Of at least one series.
+    /// Aggregates the values; `samples` is not empty.
     pub(super) fn of(self, samples: &[&Sample]) -> f64 {
         let values = || samples.iter().map(|sample| sample.value);
         match self {
@@ -55,7 +55,7 @@ impl Aggregate {
     }
 }
 
-/// What a selector gives.
+/// Evaluates a selector, divided by `per` if given.
 pub(super) fn measurement(
     aggregate: Option<Aggregate>,
     select: &Selector,
@@ -67,7 +67,7 @@ pub(super) fn measurement(
     let (Some(per), MeasuredValue::Number(value)) = (per, reading.found) else { return reading };
     let by = one(aggregate, per, before, page);
     match by.found {
-        // None of none is not a number, as with Prometheus.
+        // 0/0 is NaN, as in Prometheus.
         MeasuredValue::Number(by) => reading.found = MeasuredValue::Number(value / by),
         _ => return by,
     }
@@ -101,19 +101,19 @@ impl<'p> Before<'p> {
         Self(page.samples.iter().map(|sample| ((sample.name.as_str(), &sample.labels), sample.value)).collect())
     }
 
-    /// By how much a counter has grown; one that was not there before has grown from zero.
+    /// The growth of a counter. A counter that is new has grown from zero.
     pub(super) fn grown(&self, sample: &Sample) -> f64 {
         let earlier = self.0.get(&(sample.name.as_str(), &sample.labels)).copied().unwrap_or(0.0);
         if sample.value >= earlier { sample.value - earlier } else { sample.value }
     }
 }
 
-/// The name of a metric on the page that may have been meant, as the end of a line.
+/// A hint for a selector that matches nothing, as the end of a line: a similar name on the page.
 fn similar(name: &str, page: &Page) -> Option<String> {
     if page.samples.iter().any(|sample| sample.name == name) {
         return Some(" with these labels".to_owned());
     }
-    // Each series is a sample of its own, and a page has many of one name.
+    // A page has many samples of one name.
     let names: BTreeSet<&str> = page.samples.iter().map(|sample| sample.name.as_str()).collect();
     nearest(name, names).map(|name| or_did_you_mean([name]))
 }

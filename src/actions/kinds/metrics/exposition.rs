@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 
-/// A sample: a series at one instant.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sample {
     pub(super) name: String,
@@ -18,7 +17,7 @@ pub(super) struct Sample {
     pub(super) value: f64,
 }
 
-/// A page as it was scraped.
+/// A scraped page and the instant of the scrape.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Page {
     pub(super) samples: Vec<Sample>,
@@ -26,7 +25,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Reads a page; an error names the line.
+    /// Parses a page. The error names the line.
     pub(super) fn parse(text: &str, at: Timestamp) -> Result<Self, String> {
         let mut samples = Vec::new();
         for (number, line) in text.lines().enumerate() {
@@ -41,7 +40,7 @@ impl Page {
     }
 }
 
-/// `name{label="value"} 1.5 1700000000000 # {…} …`: what follows the value is passed over.
+/// Parses `name{label="value"} 1.5 1700000000000 # {…} …`; the rest after the value is skipped.
 fn sample(line: &str) -> Option<Sample> {
     let (name, rest) = name(line)?;
     let mut labels = BTreeMap::new();
@@ -53,14 +52,14 @@ fn sample(line: &str) -> Option<Sample> {
     Some(Sample { name: name.to_owned(), labels, value: number(value)? })
 }
 
-/// A name of a metric or label at the beginning, and what follows.
+/// Splits off the name of a metric or label at the beginning.
 pub(super) fn name(text: &str) -> Option<(&str, &str)> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
     (end > 0 && !text.starts_with(|c: char| c.is_ascii_digit())).then(|| text.split_at(end))
 }
 
-/// Labels up to the closing brace; what follows it.
+/// Parses labels up to the closing brace. Returns the rest of the line.
 fn labels<'t>(mut text: &'t str, into: &mut BTreeMap<String, String>) -> Option<&'t str> {
     loop {
         text = text.trim_start();
@@ -76,7 +75,7 @@ fn labels<'t>(mut text: &'t str, into: &mut BTreeMap<String, String>) -> Option<
     }
 }
 
-/// A text up to its closing quote, `\\`, `\"` and `\n` undone; what follows it.
+/// Parses a text up to its closing quote and replaces the escapes `\\`, `\"` and `\n`. Returns the rest.
 pub(super) fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();
@@ -86,7 +85,7 @@ pub(super) fn quoted(text: &str) -> Option<(String, &str)> {
             '\\' => match characters.next()?.1 {
                 'n' => value.push('\n'),
                 c @ ('\\' | '"') => value.push(c),
-                // As it stands, which regular expressions are thankful for.
+                // Other escapes stay as they are, since regular expressions use them.
                 c => value.extend(['\\', c]),
             },
             c => value.push(c),

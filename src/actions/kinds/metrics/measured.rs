@@ -10,29 +10,28 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
 
-/// How many series the log keeps, and the most characters of a label's value.
+/// Series that the log keeps, and characters of a name or label value.
 const SERIES: usize = 20;
 const LENGTH: usize = 120;
 
-/// What was measured.
+/// The result of a measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Measurement {
     pub(super) found: MeasuredValue,
-    /// How many series there are.
+    /// The number of series.
     pub(super) count: usize,
-    /// The first of them.
+    /// The first of the series.
     series: Vec<Value>,
-    /// What helps whoever finds nothing.
+    /// A hint if no series was found, as the end of a line.
     pub(super) hint: Option<String>,
 }
 
-/// The number, or what there is instead.
+/// The number, or what was found instead.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum MeasuredValue {
     Number(f64),
-    /// No series at all.
     Empty,
-    /// Series, and nobody says which.
+    /// Several series but no aggregate.
     Several,
 }
 
@@ -48,7 +47,7 @@ impl Measurement {
         reading
     }
 
-    /// The value of the only series, or whatever there is.
+    /// The value of the only series, or [`MeasuredValue::Empty`] or [`MeasuredValue::Several`].
     pub(super) fn plain(samples: &[&Sample]) -> Self {
         let found = match samples {
             [] => MeasuredValue::Empty,
@@ -58,7 +57,7 @@ impl Measurement {
         Self::new(found, samples.iter().copied())
     }
 
-    /// The outcome of a step that measured `what`.
+    /// The outcome of a step; `what` describes the measurement.
     pub(super) fn judged(&self, what: &str, threshold: Threshold) -> Outcome {
         let (word, value) = self.code();
         let output = json!({ "value": value, "found": word, "count": self.count, "series": self.series });

@@ -16,7 +16,7 @@ use crate::domain::core::text::one_line;
 /// The label that holds the name of a series.
 const NAME: &str = "__name__";
 
-/// The longest message of a server that is kept.
+/// Characters of a server's message that are kept.
 const SAID: usize = 300;
 
 #[derive(Debug, Deserialize)]
@@ -45,7 +45,7 @@ struct Series {
     value: (f64, String),
 }
 
-/// Asks.
+/// Runs the query and aggregates its result.
 pub(super) async fn ask(prometheus: &str, spec: &Spec, context: &Context) -> Result<Measurement, Reason> {
     let url = query(prometheus, spec.query.as_deref().unwrap_or_default())?;
     let answer = spec.get(&url, context).await?;
@@ -72,7 +72,7 @@ fn query(prometheus: &str, query: &str) -> Result<Url, Reason> {
     Ok(url)
 }
 
-/// The series of a vector; a scalar is one without a name.
+/// The series of a vector. A scalar becomes one series without a name.
 fn samples(data: Data) -> Result<Vec<Sample>, Reason> {
     let unreadable = || Reason::new("query", "its answer cannot be read");
     let series: Vec<Series> = match data.result_type.as_str() {

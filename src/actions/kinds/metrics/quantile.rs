@@ -9,11 +9,12 @@ use super::measured::{MeasuredValue, Measurement};
 use super::selector::Selector;
 use crate::domain::core::reason::Reason;
 
-/// What the series of a histogram's buckets are called behind its name, and the label of a bucket's upper bound.
+/// The suffix of a histogram's bucket series, and the label with a bucket's upper bound.
 const BUCKET: &str = "_bucket";
 const BOUND: &str = "le";
 
-/// The quantile of a histogram, which may be named with or without `_bucket`; with a page of before, of what came since.
+/// The quantile of a histogram; `_bucket` in its name is optional. With `before`, only observations since that page
+/// count.
 pub(super) fn measurement(
     q: f64,
     select: &Selector,
@@ -44,8 +45,7 @@ pub(super) fn measurement(
     Ok(Measurement::new(found, samples.into_iter()))
 }
 
-/// The quantile of cumulative buckets in the order of their bounds; not a number without observations, or without the
-/// bucket that holds them all.
+/// The quantile of cumulative buckets, sorted by bound. NaN without observations, or without the `+Inf` bucket.
 fn interpolated(q: f64, buckets: &[(f64, f64)]) -> f64 {
     let [.., (last, all)] = buckets else { return f64::NAN };
     if !last.is_infinite() || buckets.len() < 2 || *all <= 0.0 {
@@ -54,7 +54,7 @@ fn interpolated(q: f64, buckets: &[(f64, f64)]) -> f64 {
     let rank = q * all;
     let at = buckets.iter().position(|(_, count)| *count >= rank).unwrap_or(buckets.len() - 1);
     if at == buckets.len() - 1 {
-        // Nobody knows how far beyond the last bound it is.
+        // How far the value exceeds the last bound is unknown.
         return buckets[at - 1].0;
     }
     let (bound, count) = buckets[at];

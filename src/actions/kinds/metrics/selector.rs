@@ -9,13 +9,12 @@ use super::exposition::{Page, Sample, name, quoted};
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
-/// How large a compiled expression may become.
+/// Size limit of a compiled regular expression, in bytes.
 const REGEX: usize = 1024 * 1024;
 
-/// The longest part of a selector that is repeated.
+/// Characters of a selector that are quoted.
 const SHOWN: usize = 80;
 
-/// A selector.
 #[derive(Debug)]
 pub(super) struct Selector {
     pub(super) name: String,
@@ -31,10 +30,10 @@ enum Matcher {
 }
 
 impl Selector {
-    /// Reads a selector.
+    /// Parses a selector.
     ///
     /// # Errors
-    /// `selector`, with the place from which on it cannot be read.
+    /// `selector`, with the place where parsing failed.
     pub(super) fn parse(text: &str) -> Result<Self, Reason> {
         let wrong = |rest: &str, what: &str| {
             let place = if rest.trim().is_empty() {
@@ -71,7 +70,7 @@ impl Selector {
         }
     }
 
-    /// The series of a page that it selects; only those called `name` instead of its own when given.
+    /// The series of a page with this name that match. `name` replaces the selector's own name.
     pub(super) fn of<'p>(&'p self, name: &'p str, page: &'p Page) -> impl Iterator<Item = &'p Sample> {
         page.samples.iter().filter(move |sample| sample.name == name && self.fits(sample))
     }

@@ -19,38 +19,38 @@ use crate::actions::transport::timeout::within;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
-/// How long a connection may take, the handshake and the password included.
+/// Limit for connecting, with handshake and authentication.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// The same by way of another host, which may have to be connected to first.
+/// As [`CONNECT`], through another host that may have to be connected first.
 const FAR_CONNECT: Duration = Duration::from_secs(40);
 
-/// How long a statement waits for a lock: whoever holds it is what is wrong.
+/// Limit for waiting for a lock; the session that holds it is the problem.
 const LOCK: Duration = Duration::from_secs(2);
 
-/// What the server is given beyond a statement's own time before we stop to listen.
+/// How much longer than a statement's own timeout we wait for the server's error.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The longest text of a server that is kept.
+/// Characters of a server's message that are kept.
 const SAID: usize = 300;
 
-/// The SQLSTATE of a prepared statement that is not there any more.
+/// SQLSTATE of a prepared statement that does not exist.
 const LOST: &str = "26000";
 
-/// What the sessions of this program are called in `pg_stat_activity`.
+/// The `application_name` of our sessions in `pg_stat_activity`.
 const APPLICATION: &str = "runbook";
 
-/// A connection.
-pub(super) struct Wire<'c> {
+/// A connection with a timeout for each statement.
+pub(super) struct PostgresConnection<'c> {
     connection: PgConnection,
     timeout: Duration,
     pub(super) context: &'c Context,
-    /// The way to a server that only the environment's host reaches.
+    /// The forwarding socket to a server that only the environment's host reaches.
     _door: Option<UnixForward>,
 }
 
-impl<'c> Wire<'c> {
-    /// Connects and logs in, by TLS as the address says; each statement may take `timeout` later.
+impl<'c> PostgresConnection<'c> {
+    /// Connects and authenticates, with TLS as the address says. `timeout` limits each later statement.
     pub(super) async fn connect(url: &Url, timeout: Duration, context: &'c Context) -> Result<Self, Reason> {
         let options = PgConnectOptions::from_url(url)
             .map_err(|_| Reason::new("address", "the address is not one of a postgres"))?
@@ -65,16 +65,16 @@ impl<'c> Wire<'c> {
             None => (options, CONNECT),
         };
         let connection = within(limit, context, options.connect()).await?.map_err(|error| {
-            // Why the way there ended says more than that it did.
+            // The error of the forwarded stream explains more than the one it causes here.
             let trouble = door.as_ref().and_then(UnixForward::last_error).unwrap_or_else(|| why(&error, context));
             trouble.worded(|text| format!("{}: {text}", one_line(&place, SAID)))
         })?;
         Ok(Self { connection, timeout, context, _door: door })
     }
 
-    /// The rows of one statement in a transaction of its own, `limit` at most and one more if there are more.
+    /// Runs one statement in its own transaction. Returns at most `limit` rows, and one more if there are more.
     ///
-    /// What is behind them is never read: the connection is not to be used after a statement that gave too many.
+    /// Further rows are not read, so the connection must not be used after a statement with too many rows.
     pub(super) async fn read(
         &mut self,
         sql: impl Into<String>,
@@ -86,7 +86,7 @@ impl<'c> Wire<'c> {
         let work = async {
             let rows = once(connection, &begin, &sql, values.clone(), limit).await;
             match &rows {
-                // The library has looked up a type that it did not know, and lost the statement by that. It knows now.
+                // The library looked up an unknown type and lost the statement by that. It knows the type now.
                 Err(Error::Database(error)) if error.code().as_deref() == Some(LOST) => {
                     once(connection, &begin, &sql, values, limit).await
                 }
@@ -106,7 +106,7 @@ impl<'c> Wire<'c> {
     }
 }
 
-/// One attempt at a statement. The statement has no name on the server: behind PgBouncer a name may belong to others.
+/// Tries a statement once. It has no name on the server: behind PgBouncer, a name may belong to another client.
 async fn once(
     connection: &mut PgConnection,
     begin: &str,
@@ -118,7 +118,7 @@ async fn once(
     let rows = fetch(connection, sql, values, limit).await;
     if rows.as_ref().map_or(true, |rows| rows.len() <= limit) {
         let ended = sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await;
-        // Why the statement failed says more than why its end did.
+        // The statement's error explains more than that of its end.
         return rows.and_then(|rows| ended.map(|_| rows));
     }
     rows
@@ -140,7 +140,7 @@ async fn fetch(
     Ok(rows)
 }
 
-/// Why there is no answer.
+/// Classifies an error of the library.
 pub(super) fn why(error: &Error, context: &Context) -> Reason {
     let said = |text: &str| one_line(&context.redactor.scrub(text), SAID);
     match error {
@@ -172,7 +172,7 @@ fn distrusted(reason: String) -> Reason {
     Reason::new("tls", format!("no trusted connection: {reason}"))
 }
 
-/// A word for programs and the beginning of a line for people.
+/// The error code, and the beginning of the message for people.
 fn error_message(code: &str) -> (&'static str, &'static str) {
     match code {
         "25006" => ("read_only", "it would write, and only reading is allowed here"),

@@ -4,50 +4,54 @@ use serde_json::{Map, Value, json};
 use sqlx::Row;
 use sqlx::postgres::PgArguments;
 
-use super::client::{Wire, why};
+use super::client::{PostgresConnection, why};
 use super::sessions;
-use super::sessions::{Filter, Session};
+use super::sessions::{DatabaseSession, SessionFilter};
 use crate::actions::kinds::support::threshold::Threshold;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
 
-/// How many names of a group, and how many sessions of a list, are given.
+/// Entries of a group, and sessions of a list, that are reported.
 const GROUPS: usize = 20;
 const SESSIONS: i64 = 10;
 
-/// The longest name that is kept.
+/// Characters of a name that are kept.
 const NAME: usize = 64;
 
-/// One statement for all the groups, so that they agree with each other. To a role without `pg_read_all_stats` the type of
-/// other sessions is null; those with a database are clients, but for an autovacuum worker now and then.
+/// One statement for all groups, so that they agree. A role without `pg_read_all_stats` sees no type for other
+/// sessions. Those with a database are clients, except for an occasional autovacuum worker.
 const COUNTS: &str = "\
     select what, name, count(*) as number from pg_stat_activity, lateral (values \
         ('states', coalesce(state, 'hidden')), ('applications', coalesce(nullif(application_name, ''), 'unnamed')), \
         ('users', coalesce(usename::text, 'hidden')), ('databases', coalesce(datname::text, 'none'))) as facts (what, name) \
     where backend_type = 'client backend' or (backend_type is null and datid is not null) group by what, name order by what, number desc, name";
 
-/// The most groups that are read: four of each session, should all differ, of the most sessions that anybody has.
+/// Groups that are read: at most four per session, for ten thousand sessions.
 const ROWS: usize = 40_000;
 
-/// Looks.
-pub(super) async fn connection_counts(threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
+/// Counts the connections and lists the longest sessions.
+pub(super) async fn connection_counts(
+    threshold: Threshold,
+    wire: &mut PostgresConnection<'_>,
+) -> Result<Outcome, Reason> {
     let max = max_connections(wire).await?;
     let groups = groups(wire).await?;
-    let idle = sessions::idle(&Filter { limit: SESSIONS, superusers: true, ..Filter::default() }, wire).await?;
+    let idle =
+        sessions::idle(&SessionFilter { limit: SESSIONS, superusers: true, ..SessionFilter::default() }, wire).await?;
     let running = sessions::running(SESSIONS, wire).await?;
     Ok(report(max, &groups, &idle, &running, threshold))
 }
 
-async fn max_connections(wire: &mut Wire<'_>) -> Result<i64, Reason> {
+async fn max_connections(wire: &mut PostgresConnection<'_>) -> Result<i64, Reason> {
     let sql = "select current_setting('max_connections')::int8 as max";
     let rows = wire.read(sql, PgArguments::default(), 1).await?;
     let max = rows.first().map(|row| row.try_get("max")).transpose().map_err(|error| why(&error, wire.context))?;
     max.ok_or_else(|| Reason::new("sql", "it does not say how many connections it allows"))
 }
 
-/// What, which, how many.
-async fn groups(wire: &mut Wire<'_>) -> Result<Vec<(String, String, i64)>, Reason> {
+/// Each group as kind, name and number.
+async fn groups(wire: &mut PostgresConnection<'_>) -> Result<Vec<(String, String, i64)>, Reason> {
     let rows = wire.read(COUNTS, PgArguments::default(), ROWS).await?;
     let group = |row: &sqlx::postgres::PgRow| -> Result<_, sqlx::Error> {
         let name: String = row.try_get("name")?;
@@ -59,8 +63,8 @@ async fn groups(wire: &mut Wire<'_>) -> Result<Vec<(String, String, i64)>, Reaso
 fn report(
     max: i64,
     groups: &[(String, String, i64)],
-    idle: &[Session],
-    running: &[Session],
+    idle: &[DatabaseSession],
+    running: &[DatabaseSession],
     threshold: Threshold,
 ) -> Outcome {
     let of = |what: &'static str| groups.iter().filter(move |(group, ..)| group == what);
@@ -76,8 +80,8 @@ fn report(
         "used": used, "max": max, "percent": percent, "hidden": hidden,
         "states": counts("states"), "applications": counts("applications"),
         "users": counts("users"), "databases": counts("databases"),
-        "idle_in_transaction": idle.iter().map(Session::output).collect::<Vec<_>>(),
-        "running": running.iter().map(Session::output).collect::<Vec<_>>(),
+        "idle_in_transaction": idle.iter().map(DatabaseSession::output).collect::<Vec<_>>(),
+        "running": running.iter().map(DatabaseSession::output).collect::<Vec<_>>(),
     });
     let mut summary = format!("{used} of {max} connections ({percent} %)");
     let largest = of("applications").next();

@@ -5,7 +5,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::types::Json;
 use sqlx::{Arguments, Column, Row};
 
-use super::client::{Wire, why};
+use super::client::{PostgresConnection, why};
 use super::value::Cell;
 use crate::actions::Context;
 use crate::actions::kinds::support::threshold::{Threshold, number};
@@ -13,25 +13,25 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{grouped, one_line};
 use crate::domain::incident::outcome::Outcome;
 
-/// The most values that a query is given, columns that are kept, and characters of one value.
+/// Values that a query may have, columns that are kept, and bytes of one value.
 const PARAMS: usize = 100;
 const COLUMNS: usize = 50;
 const LENGTH: usize = 2000;
 
-/// The most bytes of all rows: half of what one outcome may hold.
+/// Bytes of all rows: half of what an outcome may hold.
 const BYTES: usize = 32 * 1024;
 
-/// With what a statement that reads begins. `copy … to program` is refused by nobody else.
+/// The first keywords of read-only statements. The server would not refuse `copy … to program`.
 const WORDS: &[&str] = &["select", "with", "table", "values", "show", "explain"];
 
-/// A statement, its values, and how many rows are wanted.
-pub(super) struct Query {
+/// A statement, its values, and the number of rows to keep.
+pub(super) struct PostgresQuery {
     sql: String,
     values: PgArguments,
     rows: usize,
 }
 
-impl Query {
+impl PostgresQuery {
     pub(super) fn new(sql: &str, params: &[Value], rows: usize) -> Result<Self, Reason> {
         let first = first_keyword(sql);
         if !WORDS.contains(&first.as_str()) {
@@ -49,7 +49,7 @@ impl Query {
     }
 }
 
-/// The first word in small letters, comments and parentheses left out.
+/// The first word in lower case, after comments and parentheses.
 fn first_keyword(sql: &str) -> String {
     let mut rest = sql.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
     while let Some(comment) = rest
@@ -63,7 +63,7 @@ fn first_keyword(sql: &str) -> String {
     word.to_ascii_lowercase()
 }
 
-/// A value by its own type: numbers, text, truth, nothing, lists of one of them, and anything else as JSON.
+/// Binds a value by its JSON type: numbers, text, booleans, null, uniform lists; anything else as JSON.
 fn bind(values: &mut PgArguments, param: &Value) -> Result<(), Reason> {
     let bound = match param {
         Value::Null => values.add(None::<String>),
@@ -84,9 +84,13 @@ fn bind(values: &mut PgArguments, param: &Value) -> Result<(), Reason> {
     bound.map_err(|error| Reason::new("spec", format!("postgres: a value cannot be given: {error}")))
 }
 
-/// Runs it.
-pub(super) async fn run(query: Query, threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
-    let Query { sql, values, rows: limit } = query;
+/// Runs the query and checks its first value.
+pub(super) async fn run(
+    query: PostgresQuery,
+    threshold: Threshold,
+    wire: &mut PostgresConnection<'_>,
+) -> Result<Outcome, Reason> {
+    let PostgresQuery { sql, values, rows: limit } = query;
     let mut rows = wire.read(sql, values, limit).await?;
     let is_more = rows.len() > limit;
     rows.truncate(limit);
@@ -94,7 +98,7 @@ pub(super) async fn run(query: Query, threshold: Threshold, wire: &mut Wire<'_>)
     Ok(answer.report(threshold))
 }
 
-/// What is kept of the rows.
+/// The rows that are kept.
 #[derive(Debug, Default)]
 struct RowSet {
     columns: Vec<String>,
@@ -161,7 +165,7 @@ impl RowSet {
     }
 }
 
-/// The names of the columns, each once.
+/// The names of the columns, made unique.
 fn names(row: &PgRow) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for (at, column) in row.columns().iter().take(COLUMNS).enumerate() {
@@ -171,7 +175,8 @@ fn names(row: &PgRow) -> Vec<String> {
     names
 }
 
-/// Scrubs long texts and cuts them; whether it did. A secret that is cut in half would not be found later.
+/// Redacts and cuts a long value. Returns whether it was cut. Redacted first, because half a secret would not be found
+/// later.
 fn shorten(value: &mut Value, context: &Context) -> bool {
     let text = match value {
         Value::String(text) if text.len() > LENGTH => std::mem::take(text),
@@ -187,7 +192,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A number, also one that is too long for a JSON number.
+/// A number, even one that only text can hold exactly.
 fn as_number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }
@@ -205,7 +210,11 @@ mod tests {
             "",
             "DO $$ $$",
         ] {
-            assert_eq!(Query::new(sql, &[], 1).err().map(|trouble| trouble.code), Some("read_only".into()), "{sql}");
+            assert_eq!(
+                PostgresQuery::new(sql, &[], 1).err().map(|trouble| trouble.code),
+                Some("read_only".into()),
+                "{sql}"
+            );
         }
         for sql in [
             "SELECT 1",
@@ -214,7 +223,7 @@ mod tests {
             "show all",
             "explain select 1",
         ] {
-            assert!(Query::new(sql, &[json!("a"), json!([1, 2]), json!(null)], 1).is_ok(), "{sql}");
+            assert!(PostgresQuery::new(sql, &[json!("a"), json!([1, 2]), json!(null)], 1).is_ok(), "{sql}");
         }
     }
 }

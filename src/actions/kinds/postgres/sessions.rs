@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, Row};
 
-use super::client::{Wire, why};
+use super::client::{PostgresConnection, why};
 use crate::actions::Context;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
-/// The longest name of an application, and the longest query, that are kept of a session.
+/// Characters of a name and of a query that are kept.
 const NAME: usize = 64;
 const QUERY: usize = 300;
 
-/// The columns of a session; its age is the time since its state changed, or since its query began.
+/// The columns of a session. Its age counts from its last change of state, or from the start of its running query.
 macro_rules! columns {
     () => {
         "pid, extract(epoch from backend_start)::float8 as started, coalesce(application_name, '') as application, \
@@ -26,7 +26,7 @@ macro_rules! columns {
     };
 }
 
-/// Clients that have been idle in a transaction for `$1` seconds, the longest first; never ourselves.
+/// Clients idle in a transaction for more than `$1` seconds, longest first, without our own session.
 const IDLE: &str = concat!(
     "select ",
     columns!(),
@@ -39,7 +39,7 @@ const IDLE: &str = concat!(
      order by age desc, pid limit $6"
 );
 
-/// Clients that run a query, the longest first; never ourselves.
+/// Clients that run a query, longest first, without our own session.
 const RUNNING: &str = concat!(
     "select ",
     columns!(),
@@ -47,9 +47,8 @@ const RUNNING: &str = concat!(
      order by age desc nulls last, pid limit $1"
 );
 
-/// Which idle sessions.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Filter {
+pub(super) struct SessionFilter {
     pub(super) over: Duration,
     pub(super) application: Option<String>,
     pub(super) user: Option<String>,
@@ -58,11 +57,11 @@ pub(super) struct Filter {
     pub(super) limit: i64,
 }
 
-/// One session.
+/// A session of a client.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Session {
+pub(super) struct DatabaseSession {
     pub(super) pid: i32,
-    /// When it began, in seconds since 1970.
+    /// Its start, in seconds since 1970.
     pub(super) started: f64,
     pub(super) application: String,
     user: String,
@@ -71,7 +70,7 @@ pub(super) struct Session {
     query: String,
 }
 
-impl Session {
+impl DatabaseSession {
     fn of(row: &PgRow, context: &Context) -> Result<Self, sqlx::Error> {
         let text = |name: &str| row.try_get::<String, _>(name);
         let short = |text: String, length| one_line(&context.redactor.scrub(&text), length);
@@ -86,7 +85,7 @@ impl Session {
         })
     }
 
-    /// For the log.
+    /// The session as an output for later steps.
     pub(super) fn output(&self) -> Value {
         json!({
             "pid": self.pid, "application": self.application, "user": self.user, "database": self.database,
@@ -94,7 +93,7 @@ impl Session {
         })
     }
 
-    /// For a line.
+    /// The session in a summary.
     pub(super) fn shown(&self) -> String {
         let who = if self.application.is_empty() { &self.user } else { &self.application };
         format!("pid {} of {who}", self.pid)
@@ -102,7 +101,10 @@ impl Session {
 }
 
 /// The sessions that are idle in a transaction.
-pub(super) async fn idle(filter: &Filter, wire: &mut Wire<'_>) -> Result<Vec<Session>, Reason> {
+pub(super) async fn idle(
+    filter: &SessionFilter,
+    wire: &mut PostgresConnection<'_>,
+) -> Result<Vec<DatabaseSession>, Reason> {
     let mut values = PgArguments::default();
     let bound = values
         .add(filter.over.as_secs_f64())
@@ -116,7 +118,7 @@ pub(super) async fn idle(filter: &Filter, wire: &mut Wire<'_>) -> Result<Vec<Ses
 }
 
 /// The sessions whose queries have run longest.
-pub(super) async fn running(limit: i64, wire: &mut Wire<'_>) -> Result<Vec<Session>, Reason> {
+pub(super) async fn running(limit: i64, wire: &mut PostgresConnection<'_>) -> Result<Vec<DatabaseSession>, Reason> {
     let mut values = PgArguments::default();
     values.add(limit).map_err(|error| Reason::new("spec", error.to_string()))?;
     listed(RUNNING, values, limit, wire).await
@@ -126,14 +128,14 @@ async fn listed(
     sql: &'static str,
     values: PgArguments,
     limit: i64,
-    wire: &mut Wire<'_>,
-) -> Result<Vec<Session>, Reason> {
+    wire: &mut PostgresConnection<'_>,
+) -> Result<Vec<DatabaseSession>, Reason> {
     let rows = wire.read(sql, values, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
-    let sessions = rows.iter().map(|row| Session::of(row, wire.context)).collect::<Result<_, _>>();
+    let sessions = rows.iter().map(|row| DatabaseSession::of(row, wire.context)).collect::<Result<_, _>>();
     sessions.map_err(|error| why(&error, wire.context))
 }
 
-/// A query without its literals: what stands in quotes may be a customer's name.
+/// A query without its literals, which may hold personal data.
 fn without_literals(query: &str) -> String {
     let mut text = String::new();
     let mut is_inside = false;

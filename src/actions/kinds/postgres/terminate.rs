@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, Row};
 
-use super::client::{Wire, why};
+use super::client::{PostgresConnection, why};
 use super::sessions;
-use super::sessions::{Filter, Session};
+use super::sessions::{DatabaseSession, SessionFilter};
 use crate::actions::Reconciled;
 use crate::clock;
 use crate::domain::core::reason::Reason;
 use crate::domain::incident::outcome::Outcome;
 
-/// A session ends within milliseconds as a rule; this is how long it is waited for, and how often it is looked.
+/// How often, and at which interval, ended sessions are checked. A session usually ends within milliseconds.
 const LOOKS: usize = 40;
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How many ended sessions a summary names, and how many the log keeps.
+/// Ended sessions that a summary names, and that the log keeps.
 const NAMED: usize = 5;
 const KEPT: usize = 50;
 
@@ -31,11 +31,11 @@ const END: &str = "select pg_terminate_backend(pid) as asked from pg_stat_activi
 const LEFT: &str =
     "select pid, extract(epoch from backend_start)::float8 as started from pg_stat_activity where pid = any($1)";
 
-/// Which session: its process id and when it began.
+/// A session's process id and start.
 type Identity = (i32, f64);
 
-/// Ends them.
-pub(super) async fn terminate(filter: &Filter, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
+/// Ends the sessions that match.
+pub(super) async fn terminate(filter: &SessionFilter, wire: &mut PostgresConnection<'_>) -> Result<Outcome, Reason> {
     let found = sessions::idle(filter, wire).await?;
     let (mut asked, mut refused) = (Vec::new(), Vec::new());
     let mut reason = None;
@@ -43,7 +43,7 @@ pub(super) async fn terminate(filter: &Filter, wire: &mut Wire<'_>) -> Result<Ou
         match end(&session, wire).await {
             Ok(true) => asked.push(session),
             Ok(false) => {}
-            // What was done already has to be said.
+            // Continue, so that the sessions ended before are reported.
             Err(trouble) => {
                 reason.get_or_insert(trouble);
                 refused.push(session);
@@ -51,14 +51,14 @@ pub(super) async fn terminate(filter: &Filter, wire: &mut Wire<'_>) -> Result<Ou
         }
     }
     let left = wait_for(&asked, wire).await.unwrap_or_default();
-    let is_left = |session: &Session| left.contains(&(session.pid, session.started));
+    let is_left = |session: &DatabaseSession| left.contains(&(session.pid, session.started));
     let (lasting, ended): (Vec<_>, Vec<_>) = asked.into_iter().partition(is_left);
     refused.extend(lasting);
     Ok(report(&ended, &refused, reason))
 }
 
-/// Whether it was still idle and has been asked to end.
-async fn end(session: &Session, wire: &mut Wire<'_>) -> Result<bool, Reason> {
+/// Asks one session to end. Returns false if it is no longer idle.
+async fn end(session: &DatabaseSession, wire: &mut PostgresConnection<'_>) -> Result<bool, Reason> {
     let mut values = PgArguments::default();
     let bound = values.add(session.pid).and_then(|()| values.add(session.started));
     bound.map_err(|error| Reason::new("spec", error.to_string()))?;
@@ -67,8 +67,8 @@ async fn end(session: &Session, wire: &mut Wire<'_>) -> Result<bool, Reason> {
     Ok(asked.unwrap_or(false))
 }
 
-/// Those that are still there after a while.
-async fn wait_for(sessions: &[Session], wire: &mut Wire<'_>) -> Result<Vec<Identity>, Reason> {
+/// The sessions that still exist after a while.
+async fn wait_for(sessions: &[DatabaseSession], wire: &mut PostgresConnection<'_>) -> Result<Vec<Identity>, Reason> {
     let all: Vec<Identity> = sessions.iter().map(|session| (session.pid, session.started)).collect();
     let mut left = all.clone();
     for _ in 0..LOOKS {
@@ -81,8 +81,8 @@ async fn wait_for(sessions: &[Session], wire: &mut Wire<'_>) -> Result<Vec<Ident
     Ok(left)
 }
 
-/// Those of some sessions that are there.
-async fn still(sessions: &[Identity], wire: &mut Wire<'_>) -> Result<Vec<Identity>, Reason> {
+/// The sessions that still exist.
+async fn still(sessions: &[Identity], wire: &mut PostgresConnection<'_>) -> Result<Vec<Identity>, Reason> {
     if sessions.is_empty() {
         return Ok(Vec::new());
     }
@@ -96,10 +96,11 @@ async fn still(sessions: &[Identity], wire: &mut Wire<'_>) -> Result<Vec<Identit
     Ok(there.into_iter().filter(|session| sessions.contains(session)).collect())
 }
 
-fn report(ended: &[Session], left: &[Session], reason: Option<Reason>) -> Outcome {
-    let kept = |sessions: &[Session]| sessions.iter().take(KEPT).map(Session::output).collect::<Vec<_>>();
+fn report(ended: &[DatabaseSession], left: &[DatabaseSession], reason: Option<Reason>) -> Outcome {
+    let kept =
+        |sessions: &[DatabaseSession]| sessions.iter().take(KEPT).map(DatabaseSession::output).collect::<Vec<_>>();
     let output = json!({ "ended": kept(ended), "left": kept(left) });
-    let named: Vec<String> = ended.iter().take(NAMED).map(Session::shown).collect();
+    let named: Vec<String> = ended.iter().take(NAMED).map(DatabaseSession::shown).collect();
     let more = if ended.len() > NAMED { format!(" and {} more", ended.len() - NAMED) } else { String::new() };
     let done = match ended.len() {
         0 => "no session was ended".to_owned(),
@@ -115,14 +116,14 @@ fn report(ended: &[Session], left: &[Session], reason: Option<Reason>) -> Outcom
     }
 }
 
-/// The sessions that would be ended: what a later look is compared with.
-pub(super) async fn observe(filter: &Filter, wire: &mut Wire<'_>) -> Result<Value, Reason> {
+/// The sessions that would be ended, for a later [`reconcile`].
+pub(super) async fn observe(filter: &SessionFilter, wire: &mut PostgresConnection<'_>) -> Result<Value, Reason> {
     let found = sessions::idle(filter, wire).await?;
     Ok(found.iter().map(|session| json!([session.pid, session.started])).collect())
 }
 
-/// Whether the sessions of before have been ended. That somebody else ended one cannot be told, and makes no difference.
-pub(super) async fn reconcile(before: &Value, wire: &mut Wire<'_>) -> Result<Reconciled, Reason> {
+/// Whether the observed sessions have ended. It makes no difference if another process ended them.
+pub(super) async fn reconcile(before: &Value, wire: &mut PostgresConnection<'_>) -> Result<Reconciled, Reason> {
     let Some(before) = before.as_array() else {
         return Ok(Reconciled::CannotTell("it is not known which sessions there were".to_owned()));
     };

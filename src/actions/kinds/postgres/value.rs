@@ -13,10 +13,10 @@ use sqlx::postgres::{PgTypeInfo, PgTypeKind, PgValueRef};
 use sqlx::types::Uuid;
 use sqlx::{Decode, Postgres, Type, TypeInfo, ValueRef};
 
-/// The most bytes of binary data that are shown.
+/// Bytes of binary data that are shown.
 const BYTES: usize = 64;
 
-/// A value of any type that is known.
+/// A value of any supported type.
 #[derive(Debug)]
 pub(super) struct Cell(pub(super) Value);
 
@@ -71,18 +71,18 @@ fn decoded(info: &PgTypeInfo, value: PgValueRef<'_>) -> Result<Value, BoxDynErro
         "UUID" => json!(of::<Uuid>(value)?.to_string()),
         "INET" | "CIDR" => json!(address(value.as_bytes()?)?),
         "BYTEA" => json!(binary(value.as_bytes()?)),
-        // `(select 1 from …)` without a value, and functions that give nothing.
+        // Functions that return nothing.
         "VOID" => Value::Null,
         name => return Err(format!("the type `{name}` is not known here").into()),
     })
 }
 
-/// A number, or its name where JSON has none.
+/// A JSON number, or text for NaN and infinities.
 fn float(number: f64) -> Value {
     if number.is_finite() { json!(number) } else { json!(number.to_string()) }
 }
 
-/// The binary form of `numeric`: four `int2`, then digits to the base 10,000 (`numeric_send` in the server's source).
+/// Decodes `numeric`: four `int2`, then base-10,000 digits (`numeric_send` in the server's source).
 fn numeric(bytes: &[u8]) -> Result<Value, BoxDynError> {
     let at = |index: usize| bytes.get(index * 2..index * 2 + 2).map(|pair| i16::from_be_bytes([pair[0], pair[1]]));
     let (Some(count), Some(weight), Some(sign), Some(scale)) = (at(0), at(1), at(2), at(3)) else {
@@ -110,7 +110,7 @@ fn numeric(bytes: &[u8]) -> Result<Value, BoxDynError> {
     Ok(exact(text))
 }
 
-/// A JSON number where it is the same number, else text.
+/// A JSON number if it is exact, otherwise text.
 fn exact(text: String) -> Value {
     if let Ok(whole) = text.parse::<i64>() {
         return json!(whole);
@@ -122,7 +122,7 @@ fn exact(text: String) -> Value {
     }
 }
 
-/// As the server writes it: `1 mon 2 days 03:04:05.6`.
+/// Formats an interval like the server: `1 mon 2 days 03:04:05.6`.
 fn interval(interval: &PgInterval) -> String {
     let mut parts = Vec::new();
     if interval.months != 0 {
@@ -141,7 +141,7 @@ fn interval(interval: &PgInterval) -> String {
     parts.join(" ")
 }
 
-/// The binary form of `inet`: family, bits of the mask, whether it is a `cidr`, length, address.
+/// Decodes `inet`: family, bits of the mask, whether it is a `cidr`, length, address.
 fn address(bytes: &[u8]) -> Result<String, BoxDynError> {
     let (head, rest) = bytes.split_at_checked(4).ok_or("an address ends in the middle")?;
     let (address, all) = match rest.len() {

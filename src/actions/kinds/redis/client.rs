@@ -24,23 +24,22 @@ use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::outcome::Outcome;
 
-/// How long a connection may take: a server that is up answers at once.
+/// Limit for connecting; a healthy server answers at once.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// The longest text of a server that is kept.
+/// Characters of a server's message that are kept.
 const SAID: usize = 200;
 
-/// A connection, and when everything has to be over.
-pub(super) struct Wire<'c> {
+/// A connection with a deadline for all commands.
+pub(super) struct RedisConnection<'c> {
     connection: MultiplexedConnection,
     until: Timestamp,
     pub(super) context: &'c Context,
 }
 
-impl<'c> Wire<'c> {
-    /// Connects and logs in.
+impl<'c> RedisConnection<'c> {
     pub(super) async fn connect(url: &Url, until: Timestamp, context: &'c Context) -> Result<Self, Reason> {
-        // For `rediss`; `main` has installed it already, a test or a library user may not have.
+        // Needed for `rediss`. `main` has installed it; a test or a library user may not have.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client =
             Client::open(url.clone()).map_err(|_| Reason::new("address", "the address is not one of a redis"))?;
@@ -62,19 +61,18 @@ impl<'c> Wire<'c> {
         Ok(Self { connection, until, context })
     }
 
-    /// Whether there is time for more.
+    /// Whether the deadline has not passed.
     pub(super) fn has_time(&self) -> bool {
         self.context.clock.now() < self.until
     }
 
-    /// Sends one command.
     pub(super) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, Reason> {
         let rest = Span::between(self.context.clock.now(), self.until).0;
         let answer = command.query_async(&mut self.connection);
         within(rest, self.context, answer).await?.map_err(|error| why(&error))
     }
 
-    /// Sends several commands at once. One that the server refuses gives nothing.
+    /// Sends several commands at once. A command that the server refuses yields `None`.
     pub(super) async fn ask_all<T: FromRedisValue>(
         &mut self,
         commands: &mut Pipeline,
@@ -85,7 +83,7 @@ impl<'c> Wire<'c> {
         Ok(answers.into_iter().map(Result::ok).collect())
     }
 
-    /// Whether it answers.
+    /// Sends `PING` and measures the latency.
     pub(super) async fn ping(&mut self) -> Result<Outcome, Reason> {
         let began = self.context.clock.now();
         let said: String = self.ask(&cmd("PING")).await?;
@@ -97,7 +95,7 @@ impl<'c> Wire<'c> {
     }
 }
 
-/// A connection over a stream to the environment's host.
+/// Connects over a stream from the environment's host.
 async fn over_ssh(
     client: &Client,
     settings: &AsyncConnectionConfig,
@@ -120,7 +118,7 @@ async fn over_ssh(
         Ok((connection, _)) => Ok(connection),
         Err(error) => {
             let trouble = why(&error);
-            // Why the stream ended says more than that it did.
+            // The reason why the stream ended explains more than the error.
             if matches!(trouble.code.as_str(), "closed" | "server") {
                 Err(passage.fate.reason().await.unwrap_or(trouble))
             } else {
@@ -130,14 +128,15 @@ async fn over_ssh(
     }
 }
 
-/// Whether the handshake failed. The library shares its errors, and what an I/O error wraps is not among its sources.
+/// Whether the TLS handshake failed. The library shares its errors, and the error inside an I/O error is not among its
+/// sources.
 fn is_distrust(error: &RedisError) -> bool {
     let shared = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
     let inner = shared.and_then(|shared| shared.downcast_ref::<std::io::Error>()).and_then(std::io::Error::get_ref);
     inner.is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
-/// Why there is no answer.
+/// Classifies an error of the library.
 fn why(error: &RedisError) -> Reason {
     let said = || one_line(error.detail().unwrap_or(error.category()), SAID);
     if error.is_connection_refusal() {

@@ -7,14 +7,13 @@ use std::time::Duration;
 use redis::cmd;
 use serde_json::json;
 
-use super::client::Wire;
+use super::client::RedisConnection;
 use super::keys::NAMES;
 use super::scan::{Scan, ScannedKey, closely, shown};
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::grouped;
 use crate::domain::incident::outcome::Outcome;
 
-/// Which keys are taken.
 #[derive(Debug)]
 pub(super) struct KeySelection {
     pub(super) pattern: String,
@@ -23,14 +22,14 @@ pub(super) struct KeySelection {
     pub(super) limit: usize,
 }
 
-/// What is done with what is taken.
+/// What to do with the selected keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DeleteMode {
     Count,
     Delete,
 }
 
-/// How far it has come.
+/// The progress of a walk.
 #[derive(Debug, Default)]
 struct DeleteProgress {
     count: u64,
@@ -39,8 +38,8 @@ struct DeleteProgress {
 }
 
 impl KeySelection {
-    /// Those of some keys that are taken.
-    async fn of(&self, names: Vec<Vec<u8>>, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, Reason> {
+    /// Filters keys by idle time and TTL.
+    async fn of(&self, names: Vec<Vec<u8>>, wire: &mut RedisConnection<'_>) -> Result<Vec<Vec<u8>>, Reason> {
         if self.idle_over.is_none() && !self.without_ttl {
             return Ok(names);
         }
@@ -58,8 +57,8 @@ impl KeySelection {
     }
 }
 
-/// Counts.
-pub(super) async fn count(taken: &KeySelection, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
+/// Counts the keys that [`delete`] would delete.
+pub(super) async fn count(taken: &KeySelection, wire: &mut RedisConnection<'_>) -> Result<Outcome, Reason> {
     let mut progress = DeleteProgress::default();
     walk(taken, wire, &mut progress, DeleteMode::Count).await?;
     let more = if progress.partial { " or more" } else { "" };
@@ -68,8 +67,8 @@ pub(super) async fn count(taken: &KeySelection, wire: &mut Wire<'_>) -> Result<O
     Ok(Outcome::succeeded(summary, output))
 }
 
-/// Deletes.
-pub(super) async fn delete(taken: &KeySelection, wire: &mut Wire<'_>) -> Outcome {
+/// Deletes the selected keys.
+pub(super) async fn delete(taken: &KeySelection, wire: &mut RedisConnection<'_>) -> Outcome {
     let mut progress = DeleteProgress::default();
     let walked = walk(taken, wire, &mut progress, DeleteMode::Delete).await;
     let output = json!({
@@ -85,7 +84,7 @@ pub(super) async fn delete(taken: &KeySelection, wire: &mut Wire<'_>) -> Outcome
 
 async fn walk(
     taken: &KeySelection,
-    wire: &mut Wire<'_>,
+    wire: &mut RedisConnection<'_>,
     progress: &mut DeleteProgress,
     deed: DeleteMode,
 ) -> Result<(), Reason> {

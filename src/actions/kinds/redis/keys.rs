@@ -7,24 +7,24 @@ use std::collections::BTreeMap;
 use redis::cmd;
 use serde_json::{Value, json};
 
-use super::client::Wire;
+use super::client::RedisConnection;
 use super::scan::{Scan, ScannedKey, closely, shown};
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{bytes, grouped};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 
-/// A key is idle after this time unless the step says otherwise.
+/// The default of `idle_over`.
 const IDLE: Span = Span::seconds(24 * 60 * 60);
 
-/// How many names stand for a group, and how many of the largest are given.
+/// Names that are listed for a group, and entries in the lists of the largest.
 pub(super) const NAMES: usize = 20;
 const TOP: usize = 10;
 
-/// How many prefixes are told apart; keys of further ones count as `…`.
+/// Distinct prefixes that are counted; keys with other prefixes count as `…`.
 const PREFIXES: usize = 1000;
 
-/// Some keys, counted.
+/// Counters of a group of keys.
 #[derive(Debug, Default)]
 struct KeyGroup {
     count: u64,
@@ -54,12 +54,12 @@ impl KeyGroup {
     }
 }
 
-/// Looks closely at up to `sample` keys.
+/// Examines up to `sample` keys.
 pub(super) async fn key_groups(
     pattern: &str,
     sample: usize,
     idle_over: Option<Span>,
-    wire: &mut Wire<'_>,
+    wire: &mut RedisConnection<'_>,
 ) -> Result<Outcome, Reason> {
     let total: u64 = wire.ask(&cmd("DBSIZE")).await?;
     let (mut scan, mut keys) = (Scan::new(pattern), Vec::new());
@@ -108,7 +108,7 @@ fn largest(keys: &[ScannedKey]) -> Vec<Value> {
     keys.into_iter().take(TOP).map(told).collect()
 }
 
-/// What stands before the first colon, the largest groups first.
+/// Groups keys by the part before the first colon, largest group first.
 fn prefixes(keys: &[ScannedKey]) -> Vec<Value> {
     let mut groups: BTreeMap<String, KeyGroup> = BTreeMap::new();
     for key in keys {

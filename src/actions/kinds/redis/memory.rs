@@ -3,17 +3,17 @@
 use redis::{InfoDict, cmd};
 use serde_json::{Value, json};
 
-use super::client::Wire;
+use super::client::RedisConnection;
 use crate::actions::transport::timeout::pause;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{bytes, one_line};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 
-/// The longest word of a server that is kept.
+/// Characters of a server's value that are kept.
 const WORD: usize = 40;
 
-/// The counters that grow from the server's start.
+/// Counters that grow from the start of the server.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counters {
     hits: u64,
@@ -27,7 +27,7 @@ impl Counters {
         Self { hits: number("keyspace_hits"), misses: number("keyspace_misses"), evicted: number("evicted_keys") }
     }
 
-    /// What was added since; everything, when the server has started again in between.
+    /// The growth since `before`. If the server has restarted, the whole value.
     fn since(self, before: Self) -> Self {
         let grown = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
         Self {
@@ -41,17 +41,17 @@ impl Counters {
         self.hits + self.misses
     }
 
-    /// In percent with one digit; nothing without lookups.
+    /// In percent with one decimal; `None` without lookups.
     fn hit_rate(self) -> Option<f64> {
         (self.lookups() > 0).then(|| share(self.hits, self.lookups()))
     }
 }
 
-/// Looks; with `over`, twice.
+/// Measures once, or twice if `over` is given.
 pub(super) async fn memory_report(
     below: Option<f64>,
     over: Option<Span>,
-    wire: &mut Wire<'_>,
+    wire: &mut RedisConnection<'_>,
 ) -> Result<Outcome, Reason> {
     let mut before = Counters::default();
     if let Some(over) = over {
@@ -99,7 +99,7 @@ fn summary(used: u64, max: Option<(u64, f64)>, policy: &str, counters: Counters)
     format!("{memory}, {rate}{evicted}")
 }
 
-/// A share in percent with one digit.
+/// A share in percent with one decimal.
 fn share(part: u64, whole: u64) -> f64 {
     (part as f64 * 1000.0 / whole as f64).round() / 10.0
 }

@@ -6,32 +6,32 @@ use std::collections::HashSet;
 
 use redis::{Pipeline, Value, cmd};
 
-use super::client::Wire;
+use super::client::RedisConnection;
 use crate::domain::core::reason::Reason;
 
-/// How many keys a server looks at in one `SCAN`: about a millisecond in which it does nothing else.
+/// Keys that a server examines in one `SCAN`; it is blocked for about a millisecond.
 const BATCH: usize = 1000;
 
-/// How many keys are remembered, so that none is given twice: beyond the largest limit of a step one may be.
+/// Keys that are remembered, so that none is returned twice: as many as the largest limit of a step.
 const SEEN: usize = 1_000_000;
 
-/// How many keys are looked at closely with one round trip.
+/// Keys whose facts are read in one round trip.
 const CLOSELY: usize = 200;
 
-/// A walk.
+/// A walk over the keys of a pattern.
 pub(super) struct Scan {
     pattern: String,
     cursor: Option<u64>,
     seen: HashSet<Vec<u8>>,
 }
 
-/// A key and what is known of it.
+/// A key and its facts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ScannedKey {
     pub(super) name: Vec<u8>,
-    /// Seconds; nothing for a key that never expires.
+    /// In seconds; `None` if the key never expires.
     pub(super) ttl: Option<u64>,
-    /// Seconds; nothing where the server keeps none.
+    /// In seconds; `None` if the server does not record it.
     pub(super) idle: Option<u64>,
     pub(super) bytes: Option<u64>,
 }
@@ -41,13 +41,13 @@ impl Scan {
         Self { pattern: pattern.to_owned(), cursor: Some(0), seen: HashSet::new() }
     }
 
-    /// Whether every key has been given.
+    /// Whether every key was returned.
     pub(super) fn is_over(&self) -> bool {
         self.cursor.is_none()
     }
 
-    /// The next keys, each once; perhaps none although there are more.
-    pub(super) async fn next(&mut self, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, Reason> {
+    /// The next keys, each once. May be empty although there are more.
+    pub(super) async fn next(&mut self, wire: &mut RedisConnection<'_>) -> Result<Vec<Vec<u8>>, Reason> {
         let Some(cursor) = self.cursor else { return Ok(Vec::new()) };
         let mut command = cmd("SCAN");
         command.arg(cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(BATCH);
@@ -61,13 +61,13 @@ impl Scan {
     }
 }
 
-/// Looks at some keys closely. Those that are gone are left out.
-pub(super) async fn closely(names: &[Vec<u8>], wire: &mut Wire<'_>) -> Result<Vec<ScannedKey>, Reason> {
+/// Reads the facts of keys. Keys that are gone are left out.
+pub(super) async fn closely(names: &[Vec<u8>], wire: &mut RedisConnection<'_>) -> Result<Vec<ScannedKey>, Reason> {
     let mut keys = Vec::with_capacity(names.len());
     for names in names.chunks(CLOSELY) {
         let mut commands = Pipeline::with_capacity(names.len() * 3);
         for name in names {
-            // Idle time first: the others might count as a touch one day.
+            // Idle time first: a later version might count the other commands as an access.
             commands.cmd("OBJECT").arg("IDLETIME").arg(name);
             commands.cmd("TTL").arg(name);
             commands.cmd("MEMORY").arg("USAGE").arg(name);
@@ -84,7 +84,7 @@ fn key(name: &[u8], answers: &[Option<Value>]) -> Option<ScannedKey> {
         _ => None,
     };
     let positive = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
-    // -1 is a key that never expires, -2 one that is gone.
+    // -1: never expires. -2: does not exist.
     let ttl = number(1).filter(|ttl| *ttl != -2)?;
     Some(ScannedKey {
         name: name.to_vec(),
@@ -94,10 +94,10 @@ fn key(name: &[u8], answers: &[Option<Value>]) -> Option<ScannedKey> {
     })
 }
 
-/// A key's name for people: what follows its last colon may be a session's token or a customer's number, so that only
-/// the beginning of a long one is shown.
+/// A key's name for people. The part after its last colon may be a session's token or a customer's number, so only the
+/// beginning of a long one is shown.
 pub(super) fn shown(name: &[u8]) -> String {
-    /// The longest last part that is shown whole, what is shown of a longer one, and the longest name.
+    /// The longest last part shown completely, the characters shown of a longer one, and the longest name.
     const WHOLE: usize = 12;
     const BEGINNING: usize = 4;
     const NAME: usize = 100;

@@ -14,34 +14,33 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::secret_ref::SecretRef;
 use crate::domain::core::text::one_line;
 
-/// The longest name of a datastore that a message repeats.
+/// Characters of a datastore name in a message.
 const NAME: usize = 80;
 
-/// The field that names a datastore of the estate.
+/// The field `datastore`: a name in the estate.
 pub const DATASTORE: Field = Field::optional(
     "datastore",
     Shape::Datastore,
     "The datastore of the estate; the only one of this kind unless given. Its `url`, else its `port` on this host.",
 );
 
-/// The field that holds an address instead.
+/// The field `url`, used instead of `datastore`.
 pub const URL: Field = Field::optional(
     "url",
     Shape::Secret,
     "Its address, instead of `datastore`: `{secret: name}`, or a text without password.",
 );
 
-/// What a spec says about where.
+/// The address as the spec gives it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct DatastoreAddress {
-    /// By name in the estate.
+    /// By its name in the estate.
     pub datastore: Option<String>,
-    /// By address.
     pub url: Option<SecretText>,
 }
 
 impl DatastoreAddress {
-    /// The address, secret values put in. `kind` is the estate's word for it, `port` its usual port.
+    /// The address with its secrets. `kind` is the URL scheme and the kind in the estate; `port` is the default port.
     ///
     /// # Errors
     /// `no_such_datastore`, `secret` or `address`.
@@ -66,7 +65,7 @@ impl DatastoreAddress {
         }
     }
 
-    /// Where, for people: the datastore's name, or what can be said without its address.
+    /// A name for people: the datastore's name, or a description without the address.
     pub fn shown(&self, kind: &str) -> String {
         match (&self.datastore, &self.url) {
             (Some(name), _) => one_line(name, NAME),
@@ -97,7 +96,7 @@ impl DatastoreAddress {
     }
 }
 
-/// An address of this kind: `redis` also as `rediss`, `postgres` also as `postgresql`.
+/// Parses an address of this kind; `redis` allows `rediss`, `postgres` allows `postgresql`.
 fn parsed(text: &str, kind: &str) -> Result<Url, Reason> {
     let wrong = |message: String| Reason::new("address", message);
     let url =

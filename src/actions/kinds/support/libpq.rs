@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use url::{Url, form_urlencoded};
 
-/// How long a program may try to connect, in seconds.
+/// Seconds that a program may try to connect.
 const CONNECT_WITHIN: &str = "10";
 
-/// The parameters of an address that libpq takes from variables (libpq, "Environment Variables").
+/// Parameters of an address and their variables (libpq, "Environment Variables").
 const PARAMETERS: [(&str, &str); 4] = [
     ("sslmode", "PGSSLMODE"),
     ("sslrootcert", "PGSSLROOTCERT"),
@@ -19,7 +19,7 @@ const PARAMETERS: [(&str, &str); 4] = [
     ("options", "PGOPTIONS"),
 ];
 
-/// The variables of an address. What it does not say is left to libpq.
+/// The variables for an address. libpq chooses what the address does not contain.
 pub fn variables(address: &Url) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::from([("PGCONNECT_TIMEOUT".to_owned(), CONNECT_WITHIN.to_owned())]);
     let port = address.port().map(|port| port.to_string());
@@ -39,7 +39,7 @@ pub fn variables(address: &Url) -> BTreeMap<String, String> {
     variables
 }
 
-/// A part of an address without its percent encoding. In a form, `+` and `&` would mean something.
+/// Percent-decodes a part of an address. `+` and `&` are escaped first, since they have a meaning in forms.
 fn decoded(part: &str) -> String {
     let form = format!("={}", part.replace('+', "%2B").replace('&', "%26"));
     form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()

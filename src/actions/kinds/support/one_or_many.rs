@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// One value, or several.
+/// One value or a list of values.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrMany<T = String> {
@@ -13,7 +13,7 @@ pub enum OneOrMany<T = String> {
 }
 
 impl<T> OneOrMany<T> {
-    /// All of them.
+    /// The values as a slice.
     pub fn as_slice(&self) -> &[T] {
         match self {
             Self::One(one) => std::slice::from_ref(one),

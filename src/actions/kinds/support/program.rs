@@ -9,92 +9,92 @@ use serde_json::{Map, Value, json};
 use crate::actions::kinds::support::datastore::DatastoreAddress;
 use crate::actions::kinds::support::libpq;
 use crate::actions::transport::process::capture::{Capture, KEPT};
-use crate::actions::transport::process::{Ending, Exit, Job, NotStarted};
+use crate::actions::transport::process::{ChildExit, Ending, Job, NotStarted};
 use crate::actions::{Context, SecretText};
-use crate::domain::config::kind_schema::{Field, Output, Shape};
+use crate::domain::config::kind_schema::{Field, OutputField, Shape};
 use crate::domain::core::text;
 use crate::domain::incident::outcome::{Outcome, Verdict};
 use crate::domain::template::expression;
 
-/// What is kept for later steps of standard output, in bytes, half of it from the end. Quotes and backslashes double
-/// in JSON, so all parts together stay below [`crate::domain::incident::outcome::OUTPUT_LIMIT`].
+/// Bytes of standard output kept for later steps, half of them from the end. JSON doubles quotes and backslashes, so
+/// all parts together stay below [`crate::domain::incident::outcome::OUTPUT_LIMIT`].
 const STDOUT_FOR_STEPS: usize = 20 * 1024;
 
-/// Likewise of standard error.
+/// As [`STDOUT_FOR_STEPS`], for standard error.
 const STDERR_FOR_STEPS: usize = 6 * 1024;
 
-/// Likewise of standard output when it is also given as JSON or lines.
+/// As [`STDOUT_FOR_STEPS`], if the output is also given as JSON or lines.
 const STDOUT_BESIDE_PARSED: usize = 2 * 1024;
 
-/// The most that is kept as JSON or lines, in bytes of JSON.
+/// Bytes kept as JSON or lines, measured as JSON.
 const PARSED_FOR_STEPS: usize = 40 * 1024;
 
-/// What is read of a program's JSON before it is parsed; the rest is an error.
+/// Bytes of JSON output that are parsed; more is an error.
 const JSON_READ: usize = 1024 * 1024;
 
-/// Characters of the program's own words in a summary.
+/// Characters of the program's output in a summary.
 const SAID: usize = 160;
 
-/// The field `env`.
+/// The field `env`: environment variables.
 pub const ENV: Field = Field::optional(
     "env",
     Shape::MapOf(&Shape::Secret),
     "Environment variables besides PATH, HOME, LANG and TZ; the safest way to hand over a value.",
 );
 
-/// The field `cwd`.
+/// The field `cwd`: the working directory.
 pub const CWD: Field = Field::optional(
     "cwd",
     Shape::Text,
     "The directory to run in, relative to the shop's directory, the default; on a host that is reached by SSH, to the account's own.",
 );
 
-/// The field `stdin`.
+/// The field `stdin`: the program's standard input.
 pub const STDIN: Field =
     Field::optional("stdin", Shape::Secret, "What the program reads on standard input; nothing by default.");
 
-/// The field `expect_exit`.
+/// The field `expect_exit`: exit codes that count as success.
 pub const EXPECT_EXIT: Field = Field::optional(
     "expect_exit",
     Shape::ListOf(&Shape::Integer { min: 0, max: 255 }),
     "The exit codes that mean success; `[0]` by default.",
 );
 
-/// The field `parse`.
+/// The field `parse`: how standard output is parsed.
 pub const PARSE: Field = Field::optional(
     "parse",
     Shape::OneOf(&["none", "json", "lines"]),
     "How standard output is understood for later steps; `none` by default.",
 );
 
-/// The field `keep`.
+/// The field `keep`: the part of JSON output to keep.
 pub const KEEP: Field = Field::optional(
     "keep",
     Shape::Expression,
     "With `parse: json`: what of it is kept, as an expression over `json`; 40 KiB of it at most.",
 );
 
-/// The field `postgres`.
+/// The field `postgres`: a datastore whose address is passed to the program.
 pub const POSTGRES: Field = Field::optional(
     "postgres",
     Shape::Datastore,
     "A PostgreSQL of the estate, whose address the program gets in libpq's variables (`PGHOST`, `PGPASSWORD`, …): for `psql`, `pg_dump` and their like.",
 );
 
-/// What later steps may refer to.
-pub static OUTPUTS: &[Output] = &[
-    Output { name: "exit_code", help: "The exit code; null when a signal ended the program." },
-    Output { name: "signal", help: "The number of the signal that ended the program; else null." },
-    Output { name: "stdout", help: "Standard output without the last line end; beginning and end if it is long." },
-    Output { name: "stderr", help: "Standard error, likewise." },
-    Output { name: "json", help: "With `parse: json`, standard output as a value." },
-    Output { name: "lines", help: "With `parse: lines`, the lines of standard output." },
+/// The outputs for later steps.
+pub static OUTPUTS: &[OutputField] = &[
+    OutputField { name: "exit_code", help: "The exit code; null when a signal ended the program." },
+    OutputField { name: "signal", help: "The number of the signal that ended the program; else null." },
+    OutputField { name: "stdout", help: "Standard output without the last line end; beginning and end if it is long." },
+    OutputField { name: "stderr", help: "Standard error, likewise." },
+    OutputField { name: "json", help: "With `parse: json`, standard output as a value." },
+    OutputField { name: "lines", help: "With `parse: lines`, the lines of standard output." },
 ];
 
-/// What a step declares around a program.
+/// The fields around a program: environment, directory, input and expectations.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Surroundings {
+pub struct ProgramFields {
     env: BTreeMap<String, Value>,
     cwd: Option<String>,
     stdin: Option<SecretText>,
@@ -113,17 +113,17 @@ enum Parse {
     Lines,
 }
 
-impl Surroundings {
-    /// What is left of a spec when the kind has taken its own fields.
+impl ProgramFields {
+    /// Reads the fields that remain after the kind has taken its own.
     ///
     /// # Errors
     ///
-    /// A sentence about the field that is wrong.
+    /// A sentence about the invalid field.
     pub fn read(rest: Map<String, Value>) -> Result<Self, String> {
         serde_json::from_value(Value::Object(rest)).map_err(|error| error.to_string())
     }
 
-    /// Runs the program and says how it went.
+    /// Runs the program. `shown` is its name in the summary.
     pub async fn run(&self, argv: Vec<String>, shown: &str, context: &Context) -> Outcome {
         let job = match self.job(argv, context) {
             Ok(job) => job,
@@ -135,7 +135,7 @@ impl Surroundings {
         }
     }
 
-    async fn performed(&self, job: &Job, context: &Context) -> Result<(Exit, Capture), NotStarted> {
+    async fn performed(&self, job: &Job, context: &Context) -> Result<(ChildExit, Capture), NotStarted> {
         let kept = if self.parse == Parse::None { KEPT } else { JSON_READ };
         let mut capture = Capture::keeping(kept, context);
         let exit = crate::actions::transport::host::run_into(job, context, &mut capture).await?;
@@ -162,7 +162,7 @@ impl Surroundings {
         Ok(job)
     }
 
-    fn outcome(&self, shown: &str, exit: Exit, capture: &Capture) -> Outcome {
+    fn outcome(&self, shown: &str, exit: ChildExit, capture: &Capture) -> Outcome {
         let code = match exit.ending {
             Ending::Code(code) => code,
             Ending::Signal(signal) => {
@@ -215,12 +215,12 @@ fn concluded(
     Outcome::succeeded(format!("`{shown}` {ended}{left}{}", last_output(&capture.stdout())), output)
 }
 
-/// A value from a rendered spec as the text that a program is given: numbers and truth values as they are written.
+/// A rendered value as text for a program. Numbers and booleans are written as in YAML.
 ///
 /// # Errors
 ///
-/// A phrase that says what the value is instead.
-pub fn exit_code_name(value: &Value) -> Result<String, &'static str> {
+/// A phrase that says why the value is no text.
+pub fn argument_text(value: &Value) -> Result<String, &'static str> {
     match value {
         Value::String(text) if text.contains('\0') => Err("holds a NUL byte, which no program can be given"),
         Value::String(text) => Ok(text.clone()),
@@ -244,10 +244,10 @@ fn variable(name: &str, value: &Value, context: &Context) -> Result<String, Stri
         }
         plain => plain.clone(),
     };
-    exit_code_name(&given).map_err(|reason| format!("environment variable `{name}` {reason}"))
+    argument_text(&given).map_err(|reason| format!("environment variable `{name}` {reason}"))
 }
 
-/// Where a program runs, for a person.
+/// The host and directory in which a program runs, for people.
 pub fn place(spec: &Value) -> String {
     match spec.get("cwd").and_then(Value::as_str) {
         Some(cwd) => format!("this host, in {}", text::one_line(cwd, SAID)),
@@ -268,7 +268,7 @@ fn finished(outcome: Outcome, capture: &Capture) -> Outcome {
     if transcript.is_empty() { outcome } else { outcome.with_transcript(transcript) }
 }
 
-/// The last line of a text, for a summary.
+/// The last line of a text that is not blank, for a summary.
 fn last_output(text: &str) -> String {
     let last = text.lines().rev().find(|line| !line.trim().is_empty());
     last.map(|line| format!(": {}", text::one_line(line, SAID))).unwrap_or_default()
@@ -308,7 +308,7 @@ fn json_of(capture: &Capture, keep: Option<&str>) -> Result<Value, String> {
     Ok(value)
 }
 
-/// The first lines, as many as can be kept.
+/// The first lines, as many as fit into [`PARSED_FOR_STEPS`].
 fn lines_of(capture: &Capture) -> Value {
     let mut size = 0;
     let stdout = capture.stdout();

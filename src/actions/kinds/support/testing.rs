@@ -12,7 +12,7 @@ use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::redact::Redactor;
 
-/// A context in `/tmp`.
+/// A context whose directory is `/tmp`.
 pub fn context() -> Context {
     let basics = [("PATH", "/usr/bin:/bin"), ("HOME", "/nonexistent"), ("LANG", "C.UTF-8"), ("TZ", "UTC")];
     Context {

@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: conditions of several values; that is what `until` and `when` are for.
 
-/// The limits that are given.
+/// The limits of a value. Without limits, every value passes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Threshold {
     /// The value must be more than this.
@@ -12,12 +12,12 @@ pub struct Threshold {
 }
 
 impl Threshold {
-    /// Whether anything is asked of the value.
+    /// Whether there is any limit.
     pub fn is_given(self) -> bool {
         self.above.is_some() || self.below.is_some()
     }
 
-    /// What is wrong with a value, as the end of a sentence. A value that is no number is neither above nor below.
+    /// Why a value breaks a limit, as the end of a sentence. NaN breaks every limit.
     pub fn broken(self, value: f64) -> Option<String> {
         match self {
             Self { above: Some(above), .. } if value.is_nan() || value <= above => Some(format!("not above {above}")),
@@ -27,7 +27,7 @@ impl Threshold {
     }
 }
 
-/// A number for people: four digits behind the point at most.
+/// A number for people, with at most four decimals.
 pub fn number(value: f64) -> String {
     let rounded = (value * 10_000.0).round() / 10_000.0;
     if rounded == 0.0 && value != 0.0 { format!("{value:e}") } else { format!("{rounded}") }

@@ -13,12 +13,12 @@ use super::{job, names, unit_files};
 use crate::actions::Context;
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
-/// How a new job treats the ones that are there: it takes their place, as with `systemctl`.
+/// How a new job treats existing ones: it replaces them, as with `systemctl`.
 const MODE: &str = "replace";
 
-/// What is done to a unit.
+/// A change to a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(super) enum UnitVerb {
     Start,
     Stop,
     Restart,
@@ -27,8 +27,8 @@ pub(super) enum Verb {
     Disable,
 }
 
-impl Verb {
-    /// As a runbook writes it.
+impl UnitVerb {
+    /// The verb as in a runbook.
     pub fn code(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -40,7 +40,7 @@ impl Verb {
         }
     }
 
-    /// As it is told when it is done.
+    /// The verb in the past tense.
     fn past(self) -> &'static str {
         match self {
             Self::Start => "started",
@@ -52,7 +52,7 @@ impl Verb {
         }
     }
 
-    /// What takes it back, if anything does.
+    /// The verb that undoes this one.
     pub fn undo(self) -> Option<&'static str> {
         match self {
             Self::Start => Some("stop"),
@@ -63,15 +63,15 @@ impl Verb {
         }
     }
 
-    /// Whether it is about what happens at boot, not about what runs.
+    /// Whether it changes what starts at boot, not what runs.
     pub fn is_about_files(self) -> bool {
         matches!(self, Self::Enable | Self::Disable)
     }
 }
 
-/// Changes units.
+/// Changes units. Refuses units outside the estate.
 pub(super) async fn change(
-    verb: Verb,
+    verb: UnitVerb,
     words: &[String],
     settle: Duration,
     context: &Context,
@@ -98,10 +98,10 @@ pub(super) async fn change(
     Ok(Outcome::succeeded(summary(verb, &done), output(&done)))
 }
 
-/// Changes one unit, waits for the job, and sees whether it came to what was asked for.
+/// Changes one unit, waits for the job, and checks the result.
 async fn one(
     manager: &ManagerProxy<'_>,
-    verb: Verb,
+    verb: UnitVerb,
     before: &Unit,
     settle: Duration,
     context: &Context,
@@ -112,44 +112,44 @@ async fn one(
         return Err(SystemdError::no_such_unit(name, &known));
     }
     let of_bus = |error: zbus::Error| SystemdError::of_bus(verb.code(), name, &error);
-    // First the ear, then the request: a job can be over before the answer to the request has arrived.
+    // Subscribe before the request: the job can be over before its response arrives.
     let mut removed = manager.receive_job_removed().await.map_err(of_bus)?;
     let job = request(manager, verb, name).await.map_err(of_bus)?;
     let result = job::result(manager, &mut removed, &job, context).await?;
     let now = Unit::one(manager, name).await.map_err(of_bus)?;
     let untried = now.invocation_id == before.invocation_id && !now.is_up();
-    if result == "failed" && untried && matches!(verb, Verb::Start | Verb::Restart) {
+    if result == "failed" && untried && matches!(verb, UnitVerb::Start | UnitVerb::Restart) {
         return Err(SystemdError::start_limit(&now));
     }
     if let Some(trouble) = SystemdError::of_job(verb.code(), &now, &result) {
         return Err(trouble);
     }
     match verb {
-        Verb::Start | Verb::Restart => {
-            // A unit that was up already, and was only asked to start, keeps the count of its restarts.
+        UnitVerb::Start | UnitVerb::Restart => {
+            // A unit that was running already and only asked to start keeps its count of restarts.
             let is_new = now.invocation_id != before.invocation_id;
             let restarts = if is_new { 0 } else { before.n_restarts.unwrap_or(0) };
             let (unit, trouble) = job::settled(manager, name, restarts, settle, context).await.map_err(of_bus)?;
             trouble.map_or(Ok(unit), Err)
         }
-        Verb::Stop if now.active == "active" => {
+        UnitVerb::Stop if now.active == "active" => {
             Err(SystemdError::new("still_active", format!("`{name}` is {} although it was stopped", now.state())))
         }
-        Verb::Reload if !now.is_up() => Err(SystemdError::of_unit(verb.code(), &now)),
+        UnitVerb::Reload if !now.is_up() => Err(SystemdError::of_unit(verb.code(), &now)),
         _ => Ok(now),
     }
 }
 
-async fn request(manager: &ManagerProxy<'_>, verb: Verb, name: &str) -> zbus::Result<OwnedObjectPath> {
+async fn request(manager: &ManagerProxy<'_>, verb: UnitVerb, name: &str) -> zbus::Result<OwnedObjectPath> {
     match verb {
-        Verb::Stop => manager.stop_unit(name, MODE).await,
-        Verb::Restart => manager.restart_unit(name, MODE).await,
-        Verb::Reload => manager.reload_unit(name, MODE).await,
-        Verb::Start | Verb::Enable | Verb::Disable => manager.start_unit(name, MODE).await,
+        UnitVerb::Stop => manager.stop_unit(name, MODE).await,
+        UnitVerb::Restart => manager.restart_unit(name, MODE).await,
+        UnitVerb::Reload => manager.reload_unit(name, MODE).await,
+        UnitVerb::Start | UnitVerb::Enable | UnitVerb::Disable => manager.start_unit(name, MODE).await,
     }
 }
 
-/// What the units look like before a change, for the log.
+/// The state of the units before a change, for a later reconciliation.
 pub(super) async fn snapshot(units: &[String], context: &Context) -> Option<Value> {
     let manager = dbus::manager(context).await.ok()?;
     let names: Vec<&str> = units.iter().map(String::as_str).collect();
@@ -161,14 +161,14 @@ pub(super) async fn snapshot(units: &[String], context: &Context) -> Option<Valu
     Some(json!({ "units": seen, "files": files }))
 }
 
-/// The outcome of a change that did not go well.
+/// The outcome of a failed change; unknown if systemd may have acted.
 pub(super) fn failed(trouble: &SystemdError, mut output: Value) -> Outcome {
     output["trouble"] = trouble.output();
     let outcome = Outcome::failed(trouble.message.clone(), output);
     if trouble.uncertain { Outcome { verdict: Verdict::Unknown, ..outcome } } else { outcome }
 }
 
-/// What later steps may refer to: `units` as they are now; for one unit also `before` and `after`.
+/// The outputs for later steps: `units` as they are now; for a single unit also `before` and `after`.
 pub(super) fn output(done: &[(Unit, Unit)]) -> Value {
     let units: Vec<&Unit> = done.iter().map(|(_, after)| after).collect();
     let mut output = json!({ "units": units });
@@ -179,10 +179,10 @@ pub(super) fn output(done: &[(Unit, Unit)]) -> Value {
     output
 }
 
-/// What was done, in one line.
-pub(super) fn summary(verb: Verb, done: &[(Unit, Unit)]) -> String {
+/// A one-line summary of a change.
+pub(super) fn summary(verb: UnitVerb, done: &[(Unit, Unit)]) -> String {
     let told = |(before, after): &(Unit, Unit)| {
-        let already = verb == Verb::Start && before.invocation_id == after.invocation_id && before.is_up();
+        let already = verb == UnitVerb::Start && before.invocation_id == after.invocation_id && before.is_up();
         let past = if already { "already runs" } else { verb.past() };
         format!("`{}` {past}: {}", after.name, after.state())
     };

@@ -19,23 +19,24 @@ use crate::domain::config::estate::{Host, ManagerBus};
 use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::sync::lock;
 
-/// How long one call may take. Reading all units takes milliseconds, reloading a thousand unit files some seconds.
+/// Limit for one call. Reading all units takes milliseconds, reloading a thousand unit files some seconds.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long connecting may take; the bus is on this host.
+/// Limit for connecting to a bus that is reachable.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// The code of a manager that cannot be reached although its host can.
+/// The error code if the manager cannot be reached although its host can.
 const NO_MANAGER: &str = "no_manager";
 
-/// The largest number of buses that a connection is kept to; environments are few.
+/// Connections that are kept; there are few environments.
 const KEPT: usize = 16;
 
-/// One row of `ListUnits…`: name, description, load, active and sub state, whom it follows, path, and the job.
+/// A row of `ListUnits…`: name, description, load, active and sub state, followed unit, path, and the job's id, type
+/// and path.
 pub(super) type UnitRow =
     (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
-/// One change to the symlinks of unit files: what was done, where, and what it points to.
+/// A change to the symlinks of unit files: type of change, link, and target.
 pub(super) type FileChange = (String, String, String);
 
 #[proxy(
@@ -66,22 +67,21 @@ pub(super) trait Manager {
     fn job_removed(&self, id: u32, job: zbus::ObjectPath<'_>, unit: &str, result: &str) -> zbus::Result<()>;
 }
 
-/// Connections by bus. A connection is served by tasks of the runtime in which it was made, and is of no use to
-/// another one.
+/// Connections by bus. Tasks of the runtime that made a connection serve it, so another runtime cannot use it.
 static CONNECTIONS: Mutex<Option<HashMap<BusKey, Connection>>> = Mutex::new(None);
 
-/// Where a bus is, and the runtime that serves the connection.
+/// The host and address of a bus, and the runtime that serves the connection.
 type BusKey = (Host, ManagerBus, Id);
 
-/// The manager of the environment's host, over the kept connection; connects when there is none or it has died.
+/// The manager of the environment's host. Uses the kept connection, or connects if there is none or it is dead.
 ///
 /// # Errors
-/// Which bus cannot be reached and why: `no_manager`, or the code of what is wrong with the connection to its host.
+/// Which bus cannot be reached and why: `no_manager`, or the code of the error of the connection to its host.
 pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, Reason> {
     let (place, bus) = (&context.environment.host, &context.environment.systemd);
     let Host::Ssh(ssh) = place else { return here(bus).await };
     let wrong = |reason: Reason| match reason.code {
-        // It is the host that is not reached.
+        // The host itself cannot be reached.
         ReasonCode::HOST_UNREACHABLE => reason,
         code => {
             let code = if ReasonCode::is_of_host(code.as_str()) { code } else { NO_MANAGER.into() };
@@ -94,7 +94,7 @@ pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, 
     if let Some(manager) = alive(&key).await {
         return Ok(manager);
     }
-    // How long that takes is limited there.
+    // `bridge` limits its own time.
     let (stream, fate) = host::bridge(&bridging(bus), ssh, context).await.map_err(wrong)?;
     let stream = stream.into_std().map_err(|error| said(error.to_string()))?;
     match tokio::time::timeout(CONNECT_LIMIT, connected(Builder::unix_stream(stream))).await {
@@ -110,7 +110,7 @@ pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, 
     }
 }
 
-/// The manager at a bus of this machine.
+/// The manager of a bus of this machine.
 ///
 /// # Errors
 /// As [`manager`].
@@ -131,8 +131,8 @@ pub(super) async fn here(bus: &ManagerBus) -> Result<ManagerProxy<'static>, Reas
     }
 }
 
-/// The kept connection's manager, if it still answers. One that has broken is often noticed only when it is used; a change must
-/// not be what notices it.
+/// The manager of the kept connection, if it still answers. A broken connection is often noticed only when it is used,
+/// and a change must not be the call that notices.
 async fn alive(key: &BusKey) -> Option<ManagerProxy<'static>> {
     let manager = proxy(&cached(key)?).await.ok()?;
     let answer = tokio::time::timeout(host::SILENCE, manager.version()).await;
@@ -142,12 +142,12 @@ async fn alive(key: &BusKey) -> Option<ManagerProxy<'static>> {
 async fn connected(builder: Builder<'_>) -> zbus::Result<(Connection, ManagerProxy<'static>)> {
     let connection = builder.method_timeout(CALL_LIMIT).build().await?;
     let manager = proxy(&connection).await?;
-    // Without this no signal is ever sent, and a job would seem to run for ever.
+    // Without it systemd sends no signals, and a job would seem to run for ever.
     manager.subscribe().await?;
     Ok((connection, manager))
 }
 
-/// The program that hands a bus of another host on over its standard streams: systemd's own, as `systemctl --host` uses it.
+/// The command that forwards a remote bus over its standard streams; `systemctl --host` uses it too.
 fn bridging(bus: &ManagerBus) -> Vec<String> {
     let rest: &[&str] = match bus.0.as_str() {
         "system" => &[],

@@ -6,22 +6,21 @@ use super::unit::Unit;
 use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::domain::core::suggest::{or_did_you_mean, several_nearest};
 
-/// The kind of a unit that ends again and again.
+/// The code for a unit that ends again and again.
 pub(super) const CRASH_LOOP: &str = "crash_loop";
 
-/// How many names are offered.
+/// Similar names that are suggested.
 const OFFERED: usize = 3;
 
-/// One reason why it did not go well.
+/// An error with a code and a message.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SystemdError {
-    /// A word for programs: `start_limit_hit`, `access_denied`, …
+    /// Such as `start_limit_hit` or `access_denied`.
     pub kind: &'static str,
-    /// For people.
     pub message: String,
-    /// Whether systemd may have acted all the same.
+    /// Whether systemd may have acted despite the error.
     pub uncertain: bool,
-    /// More for programs.
+    /// More fields for programs.
     pub more: Value,
 }
 
@@ -32,17 +31,17 @@ impl From<Reason> for SystemdError {
 }
 
 impl SystemdError {
-    /// A reason of this kind.
+    /// An error of this kind, without more fields.
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), uncertain: false, more: Value::Null }
     }
 
-    /// The same with facts for programs.
+    /// Adds fields for programs.
     pub fn with(self, more: Value) -> Self {
         Self { more, ..self }
     }
 
-    /// As `output.trouble`.
+    /// The error as `output.trouble`.
     pub fn output(&self) -> Value {
         let mut error = json!({ "kind": self.kind, "message": self.message });
         if let (Value::Object(error), Value::Object(more)) = (&mut error, self.more.clone()) {
@@ -51,12 +50,12 @@ impl SystemdError {
         error
     }
 
-    /// No such unit; `known` are the names that might have been meant.
+    /// The unit does not exist; `known` are the names to suggest from.
     pub fn no_such_unit(name: &str, known: &[String]) -> Self {
         Self::unknown_unit("no_such_unit", "there is no unit", name, known)
     }
 
-    /// A unit that the estate does not name; `known` are those that it names.
+    /// The unit is not in the estate; `known` are the units of the estate.
     pub fn outside_estate(name: &str, known: &[String]) -> Self {
         Self::unknown_unit("outside_estate", "the estate has no unit", name, known)
     }
@@ -67,7 +66,7 @@ impl SystemdError {
         Self::new(kind, message).with(json!({ "nearest": nearest }))
     }
 
-    /// What the bus said when `verb` was asked for `unit`.
+    /// An error of the bus for the request to `verb` a unit.
     pub fn of_bus(verb: &str, unit: &str, error: &zbus::Error) -> Self {
         match error {
             zbus::Error::MethodError(name, message, _) => {
@@ -77,7 +76,7 @@ impl SystemdError {
                 let name = zbus::DBusError::name(&**error).to_string();
                 Self::of_error(verb, unit, &name, zbus::DBusError::description(&**error).unwrap_or_default())
             }
-            // The call may have arrived before the connection broke.
+            // The request may have arrived before the connection broke.
             other => {
                 let message = format!("the connection to systemd broke while `{unit}` was to {verb}: {other}");
                 Self { uncertain: true, ..Self::new(ReasonCode::CONNECTION_LOST.as_str(), message) }
@@ -113,7 +112,7 @@ impl SystemdError {
         Self::new("access_denied", message).with(json!({ "action": action }))
     }
 
-    /// How a job for `unit` ended, when not with `done`; `unit` is as it is now.
+    /// The error for a job's result, unless it is `done`. `unit` is the state after the job.
     pub fn of_job(verb: &str, unit: &Unit, result: &str) -> Option<Self> {
         let name = &unit.name;
         let trouble = match result {
@@ -135,7 +134,7 @@ impl SystemdError {
         Some(trouble)
     }
 
-    /// Why a unit is not up although it should be, from its own properties.
+    /// Why a unit is not up, from its properties.
     pub fn of_unit(verb: &str, unit: &Unit) -> Self {
         let name = &unit.name;
         let result = unit.result.as_deref().unwrap_or("unknown");
@@ -153,9 +152,9 @@ impl SystemdError {
         trouble.with(json!({ "result": result, "exit": unit.exit }))
     }
 
-    /// A unit that systemd starts no more, because it was started too often.
+    /// systemd refuses further starts, because the unit was started too often.
     ///
-    /// The property `Result` says so only when nothing else was wrong before; callers know it from other signs too.
+    /// `Result` shows this only if there was no earlier error; callers use other signs too.
     pub fn start_limit(unit: &Unit) -> Self {
         let name = &unit.name;
         let exit = unit.exit.as_deref().map_or_else(String::new, |exit| format!(" (last: {})", why_exited(exit)));
@@ -167,7 +166,7 @@ impl SystemdError {
             .with(json!({ "result": unit.result, "exit": unit.exit, "n_restarts": unit.n_restarts }))
     }
 
-    /// A unit that ends again and again and is started again by systemd each time.
+    /// The unit ends again and again, and systemd restarts it each time.
     pub fn crash_loop(unit: &Unit) -> Self {
         let exit = unit.exit.as_deref().map_or_else(String::new, |exit| format!(" ({})", why_exited(exit)));
         let count = unit.n_restarts.unwrap_or(0);
@@ -189,7 +188,7 @@ fn polkit_action(verb: &str) -> &'static str {
     }
 }
 
-/// The exit codes by which systemd says that it could not even run the program; see `systemd.exec(5)`.
+/// Explains the exit codes by which systemd reports that it could not run the program; see `systemd.exec(5)`.
 fn why_exited(exit: &str) -> String {
     let meaning = match exit {
         "exited 200" => "its working directory is missing",

@@ -8,26 +8,25 @@ use super::dbus;
 use super::unit::{properties, text};
 use crate::domain::config::estate::ManagerBus;
 
-/// The most services that are looked at; a machine with all of a distribution's has some hundreds of unit files.
+/// Services that are examined; a machine has some hundreds of unit files.
 const MOST: usize = 1_000;
 
-/// A service as its manager has it.
+/// A service as its manager reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownService {
-    /// Its unit.
     pub unit: String,
-    /// The file that describes it; empty when there is none.
+    /// The path of its unit file; empty if there is none.
     pub file: String,
-    /// The directory it works in; empty when none is set.
+    /// The working directory; empty if none is set.
     pub directory: String,
-    /// Its processes, the first one first.
+    /// Its processes, the main one first.
     pub processes: Vec<u32>,
 }
 
-/// Every service that is loaded or enabled and fits a pattern.
+/// Every service that matches a pattern and is loaded or enabled.
 ///
 /// # Errors
-/// When the manager cannot be reached, or does not answer.
+/// If the manager cannot be reached or does not answer.
 pub async fn services(bus: &ManagerBus, pattern: &str) -> Result<Vec<KnownService>, String> {
     let manager = dbus::here(bus).await.map_err(|reason| reason.text)?;
     let said = |error: zbus::Error| error.to_string();
@@ -35,7 +34,7 @@ pub async fn services(bus: &ManagerBus, pattern: &str) -> Result<Vec<KnownServic
     let enabled = manager.list_unit_files_by_patterns(&["enabled"], &[pattern]).await.map_err(said)?;
     let files = enabled.into_iter().filter_map(|(file, _)| Some(file.rsplit('/').next()?.to_owned()));
     let mut names: Vec<String> = loaded.into_iter().map(|row| row.0).chain(files).collect();
-    // A template is no unit before it has an instance.
+    // A template is not a unit; only its instances are.
     names.retain(|name| name.ends_with(".service") && !name.contains("@."));
     names.sort();
     names.dedup();
@@ -55,7 +54,7 @@ async fn described(
     let connection = manager.inner().connection();
     let about = properties(connection, &path, "org.freedesktop.systemd1.Unit", &["FragmentPath"]).await?;
     let own = properties(connection, &path, "org.freedesktop.systemd1.Service", &["WorkingDirectory"]).await?;
-    // One that does not run has none, and an older manager no such method.
+    // A stopped service has none, and an older manager lacks the method.
     let processes = manager.get_unit_processes(&unit).await.unwrap_or_default();
     let directory = text(&own, "WorkingDirectory").unwrap_or_default();
     Ok(KnownService {

@@ -13,16 +13,16 @@ use super::unit::Unit;
 use crate::actions::Context;
 use crate::clock;
 
-/// How often a watched unit is looked at; one look takes a millisecond.
+/// Interval between two reads of a watched unit; one read takes a millisecond.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How often systemd is asked whether a job is still there, in case its signal was lost.
+/// Interval between two checks whether a job still exists, in case its signal was lost.
 const ASK: Duration = Duration::from_secs(1);
 
-/// The result of a job that was gone before its signal was seen; the unit's own state tells how it went.
+/// The result of a job whose signal was lost; the unit's state then shows the real result.
 const GONE: &str = "done";
 
-/// Completes when there is no more time, or somebody wants it to stop; says which.
+/// Completes at the deadline or on a cancellation. Returns which.
 pub(super) async fn over(context: &Context) -> &'static str {
     let late = async {
         match context.deadline {
@@ -70,7 +70,7 @@ fn lost(job: &OwnedObjectPath) -> SystemdError {
     SystemdError { uncertain: true, ..SystemdError::new("connection", message) }
 }
 
-/// Waits until no job is left for the unit; returns it as it is then.
+/// Waits until the unit has no job. Returns the unit's state then.
 pub(super) async fn quiet(manager: &ManagerProxy<'_>, name: &str, context: &Context) -> zbus::Result<Unit> {
     loop {
         let unit = Unit::one(manager, name).await?;
@@ -84,9 +84,9 @@ pub(super) async fn quiet(manager: &ManagerProxy<'_>, name: &str, context: &Cont
     }
 }
 
-/// Watches a unit that was just started for so long; returns it as it is then, or what went wrong.
+/// Watches a started unit for `settle`. Returns its last state, and an error if it did not stay up.
 ///
-/// `restarts` is how often systemd had started it by itself before the watch: more of that is a crash loop.
+/// `restarts` is the number of automatic restarts before the watch; a larger number is a crash loop.
 pub(super) async fn settled(
     manager: &ManagerProxy<'_>,
     name: &str,
@@ -100,11 +100,11 @@ pub(super) async fn settled(
     loop {
         let mut unit = Unit::one(manager, name).await?;
         let invocation = first.get_or_insert_with(|| unit.invocation_id.clone());
-        // A unit that was started again has forgotten how it ended.
+        // A restarted unit no longer reports its last exit.
         exit = unit.exit.take().or(exit);
         unit.exit.clone_from(&exit);
         let fallen = fallen(&unit, invocation, restarts);
-        // What keeps ending is watched to the end: systemd may give up on it, and that is worth knowing.
+        // A crash loop is watched to the end, since systemd may give up on the unit.
         looping |= fallen.as_ref().is_some_and(|trouble| trouble.kind == CRASH_LOOP);
         let is_final = fallen.as_ref().is_some_and(|trouble| trouble.kind != CRASH_LOOP);
         let now = context.clock.now();
@@ -121,11 +121,11 @@ pub(super) async fn settled(
     }
 }
 
-/// What is wrong with a unit that should be up.
+/// Why a unit that should be up is not.
 fn fallen(unit: &Unit, invocation: &str, restarts: u32) -> Option<SystemdError> {
     let restarted = unit.n_restarts.unwrap_or(0) > restarts || unit.invocation_id != invocation;
     match unit.active.as_str() {
-        // It was started again, and now it is not any more.
+        // It was restarted, and systemd has given up.
         "failed" if unit.n_restarts.unwrap_or(0) > restarts => Some(SystemdError::start_limit(unit)),
         "failed" => Some(SystemdError::of_unit("start", unit)),
         "activating" if unit.sub.starts_with("auto-restart") => Some(SystemdError::crash_loop(unit)),

@@ -2,7 +2,7 @@
 //! do not say, asked for one behind the other without waiting in between.
 //!
 //! Deliberately absent: changes, invocations, and what only somebody who changes a unit needs; that is
-//! [`Unit`](super::unit::Unit).
+//! [`UnitState`](super::unit::Unit).
 
 use std::collections::HashMap;
 
@@ -13,50 +13,50 @@ use super::dbus;
 use super::dbus::UnitRow;
 use super::unit::{ended, instant};
 use crate::actions::Context;
-use crate::domain::host::status::Unit;
+use crate::domain::host::status::UnitState;
 
-/// The interfaces that every unit and every service has.
+/// The interface of every unit, and that of services.
 const COMMON: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
-/// What systemd says of these units, by name. One that it does not know is `not-found`.
+/// The states of these units by name. An unknown unit is `not-found`.
 ///
 /// # Errors
-/// A sentence that says which bus cannot be reached and why.
-pub async fn list_states(names: &[&str], context: &Context) -> Result<HashMap<String, Unit>, String> {
+/// A sentence that names the bus that cannot be reached, and why.
+pub async fn list_states(names: &[&str], context: &Context) -> Result<HashMap<String, UnitState>, String> {
     let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
     let rows = manager.list_units_by_names(names).await;
     let rows = rows.map_err(|error| {
         format!("the systemd manager at `{}` does not answer: {error}", context.environment.systemd.0)
     })?;
     let connection = manager.inner().connection();
-    let asked = asked(names, &rows);
-    let units = join_all(asked.into_iter().zip(rows).map(|(asked, row)| look(connection, asked, row))).await;
-    let mut seen: HashMap<String, Unit> = units.into_iter().map(|unit| (unit.name.clone(), unit)).collect();
+    let asked = requested_names(names, &rows);
+    let units = join_all(asked.into_iter().zip(rows).map(|(asked, row)| read_unit(connection, asked, row))).await;
+    let mut seen: HashMap<String, UnitState> = units.into_iter().map(|unit| (unit.name.clone(), unit)).collect();
     for name in names {
-        // A name that no unit can have is passed over by systemd.
+        // systemd leaves out names that no unit can have.
         seen.entry((*name).to_owned()).or_insert_with(|| missing(name));
     }
     Ok(seen)
 }
 
-/// The name that each row was asked for by: a unit that has several answers with the first of them.
-fn asked(names: &[&str], rows: &[UnitRow]) -> Vec<String> {
+/// The name by which each row was requested. A unit with aliases returns its first name.
+fn requested_names(names: &[&str], rows: &[UnitRow]) -> Vec<String> {
     if names.len() == rows.len() {
         return names.iter().map(|name| (*name).to_owned()).collect();
     }
     rows.iter().map(|row| row.0.clone()).collect()
 }
 
-fn missing(name: &str) -> Unit {
+fn missing(name: &str) -> UnitState {
     let (active, load) = ("inactive".to_owned(), "not-found".to_owned());
-    Unit { name: name.to_owned(), active, load, ..Unit::default() }
+    UnitState { name: name.to_owned(), active, load, ..UnitState::default() }
 }
 
-async fn look(connection: &Connection, name: String, row: UnitRow) -> Unit {
+async fn read_unit(connection: &Connection, name: String, row: UnitRow) -> UnitState {
     let (_, _, load, active, sub, _, path, ..) = row;
     let is_up = active == "active" || active == "reloading";
-    let mut unit = Unit { is_up, active, sub, load, ..missing(&name) };
+    let mut unit = UnitState { is_up, active, sub, load, ..missing(&name) };
     if unit.is_missing() {
         return unit;
     }
@@ -71,8 +71,8 @@ async fn look(connection: &Connection, name: String, row: UnitRow) -> Unit {
     unit
 }
 
-/// What a service has. Why it is not up is read only of one that is not.
-async fn service(connection: &Connection, path: &ObjectPath<'_>, unit: &mut Unit) {
+/// Reads the properties of a service. The reason why it is not up is read only if it is not.
+async fn service(connection: &Connection, path: &ObjectPath<'_>, unit: &mut UnitState) {
     let restarts = get::<u32>(connection, path, SERVICE, "NRestarts");
     let memory = get::<u64>(connection, path, SERVICE, "MemoryCurrent");
     let (restarts, memory, ()) = futures_util::join!(restarts, memory, async {
@@ -85,17 +85,17 @@ async fn service(connection: &Connection, path: &ObjectPath<'_>, unit: &mut Unit
         let status = get::<i32>(connection, path, SERVICE, "ExecMainStatus");
         let (result, kind, code, status) = futures_util::join!(result, kind, code, status);
         unit.exit = code.zip(status).and_then(|(code, status)| ended(code, status));
-        // One that runs once and has ended well does what it should.
+        // A `oneshot` that succeeded is up.
         let has_succeeded = unit.active == "inactive" && result.as_deref() == Some("success");
         unit.is_up = has_succeeded && kind.as_deref() == Some("oneshot");
         unit.result = result;
     });
     unit.restarts = restarts;
-    // What systemd does not know, it says by the largest number.
+    // The largest number stands for an unknown value.
     unit.memory = memory.filter(|bytes| *bytes != u64::MAX);
 }
 
-/// One property; none when the unit has gone in the meantime.
+/// One property; `None` if the unit is gone.
 async fn get<T: TryFrom<OwnedVariant>>(
     connection: &Connection,
     path: &ObjectPath<'_>,

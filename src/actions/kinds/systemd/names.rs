@@ -6,23 +6,21 @@ use super::error::SystemdError;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::glob_name::{is_unit_pattern, matches_unit, suffixed};
 
-/// The most units that one step may name or match.
+/// Units that one step may name or match.
 const MOST: usize = 500;
 
-/// The longest name that systemd takes.
+/// The longest unit name in bytes.
 const LONGEST: usize = 255;
 
-/// Names to look at: some whole, some patterns.
+/// The units to read: names and patterns.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct UnitNames {
-    /// Whole names.
     pub names: Vec<String>,
-    /// Patterns.
     pub patterns: Vec<String>,
 }
 
 impl UnitNames {
-    /// What these words mean: a unit, a service of the estate, or a pattern.
+    /// Resolves words: a unit, a service of the estate, or a pattern.
     pub fn of(words: &[String], estate: &Estate) -> Result<Self, SystemdError> {
         let mut wanted = Self::default();
         for word in limited(words)? {
@@ -32,14 +30,14 @@ impl UnitNames {
         Ok(wanted)
     }
 
-    /// The units of the estate that a pattern matches: they are looked at even when systemd has not loaded them.
+    /// The estate's units that match a pattern. They are included even if systemd has not loaded them.
     pub fn of_estate(&self, estate: &Estate) -> BTreeSet<String> {
         let units = estate.units().map(|unit| suffixed(unit.to_owned()));
         units.filter(|unit| self.patterns.iter().any(|pattern| matches_unit(pattern, unit))).take(MOST).collect()
     }
 }
 
-/// The units that a change is for: each named whole, and each in the estate.
+/// The units to change. Each must be named completely and be in the estate.
 pub(super) fn named(words: &[String], estate: &Estate) -> Result<Vec<String>, SystemdError> {
     let known: Vec<String> = estate.units().map(|unit| suffixed(unit.to_owned())).collect();
     let mut names: Vec<String> = Vec::new();
@@ -67,7 +65,7 @@ fn limited(words: &[String]) -> Result<&[String], SystemdError> {
     }
 }
 
-/// A service's unit, or the name with the suffix that it left out. What no unit can be called is refused here.
+/// The unit of a service, or the name with its missing suffix. Refuses names that no unit can have.
 fn full(word: &str, estate: &Estate) -> Result<String, SystemdError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@*?[]!^".contains(c);
     if word.is_empty() || word.len() > LONGEST || word.starts_with('-') || !word.chars().all(allowed) {

@@ -17,27 +17,26 @@ use zbus::{Connection, Variant, proxy};
 use super::dbus;
 use crate::actions::Context;
 
-/// How long polkit may take: it runs rules, and may have to be started.
+/// Limit for polkit: it runs rules, and may have to be started.
 const POLKIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// The action of polkit that covers units.
+/// The polkit action for units.
 const MANAGE_UNITS: &str = "org.freedesktop.systemd1.manage-units";
 
-/// Whether something may be done.
+/// Whether an account may do something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Right {
-    /// It may.
     Granted,
-    /// It may not, or only when somebody proves who it is.
+    /// Not allowed, or only after authentication.
     Refused,
-    /// There is no telling; why.
+    /// It is unknown, for this reason.
     Unknown(String),
 }
 
 /// Whether this process may do `verb` to `unit`.
 ///
 /// # Errors
-/// When the manager cannot be reached.
+/// If the manager cannot be reached.
 pub async fn own(context: &Context, verb: &str, unit: &str) -> Result<Right, String> {
     let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
     let asked = match verb {
@@ -58,11 +57,11 @@ pub async fn own(context: &Context, verb: &str, unit: &str) -> Result<Right, Str
     })
 }
 
-/// What a refusal says of the rights, by its name and words.
+/// Interprets an error by its name and message.
 fn judged(name: &str, said: &str) -> Right {
     match name.rsplit('.').next().unwrap_or(name) {
         "AccessDenied" | "InteractiveAuthorizationRequired" | "AuthFailed" => Right::Refused,
-        // The mode is known to this systemd and refused for the verb alone: the rights were looked at before.
+        // This systemd knows the mode and rejects it only for the verb, after the permission check.
         "InvalidArgs" if said.contains("only valid for") => Right::Granted,
         _ => Right::Unknown(said.to_owned()),
     }
@@ -84,7 +83,7 @@ trait Authority {
     ) -> zbus::Result<(bool, bool, HashMap<String, String>)>;
 }
 
-/// Polkit, as root asks it about a process of some account.
+/// Asks polkit, as root, about a process of another account.
 #[derive(Debug)]
 pub struct Polkit {
     authority: AuthorityProxy<'static>,
@@ -93,10 +92,10 @@ pub struct Polkit {
 }
 
 impl Polkit {
-    /// Connects, to ask about a process (its number) of an account (its number).
+    /// Connects, to ask about a process id of a user id.
     ///
     /// # Errors
-    /// When there is no polkit on the system bus.
+    /// If there is no polkit on the system bus.
     pub async fn about(process: u32, account: u32) -> Result<Self, String> {
         let connected = async {
             let connection = Connection::system().await?;
@@ -108,17 +107,17 @@ impl Polkit {
 
     /// Whether the process may do `verb` to `unit`.
     pub async fn unit(&self, verb: &str, unit: &str) -> Right {
-        self.ask(MANAGE_UNITS, &HashMap::from([("verb", verb), ("unit", unit)])).await
+        self.check_authorization(MANAGE_UNITS, &HashMap::from([("verb", verb), ("unit", unit)])).await
     }
 
-    /// Whether it may do something that names no unit: `manage-unit-files`, `reload-daemon`.
+    /// Whether the process may do something that names no unit: `manage-unit-files`, `reload-daemon`.
     pub async fn whole(&self, action: &str) -> Right {
-        self.ask(&format!("org.freedesktop.systemd1.{action}"), &HashMap::new()).await
+        self.check_authorization(&format!("org.freedesktop.systemd1.{action}"), &HashMap::new()).await
     }
 
-    async fn ask(&self, action: &str, details: &HashMap<&str, &str>) -> Right {
+    async fn check_authorization(&self, action: &str, details: &HashMap<&str, &str>) -> Right {
         let account = i32::try_from(self.account).unwrap_or(-1);
-        // A start time of 0 has polkit read it itself.
+        // With a start time of 0, polkit reads it itself.
         let process = HashMap::from([
             ("pid", Variant::from(self.process)),
             ("start-time", Variant::from(0_u64)),
@@ -150,7 +149,7 @@ mod tests {
         assert_eq!(judged("InvalidArgs", "Isolate is only valid for start."), Right::Granted);
         assert_eq!(judged("AccessDenied", "Permission denied"), Right::Refused);
         assert_eq!(judged("InteractiveAuthorizationRequired", ""), Right::Refused);
-        // An older systemd that does not know the mode refuses it before it looks at anything.
+        // An older systemd that does not know the mode rejects it before the permission check.
         let old = "Job mode triggering invalid";
         assert_eq!(judged("InvalidArgs", old), Right::Unknown(old.to_owned()));
     }

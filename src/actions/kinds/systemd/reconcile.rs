@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::change::{self, Verb};
+use super::change::{self, UnitVerb};
 use super::dbus;
 use super::dbus::ManagerProxy;
 use super::error::SystemdError;
@@ -15,7 +15,7 @@ use super::{job, names, unit_files};
 use crate::actions::{Context, Reconciled};
 use crate::domain::incident::outcome::Outcome;
 
-/// What was found about one unit.
+/// The finding for one unit.
 #[derive(Debug, PartialEq)]
 enum UnitFinding {
     Happened,
@@ -23,17 +23,17 @@ enum UnitFinding {
     CannotTell(String),
 }
 
-/// Looks at every unit of a change; only when all of them say the same is it told.
-pub(super) async fn reconcile(verb: Verb, words: &[String], before: &Value, context: &Context) -> Reconciled {
+/// Checks every unit of a change. Decides only if all findings agree.
+pub(super) async fn reconcile(verb: UnitVerb, words: &[String], before: &Value, context: &Context) -> Reconciled {
     let units = match names::named(words, &context.estate) {
         Ok(units) => units,
-        // It is refused before anything is done, so that it cannot have been done.
+        // A change that is refused before any request cannot have happened.
         Err(trouble) => return Reconciled::DidNotHappen(trouble.message),
     };
     let Some(recorded) = recorded(&units, before) else {
         return Reconciled::CannotTell("how it was before was not recorded".to_owned());
     };
-    match looked_at(verb, recorded, before, context).await {
+    match find_units(verb, recorded, before, context).await {
         Ok(found) => concluded(verb, found),
         Err(reason) => Reconciled::CannotTell(reason),
     }
@@ -46,7 +46,12 @@ fn recorded(units: &[String], before: &Value) -> Option<Vec<Unit>> {
 
 type UnitFindings = Vec<(Unit, Unit, UnitFinding)>;
 
-async fn looked_at(verb: Verb, recorded: Vec<Unit>, before: &Value, context: &Context) -> Result<UnitFindings, String> {
+async fn find_units(
+    verb: UnitVerb,
+    recorded: Vec<Unit>,
+    before: &Value,
+    context: &Context,
+) -> Result<UnitFindings, String> {
     let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
     let mut looked = Vec::new();
     for was in recorded {
@@ -63,37 +68,37 @@ async fn looked_at(verb: Verb, recorded: Vec<Unit>, before: &Value, context: &Co
     Ok(looked)
 }
 
-async fn file(manager: &ManagerProxy<'_>, verb: Verb, was: &Unit, before: &Value) -> UnitFinding {
+async fn file(manager: &ManagerProxy<'_>, verb: UnitVerb, was: &Unit, before: &Value) -> UnitFinding {
     let now = unit_files::state(manager, &was.name).await.unwrap_or_default();
-    let wanted = if verb == Verb::Enable { "enabled" } else { "disabled" };
+    let wanted = if verb == UnitVerb::Enable { "enabled" } else { "disabled" };
     if now == wanted && before["files"][&was.name] != json!(now) {
         return UnitFinding::Happened;
     }
     UnitFinding::DidNotHappen(format!("`{}` is {now}", was.name))
 }
 
-/// What one unit says of one verb.
-fn found(verb: Verb, was: &Unit, now: &Unit) -> UnitFinding {
+/// The finding for a unit and a verb.
+fn found(verb: UnitVerb, was: &Unit, now: &Unit) -> UnitFinding {
     let same = was.invocation_id == now.invocation_id;
     let by_itself = now.n_restarts.unwrap_or(0) > was.n_restarts.unwrap_or(0);
     let name = &now.name;
     match verb {
-        Verb::Start | Verb::Restart if same && verb == Verb::Start && now.is_up() => UnitFinding::Happened,
-        Verb::Start | Verb::Restart if same => {
+        UnitVerb::Start | UnitVerb::Restart if same && verb == UnitVerb::Start && now.is_up() => UnitFinding::Happened,
+        UnitVerb::Start | UnitVerb::Restart if same => {
             UnitFinding::DidNotHappen(format!("`{name}` is still in the invocation that it was in before"))
         }
-        Verb::Start | Verb::Restart if by_itself => {
+        UnitVerb::Start | UnitVerb::Restart if by_itself => {
             UnitFinding::CannotTell(format!("`{name}` was started again since, and systemd restarts it by itself"))
         }
-        Verb::Start | Verb::Restart => UnitFinding::Happened,
-        Verb::Stop if matches!(now.active.as_str(), "inactive" | "failed") => UnitFinding::Happened,
-        Verb::Stop if same => UnitFinding::DidNotHappen(format!("`{name}` still runs")),
-        Verb::Stop => UnitFinding::CannotTell(format!("`{name}` runs, but was started again since")),
+        UnitVerb::Start | UnitVerb::Restart => UnitFinding::Happened,
+        UnitVerb::Stop if matches!(now.active.as_str(), "inactive" | "failed") => UnitFinding::Happened,
+        UnitVerb::Stop if same => UnitFinding::DidNotHappen(format!("`{name}` still runs")),
+        UnitVerb::Stop => UnitFinding::CannotTell(format!("`{name}` runs, but was started again since")),
         _ => UnitFinding::CannotTell(format!("nothing shows whether `{name}` was told to {}", verb.code())),
     }
 }
 
-fn concluded(verb: Verb, looked: UnitFindings) -> Reconciled {
+fn concluded(verb: UnitVerb, looked: UnitFindings) -> Reconciled {
     let all = looked.len();
     let mut reasons: Vec<(bool, String)> = Vec::new();
     let mut done: Vec<(Unit, Unit)> = Vec::new();
@@ -116,10 +121,10 @@ fn concluded(verb: Verb, looked: UnitFindings) -> Reconciled {
     Reconciled::CannotTell(done + &text)
 }
 
-/// How it ended, judged by what the units are like now.
-fn outcome(verb: Verb, done: &[(Unit, Unit)]) -> Outcome {
+/// The outcome of the change, judged by the present state of the units.
+fn outcome(verb: UnitVerb, done: &[(Unit, Unit)]) -> Outcome {
     let output = change::output(done);
-    let fallen = done.iter().find(|(_, now)| matches!(verb, Verb::Start | Verb::Restart) && !now.is_up());
+    let fallen = done.iter().find(|(_, now)| matches!(verb, UnitVerb::Start | UnitVerb::Restart) && !now.is_up());
     match fallen {
         Some((_, now)) if now.sub.starts_with("auto-restart") => change::failed(&SystemdError::crash_loop(now), output),
         Some((_, now)) => change::failed(&SystemdError::of_unit(verb.code(), now), output),
@@ -144,14 +149,17 @@ mod tests {
     #[test]
     fn a_new_invocation_is_a_restart_unless_systemd_restarts_by_itself() {
         let was = unit("a1", "active", 0);
-        assert_eq!(found(Verb::Restart, &was, &unit("b2", "active", 0)), UnitFinding::Happened);
-        assert!(matches!(found(Verb::Restart, &was, &unit("a1", "active", 0)), UnitFinding::DidNotHappen(_)));
-        assert!(matches!(found(Verb::Restart, &was, &unit("b2", "active", 1)), UnitFinding::CannotTell(_)));
+        assert_eq!(found(UnitVerb::Restart, &was, &unit("b2", "active", 0)), UnitFinding::Happened);
+        assert!(matches!(found(UnitVerb::Restart, &was, &unit("a1", "active", 0)), UnitFinding::DidNotHappen(_)));
+        assert!(matches!(found(UnitVerb::Restart, &was, &unit("b2", "active", 1)), UnitFinding::CannotTell(_)));
     }
 
     #[test]
     fn a_restart_of_a_unit_that_kept_restarting_begins_the_count_anew() {
-        assert_eq!(found(Verb::Restart, &unit("a1", "activating", 7), &unit("c3", "active", 0)), UnitFinding::Happened);
+        assert_eq!(
+            found(UnitVerb::Restart, &unit("a1", "activating", 7), &unit("c3", "active", 0)),
+            UnitFinding::Happened
+        );
     }
 
     #[test]
@@ -162,7 +170,7 @@ mod tests {
             (was.clone(), was, UnitFinding::DidNotHappen("not".to_owned())),
         ];
         assert!(
-            matches!(concluded(Verb::Restart, looked), Reconciled::CannotTell(reason) if reason.contains("a.service"))
+            matches!(concluded(UnitVerb::Restart, looked), Reconciled::CannotTell(reason) if reason.contains("a.service"))
         );
     }
 }

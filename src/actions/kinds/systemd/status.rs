@@ -11,10 +11,10 @@ use super::{change, dbus};
 use crate::actions::Context;
 use crate::domain::incident::outcome::Outcome;
 
-/// How many units a summary names before it only counts.
+/// Units that a summary names; it only counts the others.
 const NAMED: usize = 5;
 
-/// Looks at units; with `expect`, fails when one is in another state.
+/// Reads the units. With `expect`, fails if one is in another state.
 pub(super) async fn status(words: &[String], expect: Option<&str>, context: &Context) -> Result<Outcome, SystemdError> {
     let wanted = UnitNames::of(words, &context.estate)?;
     let manager = dbus::manager(context).await?;
@@ -32,14 +32,14 @@ pub(super) async fn status(words: &[String], expect: Option<&str>, context: &Con
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let units = Unit::many(&manager, &names).await.map_err(trouble)?;
     let report = report(&units, expect);
-    // What was found of the other units is worth keeping.
+    // The state of the other units is kept.
     Ok(match unknown(&wanted, &units, context) {
         Some(trouble) => change::failed(&trouble, report.output),
         None => report,
     })
 }
 
-/// A unit that was asked for by its whole name must exist.
+/// An error if a unit given by its complete name does not exist.
 fn unknown(wanted: &UnitNames, units: &[Unit], context: &Context) -> Option<SystemdError> {
     let missing = units.iter().find(|unit| unit.load == "not-found" && wanted.names.contains(&unit.name))?;
     let loaded = units.iter().filter(|unit| unit.load != "not-found").map(|unit| unit.name.as_str());

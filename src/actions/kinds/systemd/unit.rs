@@ -9,55 +9,54 @@ use zbus::{Connection, ObjectPath, OwnedVariant};
 use super::dbus::{ManagerProxy, UnitRow};
 use crate::domain::core::time::{Timestamp, stamp};
 
-/// The value by which systemd says that it does not know a number of bytes.
+/// systemd's value for an unknown number of bytes.
 const UNKNOWN_BYTES: u64 = u64::MAX;
 
-/// The properties of every unit, and those of a service, that are read.
+/// The properties that are read of every unit, and of services.
 const COMMON: &[&str] = &["ActiveState", "SubState", "StateChangeTimestamp", "InvocationID"];
 const OWN: &[&str] = &["Result", "Type", "NRestarts", "MemoryCurrent", "MainPID", "ExecMainCode", "ExecMainStatus"];
 
-/// What is said of a unit, in the log and to later steps.
+/// A unit in the log and in the outputs for later steps.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Unit {
-    /// `shop-gateway.service`.
+    /// The full name, such as `shop-gateway.service`.
     pub name: String,
     /// `active`, `reloading`, `inactive`, `failed`, `activating`, `deactivating`.
     pub active: String,
-    /// The state in the unit type's own words: `running`, `dead`, `auto-restart`.
+    /// The state in terms of the unit type: `running`, `dead`, `auto-restart`.
     pub sub: String,
-    /// Whether its file was read: `loaded`, `not-found`, `bad-setting`, `error`, `masked`.
+    /// Whether its file was loaded: `loaded`, `not-found`, `bad-setting`, `error`, `masked`.
     pub load: String,
-    /// How its last invocation ended: `success`, `exit-code`, `signal`, `timeout`, `start-limit-hit`, …
+    /// The result of its last invocation: `success`, `exit-code`, `signal`, `timeout`, `start-limit-hit`, …
     pub result: Option<String>,
     /// Since when it has been in this state.
     pub since: Option<String>,
-    /// How often systemd restarted it by itself since it was last started by hand.
+    /// Automatic restarts by systemd since the last manual start.
     pub n_restarts: Option<u32>,
-    /// The invocation, in hex; empty when it never ran.
+    /// The invocation id in hexadecimal; empty if it never ran.
     pub invocation_id: String,
-    /// The memory it uses, in bytes.
+    /// Memory in use, in bytes.
     pub memory: Option<u64>,
-    /// Its main process.
     pub main_pid: Option<u32>,
-    /// How its main process ended last: `exited 1`, `killed 9`.
+    /// The last end of its main process: `exited 1`, `killed 9`.
     pub exit: Option<String>,
-    /// `simple`, `notify`, `oneshot`, …
+    /// Such as `simple`, `notify` or `oneshot`.
     #[serde(rename = "type")]
     pub service_type: Option<String>,
-    /// The job that is queued or runs for it; 0 for none.
+    /// The id of its queued or running job; 0 if none.
     #[serde(skip)]
     pub job: u32,
 }
 
 impl Unit {
-    /// Units by name, in the order of the names; one call for all, then their details side by side.
+    /// The units in the order of their names. One call lists them all, then their properties are read concurrently.
     pub async fn many(manager: &ManagerProxy<'_>, names: &[&str]) -> zbus::Result<Vec<Self>> {
         let rows = manager.list_units_by_names(names).await?;
         let connection = manager.inner().connection();
         futures_util::future::try_join_all(rows.into_iter().map(|row| Self::of(connection, row))).await
     }
 
-    /// One unit.
+    /// One unit; `not-found` if systemd does not know it.
     pub async fn one(manager: &ManagerProxy<'_>, name: &str) -> zbus::Result<Self> {
         let unit = Self::many(manager, &[name]).await?.pop();
         Ok(unit.unwrap_or_else(|| Self {
@@ -75,8 +74,8 @@ impl Unit {
             return Ok(unit);
         }
         unit.add_common(&properties(connection, &path, "org.freedesktop.systemd1.Unit", COMMON).await?);
-        // A timer or a target has no such interface, and needs none. The count of restarts is read after the
-        // invocation: read before it, a restart by systemd itself in between would look like one by somebody else.
+        // Only services have this interface. The restart count is read after the invocation id; otherwise an automatic
+        // restart in between would look like another process's.
         if unit.name.ends_with(".service") {
             unit.add_service(&properties(connection, &path, "org.freedesktop.systemd1.Service", OWN).await?);
         }
@@ -84,7 +83,7 @@ impl Unit {
     }
 
     fn add_common(&mut self, properties: &HashMap<String, OwnedVariant>) {
-        // Read again, so that they are of the same moment as the rest.
+        // Read again, to match the other properties.
         self.active = text(properties, "ActiveState").unwrap_or_else(|| std::mem::take(&mut self.active));
         self.sub = text(properties, "SubState").unwrap_or_else(|| std::mem::take(&mut self.sub));
         self.since = number(properties, "StateChangeTimestamp").and_then(instant).map(stamp);
@@ -104,7 +103,7 @@ impl Unit {
         self.exit = code.zip(status).and_then(|(code, status)| ended(code, status));
     }
 
-    /// Whether it does what a started unit does: it runs, or has run to a good end as a `oneshot` does.
+    /// Whether a started unit works: it runs, or it is a `oneshot` that succeeded.
     pub fn is_up(&self) -> bool {
         self.active == "active"
             || self.active == "reloading"
@@ -120,7 +119,7 @@ impl Unit {
         self.result.as_deref().is_none_or(|result| result == "success")
     }
 
-    /// Its state in a few words: `active (running)`, `failed (exit-code)`, `not found`.
+    /// A short description of its state: `active (running)`, `failed (exit-code)`, `not found`.
     pub fn state(&self) -> String {
         if self.load == "not-found" {
             return "not found".to_owned();
@@ -132,7 +131,7 @@ impl Unit {
     }
 }
 
-/// How a process ended, from the numbers of `waitid(2)`.
+/// The end of a process, from the values of `waitid(2)`.
 pub(super) fn ended(code: i32, status: i32) -> Option<String> {
     match code {
         1 => Some(format!("exited {status}")),
@@ -154,10 +153,10 @@ fn number(properties: &HashMap<String, OwnedVariant>, name: &str) -> Option<u64>
     properties.get(name).and_then(|value| u64::try_from(value).ok())
 }
 
-/// The properties of one interface that are wanted, asked for one behind the other without waiting in between.
+/// Reads some properties of one interface, without waiting between the requests.
 ///
-/// `GetAll` would be one message, but with hundreds of properties that nobody reads; for nineteen units this took
-/// three quarters of its time.
+/// `GetAll` is one message, but with hundreds of unused properties. For nineteen units, this takes three quarters of
+/// its time.
 pub(super) async fn properties(
     connection: &Connection,
     path: &ObjectPath<'_>,

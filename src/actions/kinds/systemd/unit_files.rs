@@ -2,30 +2,34 @@
 
 use serde_json::{Value, json};
 
-use super::change::Verb;
+use super::change::UnitVerb;
 use super::dbus;
 use super::dbus::{FileChange, ManagerProxy};
 use super::error::SystemdError;
 use crate::actions::Context;
 use crate::domain::incident::outcome::Outcome;
 
-/// What polkit and people call the reading of all unit files.
+/// The verb for reloading all unit files, in messages and in the choice of the polkit action.
 const RELOAD: &str = "reload the unit files of";
 
-/// Reads all unit files again.
+/// Reloads all unit files.
 pub(super) async fn daemon_reload(context: &Context) -> Result<Outcome, SystemdError> {
     let manager = dbus::manager(context).await?;
     manager.reload().await.map_err(|error| SystemdError::of_bus(RELOAD, "the manager", &error))?;
     Ok(Outcome::succeeded("systemd has read all unit files again", Value::Null))
 }
 
-/// Makes or removes the symlinks by which units start at boot, and has systemd notice.
-pub(super) async fn change(manager: &ManagerProxy<'_>, verb: Verb, units: &[String]) -> Result<Outcome, SystemdError> {
+/// Creates or removes the symlinks by which units start at boot, and reloads the unit files.
+pub(super) async fn change(
+    manager: &ManagerProxy<'_>,
+    verb: UnitVerb,
+    units: &[String],
+) -> Result<Outcome, SystemdError> {
     let names: Vec<&str> = units.iter().map(String::as_str).collect();
     let said = names.join(", ");
     let trouble = |error: zbus::Error| SystemdError::of_bus(verb.code(), &said, &error);
     let (installable, changes) = match verb {
-        Verb::Enable => manager.enable_unit_files(&names, false, false).await.map_err(trouble)?,
+        UnitVerb::Enable => manager.enable_unit_files(&names, false, false).await.map_err(trouble)?,
         _ => (true, manager.disable_unit_files(&names, false).await.map_err(trouble)?),
     };
     if !installable && changes.is_empty() {
@@ -36,7 +40,7 @@ pub(super) async fn change(manager: &ManagerProxy<'_>, verb: Verb, units: &[Stri
     Ok(report(verb, &said, &changes))
 }
 
-fn report(verb: Verb, units: &str, changes: &[FileChange]) -> Outcome {
+fn report(verb: UnitVerb, units: &str, changes: &[FileChange]) -> Outcome {
     let listed: Vec<Value> =
         changes.iter().map(|(what, link, to)| json!({ "what": what, "link": link, "to": to })).collect();
     let noted = if changes.is_empty() { "already" } else { "now" };

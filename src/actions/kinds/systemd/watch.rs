@@ -12,13 +12,13 @@ use zbus::{MatchRule, MessageStream, message};
 use super::dbus;
 use crate::actions::Context;
 
-/// Where every unit is an object.
+/// The parent path of all unit objects.
 const UNITS: &str = "/org/freedesktop/systemd1/unit";
 
-/// How many signals may wait to be heard: a whole host that starts. Beyond that the bus keeps them.
+/// Signals that may be queued: enough for the start of a whole host. Further ones stay in the bus.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
 
-/// Somebody who hears when one of some units changes.
+/// Notices when one of some units changes.
 #[derive(Debug)]
 pub struct UnitWatch {
     signals: MessageStream,
@@ -26,10 +26,10 @@ pub struct UnitWatch {
 }
 
 impl UnitWatch {
-    /// Begins to listen.
+    /// Subscribes to the units' changes.
     ///
     /// # Errors
-    /// A sentence that says which bus cannot be reached and why.
+    /// A sentence that names the bus that cannot be reached, and why.
     pub async fn take(names: &[&str], context: &Context) -> Result<Self, String> {
         let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
         let said = |error: zbus::Error| {
@@ -41,7 +41,7 @@ impl UnitWatch {
         Ok(Self { signals, paths })
     }
 
-    /// Waits until one of the units has changed; false when the bus is gone.
+    /// Waits until one of the units changes. Returns false if the bus is gone.
     pub async fn changed(&mut self) -> bool {
         while let Some(signal) = self.signals.next().await {
             let Ok(signal) = signal else { return false };
@@ -64,8 +64,8 @@ async fn listen(connection: &zbus::Connection) -> zbus::Result<MessageStream> {
     MessageStream::for_match_rule(rule, connection, None).await
 }
 
-/// A unit's name as a part of a path: every byte that is no letter and no digit, and a digit in front, in hex, as
-/// `bus_label_escape` of systemd has it.
+/// A unit's name in an object path. Bytes other than letters and digits, and a leading digit, are escaped in
+/// hexadecimal, as by systemd's `bus_label_escape`.
 fn label(name: &str) -> String {
     let mut label = String::with_capacity(name.len() * 2);
     for (at, byte) in name.bytes().enumerate() {

@@ -14,11 +14,11 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 
-/// The most names that are kept, and the longest text of one.
+/// Names that are kept, and the longest text of a field in characters.
 const NAMES: usize = 100;
 const LENGTH: usize = 200;
 
-/// What a certificate says.
+/// The fields of a certificate that are reported.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Certificate {
     pub(super) subject: String,
@@ -27,15 +27,15 @@ pub(super) struct Certificate {
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
     pub(super) fingerprint: String,
-    /// Whether it names itself as its issuer.
+    /// Whether its issuer is its own subject, as in a self-signed certificate.
     pub(super) is_own_issuer: bool,
 }
 
 impl Certificate {
-    /// Reads a certificate.
+    /// Parses a certificate.
     ///
     /// # Errors
-    /// `tls`, when it is none.
+    /// `tls` if it cannot be parsed.
     pub(super) fn read(der: &CertificateDer<'_>) -> Result<Self, Reason> {
         let unreadable = || Reason::new("tls", "its certificate cannot be read");
         let (_, certificate) = X509Certificate::from_der(der).map_err(|_| unreadable())?;
@@ -53,7 +53,7 @@ impl Certificate {
         })
     }
 
-    /// Whole days until it expires, negative when it has.
+    /// Whole days until it expires; negative if it has expired.
     pub(super) fn days_left(&self, now: Timestamp) -> i64 {
         (self.not_after - now).num_seconds().div_euclid(24 * 60 * 60)
     }

@@ -16,10 +16,10 @@ use crate::actions::transport::host;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
-/// The longest reason that is kept.
+/// Characters of a reason that are kept.
 const SAID: usize = 200;
 
-/// What the server showed.
+/// The result of a handshake.
 #[derive(Debug)]
 pub(super) struct Handshake {
     pub(super) chain: Vec<CertificateDer<'static>>,
@@ -28,19 +28,19 @@ pub(super) struct Handshake {
 }
 
 impl Handshake {
-    /// The server's own certificate.
+    /// The server's own certificate, the first of the chain.
     pub(super) fn leaf(&self) -> &CertificateDer<'static> {
         &self.chain[0]
     }
 }
 
-/// The algorithms of handshakes and certificates.
+/// The cryptography for handshakes and certificates.
 pub(super) fn provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     PROVIDER.get_or_init(|| Arc::new(ring::default_provider()))
 }
 
-/// Connects and shakes hands.
+/// Connects to a server and makes the handshake, through the environment's host if necessary.
 pub(super) async fn make(
     host: &str,
     port: u16,
@@ -52,7 +52,7 @@ pub(super) async fn make(
         return shaken(stream, name).await;
     };
     match shaken(passage.stream, name).await {
-        // Why the stream ended says more than that it did.
+        // The reason why the stream ended explains more than the error.
         Err(trouble) if trouble.code == "closed" => Err(passage.fate.reason().await.unwrap_or(trouble)),
         done => done,
     }
@@ -88,7 +88,7 @@ fn unreachable(error: &io::Error) -> Reason {
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
             Reason::new("unreachable", one_line(&error.to_string(), SAID))
         }
-        // The resolver's errors have no number of the system.
+        // The resolver's errors have no OS error number.
         _ if error.raw_os_error().is_none() => Reason::new("dns", "the name of the host is not known"),
         _ => Reason::new("closed", one_line(&error.to_string(), SAID)),
     }
@@ -106,7 +106,7 @@ fn refused(error: &io::Error) -> Reason {
     }
 }
 
-/// Takes any certificate, which is judged later, and has its key proven all the same.
+/// Accepts any certificate, but still verifies that the server holds its key.
 #[derive(Debug)]
 struct TakesAny;
 

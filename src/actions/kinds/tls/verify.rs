@@ -20,13 +20,13 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 
-/// The largest file of authorities: ten times what a Linux distribution trusts.
+/// Largest file of certificate authorities in bytes: ten times what a Linux distribution trusts.
 const FILE: u64 = 4 * 1024 * 1024;
 
-/// The longest path that a line repeats.
+/// Characters of a path in a message.
 const SHOWN: usize = 120;
 
-/// The authorities to trust: those of a file, else the machine's.
+/// The trusted authorities: those of the file, or the machine's.
 pub(super) async fn roots(ca: Option<&str>, timeout: Duration, context: &Context) -> Result<RootCertStore, Reason> {
     match ca {
         None => apart(timeout, context, machine).await?,
@@ -38,7 +38,7 @@ pub(super) async fn roots(ca: Option<&str>, timeout: Duration, context: &Context
     }
 }
 
-/// The machine's, read once: it is a file of a hundred certificates.
+/// The machine's authorities, read once: about a hundred certificates.
 fn machine() -> Result<RootCertStore, Reason> {
     static MACHINE: OnceLock<RootCertStore> = OnceLock::new();
     let store = MACHINE.get_or_init(|| {
@@ -67,7 +67,7 @@ fn file_of_authorities(path: PathBuf) -> Result<RootCertStore, String> {
     if store.is_empty() { Err("there is no certificate in it".to_owned()) } else { Ok(store) }
 }
 
-/// Every fault, as words.
+/// The codes of all problems.
 pub(super) fn problems(
     handshake: &Handshake,
     certificate: &Certificate,
@@ -86,7 +86,7 @@ pub(super) fn problems(
         Err(_) => problems.push("untrusted"),
         Ok(leaf) => {
             problems.extend(verify_server_name(&leaf, name).err().map(|_| "wrong_host"));
-            // Its own time was looked at already: who vouches for it is asked within it.
+            // Validity dates were checked above, so the chain is verified at an instant within them.
             let within = now.clamp(certificate.not_before, certificate.not_after.max(certificate.not_before));
             let seconds = u64::try_from(within.timestamp()).unwrap_or_default();
             let trusted = verify_server_cert_signed_by_trust_anchor(

@@ -14,7 +14,7 @@ use crate::actions::transport::host;
 use crate::actions::transport::host::StreamEnd;
 use crate::domain::core::reason::Reason;
 
-/// The answer to a request whose address is reached from the environment's host; none where it is reached from here.
+/// Sends the request from the environment's host. `None` if this machine reaches the address directly.
 pub(super) async fn answer(request: &Request, context: &Context) -> Result<Option<Response>, Reason> {
     let mut request = request.try_clone().ok_or_else(|| Reason::new("request", "the request cannot be sent on"))?;
     for _ in 0..=REDIRECTS {
@@ -27,7 +27,7 @@ pub(super) async fn answer(request: &Request, context: &Context) -> Result<Optio
     Err(Reason::new("request", "it sends us on and on"))
 }
 
-/// Where a reading is sent on to, within the same place.
+/// The target of a redirect of a GET or HEAD within the same host.
 fn further(request: &Request, answer: &Response) -> Option<Url> {
     const ONWARD: [StatusCode; 5] = [
         StatusCode::MOVED_PERMANENTLY,
@@ -58,7 +58,7 @@ async fn once(request: &Request, context: &Context) -> Result<Option<Response>, 
     }
 }
 
-/// Why the stream ended says more than that it did.
+/// Prefers the reason why the stream ended to the HTTP error that followed from it.
 async fn better(why: Reason, fate: StreamEnd) -> Reason {
     fate.reason().await.unwrap_or(why)
 }
@@ -74,7 +74,7 @@ where
     Ok(Response::from(response.map(Body::wrap)))
 }
 
-/// A request as HTTP/1.1 has it: the path in its first line, and the host in a header.
+/// The request in HTTP/1.1 form: the path in the first line, the host in a header.
 fn worded(request: &Request) -> Result<hyper::Request<Body>, Reason> {
     let wrong = |error: &dyn std::fmt::Display| Reason::new("request", error.to_string());
     let url = request.url();

@@ -8,28 +8,26 @@ use crate::actions::{Context, Progress};
 use crate::domain::core::text;
 use crate::domain::redact::RedactStream;
 
-/// What is kept of each stream's beginning, in bytes, and as much of its end.
+/// Bytes kept of the beginning of each stream, and as many of its end.
 pub const KEPT: usize = 32 * 1024;
 
-/// A longer line is shown in pieces of this many bytes.
+/// Longer lines are shown in pieces of this many bytes.
 const LIVE_LINE: usize = 4 * 1024;
 
-/// Which of its streams a child wrote to.
+/// The stream that a child wrote to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// Standard output.
+pub enum ChildStream {
     Stdout,
-    /// Standard error.
     Stderr,
 }
 
-/// Where a child's output goes as it comes.
+/// Receives a child's output as it arrives.
 pub trait Sink {
-    /// Takes the next bytes of a stream.
-    fn take(&mut self, source: Source, bytes: &[u8]);
+    /// Receives the next bytes of a stream.
+    fn take(&mut self, source: ChildStream, bytes: &[u8]);
 }
 
-/// Keeps both streams, and a transcript of both in the order in which lines came.
+/// Keeps both streams, and a transcript of their lines in order of arrival.
 pub struct Capture {
     stdout: Stream,
     stderr: Stream,
@@ -44,12 +42,12 @@ struct Stream {
 }
 
 impl Capture {
-    /// A capture that scrubs and shows lines as the context says.
+    /// Redacts and reports lines with the context's redactor and progress receiver.
     pub fn new(context: &Context) -> Self {
         Self::keeping(KEPT, context)
     }
 
-    /// A capture that keeps so many bytes of the beginning and the end of each stream.
+    /// As [`Capture::new`], but keeps `each` bytes of the beginning and of the end of each stream.
     pub fn keeping(each: usize, context: &Context) -> Self {
         let stream =
             || Stream { scrubber: Some(context.redactor.stream()), kept: HeadAndTail::new(each), line: Vec::new() };
@@ -57,9 +55,9 @@ impl Capture {
         Self { stdout, stderr, transcript: HeadAndTail::new(KEPT), progress: context.progress.clone() }
     }
 
-    /// Ends both streams: what was held back is let go.
+    /// Ends both streams and processes the bytes that the redactor held back.
     pub fn finish(&mut self) {
-        for source in [Source::Stdout, Source::Stderr] {
+        for source in [ChildStream::Stdout, ChildStream::Stderr] {
             let rest = self.stream(source).scrubber.take().map(RedactStream::finish).unwrap_or_default();
             self.keep(source, &rest);
             let line = std::mem::take(&mut self.stream(source).line);
@@ -69,12 +67,12 @@ impl Capture {
         }
     }
 
-    /// Standard output, with a visible cut if it was longer than is kept. Control characters are still in it.
+    /// Standard output, with a cut mark if it was longer than is kept. It may contain control characters.
     pub fn stdout(&self) -> String {
         self.stdout.kept.text()
     }
 
-    /// Standard error, likewise.
+    /// Standard error, with a cut mark if it was longer than is kept. It may contain control characters.
     pub fn stderr(&self) -> String {
         self.stderr.kept.text()
     }
@@ -84,19 +82,19 @@ impl Capture {
         self.stdout.kept.missing() == 0
     }
 
-    /// The lines of both streams in the order in which they came, printable.
+    /// The lines of both streams in order of arrival, printable, with a cut mark if there were more.
     pub fn transcript(&self) -> String {
         self.transcript.text()
     }
 
-    fn stream(&mut self, source: Source) -> &mut Stream {
+    fn stream(&mut self, source: ChildStream) -> &mut Stream {
         match source {
-            Source::Stdout => &mut self.stdout,
-            Source::Stderr => &mut self.stderr,
+            ChildStream::Stdout => &mut self.stdout,
+            ChildStream::Stderr => &mut self.stderr,
         }
     }
 
-    fn keep(&mut self, source: Source, scrubbed: &[u8]) {
+    fn keep(&mut self, source: ChildStream, scrubbed: &[u8]) {
         let stream = self.stream(source);
         stream.kept.push(scrubbed);
         for piece in scrubbed.split_inclusive(|&byte| byte == b'\n') {
@@ -119,7 +117,7 @@ impl Capture {
 }
 
 impl Sink for Capture {
-    fn take(&mut self, source: Source, bytes: &[u8]) {
+    fn take(&mut self, source: ChildStream, bytes: &[u8]) {
         if let Some(scrubber) = &mut self.stream(source).scrubber {
             let scrubbed = scrubber.push(bytes);
             self.keep(source, &scrubbed);
@@ -127,11 +125,11 @@ impl Sink for Capture {
     }
 }
 
-/// The beginning and the end of any number of bytes.
+/// The beginning and the end of a byte stream of any length.
 pub struct HeadAndTail {
     each: usize,
     head: Vec<u8>,
-    /// At most twice as long as what is kept of the end, so that moving it costs little a byte.
+    /// Up to twice the bytes that are kept, so that moving them costs little per byte.
     tail: Vec<u8>,
     total: u64,
 }
@@ -142,7 +140,7 @@ impl HeadAndTail {
         Self { each, head: Vec::new(), tail: Vec::new(), total: 0 }
     }
 
-    /// Takes the next bytes.
+    /// Appends bytes, and drops those between the beginning and the end.
     pub fn push(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
         let into_head = bytes.len().min(self.each - self.head.len());
@@ -154,12 +152,12 @@ impl HeadAndTail {
         }
     }
 
-    /// How many bytes are not kept.
+    /// Bytes that are not kept.
     pub fn missing(&self) -> u64 {
         self.total - self.head.len() as u64 - self.last().len() as u64
     }
 
-    /// What is kept, with a visible cut where something is missing, and nothing cut inside a character.
+    /// The kept text, with a cut mark if bytes are missing. A character is never cut in half.
     pub fn text(&self) -> String {
         let (mut head, mut tail) = (self.head.as_slice(), self.last());
         if self.missing() == 0 {
@@ -170,7 +168,7 @@ impl HeadAndTail {
         {
             head = &head[..broken.valid_up_to()];
         }
-        // A character has at most three bytes that continue it.
+        // A character has at most three continuation bytes.
         let inside = tail.iter().take(3).take_while(|&&byte| byte & 0b1100_0000 == 0b1000_0000).count();
         tail = &tail[inside..];
         let missing = self.total - (head.len() + tail.len()) as u64;

@@ -15,38 +15,36 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
-use super::capture::{Sink, Source};
-use super::descendants::{Mark, Tree};
-use super::{Ending, Exit};
+use super::capture::{ChildStream, Sink};
+use super::descendants::{ProcessMark, ProcessTree};
+use super::{ChildExit, Ending};
 use crate::sync::lock;
 
-/// How long output is still read when the child has ended and something that it left behind holds the pipes: what
-/// the child itself wrote is there already.
+/// How long output is read after the child ended, while processes it left behind hold the pipes. The child's own output
+/// is there already.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// How long a killed process is waited for; longer only when the kernel itself hangs on a device.
+/// How long to wait for a killed process. It takes longer only if the kernel waits for a device.
 const DEATH: Duration = Duration::from_secs(2);
 
-/// What is read at once: the size of a pipe's buffer.
+/// Bytes per read: the size of a pipe's buffer.
 const PIECE: usize = 64 * 1024;
 
-/// A child that has been started.
 pub(crate) struct RunningChild {
-    /// Gone when it has been reaped, or handed to who waits for it.
+    /// `None` when it has been reaped, or moved to a thread that waits for it.
     child: Option<Child>,
-    tree: Tree,
+    tree: ProcessTree,
     end: AsyncFd<OwnedFd>,
     stdout: Pipe,
     stderr: Pipe,
     stdin: Option<Input>,
-    /// What was read last.
+    /// The bytes of the last read.
     piece: Vec<u8>,
 }
 
-/// Both ends of the pipes that a child will write to.
+/// Both ends of the pipes that a child writes to.
 ///
-/// We keep the writing ends until the child has ended: a child that ends closes its own first, and hearing of each would
-/// wake us two times more for nothing.
+/// We keep the write ends until the child has ended. Otherwise each pipe the child closes would wake us once more.
 pub(super) struct Outlets {
     stdout: (PipeReader, PipeWriter),
     stderr: (PipeReader, PipeWriter),
@@ -55,10 +53,9 @@ pub(super) struct Outlets {
 /// The pipes of the next child: never used yet, so nobody else holds an end of them.
 static SPARE: Mutex<Option<Outlets>> = Mutex::new(None);
 
-/// The reading end of a pipe, while it is open, and the writing end that we keep.
+/// The read end of a pipe while it is open, and the write end that we keep.
 struct Pipe(Option<Receiver>, Option<PipeWriter>);
 
-/// What happened next.
 enum ChildEvent {
     Moved,
     Exited,
@@ -84,7 +81,7 @@ impl Outlets {
         Ok(Self { stdout: io::pipe()?, stderr: io::pipe()? })
     }
 
-    /// What the child gets as its standard output and its standard error.
+    /// The child's standard output and standard error.
     pub(super) fn for_child(&self) -> io::Result<(Stdio, Stdio)> {
         Ok((self.stdout.1.try_clone()?.into(), self.stderr.1.try_clone()?.into()))
     }
@@ -93,37 +90,36 @@ impl Outlets {
 impl RunningChild {
     pub(super) fn new(
         mut child: Child,
-        mark: Option<Mark>,
+        mark: Option<ProcessMark>,
         outlets: Outlets,
         input: Option<Vec<u8>>,
     ) -> io::Result<Self> {
         let pid = Pid::from_child(&child);
-        let tree = Tree::new(pid, mark);
+        let tree = ProcessTree::new(pid, mark);
         let made = ChildParts::of(&mut child, pid, outlets, input);
         let ChildParts { end, stdout, stderr, stdin } = made.inspect_err(|_| drop(tree.kill()))?;
         Ok(Self { child: Some(child), tree, end, stdout, stderr, stdin, piece: Vec::new() })
     }
 
-    /// Keeps the child's standard input open when all that there is has been written.
-    pub(crate) fn hold(&mut self) {
+    /// Keeps the child's standard input open after all input has been written.
+    pub(crate) fn keep_input_open(&mut self) {
         if let Some(input) = &mut self.stdin {
             input.held = true;
         }
     }
 
-    /// Gives a held standard input more to read, after all that came before has been written.
+    /// Replaces the input of a held standard input. Call it only after the previous input was written.
     pub(crate) fn give(&mut self, bytes: Vec<u8>) {
         if let Some(input) = &mut self.stdin {
             (input.bytes, input.written) = (bytes, 0);
         }
     }
 
-    /// Closes the child's standard input.
     pub(crate) fn close_input(&mut self) {
         self.stdin = None;
     }
 
-    /// Moves some data; whether the child has ended.
+    /// Moves some data. Returns whether the child has ended.
     pub(crate) async fn flow(&mut self, sink: &mut (dyn Sink + Send)) -> bool {
         matches!(self.next(sink, true).await, ChildEvent::Exited)
     }
@@ -133,24 +129,24 @@ impl RunningChild {
         while !matches!(self.next(sink, true).await, ChildEvent::Exited) {}
     }
 
-    /// After the child has ended: the rest of its output, and how it ended.
-    pub(crate) async fn ended(mut self, sink: &mut (dyn Sink + Send)) -> Exit {
-        // In the ordinary case both pipes are at their end already and nobody waits.
+    /// Reads the rest of the output after the child has ended, and returns how it ended.
+    pub(crate) async fn ended(mut self, sink: &mut (dyn Sink + Send)) -> ChildExit {
+        // Usually both pipes are at their end already and nothing waits.
         self.drain(LINGER, sink).await;
         let status = self.reap();
         let ending = match status.map(|status| (status.code(), status.signal())) {
             Some((Some(code), _)) => Ending::Code(code),
             Some((None, Some(signal))) => Ending::Signal(signal),
-            // An ended child always has a status; were it stolen, the code would be unknown.
+            // An ended child always has a status. If other code reaped it, the code is unknown.
             _ => Ending::Code(-1),
         };
-        Exit { ending, left_behind: self.tree.has_group() }
+        ChildExit { ending, left_behind: self.tree.has_group() }
     }
 
-    /// Asks the child and its tree to end, and kills what has not ended after `grace`.
+    /// Sends SIGTERM to the child and its descendants, and SIGKILL after `grace`.
     pub(crate) async fn stop(mut self, grace: Duration, sink: &mut (dyn Sink + Send)) {
         self.tree.terminate();
-        // Real time, whatever clock decides about deadlines: a process takes the time that it takes.
+        // Real time, not the context's clock, because the child runs in real time.
         let _ = tokio::time::timeout(grace, self.flow_until_exit(sink)).await;
         let killed = self.tree.kill();
         let _ = tokio::time::timeout(DEATH, has_exited(killed)).await;
@@ -159,12 +155,12 @@ impl RunningChild {
         self.reap();
     }
 
-    /// Reads until both pipes are at their end, or for so long.
+    /// Reads until both pipes are at their end, for at most `longest`.
     async fn drain(&mut self, longest: Duration, sink: &mut (dyn Sink + Send)) {
         (self.stdout.1, self.stderr.1) = (None, None);
         let drained = async {
-            // What is there already needs no waiting, and in the ordinary case that is all.
-            while self.take(Source::Stdout, sink) + self.take(Source::Stderr, sink) > 0 {
+            // Output that has arrived needs no waiting, and usually there is no more.
+            while self.take(ChildStream::Stdout, sink) + self.take(ChildStream::Stderr, sink) > 0 {
                 tokio::task::yield_now().await;
             }
             while !matches!(self.next(sink, false).await, ChildEvent::Drained) {}
@@ -177,27 +173,27 @@ impl RunningChild {
             return ChildEvent::Drained;
         }
         let source = tokio::select! {
-            () = self.stdout.readable(), if self.stdout.0.is_some() => Source::Stdout,
-            () = self.stderr.readable(), if self.stderr.0.is_some() => Source::Stderr,
+            () = self.stdout.readable(), if self.stdout.0.is_some() => ChildStream::Stdout,
+            () = self.stderr.readable(), if self.stderr.0.is_some() => ChildStream::Stderr,
             () = feed(&mut self.stdin), if self.stdin.is_some() => return ChildEvent::Moved,
             _ = self.end.readable(), if watch_exit => return ChildEvent::Exited,
         };
         if self.take(source, sink) == PIECE {
-            // Output without end must not keep who waits beside us, for a deadline, from being asked.
+            // Endless output must not starve the deadline that is polled beside us.
             tokio::task::yield_now().await;
         }
         ChildEvent::Moved
     }
 
-    /// Hands on what has been written to a pipe; how many bytes.
-    fn take(&mut self, source: Source, sink: &mut (dyn Sink + Send)) -> usize {
-        let pipe = if source == Source::Stdout { &mut self.stdout } else { &mut self.stderr };
+    /// Passes what a pipe holds to the sink. Returns the number of bytes.
+    fn take(&mut self, source: ChildStream, sink: &mut (dyn Sink + Send)) -> usize {
+        let pipe = if source == ChildStream::Stdout { &mut self.stdout } else { &mut self.stderr };
         let read = pipe.read(&mut self.piece);
         sink.take(source, &self.piece);
         read
     }
 
-    /// The child's status, which frees its number.
+    /// The child's status; frees its process id.
     fn reap(&mut self) -> Option<std::process::ExitStatus> {
         let status = self.child.as_mut()?.try_wait().ok().flatten()?;
         self.child = None;
@@ -213,7 +209,7 @@ impl Drop for RunningChild {
         self.tree.kill();
         self.reap();
         if let Some(mut child) = self.child.take() {
-            // A killed child takes an instant to end; a thread of its own waits for it, since nobody else will.
+            // A killed child takes a moment to end; a thread reaps it.
             let _ = std::thread::Builder::new().spawn(move || child.wait());
         }
     }
@@ -226,13 +222,13 @@ impl Pipe {
 
     async fn readable(&self) {
         match &self.0 {
-            // An error is met again by the reading.
+            // The next read meets the error again.
             Some(open) => drop(open.readable().await),
             None => std::future::pending().await,
         }
     }
 
-    /// Reads what is there into `piece`; how many bytes. The pipe is closed when there will be no more.
+    /// Reads what the pipe holds into `piece` and returns the number of bytes. Closes the pipe at its end.
     fn read(&mut self, piece: &mut Vec<u8>) -> usize {
         piece.clear();
         let Some(open) = &self.0 else {
@@ -240,7 +236,7 @@ impl Pipe {
         };
         piece.reserve_exact(PIECE);
         let mut read = || rustix::io::read(open, spare_capacity(piece)).map_err(io::Error::from);
-        // Asked once more under the eyes of the runtime when there was nothing, so that it waits for more.
+        // If the pipe is empty, try once more through the runtime, so that it waits for more data.
         let read = read().or_else(|_| open.try_io(read));
         match read {
             Ok(read) if read > 0 => read,
@@ -253,7 +249,6 @@ impl Pipe {
     }
 }
 
-/// The parts that are made from a child.
 struct ChildParts {
     end: AsyncFd<OwnedFd>,
     stdout: Pipe,
@@ -261,12 +256,12 @@ struct ChildParts {
     stdin: Option<Input>,
 }
 
-/// What a child reads.
+/// The child's standard input.
 struct Input {
     pipe: Sender,
     bytes: Vec<u8>,
     written: usize,
-    /// Whether the pipe stays open after the last of it.
+    /// Whether the pipe stays open after the last byte.
     held: bool,
 }
 
@@ -280,7 +275,8 @@ impl ChildParts {
     }
 }
 
-/// Writes some more of the input, and closes the pipe after the last of it, unless it is held, or when nobody reads.
+/// Writes the next part of the input. Closes the pipe after the last part unless it is held, or if the child stopped
+/// reading.
 async fn feed(stdin: &mut Option<Input>) {
     let Some(input) = stdin else {
         return;
@@ -296,7 +292,7 @@ async fn feed(stdin: &mut Option<Input>) {
     *stdin = None;
 }
 
-/// Completes when every one of these processes is gone.
+/// Completes when all these processes have ended.
 async fn has_exited(processes: Vec<OwnedFd>) {
     for process in processes {
         if let Ok(process) = watched(process) {
@@ -305,7 +301,7 @@ async fn has_exited(processes: Vec<OwnedFd>) {
     }
 }
 
-/// A process's descriptor, readable when the process has ended.
+/// Makes a process descriptor awaitable; it is readable when the process has ended.
 #[expect(deprecated, reason = "its successor is unsafe to call, for the sake of types that change their descriptor")]
 fn watched(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(process, Interest::READABLE)

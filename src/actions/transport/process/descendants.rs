@@ -27,41 +27,41 @@ use rustix::process::{
     setrlimit, test_kill_process_group,
 };
 
-/// How many times `/proc` is read while new processes of the tree keep turning up: a fork bomb is outrun
-/// because each round kills all that the round before let be born.
+/// How often `/proc` is read while new processes of the tree appear. This outruns a fork bomb, because each round kills
+/// everything that the round before missed.
 const ROUNDS: usize = 64;
 
-/// Above this, no real limit is mistaken for a mark.
+/// A mark is at least this large; no real limit is.
 const MARK_BASE: u64 = 1 << 62;
 
-/// Bits of a mark that count children; the others tell apart who counts.
+/// Low bits of a mark that count children; the others identify this process.
 const COUNTER_BITS: u32 = 24;
 
-/// What every process of a tree bears.
+/// The number that every process of a tree carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark(u64);
+pub(super) struct ProcessMark(u64);
 
-/// A child and all that it started.
+/// A child and its descendants.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(super) struct ProcessTree {
     leader: Pid,
-    mark: Option<Mark>,
+    mark: Option<ProcessMark>,
 }
 
-/// The limit is the whole process's; one child at a time may borrow it.
+/// A new child inherits the limit of this process, so only one child at a time may be started.
 static BORROWED: Mutex<()> = Mutex::new(());
 
-/// Starts a child that belongs to no step, and so must not be born while the limit is borrowed.
+/// Starts a child that belongs to no step. It waits while the limit is set to a step's mark.
 pub(super) fn unmarked<T>(spawn: impl FnOnce() -> T) -> T {
     let _ours = lock(&BORROWED);
     spawn()
 }
 
-/// Starts a child that bears a new mark. Without a mark when the limit is not ours to choose.
-pub(super) fn marked(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Option<Mark>)> {
+/// Starts a child with a new mark; without one if the limit cannot be changed.
+pub(super) fn marked(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Option<ProcessMark>)> {
     let _borrowed = lock(&BORROWED);
     let ours = getrlimit(Resource::Rttime);
-    let mark = Mark::next();
+    let mark = ProcessMark::next();
     let mark = setrlimit(Resource::Rttime, Rlimit { current: Some(mark.0), ..ours }).is_ok().then_some(mark);
     let child = spawn();
     if mark.is_some() {
@@ -70,12 +70,12 @@ pub(super) fn marked(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(C
     Ok((child?, mark))
 }
 
-/// A mark as a number, for a tree on another host.
+/// A new mark for a tree on a remote host.
 pub(super) fn new_mark() -> u64 {
-    Mark::next().0
+    ProcessMark::next().0
 }
 
-impl Mark {
+impl ProcessMark {
     fn next() -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let counter = COUNTER.fetch_add(1, Ordering::Relaxed) & ((1 << COUNTER_BITS) - 1);
@@ -90,7 +90,8 @@ impl Mark {
     }
 }
 
-/// A number that no other process alive on this host has: from our number and when we were started.
+/// A number that identifies this process among those alive on this host: from its id, start time, boot and pid
+/// namespace.
 fn who() -> u64 {
     static WHO: OnceLock<u64> = OnceLock::new();
     *WHO.get_or_init(|| {
@@ -103,22 +104,22 @@ fn who() -> u64 {
     })
 }
 
-impl Tree {
-    pub(super) fn new(leader: Pid, mark: Option<Mark>) -> Self {
+impl ProcessTree {
+    pub(super) fn new(leader: Pid, mark: Option<ProcessMark>) -> Self {
         Self { leader, mark }
     }
 
-    /// Asks every process of the tree to end.
+    /// Sends SIGTERM to every process of the tree.
     pub(super) fn terminate(&self) {
-        // Nobody left to hear it is as good. Who is in the group hears it once: some programs give up at the second.
+        // The group may be gone already. Each process gets the signal once: some programs abort at the second.
         let _ = kill_process_group(self.leader, Signal::TERM);
         let leader = self.leader.to_string();
         let mut heard = processes().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.group == leader)).collect();
         self.signal_marked(Signal::TERM, &mut heard);
     }
 
-    /// Kills every process of the tree, and gives a descriptor of each that was found by its mark, readable when the
-    /// process is gone.
+    /// Sends SIGKILL to every process of the tree. Returns descriptors of those found by their mark, readable when they
+    /// have ended.
     pub(super) fn kill(&self) -> Vec<OwnedFd> {
         let _ = kill_process_group(self.leader, Signal::KILL);
         let (mut known, mut killed) = (HashSet::new(), Vec::new());
@@ -132,12 +133,12 @@ impl Tree {
         killed
     }
 
-    /// Whether the child's group still has processes. Only to be asked when the child itself has been reaped.
+    /// Whether the child's group still has processes. Valid only after the child has been reaped.
     pub(super) fn has_group(&self) -> bool {
         test_kill_process_group(self.leader).is_ok()
     }
 
-    /// Signals every process with our mark that is not in `known` yet.
+    /// Signals every marked process that is not in `known` yet.
     fn signal_marked(&self, signal: Signal, known: &mut HashSet<Pid>) -> Vec<OwnedFd> {
         let Some(mark) = self.mark else {
             return Vec::new();
@@ -158,8 +159,8 @@ impl Tree {
         signalled
     }
 
-    /// Whether a marked process is the child or descends from it, and still runs. Another thread may start a child of
-    /// ours, by another way, during the instant in which we bear the mark; that one is our own child.
+    /// Whether a marked process is running and is the child or its descendant. While we carry the mark, another thread
+    /// may start a child in another way; that one is our own child and is spared.
     fn is_of_tree(&self, pid: Pid) -> bool {
         let us = getpid().to_string();
         let runs = |stat: Stat| !matches!(stat.state.as_str(), "Z" | "X") && (pid == self.leader || stat.parent != us);
@@ -167,7 +168,7 @@ impl Tree {
     }
 }
 
-/// What the kernel says of a process.
+/// The fields of `/proc/<pid>/stat` that are needed here.
 struct Stat {
     state: String,
     parent: String,
@@ -177,7 +178,7 @@ struct Stat {
 impl Stat {
     fn of(pid: Pid) -> Option<Self> {
         let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        // The name in parentheses may hold anything; the other fields follow the last of them.
+        // The name in parentheses may hold anything; the other fields follow the last parenthesis.
         let stat = String::from_utf8_lossy(&stat);
         let mut fields = stat.rsplit(')').next()?.split_whitespace().map(str::to_owned);
         Some(Self { state: fields.next()?, parent: fields.next()?, group: fields.next()? })

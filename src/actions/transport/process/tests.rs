@@ -22,7 +22,7 @@ fn sh(script: &str, context: &Context) -> Job {
     Job::new(["sh", "-c", script], context)
 }
 
-async fn finished(script: &str, context: &Context) -> (Exit, Capture) {
+async fn finished(script: &str, context: &Context) -> (ChildExit, Capture) {
     run(&sh(script, context), context).await.expect("`sh` starts")
 }
 
@@ -31,7 +31,7 @@ fn soon(length: TimeDelta) -> Option<Timestamp> {
     Some(SystemClock.now() + length)
 }
 
-/// Waits on a condition that another process brings about.
+/// Waits for a condition that another process causes.
 async fn until(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..1000 {
         if condition() {
@@ -42,14 +42,14 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
     panic!("{what} did not come about within five seconds");
 }
 
-/// Whether a process with this argument runs. Zombies have no arguments any more.
+/// Whether a process with this argument runs. Zombies have no arguments.
 fn runs(argument: &str) -> bool {
     let entries = fs::read_dir("/proc").expect("there is a /proc").flatten();
     let mut lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
     lines.any(|line| line.split(|&byte| byte == 0).any(|word| word == argument.as_bytes()))
 }
 
-/// A number of seconds that only one test sleeps for, so that its processes are known.
+/// A number of seconds that only one test sleeps for, to identify its processes.
 fn unique(test: u64) -> String {
     format!("{}.{}", 100_000 + test, std::process::id())
 }
@@ -59,9 +59,9 @@ async fn a_child_gets_exactly_the_environment_that_it_is_given() {
     let context = context();
     let job = sh("env; pwd", &context).env("KEY", "a b\n$(id)");
     let (exit, capture) = run(&job, &context).await.expect("`sh` starts");
-    assert_eq!(exit, Exit { ending: Ending::Code(0), left_behind: false });
+    assert_eq!(exit, ChildExit { ending: Ending::Code(0), left_behind: false });
     let stdout = capture.stdout();
-    // The shell itself sets PWD; the others are ours.
+    // The shell itself sets PWD.
     let mut names: Vec<&str> = stdout.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     names.sort_unstable();
     assert_eq!(names, ["HOME", "KEY", "LANG", "PATH", "PWD", "TZ"]);
@@ -162,7 +162,7 @@ async fn neighbours_of_a_stopped_child_live_on() {
 async fn a_child_that_leaves_something_running_ends_its_step_at_once() {
     let (context, nap) = (Context { deadline: soon(TimeDelta::seconds(30)), ..context() }, unique(5));
     let (exit, capture) = finished(&format!("sleep {nap} & echo started $!"), &context).await;
-    assert_eq!(exit, Exit { ending: Ending::Code(0), left_behind: true });
+    assert_eq!(exit, ChildExit { ending: Ending::Code(0), left_behind: true });
     let pid = capture.stdout().trim_start_matches("started ").trim().to_owned();
     assert!(runs(&nap), "what a child leaves running is its own business");
     finished(&format!("kill {pid}"), &context).await;

@@ -6,20 +6,21 @@ use crate::domain::config::estate::SshHost;
 use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::domain::core::text::one_line;
 
-/// The longest of ssh's own words that is repeated.
+/// Characters of an ssh message that are quoted.
 const SAID: usize = 200;
 
-/// Why a host cannot be used. The host and what is wrong with it are apart: who prints it may have named the host already.
+/// Why a host cannot be used. The host and the problem are separate fields, since callers may have named the host
+/// already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectError {
-    /// The host, as the estate names it.
+    /// The host as the estate names it.
     pub host: String,
-    /// What is wrong, as the rest of a sentence about the host.
+    /// The problem, as the rest of a sentence whose subject is the host.
     pub what: String,
 }
 
 impl ConnectError {
-    /// There is no connection, and why.
+    /// For a host that ssh cannot connect to.
     pub(crate) fn unreachable(host: &SshHost, why: impl std::fmt::Display) -> Self {
         Self { host: host.to.clone(), what: format!("cannot be reached: {why}") }
     }
@@ -37,7 +38,7 @@ impl From<ConnectError> for Reason {
     }
 }
 
-/// What ssh's words mean when it could not connect.
+/// Translates what ssh printed when it could not connect.
 pub(crate) fn of(said: &str, host: &SshHost) -> ConnectError {
     let by_hand = manual_command(host).replacen("ssh", "ssh -o StrictHostKeyChecking=ask", 1);
     let reason = if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
@@ -61,7 +62,7 @@ pub(crate) fn of(said: &str, host: &SshHost) -> ConnectError {
     ConnectError::unreachable(host, reason)
 }
 
-/// What a person types to be on that host as we are; a command may follow.
+/// The command a person types to connect as this program does. A remote command may follow it.
 pub fn manual_command(host: &SshHost) -> String {
     let mut words = vec!["ssh".to_owned()];
     words.extend(host.config.iter().map(|config| format!("-F {config}")));

@@ -20,7 +20,7 @@ use super::connect_error::{self, ConnectError};
 use super::{remote_supervisor, socket_dir};
 use crate::actions::Context;
 use crate::actions::transport::process;
-use crate::actions::transport::process::capture::{Sink, Source};
+use crate::actions::transport::process::capture::{ChildStream, Sink};
 use crate::actions::transport::process::{AGENT, Ending, Job};
 use crate::actions::transport::timeout::within;
 use crate::domain::config::estate::SshHost;
@@ -29,55 +29,54 @@ use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 use crate::sync::lock;
 
-/// How long a connection may take: a bastion or two, and a handshake on a host that is busy.
+/// Limit for connecting: one or two bastions, and a handshake on a busy host.
 const CONNECT: Duration = Duration::from_secs(30);
 
-/// How long ssh itself waits for one machine to answer, in seconds.
+/// Seconds that ssh waits for one machine (`ConnectTimeout`).
 const ANSWER: u64 = 10;
 
-/// How often a connection that has gone silent is asked for a sign, in seconds, and how often in vain.
+/// `ServerAliveInterval` in seconds, and `ServerAliveCountMax`.
 const ASK: u64 = 5;
 const IN_VAIN: u64 = 3;
 
-/// How long it takes at most until a connection without a sign is given up.
+/// The longest time until a silent connection is closed.
 pub const SILENCE: Duration = Duration::from_secs(ASK * IN_VAIN);
 
-/// How long a connection that nobody uses stays open, in seconds: from one step to the next, and not for ever.
+/// Seconds that an unused connection stays open (`ControlPersist`), so that the next step can use it.
 const PERSIST: u64 = 60;
 
-/// Sessions at a time over one connection. A server takes ten unless its `MaxSessions` says otherwise; two are left for systemd's bus.
+/// Concurrent sessions over one connection. A server allows ten (`MaxSessions`); two are left for the systemd bus.
 const SESSIONS: usize = 8;
 
-/// What ssh says when the other end, or a bastion on the way there, closes the connection without a word.
+/// What ssh prints if the remote host or a bastion closes the connection during the key exchange.
 pub(crate) const HUNG_UP: &str = "kex_exchange_identification";
 
-/// The most of ssh's own words that is kept.
+/// Bytes kept of what ssh prints.
 const SAID: usize = 16 * 1024;
 
-/// What tells one connection from another: the host, the name that it must have, and where its configuration is looked for.
+/// What identifies a connection: the host, the required host name, and the directory of its configuration.
 type ConnectionKey = (SshHost, Option<String>, PathBuf);
 
 static LINKS: Mutex<BTreeMap<ConnectionKey, Arc<SshConnection>>> = Mutex::new(BTreeMap::new());
 
-/// The way to one host.
+/// The shared connection to one host.
 pub(crate) struct SshConnection {
     host: SshHost,
-    /// What its name must be like.
+    /// The pattern that the host's name must match.
     guard: Option<String>,
     control: Gate<Control>,
     sessions: Semaphore,
 }
 
-/// What is known of the connection.
 #[derive(Default)]
 struct Control {
-    /// Its socket, while there may be one.
+    /// The control socket, while there may be one.
     path: Option<PathBuf>,
-    /// When it was last tried in vain, and why it failed.
+    /// When the last attempt failed, and why.
     refused: Option<(Timestamp, ConnectError)>,
 }
 
-/// The link to a host; the same one for all who ask.
+/// The shared connection to a host. All callers get the same one.
 pub(crate) fn to(host: &SshHost, context: &Context) -> Arc<SshConnection> {
     let guard = context.environment.hostname.clone();
     let key = (host.clone(), guard.clone(), context.directory.clone());
@@ -90,22 +89,23 @@ pub(crate) fn to(host: &SshHost, context: &Context) -> Arc<SshConnection> {
 }
 
 impl SshConnection {
-    /// A place among the sessions that run at the same time.
+    /// Waits for one of the [`SESSIONS`] slots.
     pub(crate) async fn place(&self) -> SemaphorePermit<'_> {
         self.sessions.acquire().await.expect("it is never closed")
     }
 
-    /// The socket of a connection that was up when it was last looked at; connects when there is none.
+    /// The control socket of the connection; connects if there is none. The connection may have died since it was last
+    /// used.
     ///
     /// # Errors
-    /// Why there is none, and what to type.
+    /// Why there is no connection, and what to type.
     pub(crate) async fn up(&self, context: &Context) -> Result<PathBuf, ConnectError> {
         let came = context.clock.now();
         let mut control = self.control.lock().await;
         if let Some(path) = control.path.as_ref().filter(|path| path.exists()) {
             return Ok(path.clone());
         }
-        // Whoever waited meanwhile is told the same: were each to try again, the last would wait for all of them.
+        // Waiters get the same error. If each tried again, the last would wait for all of them.
         if let Some((_, reason)) = control.refused.as_ref().filter(|(at, _)| *at > came) {
             return Err(reason.clone());
         }
@@ -117,7 +117,7 @@ impl SshConnection {
             }
             Err(reason) => {
                 let now = context.clock.now();
-                // That somebody's own time was over says nothing about the host.
+                // If the caller's own time was over, that says nothing about the host.
                 let is_own = context.cancel.is_cancelled() || context.deadline.is_some_and(|deadline| deadline <= now);
                 control.refused = (!is_own).then(|| (now, reason.clone()));
                 Err(reason)
@@ -125,7 +125,7 @@ impl SshConnection {
         }
     }
 
-    /// A new connection, to a host that is called as it must be.
+    /// Connects, and checks the host's name if the environment requires one.
     async fn made(&self, context: &Context) -> Result<PathBuf, ConnectError> {
         let path = self.connected(context).await?;
         if let Some(pattern) = &self.guard {
@@ -134,19 +134,19 @@ impl SshConnection {
         Ok(path)
     }
 
-    /// Whether a connection is still there. One that is not is forgotten.
+    /// Whether a connection is still alive. Forgets it if it is not.
     pub(crate) async fn is_alive(&self, path: &Path, context: &Context) -> bool {
         let words =
             ["ssh", "-F", "none", "-S", &path.to_string_lossy(), "-O", "check", "--", "runbook"].map(str::to_owned);
         let (job, mut said) = (local(words.to_vec(), context), SshMessages::default());
-        let checked = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
+        let checked = within(CONNECT, context, process::run_detached(&job, context, &mut said)).await;
         if matches!(checked, Ok(Ok(Ending::Code(0)))) {
             return true;
         }
         let mut control = self.control.lock().await;
         if control.path.as_deref() == Some(path) {
             control.path = None;
-            // One that has ended by itself has taken its socket along.
+            // A connection that ended by itself has removed its socket.
             let _ = std::fs::remove_file(path);
         }
         false
@@ -162,7 +162,7 @@ impl SshConnection {
         job.environment.extend(context.basics.get(AGENT).map(|agent| (AGENT.to_owned(), agent.clone())));
         let job = job.env("SSH_ASKPASS_REQUIRE", "never");
         let mut said = SshMessages::default();
-        let ended = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
+        let ended = within(CONNECT, context, process::run_detached(&job, context, &mut said)).await;
         match ended.map_err(|trouble| failed(trouble.text))? {
             Ok(Ending::Code(0)) => Ok(path),
             Ok(Ending::TimedOut) => Err(failed("the step's time was over before".to_owned())),
@@ -178,25 +178,25 @@ impl SshConnection {
         }
     }
 
-    /// What ssh said, or where that is only that a bastion has hung up, why it did: ssh silences bastions when it is to go
-    /// into the background, so it is asked once more without.
+    /// Explains a connection that a bastion closed; otherwise returns `said`. ssh silences bastions when it goes into
+    /// the background, so it is run again in the foreground.
     async fn explained(&self, said: String, config: &Path, context: &Context) -> String {
         if !said.contains(HUNG_UP) {
             return said;
         }
         let (job, mut again) = (local(self.words(config, &["-T"]), context), SshMessages::default());
-        // It fails as it did before; were it not to, what was said first is all there is.
-        let ended = within(CONNECT, context, process::run_apart(&job, context, &mut again)).await;
+        // It is expected to fail again. If it does not, the first message is all there is.
+        let ended = within(CONNECT, context, process::run_detached(&job, context, &mut again)).await;
         if matches!(ended, Ok(Ok(Ending::Code(255)))) { again.text() } else { said }
     }
 
-    /// The words that make the connection: ssh goes into the background when it is up.
+    /// The command that connects. ssh goes into the background when the connection is up.
     fn master(&self, config: &Path, control: &Path) -> Vec<String> {
         let (control, persist) = (control.display().to_string(), format!("ControlPersist={PERSIST}"));
         self.words(config, &["-N", "-T", "-S", &control, "-o", "ControlMaster=yes", "-o", &persist])
     }
 
-    /// ssh with our configuration and the host's own, and `more`.
+    /// The ssh command with the generated configuration, the host's options, and `more`.
     fn words(&self, config: &Path, more: &[&str]) -> Vec<String> {
         let mut words = vec!["ssh".to_owned(), "-F".to_owned(), config.display().to_string()];
         words.extend(more.iter().map(|&word| word.to_owned()));
@@ -209,8 +209,8 @@ impl SshConnection {
         words
     }
 
-    /// Writes the configuration: ours, then the account's or the estate's, then the machine's. ssh hands it on to the
-    /// bastions of `ProxyJump`, as it does not with options of the command line.
+    /// Writes the configuration: ours first, then the account's or the estate's, then the machine's. ssh passes a file
+    /// on to the bastions of `ProxyJump`, but not command-line options.
     fn config(&self, room: &Path, context: &Context) -> std::io::Result<PathBuf> {
         let own = match &self.host.config {
             Some(config) => context.directory.join(config).display().to_string(),
@@ -233,13 +233,13 @@ impl SshConnection {
         Ok(path)
     }
 
-    /// The host must be called as the environment says, or it is another one.
+    /// Fails if the host's name does not match the environment's `hostname`.
     async fn guarded(&self, pattern: &str, control: &Path, context: &Context) -> Result<(), ConnectError> {
         let tag = crate::actions::transport::host::random();
         let mut said = SshMessages::default();
         let mut job = local(session(control), context);
         job.input = Some(remote_supervisor::becoming(&["uname".to_owned(), "-n".to_owned()], &tag).into_bytes());
-        let ended = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
+        let ended = within(CONNECT, context, process::run_detached(&job, context, &mut said)).await;
         let name = said
             .stdout
             .rsplit_once(remote_supervisor::BEGIN)
@@ -257,20 +257,20 @@ impl SshConnection {
         }
     }
 
-    /// What is wrong with the host.
+    /// An error about the host.
     fn wrong(&self, what: String) -> ConnectError {
         ConnectError { host: self.host.to.clone(), what }
     }
 }
 
-/// The words that open a session over a connection and nothing else.
+/// The command that opens a session over an existing connection.
 pub(crate) fn session(control: &Path) -> Vec<String> {
     let mut words = over(control, &[]);
     words.push(remote_supervisor::FIRST.to_owned());
     words
 }
 
-/// The words that reach an address from the host, over a connection and nothing else.
+/// The command that forwards to an address over an existing connection.
 pub(crate) fn port_forward_args(control: &Path, host: &str, port: u16) -> Vec<String> {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     over(control, &["-W".to_owned(), format!("{host}:{port}")])
@@ -279,7 +279,7 @@ pub(crate) fn port_forward_args(control: &Path, host: &str, port: u16) -> Vec<St
 fn over(control: &Path, more: &[String]) -> Vec<String> {
     let mut words = ["ssh", "-F", "none", "-T", "-S"].map(str::to_owned).to_vec();
     words.push(control.display().to_string());
-    // Where the connection is gone, ssh would make another: this makes that fail at once.
+    // If the connection is gone, ssh would open another one; this makes it fail at once.
     for option in ["ControlMaster=no", "ProxyCommand=false", "BatchMode=yes", "LogLevel=ERROR", "EscapeChar=none"] {
         words.extend(["-o".to_owned(), option.to_owned()]);
     }
@@ -288,19 +288,19 @@ fn over(control: &Path, more: &[String]) -> Vec<String> {
     words
 }
 
-/// A program on this machine that belongs to a connection.
+/// A local program that belongs to a connection.
 pub(crate) fn local(argv: Vec<String>, context: &Context) -> Job {
     Job { argv, directory: context.directory.clone(), ..Job::default() }
 }
 
-/// Tells a connection to end, without waiting for it.
+/// Asks a connection to exit, without waiting for it.
 fn close(control: &Path) {
     let words =
         ["ssh", "-F", "none", "-S", &control.to_string_lossy(), "-O", "exit", "--", "runbook"].map(str::to_owned);
-    process::let_go(&words);
+    process::run_ignoring_result(&words);
 }
 
-/// Ends every connection of this process. It does so by itself a while after the process has ended; this is tidier.
+/// Closes all connections of this process. They would also close by themselves after [`PERSIST`] seconds.
 pub(crate) fn close_connections() {
     let links = std::mem::take(&mut *lock(&LINKS));
     for link in links.into_values() {
@@ -309,12 +309,12 @@ pub(crate) fn close_connections() {
         }
     }
     if let Some(room) = socket_dir::remove_socket_dir() {
-        // It is swept by the next process when this one cannot.
+        // If this fails, the next process removes the directory.
         let _ = std::fs::remove_dir_all(room);
     }
 }
 
-/// What ssh prints, as much of it as is worth keeping.
+/// What ssh printed, limited to about [`SAID`] bytes for each stream.
 #[derive(Default)]
 struct SshMessages {
     stdout: String,
@@ -328,8 +328,8 @@ impl SshMessages {
 }
 
 impl Sink for SshMessages {
-    fn take(&mut self, source: Source, bytes: &[u8]) {
-        let kept = if source == Source::Stdout { &mut self.stdout } else { &mut self.stderr };
+    fn take(&mut self, source: ChildStream, bytes: &[u8]) {
+        let kept = if source == ChildStream::Stdout { &mut self.stdout } else { &mut self.stderr };
         if kept.len() < SAID {
             kept.push_str(&String::from_utf8_lossy(bytes));
         }

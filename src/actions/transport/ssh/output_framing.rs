@@ -6,40 +6,39 @@
 //! Deliberately absent: what becomes of the output.
 
 use super::remote_supervisor::BEGIN;
-use crate::actions::transport::process::capture::{Sink, Source};
+use crate::actions::transport::process::capture::{ChildStream, Sink};
 
-/// The most that is kept of what comes before the beginning: a login script that prints more than this is no use to anybody.
+/// Bytes kept of the output of login scripts, to explain a session that does not begin.
 const NOISE: usize = 16 * 1024;
 
-/// The longest report: one may hold a `PATH`.
+/// The longest report in bytes; one may hold a `PATH`.
 const REPORT: usize = 4 * 1024;
 
-/// What the far side said became of the program.
+/// The end of the program, as the remote supervisor reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RemoteExit {
-    /// It ended by itself, with this code, and may have left something running.
+    /// It ended by itself with this code; whether it left processes running.
     Code(i32, bool),
-    /// The far side has ended it.
+    /// The supervisor ended it.
     Halted,
-    /// There is no such program in this `PATH`.
+    /// No such program in this `PATH`.
     Missing(String),
-    /// There is no such directory.
+    /// The directory does not exist.
     NoDirectory,
 }
 
-/// Lets through what the program prints, and keeps the rest.
+/// Passes on the program's output and removes the reports from it.
 pub(crate) struct FrameReader<'s> {
     inner: &'s mut (dyn Sink + Send),
     tag: Vec<u8>,
     stdout: Front,
     stderr: Front,
-    /// The end of standard error that may be the beginning of a report, or a report that is not whole yet.
+    /// The end of standard error that may begin a report, or an incomplete report.
     held: Vec<u8>,
-    /// What was reported first.
     pub(crate) report: Option<RemoteExit>,
 }
 
-/// What came on a stream before the beginning.
+/// What arrived on a stream before [`BEGIN`].
 #[derive(Default)]
 struct Front {
     noise: Vec<u8>,
@@ -47,7 +46,7 @@ struct Front {
 }
 
 impl Front {
-    /// What is behind the beginning, of the bytes that came.
+    /// The bytes after [`BEGIN`].
     fn behind<'b>(&'b mut self, bytes: &'b [u8]) -> &'b [u8] {
         if self.begun {
             return bytes;
@@ -70,32 +69,32 @@ impl Front {
 }
 
 impl<'s> FrameReader<'s> {
-    /// A frame around what `inner` is to see; `tag` is the word that reports begin with.
+    /// Passes output to `inner`; `tag` is the random tag of reports.
     pub(crate) fn new(tag: &str, inner: &'s mut (dyn Sink + Send)) -> Self {
         let tag = format!("{tag} ").into_bytes();
         Self { inner, tag, stdout: Front::default(), stderr: Front::default(), held: Vec::new(), report: None }
     }
 
-    /// Whether the far side is ready for the script.
+    /// Whether the supervisor is ready for the script.
     pub(crate) fn begun(&self) -> bool {
         self.stdout.begun && self.stderr.begun
     }
 
-    /// What ssh or the far side said instead of beginning.
+    /// What ssh or the remote host printed instead of beginning.
     pub(crate) fn complaint(&self) -> String {
         String::from_utf8_lossy(&self.stderr.noise).into_owned()
     }
 
-    /// Lets go what was held back, when nothing more comes.
+    /// Passes on the bytes that were held back; called when no more output comes.
     pub(crate) fn finish(&mut self) {
         if self.report.is_none() {
             let held = std::mem::take(&mut self.held);
-            self.inner.take(Source::Stderr, &held);
+            self.inner.take(ChildStream::Stderr, &held);
         }
     }
 
     fn stderr(&mut self, bytes: &[u8]) {
-        // Whatever is printed behind the report is by what was left running.
+        // After the report, only processes left running still print.
         if self.report.is_some() {
             return;
         }
@@ -103,7 +102,7 @@ impl<'s> FrameReader<'s> {
         let Some(at) = find(&self.held, &self.tag) else {
             let free = self.held.len() - overlap(&self.held, &self.tag);
             let free: Vec<u8> = self.held.drain(..free).collect();
-            return self.inner.take(Source::Stderr, &free);
+            return self.inner.take(ChildStream::Stderr, &free);
         };
         let rest = &self.held[at + self.tag.len()..];
         let end = rest.iter().position(|&byte| byte == b'\n').or((rest.len() > REPORT).then_some(REPORT));
@@ -111,19 +110,19 @@ impl<'s> FrameReader<'s> {
             self.report = Some(read(&String::from_utf8_lossy(&rest[..end])));
             self.held.truncate(at);
             let held = std::mem::take(&mut self.held);
-            self.inner.take(Source::Stderr, &held);
+            self.inner.take(ChildStream::Stderr, &held);
         }
     }
 }
 
 impl Sink for FrameReader<'_> {
-    fn take(&mut self, source: Source, bytes: &[u8]) {
+    fn take(&mut self, source: ChildStream, bytes: &[u8]) {
         match source {
-            Source::Stdout => {
+            ChildStream::Stdout => {
                 let behind = self.stdout.behind(bytes);
-                self.inner.take(Source::Stdout, behind);
+                self.inner.take(ChildStream::Stdout, behind);
             }
-            Source::Stderr => {
+            ChildStream::Stderr => {
                 let behind = self.stderr.behind(bytes).to_vec();
                 self.stderr(&behind);
             }
@@ -161,8 +160,8 @@ mod tests {
     struct Kept(Vec<u8>, Vec<u8>);
 
     impl Sink for Kept {
-        fn take(&mut self, source: Source, bytes: &[u8]) {
-            if source == Source::Stdout { self.0.extend(bytes) } else { self.1.extend(bytes) }
+        fn take(&mut self, source: ChildStream, bytes: &[u8]) {
+            if source == ChildStream::Stdout { self.0.extend(bytes) } else { self.1.extend(bytes) }
         }
     }
 
@@ -173,8 +172,8 @@ mod tests {
         for size in 1..stderr.len() {
             let mut kept = Kept::default();
             let mut frame = FrameReader::new("4f2a", &mut kept);
-            stdout.chunks(size).for_each(|piece| frame.take(Source::Stdout, piece));
-            stderr.chunks(size).for_each(|piece| frame.take(Source::Stderr, piece));
+            stdout.chunks(size).for_each(|piece| frame.take(ChildStream::Stdout, piece));
+            stderr.chunks(size).for_each(|piece| frame.take(ChildStream::Stderr, piece));
             frame.finish();
             assert_eq!((frame.begun(), frame.report.clone()), (true, Some(RemoteExit::Code(7, true))), "{size}");
             assert_eq!(String::from_utf8_lossy(&kept.0), "runbook:begin\nout");
@@ -186,7 +185,7 @@ mod tests {
     fn what_was_held_back_is_not_lost_when_no_report_comes() {
         let mut kept = Kept::default();
         let mut frame = FrameReader::new("4f2a", &mut kept);
-        frame.take(Source::Stderr, b"runbook:begin\nabc 4f2");
+        frame.take(ChildStream::Stderr, b"runbook:begin\nabc 4f2");
         frame.finish();
         assert_eq!((frame.report.clone(), String::from_utf8_lossy(&kept.1).as_ref()), (None, "abc 4f2"));
     }
@@ -195,7 +194,7 @@ mod tests {
     fn a_login_shell_that_refuses_is_heard() {
         let mut kept = Kept::default();
         let mut frame = FrameReader::new("4f2a", &mut kept);
-        frame.take(Source::Stderr, b"This account is currently not available.\n");
+        frame.take(ChildStream::Stderr, b"This account is currently not available.\n");
         assert!(!frame.begun() && frame.complaint().contains("not available"));
         assert!(kept.1.is_empty());
     }

@@ -22,28 +22,28 @@ use crate::domain::config::estate::SshHost;
 use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::domain::core::text::one_line;
 
-/// How long the far side may take to begin.
+/// Limit until the remote shell is ready.
 const BEGIN: Duration = Duration::from_secs(20);
 
-/// How long is waited for the reason why a stream has ended at once.
+/// How long to wait for the reason why a stream ended.
 const REASON: Duration = Duration::from_secs(2);
 
-/// The most that login scripts may print in front of a stream.
+/// Bytes that login scripts may print before a stream begins.
 const NOISE: usize = 16 * 1024;
 
-/// The longest reason that is kept.
+/// Characters of a reason that are kept.
 const SAID: usize = 200;
 
-/// A stream to an address as it is reached from a host.
+/// A stream to an address that a remote host reaches.
 #[derive(Debug)]
 pub struct ForwardedStream {
-    /// The stream. Whether anybody listens at its other end shows when it is used.
+    /// The stream. Only its first use shows whether anything listens at the address.
     pub stream: UnixStream,
-    /// Why it has ended, when it has.
+    /// Why it ended; to be read after it ended.
     pub fate: StreamEnd,
 }
 
-/// Why a stream has ended.
+/// The pending reason why a stream ended.
 #[derive(Debug)]
 pub struct StreamEnd {
     said: oneshot::Receiver<String>,
@@ -52,12 +52,12 @@ pub struct StreamEnd {
 }
 
 impl StreamEnd {
-    /// Why nothing came of a stream; none when it did not end, or nobody knows.
+    /// Why the stream failed. `None` if it is still open or the reason is unknown.
     pub async fn reason(self) -> Option<Reason> {
         let said = tokio::time::timeout(REASON, self.said).await.ok()?.ok()?.replace(remote_supervisor::BEGIN, "");
         let said = said.trim();
         if said.contains(connection::HUNG_UP) {
-            // The connection had ended without taking its socket along; the next who comes makes another.
+            // The connection ended without removing its socket. Removing it makes the next caller connect again.
             let _ = std::fs::remove_file(&self.control);
             return Some(Reason::new(ReasonCode::HOST_LOST, format!("the connection to {} was lost", self.place)));
         }
@@ -72,10 +72,10 @@ impl StreamEnd {
     }
 }
 
-/// The way to an address by the environment's host, where it is reached from there; none where it is reached from here.
+/// Opens a stream to an address through the environment's host. `None` if this machine reaches the address directly.
 ///
 /// # Errors
-/// `host_unreachable` when the host itself is not reached.
+/// `host_unreachable` if the host cannot be reached, `system` if ssh cannot be started.
 pub async fn open_forward(host: &str, port: u16, context: &Context) -> Result<Option<ForwardedStream>, Reason> {
     let Some(ssh) = context.environment.host.ssh().filter(|ssh| ssh.reaches(host)) else { return Ok(None) };
     let control = connection::to(ssh, context).up(context).await?;
@@ -87,10 +87,10 @@ pub async fn open_forward(host: &str, port: u16, context: &Context) -> Result<Op
     Ok(Some(ForwardedStream { stream: piped.stream, fate }))
 }
 
-/// What a program on a host reads and writes, as a stream. The program ends with the stream.
+/// Runs a program on a host and returns its standard input and output as one stream. The program ends with the stream.
 ///
 /// # Errors
-/// `host_unreachable` when the host is not reached or takes no command; else why the program does not run.
+/// `host_unreachable` if the host cannot be reached or runs no command; otherwise why the program does not run.
 pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result<(UnixStream, StreamEnd), Reason> {
     let link = connection::to(ssh, context);
     let mut is_second = false;
@@ -118,11 +118,11 @@ pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result
     }
 }
 
-/// Waits until the far side is ready, and has it become the program.
+/// Waits until the remote shell is ready, then replaces it with the program.
 async fn begin(stream: &mut UnixStream, argv: &[String]) -> std::io::Result<()> {
     let line = format!("{}\n", remote_supervisor::BEGIN);
     let mut seen = Vec::new();
-    // Byte by byte: what is behind the line belongs to the program.
+    // Byte by byte: what follows the line belongs to the program.
     while !seen.ends_with(line.as_bytes()) {
         seen.push(stream.read_u8().await?);
         if seen.len() > NOISE {

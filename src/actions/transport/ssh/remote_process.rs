@@ -14,31 +14,30 @@ use super::remote_supervisor::SupervisorScript;
 use crate::actions::Context;
 use crate::actions::transport::process;
 use crate::actions::transport::process::capture::Sink;
-use crate::actions::transport::process::{Ending, Exit, GRACE, Job, NotStarted, RunningChild};
+use crate::actions::transport::process::{ChildExit, Ending, GRACE, Job, NotStarted, RunningChild};
 use crate::domain::config::estate::SshHost;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
 
-/// How long the far side may take to say that what was to end has ended: the grace it gives, and the way there and back.
+/// How long to wait for the report after a stop: the supervisor's grace period and the round trip.
 const FAREWELL: Duration = Duration::from_secs(GRACE.as_secs() + 3);
 
-/// How long output is still awaited when the program has ended and something it left behind holds the streams.
+/// How long output is read after the program ended, while processes it left behind hold the streams.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// What the far side waits longer than we do before it ends a program by itself: that is for when it hears nothing of us.
+/// How much later than our deadline the supervisor ends a program by itself, in case the connection is lost.
 const SPARE: Duration = Duration::from_secs(10);
 
-/// The longest of what a far side says instead of beginning.
+/// Characters of a remote message that are quoted.
 const SAID: usize = 200;
 
-/// What came of one session.
 enum SessionResult {
-    Over(Exit),
-    /// Nothing was started; what was said.
+    Over(ChildExit),
+    /// Nothing was started; what the remote host printed.
     NotBegun(String),
 }
 
-/// A job on its way to a host.
+/// A job for a remote host, with its script.
 struct Call<'c> {
     job: &'c Job,
     to: &'c str,
@@ -47,20 +46,21 @@ struct Call<'c> {
     text: String,
 }
 
-/// Runs a job on a host.
+/// Runs a job on a remote host. If the session does not begin because the connection died, connects and tries once
+/// more.
 pub(crate) async fn run_into(
     job: &Job,
     host: &SshHost,
     context: &Context,
     sink: &mut (dyn Sink + Send),
-) -> Result<Exit, NotStarted> {
+) -> Result<ChildExit, NotStarted> {
     let tag = crate::actions::transport::host::random();
     let text = scripted(job, context, &tag)?;
     let call = Call { job, to: &host.to, context, tag, text };
     let link = connection::to(host, context);
     let _place = tokio::select! {
         place = link.place() => place,
-        ending = stopped(context) => return Ok(Exit { ending, left_behind: false }),
+        ending = stopped(context) => return Ok(ChildExit { ending, left_behind: false }),
     };
     let mut is_second = false;
     loop {
@@ -68,7 +68,7 @@ pub(crate) async fn run_into(
         match call.session(&control, sink).await? {
             SessionResult::Over(exit) => return Ok(exit),
             SessionResult::NotBegun(said) => {
-                // A connection that has died is often noticed only when it is used.
+                // A dead connection is often noticed only when it is used.
                 if is_second || link.is_alive(&control, context).await {
                     let said = one_line(&context.redactor.scrub(&said), SAID);
                     let said = if said.is_empty() { "the session ended before it began".to_owned() } else { said };
@@ -81,7 +81,7 @@ pub(crate) async fn run_into(
     }
 }
 
-/// What the far side is to read.
+/// The script of the job.
 fn scripted(job: &Job, context: &Context, tag: &str) -> Result<String, NotStarted> {
     let refuse = |reason: String| Err(NotStarted::NotThere(reason));
     if job.argv.is_empty() {
@@ -111,7 +111,7 @@ impl Call<'_> {
         let mut ssh = connection::local(connection::session(control), self.context);
         ssh.input = Some(Vec::new());
         let mut running = process::start(&ssh, self.context)?;
-        running.hold();
+        running.keep_input_open();
         let mut frame = FrameReader::new(&self.tag, sink);
         let (mut is_sent, mut stop) = (false, std::pin::pin!(stopped(self.context)));
         loop {
@@ -130,7 +130,7 @@ impl Call<'_> {
         }
     }
 
-    /// It has ended by itself, or the connection has.
+    /// The program or the connection has ended by itself.
     async fn ended(
         &self,
         mut running: RunningChild,
@@ -144,7 +144,7 @@ impl Call<'_> {
             drop(running);
         }
         frame.finish();
-        let over = |ending, left_behind| Ok(SessionResult::Over(Exit { ending, left_behind }));
+        let over = |ending, left_behind| Ok(SessionResult::Over(ChildExit { ending, left_behind }));
         match frame.report.take() {
             Some(RemoteExit::Code(code, left)) => over(Ending::Code(code), left || !in_time),
             Some(RemoteExit::Halted) => over(Ending::TimedOut, false),
@@ -166,7 +166,7 @@ impl Call<'_> {
     }
 }
 
-/// It is to end: the end of its input is what the far side watches for.
+/// Stops the program: the supervisor watches for the end of its standard input.
 async fn halted(
     mut running: RunningChild,
     mut frame: FrameReader<'_>,
@@ -181,10 +181,10 @@ async fn halted(
         running.stop(Duration::ZERO, &mut frame).await;
     }
     frame.finish();
-    Ok(SessionResult::Over(Exit { ending, left_behind: false }))
+    Ok(SessionResult::Over(ChildExit { ending, left_behind: false }))
 }
 
-/// Completes when the context's time is over, or it is to stop.
+/// Completes at the context's deadline or when it is cancelled.
 async fn stopped(context: &Context) -> Ending {
     tokio::select! {
         () = context.cancel.cancelled() => Ending::Cancelled,

@@ -20,21 +20,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// The line by which both streams say that the far side is ready, and what login scripts print is over.
+/// Printed on both streams when the supervisor is ready. Output before it comes from login scripts.
 pub(crate) const BEGIN: &str = "runbook:begin";
 
-/// The command of every session. It has to hold no quote, backslash, exclamation mark or line feed inside its quotes: fish, csh and
-/// sh differ about those.
+/// The command of every session. It must hold no quote, backslash, exclamation mark or line feed inside its quotes:
+/// fish, csh and sh treat those differently.
 pub(crate) const FIRST: &str =
     "exec /bin/sh -c 'echo runbook:begin; echo runbook:begin >&2; IFS= read -r first && eval \"$first\"'";
 
-/// How long a program that was asked to end may take; as on this machine.
+/// Time between SIGTERM and SIGKILL, as on this machine.
 const GRACE: Duration = crate::actions::transport::process::GRACE;
 
-/// Ends the program and all that it started, watches, and reports; see the top of this file. `$_tag`, `$_mark` and `$limit` are set in
-/// front of it, and `job` is a function that becomes the program.
+/// Watches the program, ends it with its descendants, and reports; see the head of this file. The lines before it set
+/// `$_tag`, `$_mark`, `$grace` and `$limit`, and define `job`, a function that becomes the program.
 ///
-/// What the shell starts in the background it lets ignore the keyboard's interrupt; no keyboard is there.
+/// A background job of a shell ignores SIGINT. That is harmless here, since there is no keyboard.
 const SUPERVISOR: &str = r#"
 marked() {
   [ -n "$_mark" ] || return 1
@@ -92,7 +92,7 @@ kill -s 0 -- "-$job" 2>/dev/null && left=1
 leave "code $code $left"
 "#;
 
-/// Finds a program as `execvp` does, so that one that is missing is told from one that ends with 127.
+/// Finds a program as `execvp` does, so that a missing program differs from one that exits with 127.
 const LOCATE: &str = r#"
 located() (
   case $1 in
@@ -109,20 +109,20 @@ become() {
 }
 "#;
 
-/// What the script of one job is made of.
+/// The parts of the script of one job.
 pub(crate) struct SupervisorScript<'a> {
     pub(crate) argv: &'a [String],
     pub(crate) environment: &'a BTreeMap<String, String>,
-    /// Relative to the account's own directory.
+    /// Relative to the account's home directory.
     pub(crate) directory: &'a Path,
     pub(crate) input: Option<&'a str>,
-    /// How long it may take before the far side ends it by itself, whether it hears of us or not.
+    /// Time until the supervisor ends the program by itself, even without a connection to us.
     pub(crate) limit: Option<Duration>,
-    /// What every process of it bears.
+    /// The mark that every process of the job carries.
     pub(crate) mark: u64,
 }
 
-/// The whole standard input of a session that does `work`.
+/// The complete standard input of a session that runs `work`.
 pub(crate) fn of(work: &SupervisorScript<'_>, tag: &str) -> String {
     let mut body = format!("_tag={}\n_mark={}\ngrace={}\n", shell_quoted(tag), work.mark, GRACE.as_secs());
     let limit = work.limit.map_or_else(String::new, |limit| limit.as_secs().max(1).to_string());
@@ -150,14 +150,15 @@ pub(crate) fn of(work: &SupervisorScript<'_>, tag: &str) -> String {
     framed(&body, tag)
 }
 
-/// The whole of what a session reads before it becomes a program that has the streams for itself; there is nothing to watch,
-/// since that program ends with them.
+/// The standard input of a session that becomes one program with exclusive use of the streams. It needs no supervision,
+/// since that program ends when its streams end.
 pub(crate) fn becoming(argv: &[String], tag: &str) -> String {
     let words: Vec<String> = argv.iter().map(|word| shell_quoted(word)).collect();
     framed(&format!("exec {}\n", words.join(" ")), tag)
 }
 
-/// A script in a frame: [`FIRST`] reads a line, which reads the others up to one that cannot stand in a value, and runs them if it came.
+/// Frames a script so that [`FIRST`] can run it. Its first line reads the others up to the end tag, and runs them only
+/// if the end tag arrived.
 fn framed(body: &str, tag: &str) -> String {
     let end = format!("end:{tag}");
     format!(
@@ -166,7 +167,7 @@ fn framed(body: &str, tag: &str) -> String {
     )
 }
 
-/// Whether a shell can be given a variable of this name.
+/// Whether a shell accepts a variable of this name.
 pub(crate) fn is_variable(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     !name.is_empty() && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())

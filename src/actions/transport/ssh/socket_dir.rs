@@ -11,17 +11,16 @@ use std::sync::Mutex;
 use crate::actions::transport::host::random;
 use crate::sync::lock;
 
-/// What the directory's name begins with; the process's number follows.
+/// Prefix of the directory's name; the process id follows.
 const NAME: &str = "runbook-ssh-";
 
-/// The longest directory for temporary files that leaves room for our name, a socket's, and the twenty characters that ssh adds while
-/// it makes one, in the 107 bytes of a socket's address.
+/// Longest temporary directory in bytes. A socket address holds 107 bytes: the rest is for our directory name, the
+/// socket's name, and the twenty characters that ssh appends while it creates one.
 const LONGEST: usize = 40;
 
-/// The directory, when there is one.
 static ROOM: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// The directory; it is made when it is first asked for.
+/// The directory. The first call creates it.
 pub(crate) fn socket_dir() -> io::Result<PathBuf> {
     let mut room = lock(&ROOM);
     if let Some(path) = room.as_ref().filter(|path| path.is_dir()) {
@@ -30,13 +29,13 @@ pub(crate) fn socket_dir() -> io::Result<PathBuf> {
     let parent = parent();
     sweep(&parent);
     let path = parent.join(format!("{NAME}{}-{}", std::process::id(), &random()[..8]));
-    // Refused where something by this name is there already, a link of somebody else's included.
+    // Fails if the name exists already, even as a link that another user made.
     fs::DirBuilder::new().mode(0o700).create(&path)?;
     *room = Some(path.clone());
     Ok(path)
 }
 
-/// Takes the directory away, when there is one; gives its path for who has to close what is in it first.
+/// Forgets the directory and returns its path. The caller closes the connections in it, then removes it.
 pub(crate) fn remove_socket_dir() -> Option<PathBuf> {
     lock(&ROOM).take()
 }
@@ -46,7 +45,7 @@ fn parent() -> PathBuf {
     if usual.as_os_str().len() <= LONGEST { usual } else { PathBuf::from("/tmp") }
 }
 
-/// Removes what processes have left that were killed. Their connections end by themselves.
+/// Removes the directories of processes that were killed. Their connections end by themselves.
 fn sweep(parent: &Path) {
     let us = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
@@ -54,7 +53,7 @@ fn sweep(parent: &Path) {
         let owner = name.strip_prefix(NAME).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
         let is_left = owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists());
         if is_left && fs::symlink_metadata(entry.path()).is_ok_and(|about| about.is_dir() && about.uid() == us) {
-            // What is gone already need not be removed.
+            // It may be gone already.
             let _ = fs::remove_dir_all(entry.path());
         }
     }

@@ -13,13 +13,13 @@ use tokio_rustls::client::TlsStream;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
-/// The longest reason that is kept.
+/// Characters of a reason that are kept.
 const SAID: usize = 200;
 
-/// A stream by TLS, to a server that proves to be `name`.
+/// Starts TLS on a stream. The server must prove that it is `name`.
 ///
 /// # Errors
-/// `tls`.
+/// `tls`, with the reason.
 pub async fn secured<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: &str) -> Result<TlsStream<S>, Reason> {
     let distrusted = |reason: String| Reason::new("tls", format!("no trusted connection: {}", one_line(&reason, SAID)));
     let server = ServerName::try_from(name.trim_matches(['[', ']']).to_owned());
@@ -30,7 +30,7 @@ pub async fn secured<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: &str) -
 fn config() -> Arc<ClientConfig> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     let made = CONFIG.get_or_init(|| {
-        // `main` has installed it already; a test or a library user may not have.
+        // `main` has installed it already; a test may not have.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

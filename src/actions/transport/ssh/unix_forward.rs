@@ -14,7 +14,7 @@ use crate::actions::transport::host::random;
 use crate::domain::core::reason::Reason;
 use crate::sync::lock;
 
-/// The socket's directory.
+/// A forwarding socket. Dropping it closes and removes the socket.
 #[derive(Debug)]
 pub struct UnixForward {
     directory: PathBuf,
@@ -23,12 +23,12 @@ pub struct UnixForward {
 }
 
 impl UnixForward {
-    /// The directory that the socket is in.
+    /// The directory of the socket.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Why a connection through it came to nothing, where that is known.
+    /// Why the last connection failed, if that is known.
     pub fn last_error(&self) -> Option<Reason> {
         lock(&self.trouble).clone()
     }
@@ -37,15 +37,16 @@ impl UnixForward {
 impl Drop for UnixForward {
     fn drop(&mut self) {
         self.task.abort();
-        // What is left is swept with the directory that it is in.
+        // If this fails, the directory is removed with the one that contains it.
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
-/// A socket called `name` behind which is an address as the environment's host reaches it; none where it is reached from here.
+/// Opens a socket called `name` that forwards to an address on the environment's host. `None` if this machine reaches
+/// the address directly.
 ///
 /// # Errors
-/// `system` when there is no place for the socket.
+/// `system` if the socket cannot be created.
 pub async fn open_unix_forward(
     name: &str,
     host: &str,
@@ -71,7 +72,7 @@ pub async fn open_unix_forward(
     Ok(Some(UnixForward { directory, task, trouble }))
 }
 
-/// Carries one connection to its end. One that ends without an answer says why.
+/// Forwards one connection until it ends. If nothing was received, returns the reason.
 async fn carried(mut stream: UnixStream, host: &str, port: u16, context: &Context) -> Result<(), Reason> {
     let Some(mut passage) = port_forward::open_forward(host, port, context).await? else { return Ok(()) };
     let carried = tokio::io::copy_bidirectional(&mut stream, &mut passage.stream).await;

@@ -11,7 +11,7 @@ impl EstateChecker<'_> {
             self.bot_has_a_token(channel);
             self.no_fallback_to_itself(channel);
             if let Some(email) = channel.value.get("email") {
-                self.letters_are_secret(email);
+                self.mail_is_protected(email);
             }
         }
     }
@@ -43,7 +43,7 @@ impl EstateChecker<'_> {
     }
 
     /// A letter leaves this machine only by TLS, and an account has a password.
-    fn letters_are_secret(&mut self, email: &Node) {
+    fn mail_is_protected(&mut self, email: &Node) {
         let is_far = email.get("server").and_then(Node::as_text).is_some_and(|server| !is_loopback_host(server));
         if let Some(tls) = email.get("tls").filter(|tls| is_far && tls.as_text() == Some("none")) {
             let problem = Problem::new(tls.span.clone(), "without TLS a letter goes only to this machine");

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::sender::form_of;
 use crate::domain::config::estate::{Environment, Estate};
-use crate::domain::config::sender::{Form, Mapping, Sender};
+use crate::domain::config::sender::{Mapping, Sender, SenderFormat};
 
 /// The usual ports of SMTP: submission, submissions (RFC 8314) and plain.
 const SMTP_PORTS: [(&str, u16); 3] = [("starttls", 587), ("implicit", 465), ("none", 25)];
@@ -125,7 +125,7 @@ fn know_branches(senders: &mut BTreeMap<String, Sender>, environments: &BTreeMap
     let branches = environments.values().filter_map(|place| place.branch.as_ref());
     let branches: BTreeMap<String, String> =
         branches.filter_map(|branch| Some((branch.clone(), of(branch)?))).collect();
-    for sender in senders.values_mut().filter(|sender| sender.form == Form::Github) {
+    for sender in senders.values_mut().filter(|sender| sender.form == SenderFormat::Github) {
         sender.branches.clone_from(&branches);
     }
 }

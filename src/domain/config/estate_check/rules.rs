@@ -8,7 +8,7 @@ use super::{EstateChecker, entries, entry};
 use crate::domain::config::estate_schema::Part;
 use crate::domain::config::yaml::fields::list;
 use crate::domain::config::yaml::node::Node;
-use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, Span, visible};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, SourceSpan, visible};
 
 impl EstateChecker<'_> {
     /// Holds the whole file against the rules.
@@ -37,7 +37,7 @@ impl EstateChecker<'_> {
 
     /// Two services on one unit would be restarted as one and judged as two.
     fn units_differ(&mut self, estate: &Node) {
-        let mut seen: BTreeMap<&str, &Span> = BTreeMap::new();
+        let mut seen: BTreeMap<&str, &SourceSpan> = BTreeMap::new();
         for node in entries(estate, "services").filter_map(|entry| entry.value.get("unit")) {
             let Some(unit) = node.as_text() else { continue };
             if let Some(first) = seen.get(unit) {
@@ -53,7 +53,7 @@ impl EstateChecker<'_> {
     /// One who proves to be somebody must not be two people.
     fn people_differ(&mut self, estate: &Node) {
         for key in ["account", "slack", "email"] {
-            let mut seen: Vec<(&str, &Span)> = Vec::new();
+            let mut seen: Vec<(&str, &SourceSpan)> = Vec::new();
             for node in entries(estate, "people").filter_map(|entry| entry.value.get(key)) {
                 let Some(text) = node.as_text() else { continue };
                 match seen.iter().find(|(other, _)| other.eq_ignore_ascii_case(text)) {

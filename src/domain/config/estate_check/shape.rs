@@ -8,12 +8,12 @@ use serde_json::{Map, Value};
 use super::EstateChecker;
 use crate::domain::config::estate_schema::pattern::MAILBOX;
 use crate::domain::config::estate_schema::{
-    Entries, EntryKey, EstateField, EstateShape, Items, Part, Pattern, SECRET_REF, Section, Ways,
+    Alternatives, Entries, EntryKey, EstateField, EstateShape, Items, Part, Pattern, SECRET_REF, Section,
 };
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::config::yaml::reader;
-use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, Source, Span, visible};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, Source, SourceSpan, visible};
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
 
@@ -26,7 +26,7 @@ impl EstateChecker<'_> {
         match shape {
             EstateShape::Text => self.report.text(node).into(),
             EstateShape::Name => self.report.name(node).into(),
-            EstateShape::Word => self.word(node).into(),
+            EstateShape::Word => self.lowercase_text(node).into(),
             EstateShape::Integer { min, max } => self.report.integer(node, *min, *max).into(),
             EstateShape::Boolean | EstateShape::True => self.report.boolean(node).into(),
             EstateShape::Duration => self.report.duration(node).map(|span| span.to_string()).into(),
@@ -51,7 +51,7 @@ impl EstateChecker<'_> {
     // ── mappings ─────────────────────────────────────────────────────────────────────────────────────────────
 
     /// A mapping with known keys. One without any is pointed at by the key that it stands under.
-    pub(super) fn section(&mut self, node: &Node, section: &Section, key: Option<&Span>) -> Value {
+    pub(super) fn section(&mut self, node: &Node, section: &Section, key: Option<&SourceSpan>) -> Value {
         if section.may_be_empty && node.content == Content::Null {
             return Value::Object(Map::new());
         }
@@ -66,7 +66,7 @@ impl EstateChecker<'_> {
             fields.span = key.clone();
         }
         if let Some(ways) = section.ways {
-            self.one_way(&fields, ways, key.unwrap_or(&fields.span));
+            self.one_alternative(&fields, ways, key.unwrap_or(&fields.span));
         }
         let brought = section.brings.filter(|(key, name)| fields.get(key).is_none() && self.hidden.insert(*name));
         let mut values = Map::new();
@@ -87,7 +87,7 @@ impl EstateChecker<'_> {
         Value::Object(values)
     }
 
-    fn one_way(&mut self, fields: &Fields<'_>, ways: &Ways, at: &Span) {
+    fn one_alternative(&mut self, fields: &Fields<'_>, ways: &Alternatives, at: &SourceSpan) {
         let keys = ways.keys();
         let given: Vec<&Entry> = fields.iter().filter(|entry| keys.contains(&entry.key.as_str())).collect();
         match given.as_slice() {
@@ -163,7 +163,7 @@ impl EstateChecker<'_> {
     // ── texts ────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// A word of another program, in small letters. A number or boolean stands for its text.
-    fn word(&mut self, node: &Node) -> Option<String> {
+    fn lowercase_text(&mut self, node: &Node) -> Option<String> {
         match &node.content {
             Content::Integer(number) => Some(number.to_string()),
             Content::Boolean(value) => Some(value.to_string()),
@@ -185,7 +185,7 @@ impl EstateChecker<'_> {
         self.fitting_text(text, &node.span, pattern)
     }
 
-    fn fitting_text(&mut self, text: &str, span: &Span, pattern: &Pattern) -> Option<String> {
+    fn fitting_text(&mut self, text: &str, span: &SourceSpan, pattern: &Pattern) -> Option<String> {
         let wider = match pattern.wider {
             Some(wider) => self.fitting_text(text, span, wider)?,
             None => text.to_owned(),

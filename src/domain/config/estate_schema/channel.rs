@@ -2,16 +2,16 @@
 
 use super::inventory::SECRET_REF;
 use super::pattern::{ADDRESS, MAILBOX, SECURE_ADDRESS, VARIABLE_KEY};
-use super::{Entries, EntryKey, EstateField, EstateShape, Items, Part, Section, Way, Ways};
+use super::{Alternative, Alternatives, Entries, EntryKey, EstateField, EstateShape, Items, Part, Section};
 
 pub(super) static CHANNEL: Section = Section {
-    ways: Some(&Ways {
+    ways: Some(&Alternatives {
         ways: &[
-            Way { key: "slack", with: &["token"], may: &["api"] },
-            Way::alone("slack_webhook"),
-            Way::alone("email"),
-            Way::alone("webhook"),
-            Way::alone("command"),
+            Alternative { key: "slack", with: &["token"], may: &["api"] },
+            Alternative::alone("slack_webhook"),
+            Alternative::alone("email"),
+            Alternative::alone("webhook"),
+            Alternative::alone("command"),
         ],
         none: "the channel has no way out",
         two: "the channel has two ways out",

@@ -1,7 +1,7 @@
 //! Services, datastores, people, roles and secrets.
 
 use super::pattern::{ADDRESS, MAILBOX, PATH, UNIT, VARIABLE, VARIABLES};
-use super::{EstateField, EstateShape, Part, Section, Way, Ways};
+use super::{Alternative, Alternatives, EstateField, EstateShape, Part, Section};
 
 pub(super) static SERVICE: Section = Section::new(
     "a service",
@@ -87,8 +87,12 @@ pub(super) static ROLE: Section = Section {
 };
 
 pub(super) static SECRET_SOURCE: Section = Section {
-    ways: Some(&Ways {
-        ways: &[Way::alone("env"), Way { key: "file", with: &[], may: &["key"] }, Way::alone("credential")],
+    ways: Some(&Alternatives {
+        ways: &[
+            Alternative::alone("env"),
+            Alternative { key: "file", with: &[], may: &["key"] },
+            Alternative::alone("credential"),
+        ],
         none: "it is not said where the secret is found",
         two: "the secret is found in two places",
         two_help: "",

@@ -2,14 +2,14 @@
 
 use super::pattern::{ADDRESS, HEADER, TOPIC, WORKFLOW_FILE};
 use super::senders_mapping::MAPPING;
-use super::{Entries, EntryKey, EstateField, EstateShape, Items, Part, Section, Way, Ways, words};
-use crate::domain::config::sender::Form;
+use super::{Alternative, Alternatives, Entries, EntryKey, EstateField, EstateShape, Items, Part, Section, names};
+use crate::domain::config::sender::SenderFormat;
 use crate::domain::core::severity::SEVERITIES;
 
 /// The forms of senders.
-pub(in crate::domain) static FORMS: [&str; Form::WORDS.len()] = words(Form::WORDS);
+pub(in crate::domain) static FORMS: [&str; SenderFormat::WORDS.len()] = names(SenderFormat::WORDS);
 
-static SEVERITY_NAMES: [&str; SEVERITIES.len()] = words(SEVERITIES);
+static SEVERITY_NAMES: [&str; SEVERITIES.len()] = names(SEVERITIES);
 
 pub(super) static SENDER: Section = Section::new(
     "a sender",
@@ -106,16 +106,16 @@ static WORKFLOW: Section = Section::new(
 
 static AUTH: Section = Section {
     about: "Exactly one of these. In place of one secret there may be a list: during a rotation any of them does.",
-    ways: Some(&Ways {
+    ways: Some(&Alternatives {
         ways: &[
-            Way::alone("bearer"),
-            Way::alone("basic"),
-            Way::alone("header"),
-            Way::alone("github"),
-            Way::alone("grafana"),
-            Way::alone("pagerduty"),
-            Way::alone("standard"),
-            Way::alone("none"),
+            Alternative::alone("bearer"),
+            Alternative::alone("basic"),
+            Alternative::alone("header"),
+            Alternative::alone("github"),
+            Alternative::alone("grafana"),
+            Alternative::alone("pagerduty"),
+            Alternative::alone("standard"),
+            Alternative::alone("none"),
         ],
         none: "it is not said how the sender proves who it is",
         two: "the sender proves who it is in two ways",

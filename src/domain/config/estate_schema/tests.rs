@@ -11,7 +11,7 @@ use crate::domain::config::estate::{
     SshHost, Webhook,
 };
 use crate::domain::config::estate_check::check;
-use crate::domain::config::incident_page::Page;
+use crate::domain::config::incident_page::PageConfig;
 use crate::domain::config::sender::{Auth, Mapping, Sender, StatusMapping, Workflow};
 use crate::domain::config::slack_app::SlackApp;
 use crate::domain::config::yaml::reader;
@@ -105,7 +105,7 @@ fn structs() -> Vec<(&'static str, Vec<&'static str>)> {
         ("A budget of automatic changes", asked::<Budget>()),
         ("A change that may happen by itself", asked::<Permission>()),
         ("The Slack app", asked::<SlackApp>()),
-        ("The page of an incident", asked::<Page>()),
+        ("The page of an incident", asked::<PageConfig>()),
         ("Traces in logs", asked::<TraceFields>()),
     ]
 }

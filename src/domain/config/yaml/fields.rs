@@ -5,7 +5,7 @@
 //! Deliberately absent: what the keys mean; the rooms that own them say so.
 
 use crate::domain::config::yaml::node::{Content, Entry, Node};
-use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, Source, Span, visible};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, Source, SourceSpan, visible};
 use crate::domain::core::id::is_name;
 use crate::domain::core::time;
 
@@ -65,7 +65,7 @@ impl<'a> FileProblems<'a> {
     }
 
     /// The same for a key.
-    pub fn named(&mut self, text: &str, span: &Span) -> Option<String> {
+    pub fn named(&mut self, text: &str, span: &SourceSpan) -> Option<String> {
         if is_name(text) {
             return Some(text.to_owned());
         }
@@ -182,7 +182,7 @@ impl<'a> FileProblems<'a> {
         Some(kept)
     }
 
-    fn doubled(&mut self, entry: &Entry, first: &Span) {
+    fn doubled(&mut self, entry: &Entry, first: &SourceSpan) {
         let message = format!("the key `{}` is there twice", visible(&entry.key, MAX_QUOTED));
         let problem = Problem::new(entry.key_span.clone(), message).related(first.clone(), "it is here first");
         self.add(problem.help("Take one of the two away."));
@@ -196,7 +196,7 @@ const MAX_SPAN: time::Span = time::Span::seconds(366 * 24 * 3600);
 pub(in crate::domain) struct Fields<'n> {
     entries: Vec<&'n Entry>,
     /// Where it starts.
-    pub span: Span,
+    pub span: SourceSpan,
 }
 
 impl<'n> Fields<'n> {

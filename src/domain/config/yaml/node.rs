@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: reading (that is [`file`](super::reader)) and meaning (that is [`check`](crate::domain::runbook::check)).
 
-use crate::domain::core::diagnostic::{Source, Span};
+use crate::domain::core::diagnostic::{Source, SourceSpan};
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,7 +10,7 @@ pub struct Node {
     /// What was written.
     pub content: Content,
     /// Where. A scalar's range covers its characters in the file; a list's or mapping's is its first character.
-    pub span: Span,
+    pub span: SourceSpan,
 }
 
 /// What a node holds.
@@ -38,7 +38,7 @@ pub struct Entry {
     /// The key.
     pub key: String,
     /// The key's place.
-    pub key_span: Span,
+    pub key_span: SourceSpan,
     /// The value.
     pub value: Node,
 }
@@ -99,7 +99,7 @@ impl Node {
     }
 
     /// Where a range of this text's bytes stands in the file: through quotes, escapes, indentation and folding.
-    pub fn span_within(&self, source: &Source, inner: std::ops::Range<usize>) -> Span {
+    pub fn span_within(&self, source: &Source, inner: std::ops::Range<usize>) -> SourceSpan {
         let Content::Text(value) = &self.content else { return self.span.clone() };
         let raw = &source.text[self.span.range.start.min(source.text.len())..];
         let start = offset_in_raw(value, raw, inner.start);

@@ -13,7 +13,7 @@ use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_yaml::{Budget, Error, Location, Options, Spanned};
 
 use super::node::{Content, Entry, Node};
-use crate::domain::core::diagnostic::{Problem, Source, Span};
+use crate::domain::core::diagnostic::{Problem, Source, SourceSpan};
 
 /// The largest file that is read, in bytes: a thousand steps fit in a tenth of it.
 pub const MAX_FILE: usize = 1 << 20;
@@ -161,11 +161,11 @@ impl<'de> Visitor<'de> for ContentVisitor {
     }
 }
 
-fn span(location: Location) -> Span {
+fn span(location: Location) -> SourceSpan {
     let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let start = number(location.span().byte_offset().unwrap_or(0));
     let length = number(location.span().byte_len().unwrap_or(0));
-    Span {
+    SourceSpan {
         line: number(location.line()),
         column: number(location.column()),
         range: start..start.saturating_add(length),
@@ -188,11 +188,11 @@ fn problem(source: &Source, error: &Error) -> Problem {
 }
 
 /// The place with its bytes: some errors of the reader know only line and column.
-fn placed(source: &Source, place: Span) -> Span {
+fn placed(source: &Source, place: SourceSpan) -> SourceSpan {
     let from = source.text.split_inclusive('\n').take(place.line.saturating_sub(1)).map(str::len).sum::<usize>();
     let line = source.text[from..].lines().next().unwrap_or_default();
     let start = from + line.char_indices().nth(place.column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
-    Span { range: start..start + 1, ..place }
+    SourceSpan { range: start..start + 1, ..place }
 }
 
 fn words(error: &Error) -> (String, Option<&'static str>) {

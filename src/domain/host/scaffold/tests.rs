@@ -5,23 +5,32 @@ use crate::domain::config::estate_check;
 use crate::domain::core::diagnostic::Source;
 
 fn found() -> DiscoveredProject {
-    let health = Health { port: 8000, live: "/healthz".into(), ready: None, metrics: Some("/metrics".into()) };
+    let health =
+        DiscoveredHealth { port: 8000, live: "/healthz".into(), ready: None, metrics: Some("/metrics".into()) };
     DiscoveredProject {
         hostname: "host-1.example".into(),
         systemd: "unix:path=/run/x,guid=1".into(),
         prefix: Some("shop-".into()),
         services: vec![
-            Service { unit: "shop-web.service".into(), health: Some(health), ..Service::default() },
-            Service { unit: "shop-a\\x2db@1.service".into(), ports: [9].into(), ..Service::default() },
-            Service { unit: "shop-yes.service".into(), language: Some("Node.js".into()), ..Service::default() },
+            DiscoveredService { unit: "shop-web.service".into(), health: Some(health), ..DiscoveredService::default() },
+            DiscoveredService {
+                unit: "shop-a\\x2db@1.service".into(),
+                ports: [9].into(),
+                ..DiscoveredService::default()
+            },
+            DiscoveredService {
+                unit: "shop-yes.service".into(),
+                language: Some("Node.js".into()),
+                ..DiscoveredService::default()
+            },
         ],
-        stores: vec![Store {
+        stores: vec![DiscoveredDatastore {
             kind: "redis".into(),
             unit: Some("redis-server.service".into()),
             port: 6379,
             listens: false,
         }],
-        tree: Some(Tree { directory: "/srv/my shop".into(), branch: Some("main".into()) }),
+        tree: Some(DiscoveredWorktree { directory: "/srv/my shop".into(), branch: Some("main".into()) }),
         environments: Vec::new(),
     }
 }

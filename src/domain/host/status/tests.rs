@@ -11,9 +11,15 @@ fn subject(name: &str) -> StatusSubject {
     }
 }
 
-fn unit(active: &str, sub: &str) -> Unit {
+fn unit(active: &str, sub: &str) -> UnitState {
     let is_up = active == "active";
-    Unit { active: active.to_owned(), sub: sub.to_owned(), load: "loaded".to_owned(), is_up, ..Unit::default() }
+    UnitState {
+        active: active.to_owned(),
+        sub: sub.to_owned(),
+        load: "loaded".to_owned(),
+        is_up,
+        ..UnitState::default()
+    }
 }
 
 fn well() -> Probe {
@@ -32,8 +38,8 @@ fn judged_as(unit: Sighting, health: Option<Probe>) -> (HealthGrade, String) {
 #[test]
 fn a_unit_and_an_answer_together_make_one_word_and_one_reason() {
     let running = || Sighting::Seen(unit("active", "running"));
-    let looping = Unit { exit: Some("exited 1".to_owned()), ..unit("activating", "auto-restart") };
-    let missing = Unit { load: "not-found".to_owned(), name: "x.service".to_owned(), ..unit("inactive", "dead") };
+    let looping = UnitState { exit: Some("exited 1".to_owned()), ..unit("activating", "auto-restart") };
+    let missing = UnitState { load: "not-found".to_owned(), name: "x.service".to_owned(), ..unit("inactive", "dead") };
     let unready = Probe { ready: Some(false), trouble: Some("postgres is timeout".to_owned()), ..well() };
     let table = [
         (running(), Some(well()), HealthGrade::Up, ""),
@@ -81,9 +87,10 @@ fn trouble_comes_first_and_of_that_what_the_shop_cannot_do_without() {
 #[test]
 fn news_is_what_a_reader_would_call_so() {
     let at = |seconds| Timestamp::from_timestamp(seconds, 0);
-    let since = |seconds, restarts| Unit { since: at(seconds), restarts: Some(restarts), ..unit("active", "running") };
-    let seen = |unit: Unit| row(Sighting::Seen(unit), Some(well()));
-    let down = row(Sighting::Seen(Unit { exit: Some("exited 1".to_owned()), ..unit("failed", "failed") }), None);
+    let since =
+        |seconds, restarts| UnitState { since: at(seconds), restarts: Some(restarts), ..unit("active", "running") };
+    let seen = |unit: UnitState| row(Sighting::Seen(unit), Some(well()));
+    let down = row(Sighting::Seen(UnitState { exit: Some("exited 1".to_owned()), ..unit("failed", "failed") }), None);
     let first = row(Sighting::None, None);
     let told = |before: &StatusRow, after: &StatusRow| changes(before, after).unwrap_or_default();
     assert_eq!(told(&seen(since(1, 0)), &down), "down: failed: exited 1");

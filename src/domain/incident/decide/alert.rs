@@ -14,8 +14,8 @@ use super::start_run;
 use crate::domain::alert::AlertStatus;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::alert_set::ALERT_LIMIT;
-use crate::domain::incident::command::{AlertPlan, AlertReport, AlertResponse, Refused, Start};
-use crate::domain::incident::event::{AlertEvent, Event, IncidentEvent, Proposal};
+use crate::domain::incident::command::{AlertPlan, AlertReport, AlertResponse, Refused, StartRequest};
+use crate::domain::incident::event::{AlertEvent, Event, IncidentEvent, SuggestedRunbook};
 use crate::domain::incident::{Incident, IncidentStatus};
 
 /// The parameter of the notice that says which runbook a person may start, and why it did not start by itself.
@@ -94,7 +94,7 @@ fn respond(incident: Option<&Incident>, plan: &AlertPlan, now: Timestamp) -> Vec
     };
     let id = &start.runbook.id;
     let words = format!("`{id}`: {reason}. Type `runbook start {id} --incident {}`.", start.incident);
-    let proposal = Event::Incident(IncidentEvent::RunProposed(Proposal {
+    let proposal = Event::Incident(IncidentEvent::RunProposed(SuggestedRunbook {
         runbook: id.clone(),
         params: start.params.clone(),
         reason,
@@ -110,7 +110,7 @@ pub fn is_answered(incident: &Incident, runbook: &str, cool_down: Span, now: Tim
 }
 
 /// The events of a run, without those of an incident's opening: this one's were made from the alert.
-fn begun(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Result<Vec<Event>, Refused> {
+fn begun(incident: Option<&Incident>, start: &StartRequest, now: Timestamp) -> Result<Vec<Event>, Refused> {
     let events = start_run(incident, start, now)?;
     Ok(events.into_iter().filter(|event| !matches!(event, Event::Incident(IncidentEvent::Opened { .. }))).collect())
 }

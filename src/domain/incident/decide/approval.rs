@@ -2,8 +2,8 @@
 //!
 //! **Invariant:** a refusal because of the person, the plan or the time is recorded with who asked; no other refusal is.
 
+use super::required_text;
 use super::step::{run, unchanged};
-use super::words;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
@@ -111,7 +111,7 @@ pub(super) fn deny(incident: &Incident, by: &Actor, target: &StepTarget, reason:
     if let Gate::Approve { by: roles, .. } = gate {
         may(incident, run, by, roles).map_err(|refused| asked.record(incident, RefusalCause::WrongPerson, refused))?;
     }
-    let reason = words("reason", reason)?;
+    let reason = required_text("reason", reason)?;
     Ok(vec![Event::Step(StepEvent::Denied { run: run.id, step: target.step.clone(), reason })])
 }
 

@@ -4,11 +4,11 @@ use serde_json::{Map, Value};
 
 use super::suggest;
 use crate::domain::core::time::Span;
-use crate::domain::incident::command::{Refused, Start, WORDS_LIMIT};
+use crate::domain::incident::command::{Refused, StartRequest, WORDS_LIMIT};
 use crate::domain::runbook::{Param, ParamKind, Runbook};
 
 /// Every parameter with its value: what was given, checked, and the defaults.
-pub(super) fn params(runbook: &Runbook, start: &Start) -> Result<Map<String, Value>, Refused> {
+pub(super) fn params(runbook: &Runbook, start: &StartRequest) -> Result<Map<String, Value>, Refused> {
     let known: Vec<&str> = runbook.params.iter().map(|param| param.name.as_str()).collect();
     if let Some(unknown) = start.params.keys().find(|name| !known.contains(&name.as_str())) {
         let refused = Refused::usage(format!("`{}` has no parameter `{}`", runbook.id, unknown.escape_debug()));
@@ -43,7 +43,7 @@ fn written(number: f64) -> Value {
 }
 
 /// A parameter's value in its own type; texts from a command line are read as such.
-fn param_value(param: &Param, given: &Value, start: &Start) -> Result<Value, Refused> {
+fn param_value(param: &Param, given: &Value, start: &StartRequest) -> Result<Value, Refused> {
     let text = match given {
         Value::String(text) => text.clone(),
         other => other.to_string(),

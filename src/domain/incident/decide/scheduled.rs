@@ -2,7 +2,7 @@
 
 use super::start_run;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::command::{Refused, Start};
+use crate::domain::incident::command::{Refused, StartRequest};
 use crate::domain::incident::event::{Event, IncidentEvent, RunEvent};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::runbook::schedule::{Occurrence, Skipped};
@@ -10,7 +10,7 @@ use crate::domain::runbook::schedule::{Occurrence, Skipped};
 /// The events of a record that an occurrence opens.
 pub(super) fn start(
     incident: Option<&Incident>,
-    start: &Start,
+    start: &StartRequest,
     occurrence: &Occurrence,
     now: Timestamp,
 ) -> Result<Vec<Event>, Refused> {

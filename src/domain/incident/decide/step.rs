@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{HAPPENED, words};
+use super::{HAPPENED, required_text};
 use crate::domain::core::id::{StepKey, StepPart};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
@@ -37,7 +37,7 @@ pub(super) fn retry(incident: &Incident, target: &StepTarget, now: Timestamp) ->
 
 pub(super) fn skip(incident: &Incident, target: &StepTarget, reason: &str) -> Result<Vec<Event>, Refused> {
     let run = current(incident, target, StepVerb::Skip)?;
-    let reason = SkipReason::Person { reason: words("reason", reason)? };
+    let reason = SkipReason::Person { reason: required_text("reason", reason)? };
     Ok(vec![Event::Step(StepEvent::Skipped { run: run.id, step: target.step.clone(), reason })])
 }
 
@@ -88,7 +88,7 @@ fn chosen(key: &StepKey, choices: &[String], many: bool, value: &Value) -> Resul
             text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
         }
         Value::Array(items) if many => items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
-        Value::String(text) => vec![words("answer", text)?],
+        Value::String(text) => vec![required_text("answer", text)?],
         other => vec![other.to_string()],
     };
     if let Some(unknown) = texts.iter().find(|text| !choices.is_empty() && !choices.contains(text)) {

@@ -80,7 +80,6 @@ pub struct PendingDelivery {
 /// A change that a person has to agree to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Confirmation {
-    /// The run.
     pub run: RunId,
     /// The step.
     pub step: StepKey,

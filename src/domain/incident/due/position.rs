@@ -16,7 +16,7 @@ use crate::domain::incident::event::{
 use crate::domain::incident::run::{Run, RunStatus};
 use crate::domain::incident::step::{StepState, StepStatus};
 use crate::domain::incident::template_scope;
-use crate::domain::runbook::{Body, ITEM_LIMIT, OnFailure, Step};
+use crate::domain::runbook::{ITEM_LIMIT, OnFailure, Step, StepBody};
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
 
@@ -186,9 +186,9 @@ impl Walk<'_> {
         match self.run.standing(key) {
             StepStatus::Waiting(_) => true,
             StepStatus::Pending | StepStatus::Ready { .. } => match &step.body {
-                Body::Action(action) => action.is_change(),
-                Body::Ask(_) | Body::Manual(_) | Body::Wait(_) | Body::Start(_) => true,
-                Body::Parallel(_) => false,
+                StepBody::Action(action) => action.is_change(),
+                StepBody::Ask(_) | StepBody::Manual(_) | StepBody::Wait(_) | StepBody::Start(_) => true,
+                StepBody::Parallel(_) => false,
             },
             StepStatus::Expanded
             | StepStatus::Running
@@ -223,7 +223,7 @@ impl Walk<'_> {
                 Ok(items) => self.expand(key, Some(items)),
                 Err(error) => self.fail(step, key, format!("`for_each`: {error}")),
             },
-            (None, Body::Parallel(_)) => self.expand(key, None),
+            (None, StepBody::Parallel(_)) => self.expand(key, None),
             (None, _) => self.body(step, key),
         }
     }
@@ -241,7 +241,7 @@ impl Walk<'_> {
     fn members(&mut self, step: &Step, key: &StepKey) {
         let progress = match (&step.body, self.run.state(key).and_then(|state| state.items.as_ref())) {
             (_, Some(items)) => self.each(step, key, items.len()),
-            (Body::Parallel(children), None) => self.all(children),
+            (StepBody::Parallel(children), None) => self.all(children),
             _ => SequenceProgress::Passed,
         };
         match progress {
@@ -365,7 +365,7 @@ fn ids(steps: &[Step]) -> Vec<&str> {
     let mut open: Vec<&Step> = steps.iter().collect();
     while let Some(step) = open.pop() {
         ids.push(step.id.as_str());
-        if let Body::Parallel(children) = &step.body {
+        if let StepBody::Parallel(children) = &step.body {
             open.extend(children);
         }
     }

@@ -16,7 +16,7 @@ use crate::domain::incident::step::{StepState, StepStatus};
 use crate::domain::incident::template_scope;
 use crate::domain::runbook::check::MAX_PEOPLE;
 use crate::domain::runbook::time_limits::{BACKOFF_LIMIT, CHANGE_TIMEOUT, usual_timeout};
-use crate::domain::runbook::{Action, Ask, Body, OnFailure, Start, Step, Verify};
+use crate::domain::runbook::{Action, Ask, OnFailure, Start, Step, StepBody, Verify};
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
 
@@ -24,14 +24,14 @@ impl Walk<'_> {
     /// What the step does, once it is reached and wanted.
     pub(super) fn body(&mut self, step: &Step, key: &StepKey) {
         let result = match &step.body {
-            Body::Action(action) => return self.action(step, key, action),
-            Body::Parallel(_) => return self.expand(key, None),
-            Body::Start(start) => self.start(step, key, start),
-            Body::Ask(ask) => self.question(step, key, ask),
-            Body::Manual(instruction) => self.text(key, instruction).map(|instruction| {
+            StepBody::Action(action) => return self.action(step, key, action),
+            StepBody::Parallel(_) => return self.expand(key, None),
+            StepBody::Start(start) => self.start(step, key, start),
+            StepBody::Ask(ask) => self.question(step, key, ask),
+            StepBody::Manual(instruction) => self.text(key, instruction).map(|instruction| {
                 self.ask(key, Gate::Manual { instruction });
             }),
-            Body::Wait(length) => {
+            StepBody::Wait(length) => {
                 self.ask(key, Gate::Timer { until: length.after(self.now) });
                 Ok(())
             }

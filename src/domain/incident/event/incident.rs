@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::run_lifecycle::{Proposal, Regrade};
+use crate::domain::incident::run_lifecycle::{Regrade, SuggestedRunbook};
 use crate::domain::runbook::schedule::Skipped;
 
 /// An event of the incident itself.
@@ -42,7 +42,7 @@ pub enum IncidentEvent {
     /// It is worse, or less bad, than it was taken for.
     SeverityChanged(Regrade),
     /// An alert has a runbook that does not start by itself: a person may start it.
-    RunProposed(Proposal),
+    RunProposed(SuggestedRunbook),
     /// An occurrence of a schedule was skipped, since this run of it still goes on.
     OccurrenceSkipped(Skipped),
     /// The trouble is over.

@@ -8,11 +8,11 @@ use crate::domain::core::time::{Timestamp, stamp};
 
 /// A line; written out, its instants are in UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HandoverLine(pub Vec<Piece>);
+pub struct HandoverLine(pub Vec<HandoverPiece>);
 
 /// A piece of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
+pub enum HandoverPiece {
     /// Words.
     Words(String),
     /// An instant.
@@ -21,26 +21,26 @@ pub enum Piece {
     Clock(Timestamp),
 }
 
-pub(super) fn words(words: impl Into<String>) -> Piece {
-    Piece::Words(words.into())
+pub(super) fn text(words: impl Into<String>) -> HandoverPiece {
+    HandoverPiece::Words(words.into())
 }
 
-pub(super) fn at(at: Timestamp) -> Piece {
-    Piece::At(at)
+pub(super) fn at(at: Timestamp) -> HandoverPiece {
+    HandoverPiece::At(at)
 }
 
 impl From<String> for HandoverLine {
     fn from(said: String) -> Self {
-        Self(vec![words(said)])
+        Self(vec![text(said)])
     }
 }
 
 impl fmt::Display for HandoverLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|piece| match piece {
-            Piece::Words(words) => f.write_str(words),
-            Piece::At(at) => f.write_str(&stamp(*at)),
-            Piece::Clock(at) => write!(f, "{}", at.format("%H:%M:%SZ")),
+            HandoverPiece::Words(words) => f.write_str(words),
+            HandoverPiece::At(at) => f.write_str(&stamp(*at)),
+            HandoverPiece::Clock(at) => write!(f, "{}", at.format("%H:%M:%SZ")),
         })
     }
 }

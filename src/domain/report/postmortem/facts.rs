@@ -16,7 +16,7 @@ use crate::domain::incident::event::{Delivery, Event, Gate, MessageEvent, Record
 use crate::domain::incident::outcome::{Outcome, Verdict};
 use crate::domain::incident::template_scope;
 use crate::domain::report::timeline;
-use crate::domain::runbook::{Body, ParamKind, Step};
+use crate::domain::runbook::{ParamKind, Step, StepBody};
 
 /// The longest name, in characters.
 pub(super) const NAME_LIMIT: usize = 100;
@@ -209,11 +209,11 @@ pub(super) fn services(incident: &Incident, attempts: &[StepAttempt<'_>]) -> Vec
         let kinds =
             run.runbook.params.iter().filter(|param| matches!(param.kind, ParamKind::Service | ParamKind::Unit));
         for value in kinds.filter_map(|param| run.params.get(&param.name)) {
-            gather_words(value, &mut named);
+            gather_texts(value, &mut named);
         }
     }
     for tried in attempts.iter().filter(|tried| tried.action.effect.changes() && tried.step.part == StepPart::Main) {
-        gather_words(&tried.action.spec, &mut named);
+        gather_texts(&tried.action.spec, &mut named);
     }
     let estates = incident.runs.iter().flat_map(|run| run.estate.services.iter());
     let concerned = estates.filter(|(name, service)| {
@@ -224,13 +224,13 @@ pub(super) fn services(incident: &Incident, attempts: &[StepAttempt<'_>]) -> Vec
     concerned.map(|(name, _)| name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-fn gather_words<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
+fn gather_texts<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
     match value {
         Value::String(text) => {
             into.insert(text);
         }
-        Value::Array(items) => items.iter().for_each(|item| gather_words(item, into)),
-        Value::Object(fields) => fields.values().for_each(|field| gather_words(field, into)),
+        Value::Array(items) => items.iter().for_each(|item| gather_texts(item, into)),
+        Value::Object(fields) => fields.values().for_each(|field| gather_texts(field, into)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -276,7 +276,7 @@ pub(super) fn step<'a>(incident: &'a Incident, run: RunId, key: &StepKey) -> Opt
 }
 
 fn is_message(step: Option<&Step>) -> bool {
-    step.is_some_and(|step| matches!(&step.body, Body::Action(action) if action.is_message()))
+    step.is_some_and(|step| matches!(&step.body, StepBody::Action(action) if action.is_message()))
 }
 
 /// The step whose message was delivered, or was not.

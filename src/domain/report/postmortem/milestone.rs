@@ -12,7 +12,7 @@ use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::incident::Incident;
 use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 use crate::domain::incident::event::{DeadlineEvent, Event, MessageEvent, Recorded, StepEvent};
-use crate::domain::runbook::{Body, DeadlineFrom};
+use crate::domain::runbook::{DeadlineFrom, StepBody};
 
 /// The phase whose steps take the trouble away, as runbooks call it.
 const MITIGATE: &str = "mitigate";
@@ -113,9 +113,9 @@ fn notice_deadline(incident: &Incident) -> Option<&Deadline> {
         let steps = incident.runs.iter().flat_map(|run| run.runbook.all_steps());
         let mut meeting = steps.filter(|step| step.meets.as_ref() == Some(&deadline.name));
         meeting.any(|step| match &step.body {
-            Body::Action(action) => action.is_message(),
-            Body::Manual(_) => true,
-            Body::Ask(_) | Body::Wait(_) | Body::Parallel(_) | Body::Start(_) => false,
+            StepBody::Action(action) => action.is_message(),
+            StepBody::Manual(_) => true,
+            StepBody::Ask(_) | StepBody::Wait(_) | StepBody::Parallel(_) | StepBody::Start(_) => false,
         })
     };
     let opened = incident.deadlines.iter().filter(|deadline| deadline.from == DeadlineFrom::Opened);

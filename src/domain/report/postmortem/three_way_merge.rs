@@ -21,7 +21,6 @@ const NEWER_YAML: &str = "# runbook: the log says now: ";
 /// A draft with what a person has written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
-    /// The text.
     pub text: String,
     /// In how many places a person and the log do not agree.
     pub conflicts: usize,

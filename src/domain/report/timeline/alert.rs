@@ -2,16 +2,16 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::Reader;
+use super::TimelineReader;
 use crate::domain::alert::Alert;
-use crate::domain::incident::event::{AlertEvent, Proposal};
+use crate::domain::incident::event::{AlertEvent, SuggestedRunbook};
 use crate::domain::report::timeline::line::{Phrase, Sign, because};
 
 /// Alerts of one incident that a reader in a hurry wants to see; in a storm the others are like them.
 const SHOWN: usize = 20;
 
 /// The words for an alert's event.
-pub(super) fn of(reader: &Reader, event: &AlertEvent) -> Phrase {
+pub(super) fn of(reader: &TimelineReader, event: &AlertEvent) -> Phrase {
     let before = reader.incident().map_or(0, |incident| incident.alerts.len());
     match event {
         AlertEvent::Fired { alert, .. } => Phrase { notable: before < SHOWN, ..fired(alert) },
@@ -26,8 +26,8 @@ pub(super) fn of(reader: &Reader, event: &AlertEvent) -> Phrase {
 }
 
 /// The words for a runbook that a person may start.
-pub(super) fn proposed(proposal: &Proposal) -> Phrase {
-    let Proposal { runbook, reason, .. } = proposal;
+pub(super) fn proposed(proposal: &SuggestedRunbook) -> Phrase {
+    let SuggestedRunbook { runbook, reason, .. } = proposal;
     Phrase::notable(Sign::Question, format!("runbook {runbook} is proposed{}", because(reason)))
 }
 

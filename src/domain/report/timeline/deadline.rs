@@ -2,7 +2,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::Reader;
+use super::TimelineReader;
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::event::DeadlineEvent;
 use crate::domain::report::timeline::line::{Phrase, Sign};
@@ -12,7 +12,7 @@ use crate::domain::runbook::DeadlineFrom;
 const NOTICED: Span = Span::seconds(1);
 
 /// The words for an event of a deadline.
-pub(super) fn of(reader: &Reader, event: &DeadlineEvent, at: Timestamp) -> Phrase {
+pub(super) fn of(reader: &TimelineReader, event: &DeadlineEvent, at: Timestamp) -> Phrase {
     let due = |name: &str| {
         let deadlines = reader.incident().map(|incident| incident.deadlines.as_slice()).unwrap_or_default();
         deadlines.iter().find(|deadline| deadline.name == name).map(|deadline| deadline.due)

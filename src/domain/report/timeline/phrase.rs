@@ -7,7 +7,7 @@
 use super::line::{Phrase, Sign, because};
 use serde_json::Value;
 
-use super::Reader;
+use super::TimelineReader;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::Incident;
@@ -18,7 +18,7 @@ use crate::domain::incident::event::{
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
 /// The words for an event.
-pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
+pub(super) fn of(reader: &mut TimelineReader, recorded: &Recorded) -> Phrase {
     match &recorded.event {
         Event::Incident(event) => incident(reader.incident(), event, recorded.at),
         Event::Alert(event) => super::alert::of(reader, event),
@@ -55,7 +55,7 @@ fn incident(before: Option<&Incident>, event: &IncidentEvent, at: Timestamp) -> 
     }
 }
 
-fn run(reader: &mut Reader, event: &RunEvent, at: Timestamp) -> Phrase {
+fn run(reader: &mut TimelineReader, event: &RunEvent, at: Timestamp) -> Phrase {
     match event {
         RunEvent::Started { run, runbook, params, mode, parent, schedule, .. } => {
             let title = format!("{} ({})", runbook.id, runbook.title);
@@ -67,7 +67,7 @@ fn run(reader: &mut Reader, event: &RunEvent, at: Timestamp) -> Phrase {
     }
 }
 
-fn step(reader: &mut Reader, event: &StepEvent, by: &Actor) -> Phrase {
+fn step(reader: &mut TimelineReader, event: &StepEvent, by: &Actor) -> Phrase {
     match event {
         StepEvent::Asked { run, step, gate } => asked(&reader.name(*run, step), gate),
         StepEvent::Answered { run, step, answer } => answered(reader, by, *run, step, answer),
@@ -127,7 +127,7 @@ fn started(
     Phrase::notable(Sign::Begun, format!("run {run}: {title} began{with}{from}")).detail(mode.to_owned())
 }
 
-fn stopping(reader: &mut Reader, run: RunId, cause: &StopCause) -> Phrase {
+fn stopping(reader: &mut TimelineReader, run: RunId, cause: &StopCause) -> Phrase {
     let why = match cause {
         StopCause::Cancelled { reason } => format!("cancelled{}", because(reason)),
         StopCause::StepFailed { step } => format!("{} failed", reader.name(run, step)),
@@ -135,7 +135,7 @@ fn stopping(reader: &mut Reader, run: RunId, cause: &StopCause) -> Phrase {
     Phrase::notable(Sign::Skipped, format!("run {run} goes no further: {why}"))
 }
 
-fn ended(reader: &Reader, run: RunId, outcome: RunOutcome) -> Phrase {
+fn ended(reader: &TimelineReader, run: RunId, outcome: RunOutcome) -> Phrase {
     let name = reader.run(run).map_or_else(String::new, |run| format!(" ({})", run.runbook.id));
     let (sign, how) = match outcome {
         RunOutcome::Succeeded => (Sign::Done, "every step done"),
@@ -172,7 +172,7 @@ fn asked(name: &str, gate: &Gate) -> Phrase {
     }
 }
 
-fn answered(reader: &mut Reader, by: &Actor, run: RunId, step: &StepKey, answer: &Value) -> Phrase {
+fn answered(reader: &mut TimelineReader, by: &Actor, run: RunId, step: &StepKey, answer: &Value) -> Phrase {
     let name = reader.name(run, step);
     let gate = reader.run(run).and_then(|run| run.state(step)).and_then(|state| state.gate());
     match gate {
@@ -197,7 +197,7 @@ fn answered(reader: &mut Reader, by: &Actor, run: RunId, step: &StepKey, answer:
 }
 
 /// What was agreed to or refused: the change as it was put to the person.
-fn agreed(reader: &mut Reader, run: RunId, step: &StepKey) -> String {
+fn agreed(reader: &mut TimelineReader, run: RunId, step: &StepKey) -> String {
     let gate = reader.run(run).and_then(|run| run.state(step)).and_then(|state| state.gate());
     if let Some(Gate::Approve { change, .. }) = gate
         && !change.what.is_empty()
@@ -208,7 +208,7 @@ fn agreed(reader: &mut Reader, run: RunId, step: &StepKey) -> String {
 }
 
 /// How many people have to agree besides this one.
-fn still_wanted(reader: &Reader, run: RunId, step: &StepKey) -> String {
+fn still_wanted(reader: &TimelineReader, run: RunId, step: &StepKey) -> String {
     let gate = reader.run(run).and_then(|run| run.state(step)).and_then(|state| state.gate());
     match gate.map_or(0, |gate| gate.wanted().saturating_sub(1)) {
         0 => String::new(),
@@ -268,7 +268,13 @@ fn reconciled(name: &str, finding: &Reconciliation) -> Phrase {
 }
 
 /// What a step came to. Mostly quiet: the attempt, the answer or the skip has said it.
-fn concluded(reader: &mut Reader, run: RunId, step: &StepKey, conclusion: Conclusion, reason: Option<&str>) -> Phrase {
+fn concluded(
+    reader: &mut TimelineReader,
+    run: RunId,
+    step: &StepKey,
+    conclusion: Conclusion,
+    reason: Option<&str>,
+) -> Phrase {
     let name = reader.name(run, step);
     let state = reader.run(run).and_then(|run| run.state(step));
     let summary = state.and_then(|state| state.outcome.as_ref()).map(|outcome| outcome.summary.as_str());

@@ -5,7 +5,7 @@ use super::action::is_literal;
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::{Ask, Body};
+use crate::domain::runbook::{Ask, StepBody};
 
 /// The keys of a question.
 pub(in crate::domain) const ASK_KEYS: &[&str] = &["choices", "suggest", "auto", "many"];
@@ -15,11 +15,11 @@ const MAX_CHOICES: usize = 20;
 
 impl RunbookChecker<'_> {
     /// A question: a mapping, a list of its choices, or nothing for a free answer.
-    pub(super) fn ask(&mut self, entry: &Entry, step: &Node) -> Option<Body> {
+    pub(super) fn ask(&mut self, entry: &Entry, step: &Node) -> Option<StepBody> {
         let node = &entry.value;
         let mut ask = Ask { choices: Vec::new(), suggest: None, auto: false, many: false };
         match &node.content {
-            Content::Null => return Some(Body::Ask(ask)),
+            Content::Null => return Some(StepBody::Ask(ask)),
             Content::List(_) => ask.choices = self.answers(node)?,
             _ => {
                 let fields = Fields::open(&mut self.report, node, "a question", ASK_KEYS)?;
@@ -34,7 +34,7 @@ impl RunbookChecker<'_> {
         if let Some(id) = step.get("id").and_then(Node::as_text).filter(|_| literal) {
             self.choices.insert(id.to_owned(), ask.choices.clone());
         }
-        Some(Body::Ask(ask))
+        Some(StepBody::Ask(ask))
     }
 
     fn answers(&mut self, node: &Node) -> Option<Vec<String>> {

@@ -25,7 +25,7 @@ use super::{Param, Runbook};
 use crate::domain::config::estate::Estate;
 use crate::domain::config::kind_schema::KindForm;
 use crate::domain::config::yaml::reader;
-use crate::domain::core::diagnostic::{Problem, Source, Span};
+use crate::domain::core::diagnostic::{Problem, Source, SourceSpan};
 
 use crate::domain::config::yaml::fields::FileProblems;
 
@@ -75,7 +75,7 @@ struct RunbookChecker<'a> {
     world: &'a CheckContext<'a>,
     params: Vec<Param>,
     /// Every step's id and where it is given.
-    ids: BTreeMap<String, Span>,
+    ids: BTreeMap<String, SourceSpan>,
     /// The steps that have run before the place where the walk stands.
     visible: BTreeSet<String>,
     /// The kind of every step so far whose action stands by itself.
@@ -87,7 +87,7 @@ struct RunbookChecker<'a> {
     /// The only names that exist at this place, where it is not the usual scope.
     only: Option<&'static [&'static str]>,
     /// The deadlines, each with its place and whether a step can meet it.
-    deadlines: BTreeMap<String, (Span, bool)>,
+    deadlines: BTreeMap<String, (SourceSpan, bool)>,
     /// The deadlines that some step meets.
     met: BTreeSet<String>,
 }

@@ -8,7 +8,7 @@ use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::Problem;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::time::Span;
-use crate::domain::runbook::{Action, Approve, Body, OnFailure, Retry, Until, Verify};
+use crate::domain::runbook::{Action, Approve, OnFailure, Retry, StepBody, Until, Verify};
 use crate::domain::template::expression;
 
 /// The keys of an approval.
@@ -193,10 +193,10 @@ impl RunbookChecker<'_> {
 
     /// A change whose effect nobody looks at is a hope. A message is its own proof: the channel has answered. An action
     /// that is wrong in itself is judged by its verb.
-    pub(super) fn changes_are_verified(&mut self, body: Option<&(Body, &Entry)>, fields: &Fields<'_>) {
+    pub(super) fn changes_are_verified(&mut self, body: Option<&(StepBody, &Entry)>, fields: &Fields<'_>) {
         let Some(entry) = fields.iter().find(|entry| self.form(&entry.key).is_some()) else { return };
         let changes = match body {
-            Some((Body::Action(action), _)) => action.effect != EffectClass::Read,
+            Some((StepBody::Action(action), _)) => action.effect != EffectClass::Read,
             Some(_) => false,
             None => self.form(&entry.key).is_some_and(|form| {
                 form.verbs

@@ -93,7 +93,7 @@ impl RunbookChecker<'_> {
     /// Why a name will not be there, as a problem whose place is still to be set.
     fn missing(&self, reference: &Reference) -> Option<Problem> {
         let parts: Vec<&str> = reference.parts().collect();
-        let place = crate::domain::core::diagnostic::Span::default();
+        let place = crate::domain::core::diagnostic::SourceSpan::default();
         match (parts[0], parts.get(1)) {
             (root, _) if self.only.is_some_and(|names| names.contains(&root)) => None,
             (root, _) if self.only.is_some() => {
@@ -121,7 +121,7 @@ impl RunbookChecker<'_> {
     }
 
     fn missing_step(&self, id: &str) -> Option<Problem> {
-        let place = crate::domain::core::diagnostic::Span::default();
+        let place = crate::domain::core::diagnostic::SourceSpan::default();
         if self.visible.contains(id) {
             return None;
         }
@@ -150,8 +150,10 @@ impl RunbookChecker<'_> {
         if known.contains(&field) || known.iter().any(|name| name.starts_with('<')) {
             return None;
         }
-        let problem =
-            Problem::new(crate::domain::core::diagnostic::Span::default(), format!("step `{id}` leaves no `{field}`"));
+        let problem = Problem::new(
+            crate::domain::core::diagnostic::SourceSpan::default(),
+            format!("step `{id}` leaves no `{field}`"),
+        );
         Some(problem.did_you_mean(field, known.iter().copied()).or_help(format!("`{kind}` leaves {}.", list(&known))))
     }
 
@@ -161,7 +163,7 @@ impl RunbookChecker<'_> {
         }
         let known: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
         let problem =
-            Problem::new(crate::domain::core::diagnostic::Span::default(), format!("there is no param `{name}`"));
+            Problem::new(crate::domain::core::diagnostic::SourceSpan::default(), format!("there is no param `{name}`"));
         Some(
             problem
                 .did_you_mean(name, known)
@@ -170,7 +172,7 @@ impl RunbookChecker<'_> {
     }
 
     fn missing_fact(&self, fact: &str, variable: Option<&str>) -> Option<Problem> {
-        let place = crate::domain::core::diagnostic::Span::default();
+        let place = crate::domain::core::diagnostic::SourceSpan::default();
         if !ENVIRONMENT.contains(&fact) {
             let problem = Problem::new(place, format!("an environment has no `{fact}`"));
             let help = format!("Put free facts under `vars` in the estate and write `environment.vars.{fact}`.");
@@ -193,7 +195,7 @@ impl RunbookChecker<'_> {
         let estate = self.world.estate?;
         let problem = || {
             Problem::new(
-                crate::domain::core::diagnostic::Span::default(),
+                crate::domain::core::diagnostic::SourceSpan::default(),
                 format!("there is no service `{name}` in the estate"),
             )
         };

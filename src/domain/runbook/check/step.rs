@@ -5,7 +5,7 @@ use crate::domain::config::kind_schema::KindForm;
 use crate::domain::config::yaml::fields::{Fields, list, unknown_key};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::{Action, Body, OnFailure, STEP_LIMIT, Step};
+use crate::domain::runbook::{Action, OnFailure, STEP_LIMIT, Step, StepBody};
 
 /// The bodies that the machine itself knows.
 const GATES: &[&str] = &["ask", "manual", "wait", "parallel", "start"];
@@ -99,7 +99,7 @@ impl RunbookChecker<'_> {
     }
 
     /// A group: its steps see what was before the group, and are seen by what is behind it.
-    pub(super) fn parallel(&mut self, node: &Node) -> Option<Body> {
+    pub(super) fn parallel(&mut self, node: &Node) -> Option<StepBody> {
         let items = self.report.items(node)?;
         if items.is_empty() || items.len() > MAX_PARALLEL {
             self.report.add(Problem::new(
@@ -116,7 +116,7 @@ impl RunbookChecker<'_> {
             after.append(&mut self.visible);
         }
         self.visible = after;
-        steps.into_iter().collect::<Option<Vec<Step>>>().map(Body::Parallel)
+        steps.into_iter().collect::<Option<Vec<Step>>>().map(StepBody::Parallel)
     }
 
     pub(super) fn number_of_steps(&mut self, fields: &Fields<'_>) {
@@ -143,7 +143,7 @@ impl RunbookChecker<'_> {
         let outside = self.has_item;
         self.has_item |= fields.get("for_each").is_some();
         let body = self.body(&fields, node);
-        if let (Some((Body::Action(action), _)), None) = (&body, &for_each) {
+        if let (Some((StepBody::Action(action), _)), None) = (&body, &for_each) {
             self.remember_kind(&id, &action.kind);
         }
         let step = self.around(&fields, body, &id);
@@ -176,7 +176,7 @@ impl RunbookChecker<'_> {
     }
 
     /// The one thing that a step does.
-    fn body<'n>(&mut self, fields: &Fields<'n>, node: &Node) -> Option<(Body, &'n Entry)> {
+    fn body<'n>(&mut self, fields: &Fields<'n>, node: &Node) -> Option<(StepBody, &'n Entry)> {
         let names: Vec<&str> = GATES.iter().copied().chain(self.world.forms.iter().map(|form| form.name)).collect();
         let bodies: Vec<&Entry> = fields.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
         let unknown: Vec<&Entry> = fields
@@ -217,25 +217,25 @@ impl RunbookChecker<'_> {
         self.report.add(problem.did_you_mean(&entry.key, known).or_help(format!("The kinds are {}.", list(names))));
     }
 
-    fn body_of(&mut self, entry: &Entry, node: &Node) -> Option<Body> {
+    fn body_of(&mut self, entry: &Entry, node: &Node) -> Option<StepBody> {
         match entry.key.as_str() {
             "ask" => self.ask(entry, node),
-            "manual" => self.template(&entry.value).map(Body::Manual),
-            "wait" => self.report.duration(&entry.value).map(Body::Wait),
+            "manual" => self.template(&entry.value).map(StepBody::Manual),
+            "wait" => self.report.duration(&entry.value).map(StepBody::Wait),
             "parallel" => self.parallel(&entry.value),
             "start" => self.start(entry),
             kind => {
                 let form = self.form(kind)?;
-                self.action(entry, form).map(Body::Action)
+                self.action(entry, form).map(StepBody::Action)
             }
         }
     }
 
     /// The modifiers around a body, looked at even where the body is wrong. `id` is the step's own, which its check and
     /// its undoing may refer to.
-    fn around(&mut self, fields: &Fields<'_>, mut body: Option<(Body, &Entry)>, id: &str) -> Option<Step> {
+    fn around(&mut self, fields: &Fields<'_>, mut body: Option<(StepBody, &Entry)>, id: &str) -> Option<Step> {
         if let Some((body, entry)) = &mut body {
-            if let (Body::Action(action), Some(node)) = (&mut *body, fields.get("effect")) {
+            if let (StepBody::Action(action), Some(node)) = (&mut *body, fields.get("effect")) {
                 self.declared_effect(node, action);
             }
             self.fitting_modifiers(fields, body, entry);
@@ -257,7 +257,7 @@ impl RunbookChecker<'_> {
         let host = fields.get("host").and_then(|node| self.host(node));
         let (mut body, _) = body?;
         let (mut verify, mut undo) = (verify, undo);
-        let main = if let Body::Action(action) = &mut body { Some(action) } else { None };
+        let main = if let StepBody::Action(action) = &mut body { Some(action) } else { None };
         for action in main.into_iter().chain(verify.as_mut().map(|verify| &mut verify.action)).chain(undo.as_mut()) {
             action.host.clone_from(&host);
         }
@@ -284,21 +284,21 @@ impl RunbookChecker<'_> {
     }
 
     /// Modifiers that would do nothing around this body.
-    fn fitting_modifiers(&mut self, fields: &Fields<'_>, body: &Body, entry: &Entry) {
+    fn fitting_modifiers(&mut self, fields: &Fields<'_>, body: &StepBody, entry: &Entry) {
         let unfit = |key: &str| match body {
-            Body::Action(action) => key == "until" && action.effect.changes(),
-            Body::Parallel(_) => {
+            StepBody::Action(action) => key == "until" && action.effect.changes(),
+            StepBody::Parallel(_) => {
                 FOR_ACTIONS.contains(&key)
                     || matches!(key, "for_each" | "max_parallel" | "verify" | "approve" | "meets")
             }
-            Body::Ask(_) | Body::Wait(_) => FOR_ACTIONS.contains(&key) || matches!(key, "verify" | "approve"),
-            Body::Manual(_) | Body::Start(_) => FOR_ACTIONS.contains(&key) || key == "verify",
+            StepBody::Ask(_) | StepBody::Wait(_) => FOR_ACTIONS.contains(&key) || matches!(key, "verify" | "approve"),
+            StepBody::Manual(_) | StepBody::Start(_) => FOR_ACTIONS.contains(&key) || key == "verify",
         };
         let problems: Vec<Problem> = fields
             .iter()
             .filter(|given| unfit(&given.key))
             .map(|given| {
-                let problem = if let Body::Action(action) = body {
+                let problem = if let StepBody::Action(action) = body {
                     Problem::new(
                         given.key_span.clone(),
                         format!("`until` repeats a reading, and `{}` changes something here", action.kind),
@@ -315,22 +315,22 @@ impl RunbookChecker<'_> {
     }
 
     /// What people read. Only a question must have one; everything else can be named by what it does.
-    fn step_name(&mut self, fields: &Fields<'_>, body: Option<&(Body, &Entry)>) -> Option<String> {
+    fn step_name(&mut self, fields: &Fields<'_>, body: Option<&(StepBody, &Entry)>) -> Option<String> {
         if let Some(node) = fields.get("name") {
             return self.template(node);
         }
         let (body, entry) = body?;
         Some(match body {
-            Body::Ask(_) => {
+            StepBody::Ask(_) => {
                 let problem = Problem::new(entry.key_span.clone(), "a question needs `name`, which is what is asked");
                 self.report.add(problem.help("Add `name: …?` to the step."));
                 return None;
             }
-            Body::Manual(text) => text.lines().next().unwrap_or_default().to_owned(),
-            Body::Wait(span) => format!("wait {span}"),
-            Body::Parallel(steps) => format!("{} steps at once", steps.len()),
-            Body::Start(start) => format!("start {}", start.runbook),
-            Body::Action(action) => self.action_name(action),
+            StepBody::Manual(text) => text.lines().next().unwrap_or_default().to_owned(),
+            StepBody::Wait(span) => format!("wait {span}"),
+            StepBody::Parallel(steps) => format!("{} steps at once", steps.len()),
+            StepBody::Start(start) => format!("start {}", start.runbook),
+            StepBody::Action(action) => self.action_name(action),
         })
     }
 

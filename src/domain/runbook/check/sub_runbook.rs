@@ -9,19 +9,19 @@ use super::action::is_literal;
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::{Body, Runbook, Start};
+use crate::domain::runbook::{Runbook, Start, StepBody};
 
 /// The keys of a start.
 pub(in crate::domain) const START_KEYS: &[&str] = &["runbook", "params"];
 
 impl<'a> RunbookChecker<'a> {
     /// Another runbook: its id, or a mapping with its params.
-    pub(super) fn start(&mut self, entry: &Entry) -> Option<Body> {
+    pub(super) fn start(&mut self, entry: &Entry) -> Option<StepBody> {
         let node = &entry.value;
         if matches!(node.content, Content::Text(_)) {
             let runbook = self.other_runbook(node)?;
             self.handed(node, &runbook, &[]);
-            return Some(Body::Start(Start { runbook, params: Map::new() }));
+            return Some(StepBody::Start(Start { runbook, params: Map::new() }));
         }
         let fields = Fields::open(&mut self.report, node, "`start`", START_KEYS)?;
         let given = fields.get("params").and_then(|node| self.report.entries(node, "a mapping of params"));
@@ -30,7 +30,7 @@ impl<'a> RunbookChecker<'a> {
         let node = fields.required(&mut self.report, "runbook", "`start`")?;
         let runbook = self.other_runbook(node)?;
         self.handed(node, &runbook, &given);
-        Some(Body::Start(Start { runbook, params }))
+        Some(StepBody::Start(Start { runbook, params }))
     }
 
     fn checked_params(&mut self, given: &[&Entry]) -> Map<String, Value> {
@@ -129,7 +129,7 @@ fn is_present(node: &Node) -> bool {
 /// The runbooks that a runbook starts.
 fn started(runbook: &Runbook) -> impl Iterator<Item = &str> {
     runbook.all_steps().into_iter().filter_map(|step| match &step.body {
-        Body::Start(start) => Some(start.runbook.as_str()),
+        StepBody::Start(start) => Some(start.runbook.as_str()),
         _ => None,
     })
 }

@@ -9,7 +9,7 @@ pub(in crate::domain) use self::form::FORMS;
 use super::*;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::time::Span as Length;
-use crate::domain::runbook::{Body, DeadlineFrom, OnFailure, ParamKind};
+use crate::domain::runbook::{DeadlineFrom, OnFailure, ParamKind, StepBody};
 
 pub(in crate::domain) const ESTATE: &str = "\
 estate: Shop
@@ -151,7 +151,7 @@ fn a_whole_runbook_is_lowered() {
     );
     assert_eq!(runbook.steps[7].meets.as_deref(), Some("notify"));
     assert_eq!(runbook.step("each").and_then(|step| step.for_each.as_deref()), Some(r#"["gateway","backend"]"#));
-    let Body::Action(script) = &runbook.finally[1].body else { panic!("an action") };
+    let StepBody::Action(script) = &runbook.finally[1].body else { panic!("an action") };
     assert_eq!((script.scripts.as_slice(), script.effect), (&["script".to_owned()][..], EffectClass::Read));
     let again: Runbook = serde_json::from_value(serde_json::to_value(&runbook).expect("writes")).expect("reads");
     assert_eq!(again, runbook);

@@ -12,7 +12,7 @@ use super::CheckContext;
 use crate::domain::config::yaml::fields::list;
 use crate::domain::core::time::Span;
 use crate::domain::runbook::time_limits::{BACKOFF_LIMIT, STOP_GRACE, usual_timeout};
-use crate::domain::runbook::{Action, Body, DeadlineRule, ITEM_LIMIT, OnFailure, Retry, Step};
+use crate::domain::runbook::{Action, DeadlineRule, ITEM_LIMIT, OnFailure, Retry, Step, StepBody};
 
 /// The shortest time that may be left for other ways: one try by each of three, ten seconds each.
 const SHORTEST_FALLBACK: Span = Span::seconds(30);
@@ -102,7 +102,7 @@ fn goal<'a>(steps: &[&'a Step], name: &str) -> Option<(&'a Step, bool)> {
             if step.meets.as_deref() == Some(name) {
                 into.push((step, always));
             }
-            if let Body::Parallel(children) = &step.body {
+            if let StepBody::Parallel(children) = &step.body {
                 gather(children, name, always, into);
             }
         }
@@ -118,7 +118,7 @@ fn path_to(steps: &[&Step], goal: &Step, world: &CheckContext<'_>) -> Result<Wor
     let mut way = WorstCasePath::default();
     for step in steps {
         let children = match &step.body {
-            Body::Parallel(children) => children.as_slice(),
+            StepBody::Parallel(children) => children.as_slice(),
             _ => &[],
         };
         let inside = children.iter().find(|child| child.id == goal.id);
@@ -138,7 +138,7 @@ fn path_to(steps: &[&Step], goal: &Step, world: &CheckContext<'_>) -> Result<Wor
 }
 
 fn is_message(step: &Step) -> bool {
-    matches!(&step.body, Body::Action(action) if action.is_message())
+    matches!(&step.body, StepBody::Action(action) if action.is_message())
 }
 
 /// Adds what a step may take. `fails` says whether its failing matters for what comes after.
@@ -151,12 +151,12 @@ fn take(
 ) -> Result<(), Endless> {
     let endless = |why: &str| Err(Endless { step: step.id.clone(), why: why.to_owned() });
     let once = match &step.body {
-        Body::Ask(_) => return endless("asks a person"),
-        Body::Manual(_) => return endless("waits for a person to do something"),
-        Body::Wait(length) => length.0,
-        Body::Start(start) => return started(step, &start.runbook, way, world, depth),
-        Body::Parallel(children) => return group(step, children, fails, way, world, depth),
-        Body::Action(action) => {
+        StepBody::Ask(_) => return endless("asks a person"),
+        StepBody::Manual(_) => return endless("waits for a person to do something"),
+        StepBody::Wait(length) => length.0,
+        StepBody::Start(start) => return started(step, &start.runbook, way, world, depth),
+        StepBody::Parallel(children) => return group(step, children, fails, way, world, depth),
+        StepBody::Action(action) => {
             agreed(step, way)?;
             match step.on_failure {
                 OnFailure::Ask if fails => return endless("asks a person when it fails"),

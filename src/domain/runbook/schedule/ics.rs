@@ -19,21 +19,20 @@ const REFRESH: Span = Span::seconds(3600);
 
 /// One occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct CalendarEntry {
     /// Its name: the same for the same occurrence.
     pub name: String,
     /// When it is due.
     pub due: Timestamp,
     /// A few words.
     pub title: String,
-    /// Where.
     pub environment: String,
     /// More words.
     pub details: String,
 }
 
 /// A calendar of these entries as it stands at `now`.
-pub fn calendar(name: &str, entries: &[Entry], now: Timestamp) -> String {
+pub fn calendar(name: &str, entries: &[CalendarEntry], now: Timestamp) -> String {
     let mut out = String::new();
     let refresh = format!("PT{}S", REFRESH.0.as_secs());
     line(&mut out, "BEGIN", "VCALENDAR");

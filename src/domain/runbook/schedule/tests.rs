@@ -198,7 +198,7 @@ proptest! {
     #[test]
     fn no_text_begins_a_line_of_a_calendar(title in "(\\PC|[\r\n;,:\\\\]){0,120}") {
         let due = at("2026-11-23T07:00:00Z");
-        let entry = Entry { name: "x".into(), due, title: title.clone(), environment: "e".into(), details: title };
+        let entry = CalendarEntry { name: "x".into(), due, title: title.clone(), environment: "e".into(), details: title };
         let text = calendar("shop", &[entry], due);
         let lines: Vec<&str> = text.split("\r\n").collect();
         prop_assert!(lines.iter().all(|line| line.len() <= 75 && !line.contains(['\r', '\n'])));

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{DIALECT, described, name, one_or_many, text};
 use crate::domain::config::estate_schema::pattern::MAILBOX;
 use crate::domain::config::estate_schema::{
-    ESTATE, Entries, EntryKey, EstateField, EstateShape, Items, Pattern, SECRET_REF, Section, Way,
+    Alternative, ESTATE, Entries, EntryKey, EstateField, EstateShape, Items, Pattern, SECRET_REF, Section,
 };
 use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::Source;
@@ -21,12 +21,12 @@ pub fn estate() -> Value {
 fn section(of: &Section) -> Value {
     match of.ways {
         None => record(of, of.fields.iter().filter(|field| field.required).map(|field| field.name)),
-        Some(ways) => json!({ "oneOf": ways.ways.iter().map(|way| one_way(of, way)).collect::<Vec<_>>() }),
+        Some(ways) => json!({ "oneOf": ways.ways.iter().map(|way| one_alternative(of, way)).collect::<Vec<_>>() }),
     }
 }
 
 /// A section with the keys of one of its ways, and those that belong to none.
-fn one_way(of: &Section, way: &Way) -> Value {
+fn one_alternative(of: &Section, way: &Alternative) -> Value {
     let common = of.common().filter(|field| field.required).map(|field| field.name);
     let mut schema = record(of, common.chain([way.key]).chain(way.with.iter().copied()));
     let keys: Vec<&str> = way.keys().chain(of.common().map(|field| field.name)).collect();

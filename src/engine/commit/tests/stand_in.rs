@@ -5,7 +5,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::store::memory::Memory;
-use crate::store::{Audit, EventStore, Lease, LeaseAnswer, Summary, UniqueName};
+use crate::store::{Audit, EventStore, Lease, LeaseAnswer, StreamSummary, UniqueName};
 
 /// A log in memory behind a disk; clones share it.
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ impl EventStore for StandIn {
         self.log.version().await
     }
 
-    async fn live(&self) -> Result<Vec<Summary>, StoreError> {
+    async fn live(&self) -> Result<Vec<StreamSummary>, StoreError> {
         self.log.live().await
     }
 
@@ -112,7 +112,7 @@ impl EventStore for StandIn {
         self.log.seq(incident).await
     }
 
-    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
+    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<StreamSummary>, StoreError> {
         self.log.incidents(limit, offset).await
     }
 
@@ -120,7 +120,7 @@ impl EventStore for StandIn {
         self.log.find(prefix, limit).await
     }
 
-    async fn claim(
+    async fn acquire_lease(
         &self,
         incident: &IncidentId,
         holder: &str,
@@ -128,7 +128,7 @@ impl EventStore for StandIn {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<LeaseAnswer, StoreError> {
-        self.log.claim(incident, holder, gone, now, until).await
+        self.log.acquire_lease(incident, holder, gone, now, until).await
     }
 
     async fn lease(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError> {

@@ -6,38 +6,38 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-/// The state of a socket that listens (`TCP_LISTEN` of the kernel), as the tables have it.
+/// The state of a listening socket (`TCP_LISTEN` of the kernel) in the tables.
 const LISTEN: &str = "0A";
 
-/// The tables.
+/// The tables of IPv4 and IPv6 sockets.
 const TABLES: [&str; 2] = ["tcp", "tcp6"];
 
-/// The most processes of one unit that are looked at.
+/// Processes of one unit that are examined.
 const PROCESSES: usize = 500;
 
-/// The ports that any of these processes listens on.
+/// The ports that these processes listen on.
 pub(super) fn ports(processes: &[u32]) -> BTreeSet<u16> {
     let mut ports = BTreeSet::new();
     for process in processes.iter().take(PROCESSES) {
-        // A unit may have a network of its own, which is its first process's as well.
+        // A unit may have its own network namespace, so the table of each process is read.
         let table = table(&process.to_string());
         ports.extend(sockets(*process).iter().filter_map(|inode| table.get(inode)));
     }
     ports
 }
 
-/// Every port that somebody listens on.
+/// All ports that any process listens on.
 pub(super) fn listening() -> BTreeSet<u16> {
     table("self").into_values().collect()
 }
 
-/// Ports by the number of their socket.
+/// Listening ports by socket inode.
 fn table(process: &str) -> BTreeMap<u64, u16> {
     let read = |table: &&str| fs::read_to_string(format!("/proc/{process}/net/{table}")).unwrap_or_default();
     TABLES.iter().map(read).flat_map(|text| text.lines().filter_map(entry).collect::<Vec<_>>()).collect()
 }
 
-/// A line of a table: number, local address, remote address, state, and as the tenth the number of the socket.
+/// Parses a line of a table: number, local address, remote address, state, and in the tenth field the inode.
 fn entry(line: &str) -> Option<(u64, u16)> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let port = fields.get(1)?.rsplit_once(':')?.1;
@@ -46,7 +46,7 @@ fn entry(line: &str) -> Option<(u64, u16)> {
     Some((fields.get(9)?.parse().ok()?, port))
 }
 
-/// The sockets that a process has open; none when we may not look.
+/// The sockets of a process; empty if we lack the permission.
 fn sockets(process: u32) -> Vec<u64> {
     let open = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
     let names = open.filter_map(|entry| fs::read_link(entry.path()).ok());

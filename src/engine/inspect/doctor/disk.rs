@@ -8,11 +8,11 @@ use super::Checkup;
 use crate::domain::core::text::bytes;
 use crate::domain::host::requirement::{CheckResult, Topic};
 
-/// From here on somebody should look, and from there on it is wrong, in percent of bytes or inodes.
+/// Usage in percent of bytes or inodes that is doubtful, and that is wrong.
 const NEARLY_FULL: f64 = 90.0;
 const FULL: f64 = 97.0;
 
-/// The least room for a log that is to be written in an incident: an incident with long outputs takes a few MiB.
+/// The least free space in bytes: an incident with long outputs takes a few MiB.
 const LEAST: u64 = 64 * 1024 * 1024;
 
 impl Checkup {
@@ -37,7 +37,7 @@ impl Checkup {
     }
 }
 
-/// The nearest directory above that is there.
+/// The nearest existing parent directory.
 pub(super) fn existing(place: &Path) -> PathBuf {
     place.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/")).to_owned()
 }
@@ -64,16 +64,16 @@ fn judged(what: &str, path: &Path, usage: &Value) -> CheckResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::host::requirement::State;
+    use crate::domain::host::requirement::CheckState;
 
     #[test]
     fn a_disk_is_full_by_bytes_by_inodes_and_by_what_is_left() {
         let gib = 1024 * 1024 * 1024;
         let state = |usage: Value| judged("log", Path::new("/var"), &usage).state;
-        assert_eq!(state(json!({"percent": 40.0, "inodes_percent": null, "free": gib})), State::Fine);
-        assert_eq!(state(json!({"percent": 40.0, "inodes_percent": 91.0, "free": gib})), State::Doubtful);
-        assert_eq!(state(json!({"percent": 98.0, "free": gib})), State::Wrong);
-        assert_eq!(state(json!({"percent": 40.0, "free": 1024})), State::Wrong);
-        assert_eq!(state(json!({"percent": 1.0, "free": gib, "read_only": true})), State::Wrong);
+        assert_eq!(state(json!({"percent": 40.0, "inodes_percent": null, "free": gib})), CheckState::Fine);
+        assert_eq!(state(json!({"percent": 40.0, "inodes_percent": 91.0, "free": gib})), CheckState::Doubtful);
+        assert_eq!(state(json!({"percent": 98.0, "free": gib})), CheckState::Wrong);
+        assert_eq!(state(json!({"percent": 40.0, "free": 1024})), CheckState::Wrong);
+        assert_eq!(state(json!({"percent": 1.0, "free": gib, "read_only": true})), CheckState::Wrong);
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::config::host::Host;
 use crate::domain::core::glob_name::matches;
 use crate::domain::host::requirement::{CheckResult, Topic};
 
-/// What systemd's own client of NTP leaves behind when it has set the clock (systemd-timesyncd.service(8)).
+/// Created by systemd-timesyncd when it has set the clock (systemd-timesyncd.service(8)).
 const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 
 impl Checkup {
@@ -28,7 +28,7 @@ impl Checkup {
     }
 
     fn name(&self) -> Option<CheckResult> {
-        // Another machine is asked for its name when it is connected to.
+        // A remote host's name is checked when it is connected.
         let environment = &self.context.environment;
         let pattern = environment.hostname.as_ref().filter(|_| environment.host == Host::Local)?;
         let subject = "name";
@@ -55,7 +55,7 @@ impl Checkup {
     }
 }
 
-/// What `NTPSynchronized` means.
+/// Interprets the value of `NTPSynchronized`.
 fn clock(word: &str) -> CheckResult {
     match word {
         "yes" => CheckResult::fine(Topic::Host, "clock", "synchronised"),
@@ -72,12 +72,12 @@ fn clock(word: &str) -> CheckResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::host::requirement::State;
+    use crate::domain::host::requirement::CheckState;
 
     #[test]
     fn a_clock_that_nobody_sets_is_wrong_and_one_that_is_not_known_is_not() {
-        assert_eq!(clock("yes").state, State::Fine);
+        assert_eq!(clock("yes").state, CheckState::Fine);
         assert_eq!(clock("no").mend.as_deref(), Some("timedatectl set-ntp true"));
-        assert_eq!(clock("").state, State::Doubtful);
+        assert_eq!(clock("").state, CheckState::Doubtful);
     }
 }

@@ -15,16 +15,16 @@ use crate::domain::host::requirement::{CheckResult, Topic};
 use crate::store::EventStore as _;
 use crate::store::sqlite::Sqlite;
 
-/// How many incidents are read whole: those that people still work with.
+/// Incidents that are checked completely: those that people still work on.
 const AUDITED: u32 = 10;
 
-/// How often the disk is made to write. The clock has milliseconds, so one alone would not be measured.
+/// Writes of one measurement. The clock has milliseconds, so a single write would be too short.
 const WRITES: u32 = 20;
 
-/// What is written each time: a page, as an append is one or two.
+/// Bytes per write: a page, since an append writes one or two.
 const PAGE: usize = 4096;
 
-/// From here on a person feels every step.
+/// Time per write from which a person notices every step.
 const SLOW: Duration = Duration::from_millis(50);
 
 impl Checkup {
@@ -72,7 +72,7 @@ impl Checkup {
     }
 }
 
-/// Reads the incidents that were changed last; gives how many, or what is wrong with the first that is not whole.
+/// Checks the most recently changed incidents. Returns their number, or the first damage.
 async fn audited(store: &Sqlite) -> Result<usize, String> {
     let newest = store.incidents(AUDITED, 0).await.map_err(|error| error.to_string())?;
     for summary in &newest {
@@ -91,7 +91,7 @@ fn counted(incidents: usize) -> String {
     }
 }
 
-/// How long one durable write takes in a directory, over some of them. The file has no name for long.
+/// The average time of a durable write in a directory. The test file is unlinked at once.
 fn fsyncs(place: &Path, clock: &SharedClock) -> std::io::Result<Duration> {
     let path = place.join(format!(".runbook-doctor-{}", std::process::id()));
     let mut file = File::options().write(true).create_new(true).open(&path)?;

@@ -14,16 +14,16 @@ use crate::domain::config::host::Host;
 use crate::domain::core::text::one_line;
 use crate::domain::host::requirement::{CheckResult, Topic, Users};
 
-/// Slack's own address.
+/// The default address of Slack's API.
 const SLACK: &str = "https://slack.com/api";
 
-/// Where tokens and their scopes are managed.
+/// The page where tokens and scopes are managed.
 const APPS: &str = "https://api.slack.com/apps";
 
-/// The least scope with which a message is sent.
+/// The scope that sending a message needs.
 const WRITE: &str = "chat:write";
 
-/// Characters of a reason on a line.
+/// Characters of a reason in a finding.
 const REASON: usize = 300;
 
 impl Checkup {
@@ -60,7 +60,7 @@ impl Checkup {
     }
 
     pub(super) async fn slack(&self) -> Vec<CheckResult> {
-        // Two channels may use one token, which is asked about once.
+        // Channels may share a token; each token is checked once.
         let mut tokens: BTreeMap<(&str, &str), (&Channel, Vec<&str>)> = BTreeMap::new();
         for (name, channel) in &self.context.estate.channels {
             let named = channel.token.as_ref().filter(|_| channel.slack.is_some());
@@ -107,7 +107,7 @@ impl Checkup {
     }
 }
 
-/// The command that mends what git complains of.
+/// The command that fixes a git error.
 fn remedy(tree: &str, failed: &Unreached) -> String {
     match failed.reason.code.as_str() {
         complaint::UNSAFE_OWNER => format!("git config --global --add safe.directory {tree}"),

@@ -9,7 +9,7 @@ use super::{Checkup, by};
 use crate::domain::config::host::Host;
 use crate::domain::host::requirement::{CheckResult, Topic, Users};
 
-/// Programs whose Debian package has another name.
+/// Debian packages of programs, where the names differ.
 const PACKAGES: &[(&str, &str)] = &[
     ("aws", "awscli"),
     ("bash", "bash"),
@@ -39,7 +39,7 @@ impl Checkup {
         }
     }
 
-    /// A file system that does not answer holds fast whoever asks, so a thread of its own asks.
+    /// On its own thread, since a file system that does not answer blocks its caller.
     async fn places_here(&self) -> Vec<CheckResult> {
         let looker = self.clone();
         tokio::task::spawn_blocking(move || looker.seen()).await.unwrap_or_default()
@@ -54,7 +54,7 @@ impl Checkup {
         paths.chain(arguments).chain(programs).collect()
     }
 
-    /// Those of some names that somebody means on this machine.
+    /// The names that are meant on this machine.
     fn here<'n>(&self, names: &'n BTreeMap<String, Users>) -> impl Iterator<Item = (&'n String, &'n Users)> {
         let is_local = self.context.environment.host == Host::Local;
         names.iter().filter(move |(name, _)| is_local || self.needs.here.contains_key(*name))
@@ -107,12 +107,12 @@ impl Checkup {
     }
 }
 
-/// What is found of something that a program is given, which may be there to make it.
+/// A finding about an argument: a missing file is only doubtful, since the program may create it.
 pub(super) fn loosely(seen: CheckResult) -> CheckResult {
     if seen.mend.is_none() { seen } else { CheckResult::doubtful(Topic::Paths, seen.subject, seen.found) }
 }
 
-/// The Debian package with a program.
+/// The Debian package of a program.
 pub(super) fn package(program: &str) -> &str {
     PACKAGES.iter().find(|(name, _)| *name == program).map_or(program, |(_, package)| package)
 }

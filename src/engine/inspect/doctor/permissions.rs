@@ -14,25 +14,25 @@ use crate::actions::kinds::systemd::permissions::{Polkit, Right};
 use crate::actions::transport::host::manual_command;
 use crate::actions::transport::process;
 use crate::actions::transport::process::Job;
-use crate::actions::transport::process::capture::{Sink, Source};
+use crate::actions::transport::process::capture::{ChildStream, Sink};
 use crate::domain::config::host::Host;
 use crate::domain::host::requirement::{CheckResult, Topic};
 
-/// How long the stand-in for the account lives, in seconds: as long as a look may take.
+/// A process of the account for polkit to check: prints its id and lives as long as a check may take.
 const STAND_IN: &str = "echo $$; exec sleep 15";
 
-/// Takes the first line that a program prints.
+/// Receives the first line that a program prints.
 struct FirstLine {
     seen: String,
     whole: mpsc::Sender<String>,
 }
 
 impl Sink for FirstLine {
-    fn take(&mut self, source: Source, bytes: &[u8]) {
-        if matches!(source, Source::Stdout) {
+    fn take(&mut self, source: ChildStream, bytes: &[u8]) {
+        if matches!(source, ChildStream::Stdout) {
             self.seen.push_str(&String::from_utf8_lossy(bytes));
             if let Some((line, _)) = self.seen.split_once('\n') {
-                // A second line is nobody's.
+                // Further lines are ignored.
                 let _ = self.whole.try_send(line.to_owned());
             }
         }
@@ -46,7 +46,7 @@ impl Checkup {
             return vec![CheckResult::fine(Topic::Rights, "units", "no runbook changes a unit")];
         }
         if self.context.environment.host != Host::Local {
-            // What is done there is done by the account that ssh arrives at.
+            // ssh's account performs the changes there.
             return self.own().await;
         }
         match (self.account.is_own, self.context.environment.systemd.0.as_str()) {
@@ -63,7 +63,7 @@ impl Checkup {
         }
     }
 
-    /// By systemd itself.
+    /// Asks systemd about our own account.
     async fn own(&self) -> Vec<CheckResult> {
         let manager = &self.context.environment.systemd;
         let mut findings = Vec::new();
@@ -74,7 +74,7 @@ impl Checkup {
         }
         let whole =
             [(self.needs.grant.unit_files, "enable or disable"), (self.needs.grant.daemon_reload, "daemon_reload")];
-        // A manager of a user does not ask anybody.
+        // A user's manager does not ask polkit.
         let is_asked = manager.0 == "system";
         for (_, what) in whole.into_iter().filter(|(used, _)| *used && is_asked) {
             let found = format!("root can ask: `sudo {} doctor --user {}`", self.words.runbook, self.account.name);
@@ -83,7 +83,7 @@ impl Checkup {
         findings
     }
 
-    /// By polkit, as root, about a process that the account runs for as long as it is asked.
+    /// Asks polkit, as root, about a process that runs as the account during the check.
     async fn of_another(&self) -> Vec<CheckResult> {
         let context = self.context();
         let job = Job::new(["runuser", "-u", &self.account.name, "--", "sh", "-c", STAND_IN], &context);
@@ -139,7 +139,7 @@ impl Checkup {
     fn judged(&self, verb: &str, answers: Vec<(&str, Right)>) -> CheckResult {
         let (account, at) = match &self.context.environment.host {
             Host::Local => (self.account.name.as_str(), String::new()),
-            // What is done there is done by the account that ssh arrives at.
+            // ssh's account performs the changes there.
             Host::Ssh(there) => {
                 (there.to.split_once('@').map_or("ACCOUNT", |(account, _)| account), manual_command(there) + " ")
             }

@@ -16,24 +16,25 @@ use crate::domain::config::host::Host;
 use crate::domain::core::text::one_line;
 use crate::domain::host::requirement::{CheckResult, Topic, Users};
 
-/// What each path is, a line each: `directory`, `file`, or the words of coreutils; the directory that paths are relative to is
-/// the account's own.
+/// Prints one line for each path: `directory`, `file`, or the error of coreutils. Relative paths start in the account's
+/// home directory.
 const PATHS: &str = "for path; do \
     if [ -d \"$path\" ]; then echo directory; elif [ -e \"$path\" ]; then echo file; \
     else LC_ALL=C stat -L -c file -- \"$path\" 2>&1; fi; done; true";
 
-/// What a line of [`PATHS`] says.
+/// A line of [`PATHS`].
 enum RemotePath {
     Directory,
     File,
     Denied,
     Missing,
-    /// In the words of coreutils.
+    /// Another error of coreutils.
     Unclear(String),
 }
 
 impl RemotePath {
-    /// coreutils have one exit code for every failure: the words behind the last colon, under LC_ALL=C, tell them apart.
+    /// coreutils have one exit code for every failure. The message after the last colon, under LC_ALL=C, distinguishes
+    /// them.
     fn read(line: &str) -> Self {
         match line.rsplit(": ").next().unwrap_or(line) {
             "directory" => Self::Directory,
@@ -45,20 +46,20 @@ impl RemotePath {
     }
 }
 
-/// Where each program is, a line each.
+/// Prints one line for each program: its path, or nothing.
 const PROGRAMS: &str = "for name; do command -v -- \"$name\" || echo; done";
 
-/// How many are asked for in one go: what comes back is far below what is kept of a program's output.
+/// Names in one command: its output stays far below the limit of a kept output.
 const ASKED: usize = 100;
 
-/// From so many seconds on two clocks tell the order of events wrongly.
+/// Seconds from which a difference between two clocks puts events in the wrong order.
 const APART: i64 = 2;
 
-/// A path or a program with who names it.
+/// A path or a program, and the places that name it.
 type Named<'n> = (&'n String, &'n Users);
 
 impl Checkup {
-    /// Whether the environment's host lets us in; this machine always does.
+    /// Checks the connection to the environment's host; `None` for this machine.
     pub(super) async fn own_connection(&self) -> Option<CheckResult> {
         let there = self.context.environment.host.ssh()?;
         let mut finding = self.connection(&there.to, there).await;
@@ -68,7 +69,7 @@ impl Checkup {
         Some(finding)
     }
 
-    /// Whether each further host of the environment lets us in.
+    /// Checks the connections to the environment's further hosts.
     pub(super) async fn further_connections(&self) -> Vec<CheckResult> {
         let hosts = self.context.environment.hosts.iter().filter_map(|(name, host)| Some((name, host.ssh()?)));
         join_all(hosts.map(|(name, there)| self.connection(name, there))).await
@@ -85,7 +86,7 @@ impl Checkup {
         }
     }
 
-    /// Whether the clock there is the one here, which orders what both write down.
+    /// Compares the remote clock with ours: both write timestamps that order events.
     pub(super) async fn clock_there(&self, there: &SshHost) -> CheckResult {
         let subject = format!("clock of {}", there.to);
         let before = self.context.clock.now().timestamp();
@@ -107,7 +108,7 @@ impl Checkup {
         )
     }
 
-    /// The files and programs there.
+    /// Checks the remote files and programs.
     pub(super) async fn places_there<'n>(&'n self, host: &SshHost) -> Vec<CheckResult> {
         let needs = &self.needs;
         let there = |names: &'n BTreeMap<String, Users>| -> Vec<Named<'n>> {
@@ -168,7 +169,7 @@ impl Checkup {
         programs.iter().zip(said).map(judge).collect()
     }
 
-    /// What a script there says of each name, a line each; or why there is no telling.
+    /// One line of a script's output for each name, or why it is unknown.
     async fn remote_output(&self, script: &str, names: &[Named<'_>]) -> Vec<Result<String, String>> {
         let mut all = Vec::new();
         for names in names.chunks(ASKED) {

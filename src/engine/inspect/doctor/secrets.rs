@@ -5,7 +5,7 @@ use crate::domain::config::estate::SecretSource;
 use crate::domain::config::sender::Auth;
 use crate::domain::host::requirement::{CheckResult, Topic, Users};
 
-/// Where systemd finds the credentials of a service, plain and encrypted.
+/// Where systemd looks for the credentials of services, plain and encrypted.
 const CREDENTIALS: [&str; 2] = ["/etc/credstore", "/etc/credstore.encrypted"];
 
 impl Checkup {
@@ -57,7 +57,7 @@ impl Checkup {
         }
     }
 
-    /// Why a secret has no value; none when it has one, or its family has members.
+    /// Why a secret has no value. `None` if it has one, or if members of its family exist.
     fn missing(&self, name: &str) -> Option<String> {
         let family = format!("{name}.");
         if self.context.secrets.iter().any(|(known, _)| known.starts_with(&family)) {
@@ -67,7 +67,7 @@ impl Checkup {
         secrets.problem(name).map_or_else(|| secrets.get(name).err(), |reason| Some(reason.to_owned()))
     }
 
-    /// A credential is the service's alone: here it can only be seen whether systemd will find it.
+    /// Only the service can read a credential, so this checks only whether systemd will find it.
     fn of_service(&self, name: &str) -> Option<CheckResult> {
         let credential = self.context.estate.secrets.get(name)?.credential.as_ref()?;
         let there = CREDENTIALS.iter().map(|folder| format!("{folder}/{credential}"));
@@ -75,7 +75,7 @@ impl Checkup {
         Some(CheckResult::fine(Topic::Secrets, name, format!("systemd gives `{there}` to the service")))
     }
 
-    /// The command that gives a secret its value.
+    /// The command that sets a secret's value.
     fn provide(&self, name: &str) -> String {
         let account = &self.account.name;
         match self.context.estate.secrets.get(name) {

@@ -8,7 +8,7 @@ use crate::domain::config::host::Host;
 use crate::domain::core::text::one_line;
 use crate::domain::host::requirement::{CheckResult, Topic, Users};
 
-/// Characters of a reason on a line.
+/// Characters of a reason in a finding.
 const REASON: usize = 240;
 
 impl Checkup {
@@ -49,7 +49,7 @@ impl Checkup {
         }
     }
 
-    /// `systemctl` for the environment's manager.
+    /// The `systemctl` command for the environment's manager.
     pub(super) fn systemctl(&self) -> String {
         let environment = &self.context.environment;
         let systemctl = if environment.systemd.0 == "system" { "systemctl" } else { "systemctl --user" };

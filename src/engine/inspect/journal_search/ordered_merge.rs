@@ -11,38 +11,38 @@ use std::task::{Context as Waking, Poll};
 
 use super::{AHEAD, Searched};
 use crate::actions::Context;
-use crate::actions::kinds::journal::query::{JournalctlExit, Query};
+use crate::actions::kinds::journal::query::{JournalQuery, JournalctlExit};
 use crate::actions::transport::process::NotStarted;
-use crate::domain::journal::entry::Entry;
+use crate::domain::journal::entry::JournalEntry;
 use crate::domain::journal::export::ExportRecord;
-use crate::domain::journal::filter::Filter;
+use crate::domain::journal::filter::JournalFilter;
 use crate::sync::lock;
 
-/// One slice, read or to be read.
+/// A slice of the search.
 pub(super) struct Slice<'s> {
-    /// Gone when it has been read.
+    /// `None` when it has been read completely.
     reading: Option<SliceReader<'s>>,
     found: Arc<Mutex<SliceEntries>>,
 }
 
 type SliceReader<'s> = Pin<Box<dyn Future<Output = Result<JournalctlExit, NotStarted>> + Send + 's>>;
 
-/// What a lane has found and not handed on.
+/// Matches that were not passed on yet.
 #[derive(Default)]
 struct SliceEntries {
-    entries: Vec<Entry>,
+    entries: Vec<JournalEntry>,
     bytes: usize,
 }
 
 impl<'s> Slice<'s> {
-    /// A lane that begins to read when it is polled.
-    pub(super) fn new(query: Query, filter: &'s Filter, context: &'s Context) -> Self {
+    /// A slice that starts to read when it is polled.
+    pub(super) fn new(query: JournalQuery, filter: &'s JournalFilter, context: &'s Context) -> Self {
         let found = Arc::new(Mutex::new(SliceEntries::default()));
         let into = Arc::clone(&found);
         let reading = Box::pin(async move {
             let mut take = |record: &ExportRecord<'_>| {
                 if filter.may_match(record) {
-                    let entry = Entry::of(record);
+                    let entry = JournalEntry::of(record);
                     if filter.matches(&entry) {
                         let mut found = lock(&into);
                         found.bytes += entry.raw.len();
@@ -70,17 +70,17 @@ impl<'s> Slice<'s> {
         lock(&self.found).bytes > AHEAD
     }
 
-    fn take(&self) -> Vec<Entry> {
+    fn take(&self) -> Vec<JournalEntry> {
         std::mem::take(&mut *lock(&self.found)).entries
     }
 }
 
-/// Reads the lanes, so many at once, and hands on what they find in their order.
+/// Reads the slices, up to `readers` concurrently, and passes on their matches in order.
 pub(super) async fn merged(
     lanes: Vec<Slice<'_>>,
     readers: usize,
     context: &Context,
-    take: &mut (dyn FnMut(Vec<Entry>) -> ControlFlow<()> + Send),
+    take: &mut (dyn FnMut(Vec<JournalEntry>) -> ControlFlow<()> + Send),
 ) -> Result<Searched, String> {
     let mut lanes: VecDeque<Slice<'_>> = lanes.into();
     let mut searched = Searched::default();

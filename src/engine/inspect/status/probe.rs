@@ -21,20 +21,21 @@ use crate::domain::core::time::Span;
 use crate::domain::host::status::{Probe, StatusSubject};
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
-/// The longest text of a subject that is kept.
+/// Characters of a subject's text that are kept.
 const SAID: usize = 300;
 
-/// What is said of all that stands behind a host without a connection to it; why there is none is said once.
+/// The text for every subject behind an unreachable host; the reason is reported once, elsewhere.
 const UNREACHED: &str = "its host cannot be reached";
 const LOST: &str = "the connection to its host was lost";
 
-/// The port that a Meilisearch listens on unless the estate says otherwise.
+/// The default port of Meilisearch.
 const MEILISEARCH: u16 = 7700;
 
-/// What is wrong with a certificate that every client refuses. Who has signed it may be nobody's business but the edge's.
+/// Certificate problems that every client rejects. Other problems, such as an unknown issuer, may be accepted by a
+/// proxy in front.
 const EXPIRED: [&str; 2] = ["expired", "not_yet_valid"];
 
-/// Asks a subject; none when there is nothing to ask.
+/// Probes a subject; `None` if there is nothing to probe.
 pub(super) async fn probe(subject: &StatusSubject, limit: Duration, context: &Context) -> Option<Probe> {
     let (kind, spec) = match question(subject, limit, context)? {
         Ok(question) => question,
@@ -57,8 +58,8 @@ pub(super) async fn probe(subject: &StatusSubject, limit: Duration, context: &Co
     Some(probe)
 }
 
-/// Makes the connection behind which a subject is, outside of the time that is measured. Where there is none, nothing is known of
-/// the subject, and that is its answer.
+/// Connects to the host of a subject, outside the measured time. If that fails, the result is that nothing is known of
+/// the subject.
 pub(super) async fn approach(subject: &StatusSubject, context: &Context) -> Result<(), Probe> {
     if is_asked_there(subject, context) && host::reach(context).await.is_err() {
         return Err(Probe::unasked(UNREACHED));
@@ -66,7 +67,7 @@ pub(super) async fn approach(subject: &StatusSubject, context: &Context) -> Resu
     Ok(())
 }
 
-/// Whether the environment's host is another machine, and what is asked stands behind it.
+/// Whether the subject's address is reached through a remote host.
 fn is_asked_there(subject: &StatusSubject, context: &Context) -> bool {
     let Some(ssh) = context.environment.host.ssh() else { return false };
     let address = match context.estate.services.get(&subject.name).filter(|_| subject.is_service()) {
@@ -77,22 +78,22 @@ fn is_asked_there(subject: &StatusSubject, context: &Context) -> bool {
             url.and_then(|url| Some(context.secrets.get(&url.secret).ok()?.expose_secret().trim().to_owned()))
         }
     };
-    // Where no address is written it is a port of loopback.
+    // Without an address, it is a loopback port.
     let url = address.and_then(|address| reqwest::Url::parse(&address).ok());
     url.as_ref().and_then(|url| url.host_str()).is_none_or(|host| ssh.reaches(host))
 }
 
-/// A reason as a cell of a table has room for it.
+/// A reason that fits into a table cell.
 fn short(code: &str, text: &str) -> String {
     if ReasonCode::REFUSED == *code { "connection refused".to_owned() } else { text.to_owned() }
 }
 
-/// A subject that did not answer, by its reason. That the connection to its host broke off says nothing about it.
+/// The result for a subject that did not answer. A lost connection to its host says nothing about the subject.
 fn dead(code: &str, text: &str) -> Probe {
     if ReasonCode::is_of_host(code) { Probe::unasked(LOST) } else { Probe::dead(short(code, text)) }
 }
 
-/// A kind of action, and what is asked of it.
+/// A kind of action and its spec.
 type ProbeQuery = (&'static str, Value);
 
 fn question(subject: &StatusSubject, limit: Duration, context: &Context) -> Option<Result<ProbeQuery, String>> {
@@ -134,7 +135,7 @@ fn nginx(port: u16, timeout: Span, context: &Context) -> ProbeQuery {
     ("tls", spec)
 }
 
-/// What the outcome of a question says.
+/// Interprets the outcome of a probe.
 fn read(subject: &StatusSubject, outcome: &Outcome) -> Probe {
     let output = &outcome.output;
     if subject.is_service() {
@@ -143,7 +144,7 @@ fn read(subject: &StatusSubject, outcome: &Outcome) -> Probe {
     let is_well = outcome.verdict == Verdict::Succeeded;
     let problem = outcome.reason_code().unwrap_or_default();
     match problem {
-        // Nobody was asked: where it is, or how one gets in, is not known here.
+        // Nothing was asked, since the address or the secret is not known here.
         "secret" | "address" | "spec" | "no_such_datastore" | "request" if !is_well => {
             return Probe::unasked(outcome.summary.clone());
         }
@@ -159,7 +160,7 @@ fn read(subject: &StatusSubject, outcome: &Outcome) -> Probe {
     Probe { live: Some(true), ready: Some(true), latency_ms, ..Probe::default() }
 }
 
-/// What a service says of itself.
+/// Interprets the health of a service.
 fn health(found: &Value, outcome: &Outcome) -> Probe {
     let Some(live) = found["live"].as_bool() else { return Probe::unasked(outcome.summary.clone()) };
     let reason = |part: &str| found["reason"][part].as_str();
@@ -175,7 +176,7 @@ fn health(found: &Value, outcome: &Outcome) -> Probe {
         dependencies: dependencies
             .map(|(name, word)| (name.clone(), word.as_str().unwrap_or_default().to_owned()))
             .collect(),
-        // Whether it is alive or ready stands in the row already: the reason alone is told.
+        // The row already shows whether it is alive and ready, so only the reason is added.
         trouble: text.map(|text| short(code, text)),
         remark: found["remark"].as_str().map(str::to_owned),
     }
@@ -205,7 +206,7 @@ mod tests {
                 Probe::unasked(LOST)
             );
         }
-        // The same words from the subject itself are its own trouble.
+        // The same text in an error of the subject itself is about the subject.
         let words = "the connection to `web1` was lost";
         assert_eq!(of_service("answer", words), Probe { ready: Some(false), ..Probe::dead(words) });
         assert_eq!(read(&subject("redis"), &Reason::new("server", words).outcome(json!({}))), Probe::dead(words));

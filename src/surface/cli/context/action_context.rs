@@ -12,31 +12,29 @@ use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::core::id::{RunId, StepKey};
 use crate::surface::cli::output::error::Result;
 
-/// Where somebody looks.
+/// The environment in which an action runs.
 #[derive(Debug, Default)]
-pub struct Scene {
-    /// The shop's directory.
+pub struct ActionTarget {
+    /// The project's directory.
     pub directory: PathBuf,
-    /// The shop.
     pub estate: Estate,
-    /// The environment's name; empty when it is none of the estate's.
+    /// The environment's name; empty when the estate has no such environment.
     pub name: String,
-    /// The environment.
     pub environment: Environment,
 }
 
-/// The surroundings of a look, in which these secrets may be used and are scrubbed.
-pub fn context(station: &Session, scene: Scene, secrets: Secrets) -> Result<Context> {
-    let Scene { directory, estate, name, environment } = scene;
+/// An action context in which these secrets can be used and are redacted.
+pub fn context(session: &Session, scene: ActionTarget, secrets: Secrets) -> Result<Context> {
+    let ActionTarget { directory, estate, name, environment } = scene;
     Ok(Context {
         place: (RunId(0), StepKey::main("look")),
         environment_name: name,
         environment: Arc::new(environment),
         estate: Arc::new(estate),
-        clock: station.clock(),
+        clock: session.clock(),
         redactor: Arc::new(session::redactor(secrets.iter())?),
         secrets: Arc::new(secrets),
-        basics: Arc::new(station.settings.basics()),
+        basics: Arc::new(session.settings.basics()),
         directory,
         progress: Progress::none(),
         cancel: CancellationToken::new(),

@@ -4,7 +4,7 @@ use crate::domain::incident::target::StepReference;
 
 /// The incident to change: it has to be named.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Incident {
+pub struct IncidentArg {
     /// The incident: its id, how that begins, or `last`
     #[arg(value_name = "INCIDENT")]
     pub incident: String,
@@ -20,7 +20,7 @@ pub struct ReadTarget {
 
 /// A step that has to be named.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Step {
+pub struct StepArg {
     /// The step, such as `rollback` or `restart[2]`; `2:rollback` is the one of run 2
     #[arg(value_name = "STEP", value_parser = reference)]
     pub step: StepReference,

@@ -9,27 +9,27 @@
 use std::fs::File;
 use std::io::Read as _;
 
-use super::settings::Environment;
+use super::settings::EnvironmentVariables;
 use crate::domain::config::estate::Estate;
 use crate::domain::incident::event::{Actor, Identity};
 
-/// The largest list of accounts that is read, in bytes.
+/// The largest account list that is read, in bytes.
 const ACCOUNTS_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The person at the command line.
-pub fn actor(estate: Option<&Estate>, environment: &Environment) -> Actor {
+pub fn actor(estate: Option<&Estate>, environment: &EnvironmentVariables) -> Actor {
     let account = Identity::Account(account(environment));
     estate.unwrap_or(&Estate::default()).actor(account, "cli")
 }
 
-fn account(environment: &Environment) -> String {
+fn account(environment: &EnvironmentVariables) -> String {
     let own = rustix::process::getuid().as_raw();
     let map = || read("/proc/self/uid_map");
     let uid = real(own, environment.text("SUDO_UID"), map);
     named(&read("/etc/passwd"), uid).unwrap_or_else(|| format!("uid-{uid}"))
 }
 
-/// The account that is typing: behind `sudo`, the one that called it.
+/// The real account: the caller of `sudo`, otherwise the process's own.
 fn real(own: u32, sudo: Option<&str>, map: impl FnOnce() -> String) -> u32 {
     match sudo.and_then(|uid| uid.parse().ok()) {
         Some(uid) if own == 0 && is_whole(&map()) => uid,
@@ -37,14 +37,14 @@ fn real(own: u32, sudo: Option<&str>, map: impl FnOnce() -> String) -> u32 {
     }
 }
 
-/// Whether a map of user ids, in the form of `user_namespaces(7)`, has every account as itself: so does the host's, and one
-/// that only the host's root can have made.
+/// Whether a map of user ids (`user_namespaces(7)`) is the identity. Only the host's own map is, or one made by the
+/// host's root.
 fn is_whole(map: &str) -> bool {
     let fields: Vec<&str> = map.split_ascii_whitespace().collect();
     fields == ["0", "0", "4294967295"]
 }
 
-/// The account of this process, whoever called it.
+/// The account of this process, even under `sudo`.
 pub fn process_account() -> String {
     let uid = rustix::process::getuid().as_raw();
     named(&read("/etc/passwd"), uid).unwrap_or_else(|| format!("uid-{uid}"))
@@ -53,11 +53,11 @@ pub fn process_account() -> String {
 fn read(path: &str) -> String {
     let mut text = Vec::new();
     let read = File::open(path).and_then(|file| file.take(ACCOUNTS_LIMIT).read_to_end(&mut text));
-    // Without the list an account is called by its number, and without the map nobody is believed.
+    // Without the account list, an account is called by its number; without the map, `SUDO_UID` is ignored.
     read.map(|_| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
 }
 
-/// The name of an account in the form of `passwd(5)`: name, password, number.
+/// The name of an account in the format of `passwd(5)`: name, password, number.
 fn named(accounts: &str, uid: u32) -> Option<String> {
     let number = uid.to_string();
     accounts.lines().find_map(|line| {

@@ -16,25 +16,23 @@ use crate::engine::catalog::{Catalog, RUNBOOKS};
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::writer::Output;
 
-/// How many directories upwards a shop is looked for.
+/// How many parent directories are searched for a project.
 const CLIMB_LIMIT: usize = 64;
 
-/// A shop whose files have been read.
+/// A project whose files have been read.
 #[derive(Debug)]
 pub struct Project {
-    /// Its directory.
     pub directory: PathBuf,
-    /// What is in it.
     pub catalog: Catalog,
 }
 
 impl Project {
-    /// Finds the shop's directory and reads it.
+    /// Finds the project's directory and reads it.
     pub fn open(settings: &Settings) -> Result<Self> {
         Self::at(directory(settings)?, settings)
     }
 
-    /// Finds the shop's directory and reads its estate alone; the estate's problems are printed when it has any.
+    /// Finds the project's directory and reads only its estate; prints the estate's problems if it has any.
     pub fn estate_alone(settings: &Settings, output: &Output) -> Result<(PathBuf, Estate)> {
         let directory = directory(settings)?;
         let sheet = Catalog::estate_alone(&directory, &settings.shown(&directory));
@@ -42,20 +40,20 @@ impl Project {
         Ok((directory, estate))
     }
 
-    /// Reads the shop in this directory.
+    /// Reads the project in this directory.
     pub fn at(directory: PathBuf, settings: &Settings) -> Result<Self> {
         let catalog = Catalog::load_as(&directory, &settings.shown(&directory))
             .map_err(|error| Failure::error(error.to_string()))?;
         Ok(Self { directory, catalog })
     }
 
-    /// The estate; its problems are printed when it has any.
+    /// The estate; prints its problems if it has any.
     pub fn estate(&self, output: &Output) -> Result<&Estate> {
         let sheet = self.catalog.estate();
         sheet.content.as_ref().map_err(|problems| shown(output, &sheet.source, problems))
     }
 
-    /// The runbook by this id, with its digest; its problems are printed when it has any.
+    /// The runbook with this id, and its digest; prints its problems if it has any.
     pub fn runbook(&self, id: &str, output: &Output) -> Result<(&Runbook, &str)> {
         let sheet = self.catalog.sheet(id).ok_or_else(|| {
             Failure::usage(format!("there is no runbook `{}`", id.escape_debug()))
@@ -66,12 +64,12 @@ impl Project {
         Ok((runbook, &sheet.digest))
     }
 
-    /// The environment that is meant: the one named, the estate's own choice, or the only one there is.
+    /// The environment: the one named, the estate's default, or the only one.
     pub fn environment(&self, named: Option<&str>, estate: &Estate) -> Result<String> {
         chosen_environment(named, estate)
     }
 
-    /// The words that start a runbook: with an environment where none is chosen by itself, and every parameter it needs.
+    /// The arguments that start a runbook: with an environment if there is no default, and every required parameter.
     pub fn start(&self, runbook: &Runbook) -> String {
         let mut words = format!("start {}", runbook.id);
         if let Ok(estate) = &self.catalog.estate().content
@@ -87,7 +85,7 @@ impl Project {
     }
 }
 
-/// The environment that is meant: the one named, the estate's own choice, or the only one there is.
+/// The environment: the one named, the estate's default, or the only one.
 pub fn chosen_environment(named: Option<&str>, estate: &Estate) -> Result<String> {
     let only = || estate.environments.keys().next().filter(|_| estate.environments.len() == 1);
     let chosen = named.or(estate.default_environment.as_deref()).or_else(|| only().map(String::as_str));
@@ -101,7 +99,7 @@ fn known_names(estate: &Estate) -> String {
     estate.environments.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// The environment that is meant, which must be one of the estate's.
+/// The environment as in [`chosen_environment`]; it must be one of the estate's.
 pub fn known_environment(named: Option<&str>, estate: &Estate) -> Result<(String, Environment)> {
     let name = chosen_environment(named, estate)?;
     match estate.environments.get(&name) {
@@ -112,7 +110,7 @@ pub fn known_environment(named: Option<&str>, estate: &Estate) -> Result<(String
     }
 }
 
-/// Refuses to look at another environment's host in the place of this one's; `or` is what else may be typed.
+/// Refuses if this host does not belong to the environment; `or` names an alternative to type.
 pub fn guard_host(name: &str, environment: &Environment, or: &str) -> Result<()> {
     let host = hostname();
     match environment.refuses(&host) {
@@ -124,7 +122,7 @@ pub fn guard_host(name: &str, environment: &Environment, or: &str) -> Result<()>
 
 /// Prints the problems of a file on standard error.
 fn shown(output: &Output, source: &Source, problems: &[Problem]) -> Failure {
-    output.say_styled(&diagnostic::render(source, problems, Style::Styled));
+    output.print_styled(&diagnostic::render(source, problems, Style::Styled));
     Failure::problems(format!("`{}` has {}", source.name, diagnostic::count(problems.len())))
         .hint(format!("`runbook lint {}` shows them again.", shell_word(&source.name)))
 }
@@ -132,7 +130,7 @@ fn shown(output: &Output, source: &Source, problems: &[Problem]) -> Failure {
 fn directory(settings: &Settings) -> Result<PathBuf> {
     match &settings.shop {
         ProjectSource::Named(path) if path.join(RUNBOOKS).is_dir() => Ok(path.clone()),
-        // The folder itself is often named instead of its parent.
+        // Users often name the folder itself instead of its parent.
         ProjectSource::Named(path) if path.ends_with(RUNBOOKS) && path.is_dir() => {
             Ok(path.parent().unwrap_or(path).to_owned())
         }
@@ -154,7 +152,7 @@ fn found(settings: &Settings, fallback: &Path) -> Result<PathBuf> {
         .hint("Go to the shop's directory, or name it: `--dir DIR` or `RUNBOOK_DIR`."))
 }
 
-/// Refuses a folder that anybody may have put there.
+/// Refuses a folder that any user may have put there.
 fn trusted(directory: &Path, settings: &Settings) -> Result<PathBuf> {
     let facts = |path: &Path| std::fs::metadata(path).map(|metadata| (metadata.uid(), metadata.mode()));
     let cannot = |error| Failure::error(format!("`{}` cannot be read: {error}", directory.display()));
@@ -172,9 +170,9 @@ fn trusted(directory: &Path, settings: &Settings) -> Result<PathBuf> {
     .hint(format!("If you trust it, name it: `--dir {}`.", shell_word(&shown.to_string_lossy()))))
 }
 
-/// Whether a folder stands where everybody may write, such as `/tmp`, and is neither our own nor root's.
+/// Whether a folder is in a world-writable directory such as `/tmp` and belongs neither to this user nor to root.
 fn is_suspect(parent_mode: u32, owner: u32, own: u32) -> bool {
-    /// The permission bit that lets everybody write.
+    /// The permission bit for world-writable.
     const OTHERS_WRITE: u32 = 0o002;
     parent_mode & OTHERS_WRITE != 0 && owner != 0 && owner != own
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::settings::Environment;
+use super::settings::EnvironmentVariables;
 use crate::actions::Secrets;
 use crate::domain::config::estate::{Estate, SecretSource};
 use crate::domain::redact::{LONGEST_SECRET, SHORTEST_SECRET};
@@ -21,11 +21,11 @@ use crate::domain::redact::{LONGEST_SECRET, SHORTEST_SECRET};
 /// The largest environment file, in bytes.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
-/// Reads every secret of the estate. Relative files are relative to the shop's directory.
+/// Reads every secret of the estate. Relative paths are relative to the project's directory.
 ///
-/// A key that ends in `*` stands for a family: every matching line of the file is a secret of its own, `<name>.<KEY>`,
-/// kept out of everything that is written. The family as a whole has no value.
-pub fn read(estate: &Estate, directory: &Path, environment: &Environment) -> Secrets {
+/// A key that ends in `*` names a family: every matching line of the file is a secret `<name>.<KEY>` and is redacted
+/// from all output. The family itself has no value.
+pub fn read(estate: &Estate, directory: &Path, environment: &EnvironmentVariables) -> Secrets {
     let value = |source: &SecretSource| Ok(SecretString::from(find(source, directory, environment)?));
     let mut values = BTreeMap::new();
     for (name, source) in &estate.secrets {
@@ -44,12 +44,12 @@ pub fn read(estate: &Estate, directory: &Path, environment: &Environment) -> Sec
     Secrets::new(values)
 }
 
-/// What the keys of a family begin with.
+/// The prefix of the keys in a family.
 fn family(source: &SecretSource) -> Option<&str> {
     source.key.as_deref()?.strip_suffix('*')
 }
 
-/// Every assignment of an environment file whose key begins so.
+/// Every assignment in an environment file whose key has this prefix.
 fn members(path: &Path, prefix: &str) -> Result<BTreeMap<String, Result<String, String>>, String> {
     let shown = path.display();
     let text = contents(path).map_err(|reason| format!("`{shown}` {reason}"))?;
@@ -62,7 +62,7 @@ fn members(path: &Path, prefix: &str) -> Result<BTreeMap<String, Result<String, 
     if members.is_empty() { Err(format!("no `{prefix}*` in `{shown}` is set")) } else { Ok(members) }
 }
 
-fn find(source: &SecretSource, directory: &Path, environment: &Environment) -> Result<String, String> {
+fn find(source: &SecretSource, directory: &Path, environment: &EnvironmentVariables) -> Result<String, String> {
     let value = match (&source.env, &source.file, &source.credential) {
         (Some(name), None, None) => environment
             .get(name)
@@ -77,7 +77,7 @@ fn find(source: &SecretSource, directory: &Path, environment: &Environment) -> R
     weighed(value)
 }
 
-/// A value that can be kept secret.
+/// Checks that a value can be redacted: neither too short nor too long.
 fn weighed(value: String) -> Result<String, String> {
     let solid = value.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
     match (solid, value.len()) {
@@ -94,8 +94,8 @@ fn not_text(name: &str) -> String {
     format!("`{name}` is not UTF-8 text")
 }
 
-/// The file of a systemd credential: `LoadCredential=` puts it there.
-fn credential(name: &str, environment: &Environment) -> Result<PathBuf, String> {
+/// The file of a systemd credential, where `LoadCredential=` puts it.
+fn credential(name: &str, environment: &EnvironmentVariables) -> Result<PathBuf, String> {
     let directory = environment
         .get("CREDENTIALS_DIRECTORY")
         .ok_or("`CREDENTIALS_DIRECTORY` is not set: systemd sets it for a unit with `LoadCredential=`")?;
@@ -114,7 +114,7 @@ fn in_file(path: &Path, key: Option<&str>) -> Result<String, String> {
     }
 }
 
-/// The whole text of a regular file. A pipe or device is refused before it can block.
+/// The text of a regular file. It opens without blocking and refuses pipes and devices.
 fn contents(path: &Path) -> Result<String, String> {
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("the flag is one low bit");
     let file: File = File::options()
@@ -135,14 +135,14 @@ fn contents(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// The value of the last `KEY=value` line, as systemd and shells read an environment file: the last assignment counts.
+/// The value of a key in an environment file. The last assignment counts, as in systemd and shells.
 fn assigned(text: &str, key: &str) -> Result<String, String> {
     let value =
         assignments(text).filter(|(name, _)| *name == key).map(|(_, value)| value).last().ok_or("is not set")?;
     unquoted(value)
 }
 
-/// Every `KEY=value` line, the value as it is written.
+/// Every `KEY=value` line, with the value as written.
 fn assignments(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let pairs = lines.filter_map(|line| line.strip_prefix("export ").unwrap_or(line).split_once('='));
@@ -151,7 +151,7 @@ fn assignments(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 fn unquoted(value: &str) -> Result<String, String> {
     let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
-        // A comment after a bare value needs a blank before its `#`.
+        // A comment after an unquoted value begins with a blank and `#`.
         return Ok(value.split(" #").next().unwrap_or(value).trim_end().to_owned());
     };
     let mut out = String::new();
@@ -207,7 +207,7 @@ mod tests {
         std::fs::write(directory.path().join("env"), "PAY_A=first-one\nPAY_B='second one'\nOTHER=x\n").unwrap();
         let family = SecretSource { key: Some("PAY_*".into()), ..file("env") };
         estate.secrets.insert("pay".into(), family);
-        let secrets = read(&estate, directory.path(), &Environment::default());
+        let secrets = read(&estate, directory.path(), &EnvironmentVariables::default());
         assert_eq!(secrets.get("token").unwrap().expose_secret(), "xoxb-1");
         assert_eq!(secrets.get("pay.PAY_B").unwrap().expose_secret(), "second one");
         assert_eq!(secrets.iter().filter(|(name, _)| name.starts_with("pay")).count(), 2);

@@ -29,47 +29,43 @@ use crate::store::sqlite::Sqlite;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::writer::Output;
 
-/// The log's file in the state directory.
+/// The file of the log in the state directory.
 const LOG_FILE: &str = "runbook.db";
-/// How many incidents are looked at for a name like the one that was typed.
+/// How many recent incidents are searched for an id similar to a mistyped one.
 const NEAREST_OF: u32 = 200;
 /// The word for the incident that was changed last.
 const LAST: &str = "last";
 
-/// Where a command works.
+/// The settings and the output of a command.
 #[derive(Debug)]
 pub struct Session {
-    /// The settings.
     pub settings: Settings,
-    /// Where it writes.
     pub output: Output,
 }
 
-/// An engine with everything that a command needs to use it.
+/// An engine, and what a command needs to use it.
 #[derive(Debug)]
 pub struct OpenEngine<'a> {
-    /// The station.
-    pub station: &'a Session,
-    /// The engine.
+    pub session: &'a Session,
     pub engine: Engine,
-    /// Who types.
+    /// The user who types.
     pub who: Actor,
     runtime: Runtime,
 }
 
 impl Session {
-    /// A station with these settings.
+    /// A session with these settings.
     pub fn new(settings: Settings) -> Self {
         let output = Output::new(&settings);
         Self { settings, output }
     }
 
-    /// The clock.
+    /// The system clock.
     pub fn clock(&self) -> SharedClock {
         Arc::new(SystemClock)
     }
 
-    /// `runbook <words>` as it has to be typed from here.
+    /// `runbook <words>` with the flags that must be repeated.
     pub fn command(&self, words: &str) -> String {
         format!("{} {words}", self.settings.command())
     }
@@ -82,19 +78,19 @@ impl Session {
         })
     }
 
-    /// The file of the log.
+    /// The path of the log.
     pub fn log(&self) -> Result<PathBuf> {
         Ok(self.state()?.join(LOG_FILE))
     }
 
-    /// Opens the log, making it when there is none, for work on this shop.
+    /// Opens the log for work on this project, and creates it if it does not exist.
     pub fn open(&self, shop: Project) -> Result<OpenEngine<'_>> {
         self.open_on(self.runtime()?, shop)
     }
 
-    /// The same with a runtime of several threads: who is asked by many reads some while another is decided on.
+    /// The same with a runtime of several threads, for a server: some incidents are read while another one is decided.
     pub fn open_for_many(&self, shop: Project) -> Result<OpenEngine<'_>> {
-        /// One that reads, one that decides; writing has a thread of its own.
+        /// One thread reads and one decides; writing has its own thread.
         const THREADS: usize = 2;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         self.open_on(built(runtime.worker_threads(THREADS))?, shop)
@@ -102,7 +98,7 @@ impl Session {
 
     fn open_on(&self, runtime: Runtime, shop: Project) -> Result<OpenEngine<'_>> {
         let state = self.state()?;
-        // Only its owner may look: the log holds what commands printed.
+        // Only its owner may read it, because the log holds the output of commands.
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -113,8 +109,8 @@ impl Session {
         self.open_engine(runtime, shop, secrets)
     }
 
-    /// Opens a log that is there already, only to look: the shop may be missing.
-    pub fn look(&self) -> Result<OpenEngine<'_>> {
+    /// Opens an existing log for reading; the project may be missing.
+    pub fn open_read_only(&self) -> Result<OpenEngine<'_>> {
         self.require_log()?;
         let nowhere = || Project { directory: self.settings.working_directory.clone(), catalog: Catalog::default() };
         self.open_engine(
@@ -124,8 +120,8 @@ impl Session {
         )
     }
 
-    /// A runtime of one thread: what is waited for is the disk, children and the network, and every hand-over between
-    /// threads costs more than it brings.
+    /// A single-threaded runtime. Commands mostly wait for the disk, child processes and the network, so handing work
+    /// between threads would cost more than it saves.
     pub fn runtime(&self) -> Result<Runtime> {
         built(&mut tokio::runtime::Builder::new_current_thread())
     }
@@ -144,7 +140,7 @@ impl Session {
             .hint("`runbook start <runbook>` opens one."))
     }
 
-    /// The secrets that an estate names, as far as they can be read.
+    /// The secrets that an estate names, with an error for each unreadable one.
     pub fn secrets(&self, estate: &Estate, shop: &Project) -> Secrets {
         secrets::read(estate, &shop.directory, &self.settings.environment)
     }
@@ -153,7 +149,7 @@ impl Session {
         let store = runtime.block_on(Sqlite::open(self.state()?.join(LOG_FILE)))?;
         let who = local_user::actor(shop.catalog.estate().content.as_ref().ok(), &self.settings.environment);
         let engine = Engine::new(self.parts(Arc::new(store), shop, secrets)?);
-        Ok(OpenEngine { station: self, engine, who, runtime })
+        Ok(OpenEngine { session: self, engine, who, runtime })
     }
 
     fn parts(&self, store: Arc<dyn EventStore>, shop: Project, secrets: Secrets) -> Result<Parts> {
@@ -183,38 +179,38 @@ impl OpenEngine<'_> {
         self.runtime.block_on(future)
     }
 
-    /// Makes ready to change an incident: with the shop that it belongs to, and every secret that its runs or the shop
-    /// now speak of, so that none can get into the log.
+    /// Prepares to change an incident: loads its project, and every secret that its runs or the project name. All of
+    /// them are then redacted from the log.
     pub fn prepare(&mut self, id: &IncidentId) -> Result<Incident> {
         let incident = self.incident(id)?;
         let shop = self.project_of(id)?;
         let mut estate = Estate::default();
         let runs = incident.runs.iter().map(|run| &*run.estate);
-        // The shop's own word comes last and counts: a secret may have moved since.
+        // The project's estate overrides that of earlier runs, because a secret may have moved since.
         for known in runs.chain(shop.catalog.estate().content.as_ref().ok()) {
             estate.secrets.extend(known.secrets.clone());
         }
-        let secrets = self.station.secrets(&estate, &shop);
+        let secrets = self.session.secrets(&estate, &shop);
         let people =
             shop.catalog.estate().content.as_ref().ok().or_else(|| incident.runs.last().map(|run| &*run.estate));
-        self.who = local_user::actor(people, &self.station.settings.environment);
+        self.who = local_user::actor(people, &self.session.settings.environment);
         let store = Arc::clone(&self.engine.parts().store);
-        self.engine = Engine::new(self.station.parts(store, shop, secrets)?);
+        self.engine = Engine::new(self.session.parts(store, shop, secrets)?);
         Ok(incident)
     }
 
-    /// The shop that an incident belongs to: the one that is named or that it was opened in.
+    /// The project of an incident: the one named by flag, or the one in which it was opened.
     fn project_of(&self, id: &IncidentId) -> Result<Project> {
         let remembered = std::fs::read_to_string(self.project_file(id)?).ok().map(PathBuf::from);
-        match (&self.station.settings.shop, remembered) {
+        match (&self.session.settings.shop, remembered) {
             (ProjectSource::Found(_), Some(directory)) if directory.is_dir() => {
-                Project::at(directory, &self.station.settings)
+                Project::at(directory, &self.session.settings)
             }
-            _ => Project::open(&self.station.settings),
+            _ => Project::open(&self.session.settings),
         }
     }
 
-    /// Remembers which shop an incident belongs to, so that it can be gone on with from anywhere.
+    /// Records the project of an incident, so that it can be continued from any directory.
     pub fn remember_project(&self, id: &IncidentId) -> Result<()> {
         let file = self.project_file(id)?;
         let directory = self.engine.parts().directory.to_string_lossy().into_owned();
@@ -223,7 +219,7 @@ impl OpenEngine<'_> {
     }
 
     fn project_file(&self, id: &IncidentId) -> Result<PathBuf> {
-        Ok(self.station.state()?.join(format!("{id}.shop")))
+        Ok(self.session.state()?.join(format!("{id}.shop")))
     }
 
     /// The store.
@@ -231,7 +227,7 @@ impl OpenEngine<'_> {
         &*self.engine.parts().store
     }
 
-    /// The incident that is meant: by its id or how that begins, `last`, or the one changed last when none is given.
+    /// Finds an incident by its id or a prefix of it; `last` or none means the one changed last.
     pub fn find(&self, typed: Option<&str>) -> Result<IncidentId> {
         let prefix = typed.filter(|typed| *typed != LAST);
         match (self.wait(self.engine.find(prefix)), prefix) {
@@ -251,7 +247,7 @@ impl OpenEngine<'_> {
         failure.did_you_mean(typed, known).hint("`runbook incidents` lists them.")
     }
 
-    /// What is true of an incident.
+    /// The state of an incident.
     pub fn incident(&self, id: &IncidentId) -> Result<Incident> {
         Ok(self.wait(self.engine.incident(id))?)
     }
@@ -261,7 +257,7 @@ impl OpenEngine<'_> {
         Ok(self.wait(self.store().read(id, 0))?)
     }
 
-    /// Asks something of an incident in the name of who types.
+    /// Submits a request to an incident as the user who types.
     pub fn submit(&self, id: &IncidentId, request: Request) -> Result<Incident> {
         let command = Command { by: self.who.clone(), request };
         Ok(self.wait(self.engine.submit(id, command))?)
@@ -273,7 +269,7 @@ impl OpenEngine<'_> {
     }
 }
 
-/// What scrubs the secrets that were read.
+/// The redactor of these secrets.
 pub fn redactor<'s>(secrets: impl Iterator<Item = (&'s str, &'s SecretString)>) -> Result<Redactor> {
     Redactor::new(secrets.map(|(name, value)| (name, value.expose_secret()))).map_err(|refused| {
         Failure::usage(refused.to_string()).hint("Correct where `estate.yaml` says the secret is found.")

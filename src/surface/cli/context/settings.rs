@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use crate::actions::transport::process::AGENT;
 use crate::domain::core::text::shell_word;
 use crate::surface::cli::output::error::{Failure, Result};
-use crate::surface::terminal::{Colour, Letters};
+use crate::surface::terminal::{CharacterSet, Colour};
 
-/// Where a shop's directory is when nothing else says so.
+/// The default project directory.
 const SYSTEM_DIRECTORY: &str = "/etc/runbook";
-/// The variables that every child gets, and the one by which connections to hosts find the agent of ssh.
+/// The variables that every child process gets, and the one by which ssh connections find their agent.
 const BASICS: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", AGENT];
-/// What PATH is when the process has none, as systemd has it.
+/// The default PATH if the process has none, the same as systemd's.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How data is printed.
@@ -59,13 +59,13 @@ pub struct Flags {
     pub directory: Option<PathBuf>,
 }
 
-/// The parts of the process's environment that matter, read once.
+/// The environment of the process, read once.
 #[derive(Debug, Clone, Default)]
-pub struct Environment {
+pub struct EnvironmentVariables {
     variables: BTreeMap<OsString, OsString>,
 }
 
-impl Environment {
+impl EnvironmentVariables {
     /// The environment of this process.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn of_process() -> Self {
@@ -77,53 +77,48 @@ impl Environment {
         self.variables.get(&OsString::from(name)).filter(|value| !value.is_empty())
     }
 
-    /// A variable that is set, not empty, and text.
+    /// A variable that is set, not empty, and UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.to_str()
     }
 
-    /// A variable that holds an absolute path; others are to be ignored, says the XDG base directory specification.
+    /// A variable that holds an absolute path. The XDG base directory specification ignores relative ones.
     fn absolute(&self, name: &str) -> Option<PathBuf> {
         self.get(name).map(PathBuf::from).filter(|path| path.is_absolute())
     }
 }
 
-/// Where the shop's directory comes from.
+/// Where the project's directory comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProjectSource {
     /// A flag or `RUNBOOK_DIR` names it.
     Named(PathBuf),
-    /// It is to be found upwards of the working directory, else in the system's place.
+    /// The working directory and its parents are searched, then this directory is used.
     Found(PathBuf),
 }
 
-/// Everything a command needs to know of its surroundings.
+/// What a command needs to know about its environment.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How data is printed.
     pub format: Format,
-    /// The state directory; a sentence when none can be found.
+    /// The state directory, or a sentence that says why there is none.
     pub state: std::result::Result<PathBuf, String>,
-    /// Where to look for the shop.
     pub shop: ProjectSource,
-    /// The flags that a command to type next has to repeat.
+    /// The flags that the next command must repeat.
     pub repeat: Vec<String>,
-    /// The environment.
-    pub environment: Environment,
-    /// The working directory.
+    pub environment: EnvironmentVariables,
     pub working_directory: PathBuf,
-    /// What this process is connected to.
     pub streams: Streams,
 }
 
-/// Which of the standard streams are terminals that can do more than print lines.
+/// Which of the standard streams are terminals, and whether the terminal supports control sequences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Streams {
-    /// Somebody can type.
+    /// Standard input is a terminal.
     pub input: bool,
-    /// Data is read by a person.
+    /// Standard output is a terminal.
     pub output: bool,
-    /// The terminal understands control sequences: `TERM` is not `dumb`.
+    /// The terminal supports control sequences: `TERM` is set and not `dumb`.
     pub capable: bool,
 }
 
@@ -135,8 +130,8 @@ impl Streams {
 }
 
 impl Settings {
-    /// The settings that flags and environment come to.
-    pub fn resolve(flags: &Flags, environment: Environment) -> Result<Self> {
+    /// Resolves the settings from flags and environment.
+    pub fn resolve(flags: &Flags, environment: EnvironmentVariables) -> Result<Self> {
         let working_directory = std::env::current_dir()
             .map_err(|error| Failure::error(format!("the working directory cannot be read: {error}")))?;
         let named = flags.directory.clone().or_else(|| environment.get("RUNBOOK_DIR").map(PathBuf::from));
@@ -158,7 +153,8 @@ impl Settings {
         })
     }
 
-    /// The variables that every child gets: PATH, HOME, LANG, TZ; and where the agent of ssh is, which only connections get.
+    /// The variables that every child process gets: PATH, HOME, LANG, TZ. The path of the ssh agent is included, but
+    /// only connections get it.
     pub fn basics(&self) -> BTreeMap<String, String> {
         let mut basics: BTreeMap<String, String> = BASICS
             .into_iter()
@@ -168,14 +164,14 @@ impl Settings {
         basics
     }
 
-    /// `runbook`, with the flags that the next command has to repeat.
+    /// `runbook`, with the flags that the next command must repeat.
     pub fn command(&self) -> String {
         let mut words = vec!["runbook".to_owned()];
         words.extend(self.repeat.iter().cloned());
         words.join(" ")
     }
 
-    /// How wide a line may be; none when nobody looks at it.
+    /// The maximum line width; none when standard output is not a terminal and `COLUMNS` is not set.
     pub fn width(&self) -> Option<usize> {
         let columns = self.environment.text("COLUMNS").and_then(|columns| columns.parse().ok());
         if !self.streams.output {
@@ -184,20 +180,20 @@ impl Settings {
         crossterm::terminal::size().ok().map(|(width, _)| usize::from(width)).filter(|width| *width > 0).or(columns)
     }
 
-    /// Whether faces use colours: as the command line does, on a terminal that understands them.
+    /// Whether to use colours: if the terminal supports them and the user has not disabled them.
     pub fn colour(&self) -> Colour {
         let wanted = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
         if wanted && self.streams.capable { Colour::Sixteen } else { Colour::None }
     }
 
-    /// Which letters the terminal shows, by the locale: the first of the variables that is set counts, says POSIX.
-    pub fn has_unicode(&self) -> Letters {
+    /// The character set of the terminal, by the locale. As in POSIX, the first variable that is set counts.
+    pub fn has_unicode(&self) -> CharacterSet {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| self.environment.text(name));
         let utf8 = locale.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").ends_with("utf8"));
-        if utf8 { Letters::Unicode } else { Letters::Ascii }
+        if utf8 { CharacterSet::Unicode } else { CharacterSet::Ascii }
     }
 
-    /// A path as the reader would type it: relative to the working directory where it is below.
+    /// A path as the user would type it: relative to the working directory if it is below.
     pub fn shown(&self, path: &Path) -> PathBuf {
         match path.strip_prefix(&self.working_directory) {
             Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from("."),
@@ -207,7 +203,7 @@ impl Settings {
     }
 }
 
-fn state(flags: &Flags, environment: &Environment, base: &Path) -> std::result::Result<PathBuf, String> {
+fn state(flags: &Flags, environment: &EnvironmentVariables, base: &Path) -> std::result::Result<PathBuf, String> {
     let named = flags.state.clone().or_else(|| environment.get("RUNBOOK_STATE").map(PathBuf::from));
     named
         .map(|path| base.join(path))
@@ -216,7 +212,7 @@ fn state(flags: &Flags, environment: &Environment, base: &Path) -> std::result::
         .ok_or_else(|| "neither `XDG_STATE_HOME` nor `HOME` is set".to_owned())
 }
 
-/// The flags that lead to another log or shop: without them the next command would not find the incident.
+/// The flags that select another log or project, without which the next command would not find the incident.
 fn repeated(flags: &Flags) -> Vec<String> {
     let pairs = [("--state", &flags.state), ("--dir", &flags.directory)];
     pairs
@@ -230,8 +226,8 @@ fn repeated(flags: &Flags) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn environment(pairs: &[(&str, &str)]) -> Environment {
-        Environment { variables: pairs.iter().map(|(name, value)| (name.into(), value.into())).collect() }
+    fn environment(pairs: &[(&str, &str)]) -> EnvironmentVariables {
+        EnvironmentVariables { variables: pairs.iter().map(|(name, value)| (name.into(), value.into())).collect() }
     }
 
     #[test]

@@ -14,36 +14,36 @@ use crate::surface::cli::context::session::OpenEngine;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
-/// How long the worker may take to claim the incident: starting it takes a hundredth of this.
+/// How long the worker may take to get the lease; normally it takes a hundredth of this.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it is looked whether it has.
+/// How often the lease is checked.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Starts a worker in the background, and ends with what to type next.
-pub fn work(desk: &OpenEngine<'_>, id: &IncidentId) -> Result {
-    start(desk, id)?;
-    let typed = |words: &str| desk.station.command(&format!("{words} {id}"));
-    desk.station.output.next(&[typed("watch"), format!("{} 'why'", typed("cancel"))]);
+/// Starts a background worker and prints what to type next.
+pub fn work(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result {
+    start(open_engine, id)?;
+    let typed = |words: &str| open_engine.session.command(&format!("{words} {id}"));
+    open_engine.session.output.next(&[typed("watch"), format!("{} 'why'", typed("cancel"))]);
     Ok(Exit::DONE)
 }
 
-/// Starts a worker in the background and comes back when it has the incident in its hands.
-pub fn start(desk: &OpenEngine<'_>, id: &IncidentId) -> Result<()> {
-    let log = desk.station.state()?.join(format!("{id}.log"));
-    let mut child = spawn(desk, id, &log)?;
+/// Starts a background worker and returns once it holds the lease or has ended.
+pub fn start(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result<()> {
+    let log = open_engine.session.state()?.join(format!("{id}.log"));
+    let mut child = spawn(open_engine, id, &log)?;
     let pid = child.id();
-    let output = &desk.station.output;
-    if desk.wait(wait_for_lease(desk, id, &mut child))? {
-        output.say(&format!("{id} went as far as it could at once"));
+    let output = &open_engine.session.output;
+    if open_engine.wait(wait_for_lease(open_engine, id, &mut child))? {
+        output.print_message(&format!("{id} went as far as it could at once"));
     } else {
-        output.say(&format!("{id} goes on in the background: process {pid}, `{}`", log.display()));
+        output.print_message(&format!("{id} goes on in the background: process {pid}, `{}`", log.display()));
     }
     Ok(())
 }
 
-/// Waits until the worker holds the incident or has ended; says whether it has ended.
-async fn wait_for_lease(desk: &OpenEngine<'_>, id: &IncidentId, child: &mut Child) -> Result<bool> {
-    let parts = desk.engine.parts();
+/// Waits until the worker holds the lease or has ended; true if it has ended.
+async fn wait_for_lease(open_engine: &OpenEngine<'_>, id: &IncidentId, child: &mut Child) -> Result<bool> {
+    let parts = open_engine.engine.parts();
     let late = crate::domain::core::time::Span(PATIENCE).after(parts.clock.now());
     loop {
         let status = child.try_wait().map_err(|error| Failure::error(format!("the worker is lost: {error}")))?;
@@ -64,7 +64,7 @@ async fn wait_for_lease(desk: &OpenEngine<'_>, id: &IncidentId, child: &mut Chil
 }
 
 #[expect(clippy::disallowed_methods, reason = "the child is this program, not an action, and outlives this process")]
-fn spawn(desk: &OpenEngine<'_>, id: &IncidentId, log: &Path) -> Result<Child> {
+fn spawn(open_engine: &OpenEngine<'_>, id: &IncidentId, log: &Path) -> Result<Child> {
     let cannot = |what: &str, error: std::io::Error| Failure::error(format!("{what}: {error}"));
     let program = std::env::current_exe().map_err(|error| cannot("this program cannot be found", error))?;
     let file = File::options()
@@ -76,9 +76,9 @@ fn spawn(desk: &OpenEngine<'_>, id: &IncidentId, log: &Path) -> Result<Child> {
     let errors = file.try_clone().map_err(|error| cannot("the log cannot be shared", error))?;
     std::process::Command::new(program)
         .arg("--state")
-        .arg(desk.station.state()?)
+        .arg(open_engine.session.state()?)
         .arg("--dir")
-        .arg(&desk.engine.parts().directory)
+        .arg(&open_engine.engine.parts().directory)
         .args(["work", id.as_str()])
         .stdin(Stdio::null())
         .stdout(file)

@@ -6,62 +6,62 @@ use crate::domain::incident::command::{Refused, Request};
 use crate::domain::incident::resolve;
 use crate::domain::incident::step_verb::StepVerb;
 use crate::domain::incident::target::{StepReference, StepTarget};
-use crate::surface::cli::context::args::{Going, Incident};
+use crate::surface::cli::context::args::{Going, IncidentArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::undelivered;
 use crate::surface::exit::Exit;
 
-/// Asks, says so, and goes on until a person is needed again.
-pub fn then_go_on(station: &Session, target: &Incident, going: &Going, said: &str, request: Request) -> Result {
-    resolved_then_go_on(station, target, going, said, |_| Ok(request))
+/// Submits a request, confirms it, and continues the run until a person is needed again.
+pub fn then_go_on(session: &Session, target: &IncidentArg, going: &Going, said: &str, request: Request) -> Result {
+    resolved_then_go_on(session, target, going, said, |_| Ok(request))
 }
 
 /// The same for the one step that `typed` stands for.
 pub fn step_then_go_on(
-    station: &Session,
-    target: &Incident,
+    session: &Session,
+    target: &IncidentArg,
     going: &Going,
     (verb, typed): (StepVerb, Option<&StepReference>),
     said: &str,
     request: impl FnOnce(StepTarget) -> Request,
 ) -> Result {
     let resolve = |incident: &Present| resolve::target(incident, verb, typed).map(request);
-    resolved_then_go_on(station, target, going, said, resolve)
+    resolved_then_go_on(session, target, going, said, resolve)
 }
 
 /// The same for a request that follows from how the incident stands.
 pub fn resolved_then_go_on(
-    station: &Session,
-    target: &Incident,
+    session: &Session,
+    target: &IncidentArg,
     going: &Going,
     said: &str,
     resolve: impl FnOnce(&Present) -> std::result::Result<Request, Refused>,
 ) -> Result {
-    let mut desk = station.look()?;
-    let id = desk.find(Some(&target.incident))?;
-    let present = desk.prepare(&id)?;
+    let mut open_engine = session.open_read_only()?;
+    let id = open_engine.find(Some(&target.incident))?;
+    let present = open_engine.prepare(&id)?;
     let before = present.seq;
-    let incident = desk.submit_resolved(&id, resolve(&present))?;
-    station.output.say(&format!("{}: {said}", incident.id));
+    let incident = open_engine.submit_resolved(&id, resolve(&present))?;
+    session.output.print_message(&format!("{}: {said}", incident.id));
     if going.detach {
-        // With nobody at work it is said what is owed; what to type is the same.
-        undelivered::pending_deliveries(&desk, &incident)?;
-        station.output.next(&[station.command(&format!("watch {id}"))]);
+        // Without a worker, pending messages are reported; the command to type is the same.
+        undelivered::pending_deliveries(&open_engine, &incident)?;
+        session.output.next(&[session.command(&format!("watch {id}"))]);
         return Ok(Exit::DONE);
     }
-    until_done::plain(&desk, &id, before)
+    until_done::plain(&open_engine, &id, before)
 }
 
-/// Asks, says so, and leaves the rest to whoever works on it.
-pub fn only(station: &Session, target: &Incident, said: &str, request: Request) -> Result {
-    let mut desk = station.look()?;
-    let id = desk.find(Some(&target.incident))?;
-    desk.prepare(&id)?;
-    let incident = desk.submit(&id, request)?;
-    station.output.say(&format!("{}: {said}", incident.id));
-    let owed = undelivered::pending_deliveries(&desk, &incident)?;
-    let next: Vec<String> = owed.into_iter().chain([station.command(&format!("timeline {id}"))]).collect();
-    station.output.next(&next);
+/// Submits a request and confirms it; another process continues the run.
+pub fn only(session: &Session, target: &IncidentArg, said: &str, request: Request) -> Result {
+    let mut open_engine = session.open_read_only()?;
+    let id = open_engine.find(Some(&target.incident))?;
+    open_engine.prepare(&id)?;
+    let incident = open_engine.submit(&id, request)?;
+    session.output.print_message(&format!("{}: {said}", incident.id));
+    let owed = undelivered::pending_deliveries(&open_engine, &incident)?;
+    let next: Vec<String> = owed.into_iter().chain([session.command(&format!("timeline {id}"))]).collect();
+    session.output.next(&next);
     Ok(Exit::DONE)
 }

@@ -23,51 +23,53 @@ use crate::surface::cli::output::{pending, undelivered, writer};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::{self, Left, WorkMode};
 
-/// Signals after which we leave and the log stays as it is.
+/// Signals after which the process detaches.
 const LEAVING: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
 
 /// Steps through an incident on the terminal.
-pub fn step(desk: &OpenEngine<'_>, id: &IncidentId) -> Result {
-    let options = options(desk, 0, ReturnWhen::UntilOver);
-    let left = desk.wait(terminal::step(&desk.engine, id, options))?;
-    hand_over(desk, id, left)?;
-    conclude(desk, id, left)
+pub fn step(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result {
+    let options = options(open_engine, 0, ReturnWhen::UntilOver);
+    let left = open_engine.wait(terminal::step(&open_engine.engine, id, options))?;
+    hand_over(open_engine, id, left)?;
+    conclude(open_engine, id, left)
 }
 
-/// Goes on without asking anybody, telling what happens after event `after`, until a person is needed.
-pub fn plain(desk: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
-    let left = follow_until(desk, id, after, ReturnWhen::UntilPerson)?;
-    hand_over(desk, id, left)?;
-    conclude(desk, id, left)
+/// Continues without asking, printing the events after `after`, until a person is needed.
+pub fn plain(open_engine: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
+    let left = follow_until(open_engine, id, after, ReturnWhen::UntilPerson)?;
+    hand_over(open_engine, id, left)?;
+    conclude(open_engine, id, left)
 }
 
-/// Goes on until it is over: the worker in the background. A signal ends it, and nobody takes over.
-pub fn to_the_end(desk: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
-    let left = follow_until(desk, id, after, ReturnWhen::UntilOver)?;
-    conclude(desk, id, left)
+/// Continues until the incident is over, in a background worker. After a signal no other worker is started.
+pub fn to_the_end(open_engine: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
+    let left = follow_until(open_engine, id, after, ReturnWhen::UntilOver)?;
+    conclude(open_engine, id, left)
 }
 
-/// A run that its person leaves goes on in the background.
-fn hand_over(desk: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result<()> {
-    if left == Left::Detached && desk.incident(id)?.live_runs().next().is_some() {
-        background::start(desk, id)?;
+/// If the person detaches from a live run, a background worker continues it.
+fn hand_over(open_engine: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result<()> {
+    if left == Left::Detached && open_engine.incident(id)?.live_runs().next().is_some() {
+        background::start(open_engine, id)?;
     }
     Ok(())
 }
 
-fn follow_until(desk: &OpenEngine<'_>, id: &IncidentId, after: u64, patience: ReturnWhen) -> Result<Left> {
-    let output = &desk.station.output;
+fn follow_until(open_engine: &OpenEngine<'_>, id: &IncidentId, after: u64, patience: ReturnWhen) -> Result<Left> {
+    let output = &open_engine.session.output;
     match output.format() {
-        Format::Table => Ok(desk.wait(terminal::plain(&desk.engine, id, options(desk, after, patience)))?),
-        Format::Json | Format::Svg => desk.wait(follow(desk, id, after, patience, |_| Ok(()))),
-        Format::Jsonl => desk.wait(follow(desk, id, after, patience, |event| output.document(event))),
+        Format::Table => {
+            Ok(open_engine.wait(terminal::plain(&open_engine.engine, id, options(open_engine, after, patience)))?)
+        }
+        Format::Json | Format::Svg => open_engine.wait(follow(open_engine, id, after, patience, |_| Ok(()))),
+        Format::Jsonl => open_engine.wait(follow(open_engine, id, after, patience, |event| output.document(event))),
     }
 }
 
-fn options(desk: &OpenEngine<'_>, after: u64, patience: ReturnWhen) -> terminal::Options {
-    let settings = &desk.station.settings;
-    terminal::Options {
-        actor: desk.who.clone(),
+fn options(open_engine: &OpenEngine<'_>, after: u64, patience: ReturnWhen) -> terminal::StepperOptions {
+    let settings = &open_engine.session.settings;
+    terminal::StepperOptions {
+        actor: open_engine.who.clone(),
         after,
         patience,
         colour: settings.colour(),
@@ -76,7 +78,7 @@ fn options(desk: &OpenEngine<'_>, after: u64, patience: ReturnWhen) -> terminal:
     }
 }
 
-/// A token that ends when a signal asks us to leave.
+/// A token that is cancelled when a signal asks the process to leave.
 pub fn leaving() -> CancellationToken {
     let token = CancellationToken::new();
     for kind in LEAVING {
@@ -86,7 +88,7 @@ pub fn leaving() -> CancellationToken {
             tokio::spawn(async move {
                 signal.recv().await;
                 token.cancel();
-                // Whoever insists is let go at once: the log is whole at every moment.
+                // A second signal ends the process at once; the log is consistent at any moment.
                 signal.recv().await;
                 std::process::exit(i32::from(Exit::INTERRUPTED.code()));
             });
@@ -95,22 +97,22 @@ pub fn leaving() -> CancellationToken {
     token
 }
 
-/// How long somebody else is watched at work before the claim is tried for again.
+/// How long another process is followed before the lease is tried again.
 const AGAIN: Span = Span::seconds(2);
 
-/// Works on the incident, or watches who does, and hands over every event.
+/// Drives the incident, or follows the process that does, and reports every event.
 async fn follow(
-    desk: &OpenEngine<'_>,
+    open_engine: &OpenEngine<'_>,
     id: &IncidentId,
     after: u64,
     patience: ReturnWhen,
     mut show: impl FnMut(&Recorded) -> Result<()>,
 ) -> Result<Left> {
     let detach = leaving();
-    let mut feed = desk.engine.feed(id, after);
+    let mut feed = open_engine.engine.feed(id, after);
     let mut seen = after;
     loop {
-        let drive = desk.engine.drive(id, patience, &detach);
+        let drive = open_engine.engine.drive(id, patience, &detach);
         tokio::pin!(drive);
         let stop = loop {
             tokio::select! {
@@ -118,10 +120,10 @@ async fn follow(
                 events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
             }
         };
-        // Who holds it may hang: after a while it is tried again.
-        let again = AGAIN.after(desk.engine.parts().clock.now());
+        // The holder of the lease may hang, so the lease is tried again after a while.
+        let again = AGAIN.after(open_engine.engine.parts().clock.now());
         loop {
-            let incident = desk.engine.incident(id).await?;
+            let incident = open_engine.engine.incident(id).await?;
             let moving = matches!(stop, Stop::Taken(_)) && verdict(&incident).is_none() && !detach.is_cancelled();
             if seen >= incident.seq && !moving {
                 return Ok(left(&stop));
@@ -129,7 +131,7 @@ async fn follow(
             tokio::select! {
                 () = detach.cancelled() => return Ok(Left::Detached),
                 events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
-                () = desk.engine.parts().clock.sleep_until(again), if moving => break,
+                () = open_engine.engine.parts().clock.sleep_until(again), if moving => break,
             }
         }
     }
@@ -157,13 +159,13 @@ fn shown(events: &[Recorded], seen: u64, show: &mut impl FnMut(&Recorded) -> Res
     Ok(events.last().map_or(seen, |last| last.seq))
 }
 
-/// How an incident stands, for programs.
+/// The state of an incident, for programs.
 #[derive(Debug, Serialize)]
 struct FollowReport<'a> {
     incident: &'a IncidentId,
     status: &'static str,
     runs: Vec<RunReport<'a>>,
-    waiting: Vec<pending::Waiting<'a>>,
+    waiting: Vec<pending::PendingItem<'a>>,
     proposed: Vec<pending::Proposed<'a>>,
     exit: u8,
 }
@@ -175,26 +177,26 @@ struct RunReport<'a> {
     status: &'static str,
 }
 
-/// Says how it stands and what to type next; the exit code says the same.
-fn conclude(desk: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result {
-    let incident = desk.incident(id)?;
+/// Prints the state and what to type next; returns the exit code for it.
+fn conclude(open_engine: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result {
+    let incident = open_engine.incident(id)?;
     let exit = match left {
         Left::Detached => Exit::INTERRUPTED,
         Left::Over | Left::NeedsPerson | Left::Taken => verdict(&incident).unwrap_or(Exit::DONE),
     };
-    report(desk, &incident, exit)?;
-    let mut next = next(desk, &incident, exit);
-    if let Some(first) = undelivered::pending_deliveries(desk, &incident)? {
+    report(open_engine, &incident, exit)?;
+    let mut next = next(open_engine, &incident, exit);
+    if let Some(first) = undelivered::pending_deliveries(open_engine, &incident)? {
         next.retain(|typed| *typed != first);
         next.insert(0, first);
     }
-    desk.station.output.next(&next);
+    open_engine.session.output.next(&next);
     Ok(exit)
 }
 
-fn report(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Result<()> {
-    let output = &desk.station.output;
-    let program = desk.station.settings.command();
+fn report(open_engine: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Result<()> {
+    let output = &open_engine.session.output;
+    let program = open_engine.session.settings.command();
     let (waiting, proposed) = (pending::of(incident, &program), pending::proposed(incident, &program));
     if output.is_table() {
         return output.text(&format!("{}{}", pending::render(&waiting), pending::render_proposed(&proposed)));
@@ -207,10 +209,10 @@ fn report(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Result<()> 
     output.text(&writer::json(&report, output.format() == Format::Json))
 }
 
-/// What may be typed next.
-fn next(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
+/// The commands to type next.
+fn next(open_engine: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
     let id = &incident.id;
-    let typed = |words: String| desk.station.command(&words);
+    let typed = |words: String| open_engine.session.command(&words);
     match exit {
         Exit::WAITING => vec![typed(format!("watch {id}"))],
         Exit::INTERRUPTED => vec![typed(format!("watch {id}")), typed(format!("cancel {id} 'why'"))],
@@ -223,7 +225,7 @@ fn next(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
     }
 }
 
-/// What an incident that stands still means as an exit code; none while something is being done.
+/// The exit code for an incident that makes no progress; none while a step is running.
 pub fn verdict(incident: &Incident) -> Option<Exit> {
     if incident.live_runs().next().is_some() {
         return (!incident.waiting_for_person().is_empty()).then_some(Exit::WAITING);
@@ -241,7 +243,7 @@ pub fn verdict(incident: &Incident) -> Option<Exit> {
     }
 }
 
-/// Whether time alone stopped the run.
+/// Whether only time-outs stopped the run.
 fn timed_out(run: &Run) -> bool {
     let mut fatal = run.failures().filter(|(_, state)| state.conclusion() == Some(Conclusion::Failed)).peekable();
     let late = |verdict| verdict == Verdict::TimedOut;
@@ -249,7 +251,7 @@ fn timed_out(run: &Run) -> bool {
         && fatal.all(|(_, state)| state.outcome.as_ref().is_some_and(|outcome| late(outcome.verdict)))
 }
 
-/// The word for an incident's status.
+/// The name of an incident's status.
 pub fn status_name(incident: &Incident) -> &'static str {
     match incident.status {
         IncidentStatus::Open => "open",
@@ -258,7 +260,7 @@ pub fn status_name(incident: &Incident) -> &'static str {
     }
 }
 
-/// The word for a run's status.
+/// The name of a run's status.
 pub fn run_status_name(run: &Run) -> &'static str {
     match run.status {
         RunStatus::Running => "running",

@@ -10,27 +10,26 @@ use crate::engine::EngineError;
 use crate::store::StoreError;
 use crate::surface::exit::Exit;
 
-/// A command's no: the exit code, a fragment, and sentences that say what to type.
+/// The error of a command: the exit code, a message, and sentences that say what to type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The code to end with.
     pub exit: Exit,
     /// A lowercase fragment; empty when everything has been printed already.
     pub message: String,
-    /// What to do instead.
+    /// What to type instead.
     pub hints: Vec<String>,
 }
 
-/// What a command comes to.
+/// The result of a command.
 pub type Result<T = Exit> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// A mistake in what was typed.
+    /// A mistake in the command line.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::USAGE, message: message.into(), hints: Vec::new() }
     }
 
-    /// Our own error.
+    /// An error on our side.
     pub fn error(message: impl Into<String>) -> Self {
         Self { exit: Exit::ERROR, ..Self::usage(message) }
     }
@@ -40,24 +39,24 @@ impl Failure {
         Self { exit: Exit::PROBLEMS, ..Self::usage(message) }
     }
 
-    /// The person may not do that.
+    /// The person has no permission.
     pub fn not_allowed(message: impl Into<String>) -> Self {
         Self { exit: Exit::NOT_ALLOWED, ..Self::usage(message) }
     }
 
-    /// The reader of our output has gone: nothing is wrong, and nobody is left to be told.
+    /// The reader of our output has closed it, which is not an error, so nothing is printed.
     pub fn reader_gone() -> Self {
         Self { exit: Exit::DONE, ..Self::usage("") }
     }
 
-    /// With a sentence that says what to type.
+    /// Adds a sentence that says what to type.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// The same, with the commands in its hints as they have to be typed from here: `command` in place of `runbook`.
+    /// Replaces `runbook` in the hints' commands by `command`, which repeats the necessary flags.
     #[must_use]
     pub fn typed_as(mut self, command: &str) -> Self {
         for hint in self.hints.iter_mut().filter(|hint| !hint.contains(&format!("`{command} "))) {
@@ -66,7 +65,7 @@ impl Failure {
         self
     }
 
-    /// With the question whether one of the known names was meant, where one is near.
+    /// Adds a suggestion if one of the known names is similar.
     #[must_use]
     pub fn did_you_mean<'a>(self, wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         match suggest::nearest(wrong, known) {
@@ -75,13 +74,13 @@ impl Failure {
         }
     }
 
-    /// Prints it on standard error.
+    /// Prints the error on standard error.
     pub fn print(&self) {
         use std::io::Write as _;
         if self.message.is_empty() {
             return;
         }
-        // Nothing is left to do when standard error is closed: the exit code still says it.
+        // If standard error is closed, the exit code still reports the error.
         let mut out = anstream::stderr().lock();
         let red = anstyle::AnsiColor::Red.on_default().bold();
         let cyan = anstyle::AnsiColor::Cyan.on_default().bold();
@@ -139,7 +138,7 @@ impl From<EngineError> for Failure {
 }
 
 impl From<std::io::Error> for Failure {
-    /// Only writing to the terminal or a pipe comes here as it is; everything else says what it was about.
+    /// Only errors of writing output arrive here; all others are converted where they occur.
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::reader_gone(),

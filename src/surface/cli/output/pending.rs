@@ -14,33 +14,31 @@ use crate::domain::incident::event::Gate;
 use crate::domain::incident::target::StepReference;
 use crate::domain::incident::{Incident, IncidentStatus};
 
-/// The most choices that are written out as commands.
+/// Maximum number of choices written out as commands.
 const CHOICES_SHOWN: usize = 8;
-/// How much of a digest is typed: what git shows of one, and enough to tell two changes apart.
+/// How many characters of a digest are printed: as many as git shows, and enough to tell two changes apart.
 const DIGEST_SHOWN: usize = 12;
 
-/// One thing that a person is asked for.
+/// One pending question.
 #[derive(Debug, Serialize)]
-pub struct Waiting<'a> {
-    /// The run.
+pub struct PendingItem<'a> {
     pub run: RunId,
-    /// The step.
     pub step: &'a StepKey,
     /// The step as it is typed.
     #[serde(skip)]
     pub typed: StepReference,
-    /// What is waited for.
+    /// The question itself.
     #[serde(flatten)]
     pub gate: &'a Gate,
-    /// What to type.
+    /// The commands that answer it.
     pub commands: Vec<String>,
 }
 
-/// Everything that a person is asked for. `program` is how `runbook` has to be called.
-pub fn of<'a>(incident: &'a Incident, program: &str) -> Vec<Waiting<'a>> {
+/// All pending questions. `program` is the way to call `runbook`, with its flags.
+pub fn of<'a>(incident: &'a Incident, program: &str) -> Vec<PendingItem<'a>> {
     let one = |(run, step, gate)| {
         let typed = incident.reference(run, step);
-        Waiting { run, step, gate, commands: commands(incident, &typed, gate, program), typed }
+        PendingItem { run, step, gate, commands: commands(incident, &typed, gate, program), typed }
     };
     incident.waiting_for_person().into_iter().map(one).collect()
 }
@@ -48,15 +46,14 @@ pub fn of<'a>(incident: &'a Incident, program: &str) -> Vec<Waiting<'a>> {
 /// A runbook that a person may start.
 #[derive(Debug, Serialize)]
 pub struct Proposed<'a> {
-    /// Its id.
     pub runbook: &'a str,
-    /// Why it did not start by itself.
+    /// Why it did not start automatically.
     pub reason: &'a str,
-    /// What to type.
+    /// The command that starts it.
     pub command: String,
 }
 
-/// Every runbook that a person may start because of an alert.
+/// The runbooks that a person may start because of an alert.
 pub fn proposed<'a>(incident: &'a Incident, program: &str) -> Vec<Proposed<'a>> {
     let open = incident.proposals.iter().filter(|_| incident.status != IncidentStatus::Resolved);
     open.map(|proposal| Proposed {
@@ -67,7 +64,7 @@ pub fn proposed<'a>(incident: &'a Incident, program: &str) -> Vec<Proposed<'a>> 
     .collect()
 }
 
-/// What may be started, for people.
+/// The proposed runbooks as text.
 pub fn render_proposed(proposed: &[Proposed<'_>]) -> String {
     let mut out = String::new();
     for one in proposed {
@@ -108,8 +105,8 @@ fn commands(incident: &Incident, step: &StepReference, gate: &Gate, program: &st
     }
 }
 
-/// What is waited for, for people.
-pub fn render(waiting: &[Waiting<'_>]) -> String {
+/// The pending questions as text.
+pub fn render(waiting: &[PendingItem<'_>]) -> String {
     let mut out = String::new();
     for one in waiting {
         let question = question(one.gate);
@@ -125,7 +122,7 @@ pub fn render(waiting: &[Waiting<'_>]) -> String {
     out
 }
 
-/// One line that says what a gate asks.
+/// The question of a gate, on one line.
 pub fn question(gate: &Gate) -> String {
     match gate {
         Gate::Ask { prompt, .. } => prompt.clone(),

@@ -12,73 +12,66 @@ use crate::actions;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::incident::event::Mode;
 use crate::domain::runbook::trigger::{StartMode, Trigger};
-use crate::domain::runbook::{Action, Body, DeadlineFrom, DeadlineRule, OnFailure, Param, ParamKind, Runbook, Step};
+use crate::domain::runbook::{
+    Action, DeadlineFrom, DeadlineRule, OnFailure, Param, ParamKind, Runbook, Step, StepBody,
+};
 
-/// How wide an outline is when nobody says.
+/// The width when the terminal's is unknown.
 const USUAL_WIDTH: usize = 100;
-/// The detail that shows an action word for word.
+/// The detail that shows an action verbatim.
 const EXACTLY: &str = "exactly";
-/// The longest text of one detail, in characters; what is run exactly is never cut.
+/// The longest text of a detail, in characters; [`EXACTLY`] is never cut.
 const DETAIL_LIMIT: usize = 600;
 
-/// A runbook, outlined.
+/// The outline of a runbook.
 #[derive(Debug, Serialize)]
 pub struct Outline {
-    /// Its id.
     pub runbook: String,
-    /// Its title.
     pub title: String,
-    /// Its severity, its environments or the one meant, its summary, parameters and deadlines.
+    /// Severity, environments, summary, triggers, parameters and deadlines.
     #[serde(skip)]
     head: Vec<String>,
-    /// The environment that it is planned for.
+    /// The environment of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
     /// The parameters with their values.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub params: Map<String, Value>,
-    /// The steps, those inside groups after their group.
+    /// The steps; those of a group follow the group.
     pub steps: Vec<OutlineItem>,
-    /// What is missing.
+    /// Missing secrets, or a host that the environment excludes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// One step, outlined.
+/// The outline of one step.
 #[derive(Debug, Serialize)]
 pub struct OutlineItem {
-    /// Its id.
     pub id: String,
-    /// Its name.
     pub name: String,
-    /// How deep it stands in groups and runbooks that start others.
+    /// The nesting depth in groups and started runbooks.
     pub depth: usize,
-    /// Its phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// `action`, `ask`, `manual`, `wait`, `parallel` or `start`.
     pub sort: &'static str,
-    /// How often the action may happen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<EffectClass>,
-    /// The action's kind and what it is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<PlannedStep>,
-    /// Everything else, in the order in which it matters.
+    /// All other properties, the most important first.
     pub details: Vec<Detail>,
-    /// Whether it stands under `finally`.
+    /// Whether the step is under `finally`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub finally: bool,
 }
 
-/// Exactly what would be done.
+/// The action of a step, as it would run.
 #[derive(Debug, Serialize)]
 pub struct PlannedStep {
-    /// The kind.
     pub kind: String,
-    /// What it is given.
     pub spec: Value,
-    /// Whether a part of it is only known during the run, and stands as written.
+    /// Whether a part of it is known only during the run, and is shown as written.
     pub depends_on_results: bool,
     /// The host that the step names.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,21 +81,19 @@ pub struct PlannedStep {
 /// One property of a step.
 #[derive(Debug, Serialize)]
 pub struct Detail {
-    /// Which.
     pub what: &'static str,
-    /// In words.
     pub text: String,
-    /// Whether it is only known during the run, and stands as written.
+    /// Whether it is known only during the run, and is shown as written.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub depends_on_results: bool,
 }
 
-/// The outline of a runbook as it is written.
+/// The outline of a runbook as written.
 pub fn runbook(runbook: &Runbook) -> Outline {
     of(runbook, &Filling::AsWritten)
 }
 
-/// The outline of a runbook, filled in.
+/// The outline of a runbook, rendered as far as possible.
 pub fn of(runbook: &Runbook, filling: &Filling) -> Outline {
     let mut outline = Outline {
         runbook: runbook.id.clone(),
@@ -150,8 +141,8 @@ fn param_line(param: &Param, value: Option<&Value>) -> String {
         other => format!("{other:?}").to_lowercase(),
     };
     let shown = match (value, &param.default) {
-        (Some(value), _) => format!(" = {}", words(value)),
-        (None, Some(default)) => format!(" ({kind}, {} unless given)", words(default)),
+        (Some(value), _) => format!(" = {}", value_text(value)),
+        (None, Some(default)) => format!(" ({kind}, {} unless given)", value_text(default)),
         (None, None) => format!(" ({kind}, required)"),
     };
     let help = param.help.as_ref().map(|help| format!(": {help}")).unwrap_or_default();
@@ -171,28 +162,28 @@ fn steps(steps: &[Step], depth: usize, finally: bool, filling: &Filling, into: &
     for step in steps {
         into.push(item(step, depth, finally, filling));
         match &step.body {
-            Body::Parallel(children) => self::steps(children, depth + 1, finally, filling, into),
-            Body::Start(start) => filling.inside(start, |runbook, inner| {
+            StepBody::Parallel(children) => self::steps(children, depth + 1, finally, filling, into),
+            StepBody::Start(start) => filling.inside(start, |runbook, inner| {
                 self::steps(&runbook.steps, depth + 1, finally, inner, into);
                 self::steps(&runbook.finally, depth + 1, true, inner, into);
             }),
-            Body::Action(_) | Body::Ask(_) | Body::Manual(_) | Body::Wait(_) => {}
+            StepBody::Action(_) | StepBody::Ask(_) | StepBody::Manual(_) | StepBody::Wait(_) => {}
         }
     }
 }
 
 fn item(step: &Step, depth: usize, finally: bool, filling: &Filling) -> OutlineItem {
     let action = match &step.body {
-        Body::Action(action) => Some(planned(action, filling)),
+        StepBody::Action(action) => Some(planned(action, filling)),
         _ => None,
     };
     let sort = match &step.body {
-        Body::Action(_) => "action",
-        Body::Ask(_) => "ask",
-        Body::Manual(_) => "manual",
-        Body::Wait(_) => "wait",
-        Body::Parallel(_) => "parallel",
-        Body::Start(_) => "start",
+        StepBody::Action(_) => "action",
+        StepBody::Ask(_) => "ask",
+        StepBody::Manual(_) => "manual",
+        StepBody::Wait(_) => "wait",
+        StepBody::Parallel(_) => "parallel",
+        StepBody::Start(_) => "start",
     };
     OutlineItem {
         id: step.id.clone(),
@@ -243,7 +234,7 @@ fn details(step: &Step, action: Option<&PlannedStep>, filling: &Filling) -> Vec<
         }
     }
     match &step.body {
-        Body::Ask(ask) => {
+        StepBody::Ask(ask) => {
             let choices: Vec<String> = ask.choices.iter().map(|choice| filling.text(choice).text).collect();
             if !choices.is_empty() {
                 details.add("choices", choices.join(" | "));
@@ -255,16 +246,16 @@ fn details(step: &Step, action: Option<&PlannedStep>, filling: &Filling) -> Vec<
                 details.add("auto", "an automatic run takes what is suggested");
             }
         }
-        Body::Manual(instruction) => details.filled("by hand", filling.text(instruction)),
-        Body::Wait(length) => details.add("waits", length.to_string()),
-        Body::Start(start) => details.add("starts", start.runbook.clone()),
-        Body::Action(_) | Body::Parallel(_) => {}
+        StepBody::Manual(instruction) => details.filled("by hand", filling.text(instruction)),
+        StepBody::Wait(length) => details.add("waits", length.to_string()),
+        StepBody::Start(start) => details.add("starts", start.runbook.clone()),
+        StepBody::Action(_) | StepBody::Parallel(_) => {}
     }
     around(step, filling, &mut details);
     details.0
 }
 
-/// The modifiers around what a step does.
+/// The properties besides what the step does.
 fn around(step: &Step, filling: &Filling, details: &mut Details) {
     if let Some(when) = &step.when {
         details.filled("when", filling.condition(when));
@@ -305,12 +296,12 @@ fn around(step: &Step, filling: &Filling, details: &mut Details) {
     }
 }
 
-/// Who has to agree first: those whom the step names, else whoever drives the run when its mode asks for that.
+/// Who must approve first: the roles that the step names, otherwise anybody if the mode requires approval.
 fn agreed_by(step: &Step, filling: &Filling) -> Option<String> {
     if let Some(approve) = &step.approve {
         return Some(if approve.by.is_empty() { "anybody".to_owned() } else { approve.by.join(" or ") });
     }
-    let Body::Action(action) = &step.body else { return None };
+    let StepBody::Action(action) = &step.body else { return None };
     let asked = match filling.mode()? {
         Mode::Step => true,
         Mode::Guided | Mode::Unattended => action.is_change(),
@@ -320,7 +311,7 @@ fn agreed_by(step: &Step, filling: &Filling) -> Option<String> {
 }
 
 impl Outline {
-    /// The outline for people.
+    /// The outline as text.
     pub fn render(&self, width: Option<usize>) -> String {
         let width = width.unwrap_or(USUAL_WIDTH);
         let mut out = String::new();
@@ -355,7 +346,7 @@ impl OutlineItem {
     }
 }
 
-/// The text of a detail, with a visible cut where it is long.
+/// The text of a detail, cut with a mark if it is too long.
 fn shortened(text: String, what: &str) -> String {
     match text.char_indices().nth(DETAIL_LIMIT) {
         Some((cut, _)) if what != EXACTLY => format!("{}…", &text[..cut]),
@@ -363,7 +354,7 @@ fn shortened(text: String, what: &str) -> String {
     }
 }
 
-fn words(value: &Value) -> String {
+fn value_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

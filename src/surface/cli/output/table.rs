@@ -7,7 +7,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::domain::core::text::printable;
 
-/// Below this width a row becomes a paragraph: five columns of eight letters say nothing to anybody.
+/// Below this width a row becomes a paragraph, because columns would be too narrow to read.
 const PARAGRAPHS_BELOW: usize = 60;
 
 /// Rows under headings.
@@ -18,18 +18,18 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table under these headings.
+    /// An empty table with these headings.
     pub fn new<const N: usize>(headings: [&str; N]) -> Self {
         Self { headings: headings.into_iter().map(str::to_owned).collect(), rows: Vec::new() }
     }
 
-    /// Adds a row: a cell a heading.
+    /// Adds a row, with one cell per heading.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         debug_assert_eq!(N, self.headings.len(), "a cell a heading");
         self.rows.push(cells.iter().map(|cell| single_line(cell)).collect());
     }
 
-    /// The table at this width; without one, every row stays on its line.
+    /// The table at this width. Without a width, every row is one line.
     pub fn render(&self, width: Option<usize>) -> String {
         match width {
             Some(width) if width < PARAGRAPHS_BELOW => self.paragraphs(width),
@@ -52,7 +52,7 @@ impl Table {
         lines
     }
 
-    /// The first cells as a head line, the others below, each after its heading.
+    /// The first cell as a heading, and each other cell below it after its column's name.
     fn paragraphs(&self, width: usize) -> String {
         let mut out = String::new();
         for row in &self.rows {
@@ -66,7 +66,7 @@ impl Table {
     }
 }
 
-/// Text broken between words so that no line is wider than `width`; a word that is wider is broken itself.
+/// Wraps text between words so that no line is wider than `width`. A wider word is broken.
 pub fn wrapped(text: &str, width: usize, indent: &str) -> String {
     let room = width.saturating_sub(indent.width()).max(1);
     let mut lines = vec![String::new()];
@@ -84,7 +84,7 @@ pub fn wrapped(text: &str, width: usize, indent: &str) -> String {
     lines.iter().map(|line| format!("{indent}{line}\n")).collect()
 }
 
-/// A word in pieces that are no wider than `room`.
+/// A word in pieces no wider than `room`.
 fn pieces(word: &str, room: usize) -> Vec<String> {
     let mut pieces = vec![String::new()];
     for character in word.chars() {

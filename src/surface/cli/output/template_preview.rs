@@ -17,47 +17,50 @@ use crate::domain::runbook::{self, Action, Runbook};
 use crate::domain::template::expression;
 use crate::engine::catalog::Catalog;
 
-/// The names that are known before a run begins.
+/// The template variables that are known before a run begins.
 const KNOWN: [&str; 5] = ["params", "environment", "estate", "services", "datastores"];
-/// How deep runbooks that start others are followed.
+/// Maximum depth of runbooks that start other runbooks.
 const DEPTH_LIMIT: usize = 4;
-/// The most items of a `for_each` that are named.
+/// Maximum number of items of a `for_each` that are listed.
 const ITEMS_SHOWN: usize = 20;
 
-/// A text, filled in as far as it can be.
+/// A text, rendered as far as possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filled {
-    /// The text.
     pub text: String,
-    /// Whether it speaks of what only a run can know.
+    /// Whether it depends on results of the run.
     pub open: bool,
 }
 
-/// What texts are filled in with.
+/// The values for rendering texts.
 #[derive(Debug)]
 pub enum Filling<'a> {
-    /// Nothing: everything stays as it is written.
+    /// No values: texts stay as written.
     AsWritten,
-    /// What a start comes to.
+    /// The values of a start.
     Start(Box<Beginning<'a>>),
 }
 
-/// A run that has not begun: the incident as its first events would make it.
+/// A run that has not begun: the incident as its first events would create it.
 #[derive(Debug)]
 pub struct Beginning<'a> {
     incident: Incident,
-    start: command::Start,
+    start: command::StartRequest,
     catalog: &'a Catalog,
     ancestors: BTreeSet<String>,
 }
 
 impl<'a> Filling<'a> {
-    /// What this start comes to; our no, when it would be refused.
-    pub fn of(start: command::Start, catalog: &'a Catalog) -> Result<Self, Refused> {
+    /// The values of this start, or the refusal that it would get.
+    pub fn of(start: command::StartRequest, catalog: &'a Catalog) -> Result<Self, Refused> {
         Self::within(start, catalog, BTreeSet::new())
     }
 
-    fn within(start: command::Start, catalog: &'a Catalog, mut ancestors: BTreeSet<String>) -> Result<Self, Refused> {
+    fn within(
+        start: command::StartRequest,
+        catalog: &'a Catalog,
+        mut ancestors: BTreeSet<String>,
+    ) -> Result<Self, Refused> {
         ancestors.insert(start.runbook.id.clone());
         let now = SystemClock.now();
         let request = Request::Start(Box::new(start.clone()));
@@ -76,7 +79,8 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// The machine behind a host's name, or the environment's own; none for this machine, and where it is not known.
+    /// The ssh target of the named host, or of the environment's default host; none for this machine or an unknown
+    /// host.
     pub fn host(&self, name: Option<&str>) -> Option<String> {
         let Self::Start(beginning) = self else { return None };
         let environment = beginning.start.estate.environments.get(&beginning.start.environment)?;
@@ -85,7 +89,7 @@ impl<'a> Filling<'a> {
         Some(ssh.to.clone())
     }
 
-    /// How much the run asks of people; none where nothing is started.
+    /// How often the run asks people; none if nothing is started.
     pub fn mode(&self) -> Option<Mode> {
         match self {
             Self::AsWritten => None,
@@ -101,7 +105,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// A template's text.
+    /// A template, rendered if possible.
     pub fn text(&self, source: &str) -> Filled {
         let as_written = |open| Filled { text: source.to_owned(), open };
         match self {
@@ -115,7 +119,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// A condition, with what it comes to where that is known.
+    /// A condition, with its result if it is known.
     pub fn condition(&self, source: &str) -> Filled {
         self.expression(source, |value| {
             let holds = !matches!(value, Value::Null | Value::Bool(false)) && value != "" && value != 0;
@@ -123,11 +127,11 @@ impl<'a> Filling<'a> {
         })
     }
 
-    /// A list, with its items where they are known.
+    /// A list, with its items if they are known.
     pub fn list(&self, source: &str) -> Filled {
         self.expression(source, |value| match value {
             Value::Array(items) => {
-                let shown: Vec<String> = items.iter().take(ITEMS_SHOWN).map(words).collect();
+                let shown: Vec<String> = items.iter().take(ITEMS_SHOWN).map(value_text).collect();
                 let more = if items.len() > ITEMS_SHOWN {
                     format!(" and {} more", items.len() - ITEMS_SHOWN)
                 } else {
@@ -135,11 +139,11 @@ impl<'a> Filling<'a> {
                 };
                 format!("{} of: {}{more}", items.len(), shown.join(", "))
             }
-            other => words(other),
+            other => value_text(other),
         })
     }
 
-    fn expression(&self, source: &str, say: impl Fn(&Value) -> String) -> Filled {
+    fn expression(&self, source: &str, print_message: impl Fn(&Value) -> String) -> Filled {
         let as_written = |open| Filled { text: source.to_owned(), open };
         let Self::Start(beginning) = self else { return as_written(false) };
         let roots = expression::references_of_expression(source);
@@ -147,12 +151,12 @@ impl<'a> Filling<'a> {
             return as_written(true);
         }
         match expression::evaluate(source, &beginning.scope(source)) {
-            Ok(value) => Filled { text: format!("{source} — {}", say(&value)), open: false },
+            Ok(value) => Filled { text: format!("{source} — {}", print_message(&value)), open: false },
             Err(_) => as_written(true),
         }
     }
 
-    /// What an action is given, and whether a part of it is only known during the run.
+    /// The spec of an action, and whether a part of it is known only during the run.
     pub fn spec(&self, action: &Action) -> (Value, bool) {
         let Self::Start(beginning) = self else { return (action.spec.clone(), false) };
         let mut sources = Vec::new();
@@ -168,7 +172,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// Every text that can be filled in, filled in. Scripts stay whole: half a quoted script would mislead.
+    /// Renders every text that can be rendered. A script stays as written, because a half-rendered one would mislead.
     fn partly(&self, value: &Value, scripts: &[String]) -> Value {
         match value {
             Value::String(source) => self.value(source),
@@ -184,7 +188,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// A text that can be filled in, filled in; one whole `{{ … }}` keeps the value's type.
+    /// Renders a text if possible; a single `{{ … }}` keeps the type of its value.
     fn value(&self, source: &str) -> Value {
         let as_written = || Value::String(source.to_owned());
         match self {
@@ -195,7 +199,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// Looks into a runbook that a step starts, unless it is already being looked into.
+    /// Calls `look` with the runbook that a step starts, unless this would recurse or go too deep.
     pub fn inside(&self, step: &runbook::Start, look: impl FnOnce(&Runbook, &Filling<'_>)) {
         let Self::Start(beginning) = self else { return };
         let too_deep = beginning.ancestors.len() >= DEPTH_LIMIT || beginning.ancestors.contains(&step.runbook);
@@ -203,13 +207,17 @@ impl<'a> Filling<'a> {
         let mut params = Map::new();
         for (name, value) in &step.params {
             let filled = self.partly(value, &[]);
-            // A parameter that the run finds out is left to its default.
+            // A parameter that depends on the run gets its default.
             if !is_open(&filled) {
                 params.insert(name.clone(), filled);
             }
         }
-        let start =
-            command::Start { runbook: runbook.clone(), digest: digest.to_owned(), params, ..beginning.start.clone() };
+        let start = command::StartRequest {
+            runbook: runbook.clone(),
+            digest: digest.to_owned(),
+            params,
+            ..beginning.start.clone()
+        };
         match Filling::within(start, beginning.catalog, beginning.ancestors.clone()) {
             Ok(inner) => look(runbook, &inner),
             Err(_) => look(runbook, &Filling::AsWritten),
@@ -224,7 +232,7 @@ impl Beginning<'_> {
     }
 }
 
-/// Whether everything that a template speaks of is known before a run.
+/// Whether everything that a template refers to is known before a run.
 fn known(source: &str) -> bool {
     expression::references(source)
         .is_ok_and(|references| references.iter().all(|reference| is_known(reference.parts().next())))
@@ -240,6 +248,6 @@ fn is_open(value: &Value) -> bool {
     sources.into_iter().any(expression::is_template)
 }
 
-fn words(value: &Value) -> String {
+fn value_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -12,36 +12,39 @@ use crate::domain::incident::Incident;
 use crate::engine;
 use crate::surface::cli::context::session::OpenEngine;
 
-/// The file that keeps a second server from the same log.
+/// The lock file that prevents a second server on the same log.
 pub(crate) const LOCK: &str = "serve.lock";
 
-/// The most bytes of it that are read: a holder and a path.
+/// The largest lock file that is read, in bytes: a holder and a path.
 const LOCK_LIMIT: u64 = 16 * 1024;
 
-/// Writes down who serves which shop.
+/// Writes the holder and the served project into the lock file.
 pub(crate) fn sign(mut file: &File, holder: &str, shop: &Path) -> io::Result<()> {
     file.set_len(0)?;
     write!(file, "{holder}\n{}\n", shop.display())
 }
 
-/// Says which messages are still owed when nobody is at work who delivers them; what to type then.
-pub(crate) fn pending_deliveries(desk: &OpenEngine<'_>, incident: &Incident) -> Result<Option<String>> {
-    let now = desk.engine.parts().clock.now();
+/// Warns about pending messages if no process will deliver them; returns the command to type then.
+pub(crate) fn pending_deliveries(open_engine: &OpenEngine<'_>, incident: &Incident) -> Result<Option<String>> {
+    let now = open_engine.engine.parts().clock.now();
     let owed = incident.messages.values().filter(|message| message.is_pending(now));
     let mut to: Vec<&str> = owed.flat_map(|message| message.open()).map(String::as_str).collect();
     to.sort_unstable();
     to.dedup();
-    if to.is_empty() || is_served(desk, incident)? || desk.wait(desk.engine.is_attended(&incident.id))? {
+    if to.is_empty()
+        || is_served(open_engine, incident)?
+        || open_engine.wait(open_engine.engine.is_attended(&incident.id))?
+    {
         return Ok(None);
     }
     let words = format!("a message to {} is still owed, and nobody is at work who delivers it", to.join(", "));
-    desk.station.output.warn(&words);
-    Ok(Some(desk.station.command(&format!("watch {}", incident.id))))
+    open_engine.session.output.warn(&words);
+    Ok(Some(open_engine.session.command(&format!("watch {}", incident.id))))
 }
 
-/// Whether a server that lives takes care of the incident's shop.
-fn is_served(desk: &OpenEngine<'_>, incident: &Incident) -> Result<bool> {
-    let state = desk.station.state()?;
+/// Whether a running server serves the incident's project.
+fn is_served(open_engine: &OpenEngine<'_>, incident: &Incident) -> Result<bool> {
+    let state = open_engine.session.state()?;
     let read = |name: &str| {
         let mut text = String::new();
         let file = File::open(state.join(name)).ok()?;
@@ -49,8 +52,8 @@ fn is_served(desk: &OpenEngine<'_>, incident: &Incident) -> Result<bool> {
     };
     let (Some(lock), Some(shop)) = (read(LOCK), read(&format!("{}.shop", incident.id))) else { return Ok(false) };
     let Some((holder, served)) = lock.split_once('\n') else { return Ok(false) };
-    let hostname = &desk.engine.parts().hostname;
-    // Of a process on another host, or before this one was called otherwise, nothing is known: then nobody is relied on.
+    let hostname = &open_engine.engine.parts().hostname;
+    // A process on another host, or from before this host was renamed, cannot be checked and does not count.
     let here = holder.split('/').next() == Some(hostname);
     Ok(here && served.trim_end() == shop.trim_end() && engine::is_alive(holder, hostname))
 }

@@ -11,29 +11,29 @@ use super::error::Result;
 use crate::domain::core::text::printable;
 use crate::surface::cli::context::settings::{Format, Settings};
 
-/// Where a command writes.
+/// The output of a command.
 #[derive(Debug)]
 pub struct Output {
     format: Format,
 }
 
 impl Output {
-    /// The output that the settings ask for.
+    /// The output in the format of the settings.
     pub fn new(settings: &Settings) -> Self {
         Self { format: settings.format }
     }
 
-    /// How data is printed.
+    /// The format of data.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Whether people read the data.
+    /// Whether the data is printed as text for people.
     pub fn is_table(&self) -> bool {
         self.format == Format::Table
     }
 
-    /// Prints text as it is, on standard output.
+    /// Prints text unchanged on standard output.
     pub fn text(&self, text: &str) -> Result<()> {
         let mut out = anstream::stdout().lock();
         out.write_all(text.as_bytes())?;
@@ -45,7 +45,7 @@ impl Output {
         self.text(&json(value, self.format == Format::Json))
     }
 
-    /// Prints a list: one array for `json`, a line each for `jsonl`.
+    /// Prints a list: one array for `json`, one line per item for `jsonl`.
     pub fn list<T: Serialize>(&self, values: &[T]) -> Result<()> {
         match self.format {
             Format::Jsonl => values.iter().try_for_each(|value| self.document(value)),
@@ -53,34 +53,34 @@ impl Output {
         }
     }
 
-    /// Says something to the person, on standard error, harmless whatever it quotes.
-    pub fn say(&self, text: &str) {
-        self.say_styled(&printable(text));
+    /// Prints a message on standard error, with control characters made visible.
+    pub fn print_message(&self, text: &str) {
+        self.print_styled(&printable(text));
     }
 
-    /// Says something that is harmless already and may hold styles.
-    pub fn say_styled(&self, text: &str) {
-        // Talk that nobody can hear is no reason to stop.
+    /// Prints a message that is already safe and may contain styles.
+    pub fn print_styled(&self, text: &str) {
+        // A closed standard error is no reason to stop.
         let _ = writeln!(anstream::stderr().lock(), "{text}");
     }
 
-    /// Says what is not as it should be, on standard error.
+    /// Prints a warning on standard error.
     pub fn warn(&self, text: &str) {
         let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
-        self.say_styled(&format!("{yellow}warning:{yellow:#} {}", printable(text)));
+        self.print_styled(&format!("{yellow}warning:{yellow:#} {}", printable(text)));
     }
 
-    /// Ends with the commands to type next.
+    /// Prints the commands to type next.
     pub fn next(&self, commands: &[String]) {
         let dim = anstyle::Style::new().dimmed();
         for (index, command) in commands.iter().enumerate() {
             let lead = if index == 0 { "next:" } else { "   or" };
-            self.say_styled(&format!("{dim}{lead}{dim:#} {}", printable(command)));
+            self.print_styled(&format!("{dim}{lead}{dim:#} {}", printable(command)));
         }
     }
 }
 
-/// A value as JSON in which every character that a terminal might obey is escaped.
+/// JSON in which every character that a terminal might obey is escaped.
 pub fn json(value: &impl Serialize, indented: bool) -> String {
     let mut bytes = Vec::new();
     let written = if indented {
@@ -95,7 +95,7 @@ pub fn json(value: &impl Serialize, indented: bool) -> String {
     String::from_utf8(bytes).expect("JSON is UTF-8")
 }
 
-/// A formatter that escapes what JSON need not but a terminal might obey: C1 controls, DEL and marks that reorder text.
+/// A JSON formatter that also escapes C1 controls, DEL, and characters that reorder or hide text.
 struct Harmless<F>(F);
 
 impl<F: Formatter> Formatter for Harmless<F> {
@@ -153,7 +153,8 @@ impl<F: Formatter> Formatter for Harmless<F> {
     }
 }
 
-/// Characters beyond those that JSON escapes anyway: DEL, the C1 controls, and marks that reorder or hide text.
+/// Characters that JSON does not escape but a terminal might obey: DEL, the C1 controls, and marks that reorder or hide
+/// text.
 fn is_hostile(character: char) -> bool {
     matches!(character, '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// Where programs look.
+/// The path that programs check.
 const DIRECTORY: &str = "/run/systemd/system";
 
-/// The file inside that says that we made the directory.
+/// The file inside that marks a directory created by us.
 const MADE_HERE: &str = ".made-by-runbook";
 
-/// How often making and locking is tried while others remove the directory at the same time.
+/// How often creating and locking is tried while other processes remove the directory.
 const TRIES: u32 = 100;
 
-/// The directory exists as long as this value does.
+/// Keeps the directory in existence until it is dropped.
 #[derive(Debug)]
 pub struct Booted {
     lock: File,
@@ -29,10 +29,10 @@ pub struct Booted {
 }
 
 impl Booted {
-    /// Makes the directory unless it is there.
+    /// Creates the directory unless it exists.
     ///
     /// # Errors
-    /// When it is missing and may not be made: only root may.
+    /// When it is missing and cannot be created; only root can.
     pub fn ensure() -> io::Result<Self> {
         Self::ensure_at(Path::new(DIRECTORY))
     }
@@ -48,7 +48,7 @@ impl Booted {
             }
             let Ok(lock) = File::open(directory) else { continue };
             flock(&lock, FlockOperation::LockShared)?;
-            // Between opening and locking, somebody may have removed it and somebody else may have made another one.
+            // Between opening and locking, it may have been removed and created again.
             let locked = lock.metadata()?;
             if fs::metadata(directory).is_ok_and(|there| there.ino() == locked.ino()) {
                 return Ok(Self { lock, directory: directory.to_owned() });
@@ -58,14 +58,14 @@ impl Booted {
     }
 }
 
-/// Makes it elsewhere and moves it into place whole, so that it is never seen without the mark.
+/// Creates it under another name and renames it, so that it never exists without the mark.
 fn make(directory: &Path) -> io::Result<()> {
     let parent = directory.parent().ok_or_else(|| io::Error::other("the root directory is always there"))?;
     fs::create_dir_all(parent)?;
     let draft = parent.join(format!(".runbook-{}-{:?}", std::process::id(), std::thread::current().id()));
     fs::create_dir_all(&draft)?;
     File::create(draft.join(MADE_HERE))?;
-    // When somebody was first, their directory is not empty and this fails; then theirs is used.
+    // If another process was first, its directory is not empty and this fails; that one is used.
     let moved = fs::rename(&draft, directory);
     if moved.is_err() {
         fs::remove_dir_all(&draft)?;
@@ -76,10 +76,10 @@ fn make(directory: &Path) -> io::Result<()> {
 impl Drop for Booted {
     fn drop(&mut self) {
         let made_here = self.directory.join(MADE_HERE);
-        // Only the last one can turn its shared lock into an exclusive one.
+        // Only the last holder can turn its shared lock into an exclusive one.
         if made_here.exists() && flock(&self.lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
             let _ = fs::remove_file(&made_here);
-            // It stays if somebody has put something into it meanwhile.
+            // It stays if it is not empty.
             let _ = fs::remove_dir(&self.directory);
         }
     }

@@ -17,16 +17,16 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Where the kernel's control groups are mounted.
+/// Where control groups are mounted.
 const MOUNT: &str = "/sys/fs/cgroup";
 
 /// Hierarchies of version 1 that systemd uses for its units.
 const HIERARCHIES: &[&str] = &["name=systemd", "memory", "pids"];
 
-/// How often a group is emptied and looked at again; each look sends SIGKILL to what is there.
+/// Maximum attempts to empty a group; each sends SIGKILL to its processes.
 const SWEEPS: u32 = 1000;
 
-/// The time between two looks: a killed process is gone within a few milliseconds.
+/// The pause between two attempts: a killed process is gone within a few milliseconds.
 const PAUSE: Duration = Duration::from_millis(5);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -38,11 +38,11 @@ pub struct ControlGroup {
 }
 
 impl ControlGroup {
-    /// Makes an empty group beside the one in which this process is.
+    /// Creates an empty group beside the group of this process.
     ///
     /// # Errors
-    /// When control groups may not be made here: in a container where they are read-only, or in a session that was
-    /// not given its own part of the tree.
+    /// When control groups cannot be created here: in a container with a read-only tree, or in a session without a
+    /// delegated part of the tree.
     pub fn new() -> io::Result<Self> {
         let name = format!("runbook_{}_{}.slice", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let own = fs::read_to_string("/proc/self/cgroup")?;
@@ -68,7 +68,7 @@ impl ControlGroup {
     /// Kills every process inside and removes the group.
     ///
     /// # Errors
-    /// When something inside does not die.
+    /// When a process inside does not end.
     #[expect(clippy::disallowed_methods, reason = "it is the kernel that is waited for, in a destructor too")]
     pub fn empty(&mut self) -> io::Result<()> {
         for _ in 0..SWEEPS {
@@ -91,9 +91,9 @@ impl Drop for ControlGroup {
     }
 }
 
-/// The directories beside our own group, in each hierarchy that systemd uses.
+/// The parent directories for the new group, in each hierarchy that systemd uses.
 ///
-/// A trailing `init.scope` is where a manager keeps itself; its units live beside that.
+/// A trailing `init.scope` is removed: a manager runs in it, and its units are beside it.
 fn parents(own: &str, mount: &Path) -> Vec<PathBuf> {
     own.lines()
         .filter_map(|line| {
@@ -111,13 +111,13 @@ fn parents(own: &str, mount: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Removes the empty groups of processes of ours that were killed before they could do so themselves.
+/// Removes empty groups left by processes of this program that were killed.
 fn sweep(parent: &Path) {
     for group in inner(parent) {
         let name = group.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let owner = name.strip_prefix("runbook_").and_then(|rest| rest.split('_').next()?.parse::<u32>().ok());
         if owner.is_some_and(|owner| !Path::new("/proc").join(owner.to_string()).exists()) {
-            // It stays when something still runs inside, or when somebody else was faster.
+            // It stays if a process still runs inside, or another process has removed it already.
             let _ = remove(&group);
         }
     }

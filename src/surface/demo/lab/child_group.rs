@@ -19,34 +19,33 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::actions::transport::process::spawn_apart;
+use crate::actions::transport::process::spawn_detached;
 use crate::sync::lock;
 
-/// Where programs are found; the environment of this process is not passed on.
+/// The `PATH` of the program, which does not inherit this process's environment.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Sends the program SIGTERM when the thread that started it ends, hence also when this process is killed.
+/// Sends the program SIGTERM when the thread that started it ends, and so also when this process is killed.
 const LEASH: &[&str] = &["setpriv", "--pdeathsig", "TERM", "--"];
 
-/// How long one wait for a sign of life is, before it is looked whether the program still runs.
+/// How long one wait for a notification lasts before the process is checked.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How long the kernel may take to remove a process that was sent SIGKILL.
+/// How long the kernel may take to remove a process after SIGKILL.
 const DEATH: Duration = Duration::from_secs(5);
 
-/// The longest notification that is read; systemd's own are under a hundred bytes.
+/// The longest notification that is read; those of systemd are below a hundred bytes.
 const NOTIFICATION: usize = 4096;
 
 /// What to start, and where its files are.
 #[derive(Debug)]
 pub struct Start<'a> {
-    /// The program and its arguments.
     pub argv: Vec<OsString>,
     /// Its environment, besides `PATH`, `LANG` and `NOTIFY_SOCKET`.
     pub environment: BTreeMap<&'a str, OsString>,
-    /// Where its socket for notifications and its log file are made.
+    /// The directory of its notification socket and its log file.
     pub directory: &'a Path,
-    /// What those files are called.
+    /// The name of those files, without extension.
     pub name: &'a str,
 }
 
@@ -59,7 +58,7 @@ pub struct Background {
     log: PathBuf,
 }
 
-/// How the program ended, once it has.
+/// The exit status of the program, once it has ended.
 #[derive(Debug, Default)]
 struct Ending {
     status: Mutex<Option<ExitStatus>>,
@@ -67,7 +66,7 @@ struct Ending {
 }
 
 impl Background {
-    /// Starts it. It is not ready yet: see [`Background::wait_ready`].
+    /// Starts the program without waiting for readiness; see [`Background::wait_ready`].
     pub fn start(start: Start<'_>) -> io::Result<Self> {
         let socket = start.directory.join(format!("{}.ready", start.name));
         let _ = std::fs::remove_file(&socket);
@@ -80,12 +79,12 @@ impl Background {
         Ok(Self { pid, ended, ready, log })
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Waits until the program says that it is ready, at most this long; else says why it is not.
+    /// Waits until the program reports readiness, up to a limit; the error says why it is not ready.
     pub fn wait_ready(&self, patience: Duration) -> Result<(), String> {
         let looks = patience.as_millis() / LOOK.as_millis();
         let mut buffer = [0; NOTIFICATION];
@@ -96,17 +95,17 @@ impl Background {
                 return Ok(());
             }
             if let Some(status) = self.ended.within(Duration::ZERO) {
-                return Err(format!("it ended at once with {status}{}", self.last_words()));
+                return Err(format!("it ended at once with {status}{}", self.last_line()));
             }
         }
-        Err(format!("it did not become ready within {} s{}", patience.as_secs(), self.last_words()))
+        Err(format!("it did not become ready within {} s{}", patience.as_secs(), self.last_line()))
     }
 
-    /// Asks it to end with SIGTERM, waits this long, then kills it; returns when it is gone.
+    /// Sends SIGTERM, waits this long, then sends SIGKILL; returns when the process has ended.
     pub fn stop(&self, patience: Duration) {
         for (signal, patience) in [(Signal::TERM, patience), (Signal::KILL, DEATH)] {
             if self.ended.within(Duration::ZERO).is_none() {
-                // It may end in this very moment; then there is nothing to signal.
+                // It may have ended in the meantime.
                 let _ = kill_process(self.pid, signal);
             }
             if self.ended.within(patience).is_some() {
@@ -115,8 +114,8 @@ impl Background {
         }
     }
 
-    /// What it printed last, as an end of a sentence.
-    fn last_words(&self) -> String {
+    /// The last lines of its output, as the end of a sentence.
+    fn last_line(&self) -> String {
         let printed = std::fs::read(&self.log).unwrap_or_default();
         let printed = String::from_utf8_lossy(&printed);
         let lines: Vec<&str> = printed.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
@@ -164,15 +163,15 @@ fn command(start: Start<'_>, socket: &Path, log: File) -> io::Result<Command> {
         .stdin(Stdio::null())
         .stderr(log.try_clone()?)
         .stdout(log)
-        // Ctrl-C at the terminal is for the foreground; the background is stopped by its owner.
+        // An own process group, so that Ctrl-C at the terminal does not reach it; its owner stops it.
         .process_group(0);
     Ok(command)
 }
 
-/// Starts the command from a thread that lives as long as the program does: the leash hangs on that thread.
+/// Starts the command from a thread that lives as long as the program, because the death signal is tied to that thread.
 fn spawn_leashed(mut command: Command, ended: Arc<Ending>) -> io::Result<Pid> {
     let (send, started) = std::sync::mpsc::channel();
-    std::thread::Builder::new().name("background".to_owned()).spawn(move || match spawn_apart(&mut command) {
+    std::thread::Builder::new().name("background".to_owned()).spawn(move || match spawn_detached(&mut command) {
         Ok(mut child) => {
             // The receiver waits below until this arrives.
             let _ = send.send(Ok(Pid::from_child(&child)));
@@ -187,10 +186,10 @@ fn spawn_leashed(mut command: Command, ended: Arc<Ending>) -> io::Result<Pid> {
     started.recv().unwrap_or_else(|_| Err(io::Error::other("the thread that starts programs ended")))
 }
 
-/// Whether a notification holds the line `READY=1`.
+/// Whether a notification reports readiness with the line `READY=1`.
 ///
-/// A user manager says so twice: on reaching `basic.target` and when all of its first jobs are done. The second
-/// carries `STATUS=Ready.`, and only that one means that units can be asked for.
+/// A user manager sends it twice: on reaching `basic.target`, and when all of its first jobs are done. Only the second,
+/// with `STATUS=Ready.`, means that units can be started.
 fn reports_ready(notification: &[u8]) -> bool {
     let text = String::from_utf8_lossy(notification);
     let ready = text.lines().any(|line| line == "READY=1");

@@ -16,14 +16,14 @@ use super::child_group::{Background, Start};
 /// The daemon, from the Debian package `systemd`.
 const PROGRAM: &str = "/lib/systemd/systemd-journald";
 
-/// Where its sockets and its files are, as every program in the namespace expects them.
+/// The directories of its sockets and files, and the paths where programs in the namespace expect them.
 const MOUNTS: &[(&str, &str)] = &[("sockets", "/run/systemd/journal"), ("files", "/run/log/journal")];
 
-/// The kernel's own messages are no part of a shop's journal, and nothing of the shop's may be dropped.
+/// Excludes the kernel's messages, and never drops a message.
 const CONFIGURATION: &str = "[Journal]\nStorage=volatile\nReadKMsg=no\nRateLimitBurst=0\nForwardToSyslog=no\n\
                              ForwardToWall=no\nForwardToConsole=no\nRuntimeMaxUse=64M\n";
 
-/// Lays the directories over the real ones in this namespace only, then becomes the daemon.
+/// Mounts the directories over the real ones in this namespace only, then executes the daemon.
 const SCRIPT: &str = r#"set -e
 mount --make-rprivate /
 while [ "$1" != -- ]; do
@@ -35,21 +35,21 @@ shift
 exec "$@"
 "#;
 
-/// How long a start or an orderly end may take on a busy machine; usually it is some milliseconds.
+/// How long a start or an orderly stop may take on a busy machine; usually some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why there is no private journald.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or a program could not be made or started.
+    /// A file or a program could not be created or started.
     #[error("a private journald could not be prepared: {0}")]
     Prepare(#[from] std::io::Error),
-    /// It was started and said no, usually because only root may make a mount namespace.
+    /// It did not start, usually because only root may create a mount namespace.
     #[error("a private journald could not be started: {0}")]
     Start(String),
 }
 
-/// The running daemon; it ends with the value.
+/// The running daemon; dropping it stops it.
 #[derive(Debug)]
 pub struct Journald {
     process: Background,
@@ -57,10 +57,10 @@ pub struct Journald {
 }
 
 impl Journald {
-    /// Starts it with its files below `directory`; needs root. Blocks until it listens.
+    /// Starts it with its files below `directory`. Needs root. Blocks until it is ready.
     ///
     /// # Errors
-    /// When the namespace cannot be made or the daemon does not start.
+    /// When the namespace cannot be created or the daemon does not start.
     pub fn start(directory: &Path) -> Result<Self, Error> {
         let own = directory.join("journald");
         let mut argv: Vec<OsString> = ["unshare", "--mount", "--", "sh", "-c", SCRIPT, "sh"].map(OsString::from).into();
@@ -80,12 +80,12 @@ impl Journald {
         Ok(Self { process, files: own.join("files") })
     }
 
-    /// What `journalctl --directory` is given.
+    /// The directory for `journalctl --directory`.
     pub fn files(&self) -> &Path {
         &self.files
     }
 
-    /// The command that another command is prefixed with so that it logs here.
+    /// The command prefix that makes another command log here.
     pub fn command_prefix(&self) -> Vec<OsString> {
         let target = self.process.pid().to_string();
         ["nsenter", "--target", &target, "--mount", "--"].map(OsString::from).into()

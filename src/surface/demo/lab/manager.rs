@@ -23,23 +23,23 @@ use super::cgroup::ControlGroup;
 use super::child_group::{Background, Start};
 use super::journald::Journald;
 
-/// The manager and the bus, where Debian puts them.
+/// The manager and the bus, at Debian's paths.
 const MANAGER: &str = "/lib/systemd/systemd";
 const BUS: &str = "/usr/bin/dbus-daemon";
 
-/// The longest directory that still leaves room for a socket's name in the 107 bytes of a socket's address.
+/// The longest directory path for which a socket's path fits in 107 bytes.
 const LONGEST_DIRECTORY: usize = 80;
 
-/// How long a start may take on a busy machine; usually it is a tenth of a second.
+/// How long a start may take on a busy machine; usually a tenth of a second.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long an orderly end may take before what is left is killed: a little more than [`CONFIGURATION`] gives a unit.
+/// How long an orderly stop may take before the rest is killed: a little more than [`CONFIGURATION`] gives a unit.
 const FAREWELL: Duration = Duration::from_secs(8);
 
-/// A unit that does not end when asked to is killed after this time, not after the usual 90 s.
+/// A unit that does not stop is killed after this time, not after the usual 90 s.
 const CONFIGURATION: &str = "[Manager]\nDefaultTimeoutStopSec=5s\n";
 
-/// The units without which a manager does not come up, serve a bus, or go down.
+/// The units that a manager needs to start, serve a bus, and stop.
 const UNITS: &[(&str, &str)] = &[
     ("basic.target", "[Unit]\nWants=dbus.socket\nAfter=dbus.socket\n"),
     ("default.target", "[Unit]\nRequires=basic.target dbus.service\nAfter=basic.target dbus.service\n"),
@@ -59,7 +59,7 @@ const UNITS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Makes the shell join the groups whose doors it is given, then become the program.
+/// Makes the shell join the control groups of these files, then executes the program.
 const JOIN: &str = r#"while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@""#;
 
 /// Why there is no private manager.
@@ -68,18 +68,17 @@ pub enum Error {
     /// A program is not installed.
     #[error("`{program}` is missing; install the Debian package `{package}`")]
     Missing {
-        /// The program.
         program: &'static str,
-        /// The package that brings it.
+        /// The Debian package that contains it.
         package: &'static str,
     },
-    /// A socket in the directory would have too long a name.
+    /// A path in the directory would be too long for a socket.
     #[error("`{0}` is too long a path for the sockets of a manager")]
     PathTooLong(PathBuf),
-    /// `/run/systemd/system` is missing and may not be made.
+    /// `/run/systemd/system` is missing and cannot be created.
     #[error("`/run/systemd/system` could not be made: {0}")]
     NotBooted(io::Error),
-    /// No control group can be made here.
+    /// No control group can be created here.
     #[error("a control group could not be made: {0}")]
     ControlGroup(io::Error),
     /// A file could not be written.
@@ -90,10 +89,10 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The manager was started and did not come up.
+    /// The manager was started and did not become ready.
     #[error("a private systemd manager did not come up: {0}")]
     Start(String),
-    /// Something that the manager started does not end.
+    /// A process of the manager does not end.
     #[error("the private systemd manager left something behind: {0}")]
     Left(io::Error),
 }
@@ -107,19 +106,19 @@ pub struct Blueprint<'a> {
 }
 
 impl<'a> Blueprint<'a> {
-    /// A manager whose files will be in `directory`, which exists and is empty.
+    /// A manager with its files in `directory`, which exists and is empty.
     pub fn new(directory: &'a Path) -> Self {
         Self { directory, units: Vec::new(), door: Vec::new() }
     }
 
-    /// With this unit: its file name and its text. It is loaded, not started.
+    /// Adds a unit by file name and text. It is loaded, not started.
     #[must_use]
     pub fn unit(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
         self.units.push((name.into(), text.into()));
         self
     }
 
-    /// With units that log into this journal.
+    /// Makes the units log to this journal.
     #[must_use]
     pub fn logging_to(mut self, journal: &Journald) -> Self {
         self.door = journal.command_prefix();
@@ -129,7 +128,7 @@ impl<'a> Blueprint<'a> {
     /// Starts it. Blocks until it serves its bus.
     ///
     /// # Errors
-    /// When something that it needs is missing, each told apart.
+    /// When something that it needs is missing; each case has its own variant.
     pub fn start(self) -> Result<PrivateManager, Error> {
         for (program, package) in [(MANAGER, "systemd"), (BUS, "dbus-daemon")] {
             if !Path::new(program).exists() {
@@ -167,12 +166,12 @@ pub struct PrivateManager {
 }
 
 impl PrivateManager {
-    /// The D-Bus address at which it answers as `org.freedesktop.systemd1`.
+    /// The D-Bus address at which it responds as `org.freedesktop.systemd1`.
     pub fn bus_address(&self) -> String {
         format!("unix:path={}", Layout { directory: &self.directory }.runtime().join("bus").display())
     }
 
-    /// What `XDG_RUNTIME_DIR` is for programs such as `systemctl --user`.
+    /// The `XDG_RUNTIME_DIR` for programs such as `systemctl --user`.
     pub fn runtime_directory(&self) -> PathBuf {
         Layout { directory: &self.directory }.runtime()
     }
@@ -185,10 +184,10 @@ impl PrivateManager {
         write(&Layout { directory: &self.directory }.units().join(name), text)
     }
 
-    /// Ends every unit, then the manager, in order; what does not end is killed.
+    /// Stops every unit and then the manager, in order; whatever does not end is killed.
     ///
     /// # Errors
-    /// When something is left running all the same.
+    /// When a process is left running.
     pub fn stop(mut self) -> Result<(), Error> {
         self.end()
     }
@@ -201,12 +200,12 @@ impl PrivateManager {
 
 impl Drop for PrivateManager {
     fn drop(&mut self) {
-        // A drop has nobody to tell; `stop` is there for who wants to know.
+        // A drop cannot report an error; [`PrivateManager::stop`] can.
         let _ = self.end();
     }
 }
 
-/// Where the manager's files are.
+/// The paths of the manager's files.
 struct Layout<'a> {
     directory: &'a Path,
 }
@@ -233,7 +232,7 @@ impl Layout<'_> {
         ])
     }
 
-    /// First where a user manager puts the symlinks of enabled and of masked units, then the units themselves.
+    /// The directory for the links of enabled and masked units comes first, then that of the units themselves.
     fn unit_path(&self) -> OsString {
         let mut path = self.configuration().join("systemd/user").into_os_string();
         for directory in [self.runtime().join("systemd/user"), self.units()] {
@@ -268,7 +267,7 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
         .map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
-/// Through the journal's door, into the control group, then the manager.
+/// The command line: the journal's prefix, the control group, then the manager.
 fn argv(door: Vec<OsString>, group: &ControlGroup) -> Vec<OsString> {
     let mut argv = door;
     argv.extend(["sh", "-c", JOIN, "sh"].map(OsString::from));
@@ -277,7 +276,7 @@ fn argv(door: Vec<OsString>, group: &ControlGroup) -> Vec<OsString> {
     argv
 }
 
-/// Waits until the manager answers on the bus: it takes its name there only after the bus has started.
+/// Waits until the manager responds on the bus; it takes its name there only after the bus has started.
 fn wait_for_bus(address: String) -> Result<(), Error> {
     let waited = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -293,7 +292,7 @@ async fn manager_appears(address: &str) -> zbus::Result<()> {
     const NAME: &str = "org.freedesktop.systemd1";
     let connection = zbus::connection::Builder::address(address).build().await?;
     let bus = zbus::fdo::DBusProxy::new(&connection).await?;
-    // Listened first and asked second, so that it cannot appear in between unnoticed.
+    // Subscribed before the first check, so that no change is missed.
     let mut changes = bus.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
     while !bus.name_has_owner(NAME.try_into()?).await? {
         changes.next().await;

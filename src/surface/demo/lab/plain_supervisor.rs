@@ -15,29 +15,27 @@ use tokio::task::JoinHandle;
 use super::child_group::{Background, Start};
 use crate::clock::{SharedClock, sleep};
 
-/// How often it is looked whether a service has ended: a restart is to feel immediate.
+/// How often the services are checked: a restart should appear immediate.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How long a service may take to end in good order.
+/// How long a service may take to stop in order.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A service to keep running.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// Its name.
     pub name: String,
-    /// The program and its arguments.
     pub argv: Vec<OsString>,
 }
 
-/// The services, watched over.
+/// The services and the task that restarts them.
 #[derive(Debug)]
 pub struct Processes {
     watch: JoinHandle<()>,
 }
 
 impl Processes {
-    /// Starts every service; the file `directory/<name>` holds each one's process id.
+    /// Starts every service. The file `directory/<name>` holds its process id.
     ///
     /// # Errors
     /// When one does not start.
@@ -64,10 +62,10 @@ impl Processes {
         Ok(Self { watch })
     }
 
-    /// Ends every service.
+    /// Stops every service.
     pub async fn stop(mut self) {
         self.watch.abort();
-        // The children are dropped, and thereby ended, with the task.
+        // Dropping the task drops the children, which stops them.
         let _ = tokio::time::timeout(FAREWELL, &mut self.watch).await;
     }
 }

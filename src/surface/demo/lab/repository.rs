@@ -5,28 +5,28 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::actions::transport::process::output_apart;
+use crate::actions::transport::process::output_detached;
 
 /// The branch that is deployed.
 pub const BRANCH: &str = "production";
 
-/// The file of the work tree that the gateway reads; what stands in it is what is wrong with the gateway.
+/// The file in the work tree from which the gateway reads its fault.
 pub const GATEWAY: &str = "gateway/trouble";
 
-/// What the bad merge brings.
+/// The contents that the bad merge introduces.
 const BAD_SETTINGS: &str = "unready payments\n";
 
-/// A repository with its history, not yet broken.
+/// A repository with its history, not broken yet.
 #[derive(Debug)]
-pub struct Repository {
+pub struct DemoRepository {
     work: PathBuf,
 }
 
-impl Repository {
-    /// Makes it below `directory`; none when git is not installed.
+impl DemoRepository {
+    /// Creates it below `directory`; none when git is not installed.
     ///
     /// # Errors
-    /// When git refuses.
+    /// When git fails.
     pub fn create(directory: &Path) -> io::Result<Option<Self>> {
         let (work, remote) = (directory.join("source"), directory.join("remote.git"));
         let made = run(directory, &["init", "--quiet", "--bare", "--initial-branch", BRANCH, &text(&remote)]);
@@ -52,10 +52,10 @@ impl Repository {
         &self.work
     }
 
-    /// Merges and pushes what breaks the gateway.
+    /// Merges and pushes the fault of the gateway.
     ///
     /// # Errors
-    /// When git refuses.
+    /// When git fails.
     pub fn merge_the_fault(&self) -> io::Result<()> {
         self.git(&["switch", "--quiet", "--create", "faster-checkout"])?;
         self.commit(GATEWAY, BAD_SETTINGS, "Ask payments for every request")?;
@@ -84,9 +84,9 @@ fn text(path: &Path) -> String {
 #[expect(clippy::disallowed_methods, reason = "what is started here is no action of a runbook")]
 fn run(directory: &Path, arguments: &[&str]) -> io::Result<()> {
     let mut command = std::process::Command::new("git");
-    // The person's own settings, such as hooks and signing, have no place in the demo.
+    // The user's own settings, such as hooks and signing, must not affect the demo.
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-    let ended = output_apart(command.args(arguments).current_dir(directory))?;
+    let ended = output_detached(command.args(arguments).current_dir(directory))?;
     if ended.status.success() {
         return Ok(());
     }
@@ -102,7 +102,7 @@ mod tests {
     fn the_last_merge_is_what_broke_the_gateway() {
         let directory = tempfile::tempdir().unwrap();
         let repository =
-            Repository::create(directory.path()).unwrap().expect("git is installed (Debian package `git`)");
+            DemoRepository::create(directory.path()).unwrap().expect("git is installed (Debian package `git`)");
         assert!(!repository.work().join(GATEWAY).exists());
         repository.merge_the_fault().unwrap();
         assert_eq!(std::fs::read_to_string(repository.work().join(GATEWAY)).unwrap(), BAD_SETTINGS);

@@ -11,7 +11,7 @@ use super::{Admission, Rejected, any};
 use crate::actions::Secrets;
 use crate::surface::intake::parse::field_reader;
 
-/// `Authorization: Bearer …`.
+/// Checks `Authorization: Bearer …`. The routes that belong to no sender use it too.
 pub(in crate::surface::intake) fn bearer(
     headers: &HeaderMap,
     names: &[String],
@@ -22,7 +22,6 @@ pub(in crate::surface::intake) fn bearer(
     Ok(Admission::Granted)
 }
 
-/// `Authorization: Basic …`.
 pub(super) fn basic(
     headers: &HeaderMap,
     user: &str,
@@ -37,7 +36,6 @@ pub(super) fn basic(
     Ok(Admission::Granted)
 }
 
-/// A token in a header of its own.
 pub(super) fn own(headers: &HeaderMap, name: &str, names: &[String], secrets: &Secrets) -> Result<Admission, Rejected> {
     let given =
         field_reader::header(headers, name).ok_or_else(|| Rejected::Missing(format!("there is no header `{name}`")))?;
@@ -45,7 +43,7 @@ pub(super) fn own(headers: &HeaderMap, name: &str, names: &[String], secrets: &S
     Ok(Admission::Granted)
 }
 
-/// The credentials of a scheme; its word may be written in any case.
+/// The credentials behind a scheme; the scheme is case-insensitive.
 fn authorization<'h>(headers: &'h HeaderMap, scheme: &str) -> Result<&'h str, Rejected> {
     let missing = || Rejected::Missing(format!("there is no header `Authorization` with a `{scheme}` in it"));
     let (word, given) = field_reader::header(headers, AUTHORIZATION.as_str())
@@ -58,7 +56,7 @@ fn wrong(what: &str) -> Rejected {
     Rejected::Credentials(format!("{what} is wrong"))
 }
 
-/// Whether two texts are the same, in a time that tells nothing of either: not even their lengths.
+/// Compares two texts in constant time. The time reveals nothing, not even their lengths, because digests are compared.
 fn is_same(given: &[u8], secret: &[u8]) -> bool {
     Sha256::digest(given).as_slice().ct_eq(Sha256::digest(secret).as_slice()).into()
 }

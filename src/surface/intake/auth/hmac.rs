@@ -18,20 +18,21 @@ use crate::domain::core::time::{Span, Timestamp};
 use crate::surface::intake::SenderRequest;
 use crate::surface::intake::parse::field_reader;
 
-/// The signatures of one post that are tried: during a rotation there are two.
+/// Maximum number of signatures tried per request. During a key rotation a sender sends two.
 const SIGNATURES: usize = 16;
 
 const GITHUB: &str = "x-hub-signature-256";
 const GRAFANA: &str = "x-grafana-alerting-signature";
 const PAGERDUTY: &str = "x-pagerduty-signature";
 
-/// What the headers say: the signatures, and what stands before the body where it is signed.
+/// The signatures in the headers, and the text that is signed before the body.
 struct Signed<'h> {
     signatures: Vec<Vec<u8>>,
     before: Vec<&'h str>,
 }
 
-/// Whether the headers hold a signature that could be right: it is there, well written and not too old.
+/// Checks that the headers hold a signature that could be valid: present, well-formed and recent. The body is not read
+/// yet.
 pub(super) fn is_there(auth: &Auth, headers: &HeaderMap, now: Timestamp) -> Result<Admission, Rejected> {
     if *auth != Auth::Sns {
         signed(auth, headers, now)?;
@@ -39,7 +40,7 @@ pub(super) fn is_there(auth: &Auth, headers: &HeaderMap, now: Timestamp) -> Resu
     Ok(Admission::NeedsBody)
 }
 
-/// Whether a signature in the headers is that of the body.
+/// Checks that one of the signatures in the headers is that of the body.
 pub(super) fn admit(auth: &Auth, secrets: &Secrets, post: &SenderRequest<'_>) -> Result<(), Rejected> {
     let signed = signed(auth, post.headers, post.now)?;
     let wrong = Rejected::Signature("the signature is not that of the body".to_owned());
@@ -52,7 +53,7 @@ pub(super) fn admit(auth: &Auth, secrets: &Secrets, post: &SenderRequest<'_>) ->
     })
 }
 
-/// The key that a secret stands for. Standard Webhooks writes it in base64, behind `whsec_`.
+/// The HMAC key of a secret. Standard Webhooks writes it in base64, after `whsec_`.
 fn key(auth: &Auth, secret: &str) -> Result<Vec<u8>, String> {
     match auth {
         Auth::Standard { .. } => STANDARD
@@ -81,7 +82,7 @@ fn signed<'h>(auth: &Auth, headers: &'h HeaderMap, now: Timestamp) -> Result<Sig
             })
         }
         Auth::Standard { .. } => standard(headers, now),
-        // Whatever else is signed is so by AWS, elsewhere.
+        // What remains is GitHub; `Auth::Sns` is checked in `sns_signature`.
         _ => {
             let given = std::iter::once(required(headers, GITHUB)?);
             Ok(Signed {
@@ -103,7 +104,7 @@ fn hexadecimal(given: &str, prefix: &str) -> Option<Vec<u8>> {
     hex::decode(given.strip_prefix(prefix)?).ok()
 }
 
-/// Those of the signatures that are written as they should be; at least one.
+/// The well-formed signatures; at least one.
 fn signatures<'h>(
     name: &str,
     given: impl Iterator<Item = &'h str>,
@@ -120,7 +121,8 @@ fn required<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, Rejected>
     field_reader::header(headers, name).ok_or_else(|| Rejected::Missing(format!("there is no header `{name}`")))
 }
 
-/// A header with a time in seconds since 1970 that is near enough to ours; as it was written, since so it was signed.
+/// A header with a time in seconds since 1970 that lies within the replay window. It is returned as written, because
+/// the signature covers that text.
 fn recent<'h>(headers: &'h HeaderMap, name: &str, now: Timestamp) -> Result<&'h str, Rejected> {
     let text = required(headers, name)?;
     let at = text.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));

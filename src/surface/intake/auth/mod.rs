@@ -22,55 +22,53 @@ pub(in crate::surface::intake) use self::credentials::bearer;
 pub(super) use self::sns_signature::on_aws;
 pub use self::sns_signature::{CertificateUrl, Certificates};
 
-/// How far the time of a signed post may be from ours, either way: Standard Webhooks' and Slack's own limit.
+/// How far the time of a signed request may be from our clock, in either direction. Standard Webhooks and Slack use the
+/// same limit.
 pub const REPLAY_WINDOW: Span = Span::seconds(5 * 60);
 
-/// Why a post is not taken for its sender's.
+/// Why a request is not accepted as its sender's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// It brings no credentials, or no signature.
+    /// It has no credentials or no signature.
     #[error("{0}")]
     Missing(String),
-    /// Its credentials are wrong.
     #[error("{0}")]
     Credentials(String),
-    /// Its signature is not that of these bytes.
     #[error("{0}")]
     Signature(String),
-    /// It was signed too long ago, or in the future: somebody may send it again.
+    /// It was signed too long ago or in the future, so it may be a replay.
     #[error("{0}")]
     OutsideWindow(String),
-    /// It comes from a topic that may not post here.
+    /// Its topic is not one of the sender's.
     #[error("{0}")]
     Topic(String),
-    /// The certificate that signed it is not at hand: [fetch](Certificates::fetch) it and ask again.
+    /// The certificate that signed it is not cached: [fetch](Certificates::fetch) it and check again.
     #[error("the certificate that signed it is not at hand")]
     CertificateWanted(CertificateUrl),
-    /// We cannot tell, through our own trouble: a secret that cannot be read. The sender should try again.
+    /// We cannot decide, because of an error on our side such as an unreadable secret. The sender should retry.
     #[error("{0}")]
     Ours(String),
 }
 
 impl Rejected {
-    /// Whether it is our own trouble, so that the sender should try again.
+    /// Whether the error is on our side, so that the sender should retry.
     pub fn is_ours(&self) -> bool {
         matches!(self, Self::Ours(_) | Self::CertificateWanted(_))
     }
 }
 
-/// What the headers alone decide.
+/// The result of checking the headers alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// It is the sender's.
     Granted,
-    /// The body is needed: it is signed.
+    /// It is signed, so the body is needed.
     NeedsBody,
 }
 
-/// Whether a post may be its sender's, before its body is read. What lacks a signature is rejected already.
+/// Checks a request before its body is read. A request without a well-formed signature is rejected here.
 ///
 /// # Errors
-/// Why not.
+/// Why the request is rejected.
 pub fn admit_headers(
     sender: &Sender,
     secrets: &Secrets,
@@ -86,10 +84,10 @@ pub fn admit_headers(
     }
 }
 
-/// Whether a post is its sender's.
+/// Checks that a request is its sender's.
 ///
 /// # Errors
-/// Why not. [`Rejected::CertificateWanted`] means: fetch it, then ask again.
+/// Why the request is rejected. On [`Rejected::CertificateWanted`], fetch the certificate and check again.
 pub fn admit(
     sender: &Sender,
     secrets: &Secrets,
@@ -104,7 +102,7 @@ pub fn admit(
     }
 }
 
-/// The values of those of these secrets that can be read, and why the others cannot.
+/// The values of the secrets that can be read, and the last error of those that cannot.
 fn values<'s>(names: &[String], secrets: &'s Secrets) -> (Vec<&'s str>, Option<String>) {
     use secrecy::ExposeSecret;
     let (mut values, mut trouble) = (Vec::new(), None);
@@ -117,7 +115,7 @@ fn values<'s>(names: &[String], secrets: &'s Secrets) -> (Vec<&'s str>, Option<S
     (values, trouble)
 }
 
-/// Grants when any of the secrets fits. Where none does but one could not be read, the fault may be ours.
+/// Succeeds when any of the secrets fits. If none fits and one could not be read, the error may be ours.
 fn any(
     names: &[String],
     secrets: &Secrets,
@@ -126,7 +124,7 @@ fn any(
 ) -> Result<(), Rejected> {
     let (values, mut trouble) = values(names, secrets);
     let mut is_right = false;
-    // Every one is tried, so that the time taken does not tell which fits.
+    // Every one is tried, so that the time taken does not reveal which one fits.
     for value in values {
         match fits(value) {
             Ok(fits) => is_right |= fits,

@@ -29,24 +29,25 @@ use crate::surface::intake::SenderRequest;
 use crate::surface::intake::senders::sns::{Envelope, envelopes, topics};
 use crate::sync::lock;
 
-/// The largest certificate, in bytes; AWS's have two KiB.
+/// The largest certificate, in bytes; those of AWS have 2 KiB.
 const CERTIFICATE_LIMIT: usize = 16 * 1024;
 
-/// How long fetching a certificate may take. SNS itself waits 15 seconds for an answer.
+/// How long fetching a certificate may take. SNS itself waits 15 seconds for a response.
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
 
-/// Certificates that are kept; AWS has one a region and changes it about once a year.
+/// Number of certificates kept. AWS has one per region and changes it about once a year.
 const KEPT: usize = 64;
 
-/// Certificates that are fetched at once. Whoever knows a topic's name can make us ask AWS, but not often.
+/// Maximum concurrent fetches. Anybody who knows the name of a topic can make us send requests to AWS, so they are few.
 const FETCHES: usize = 2;
 
-/// The address of a certificate that AWS serves itself.
+/// The address of a certificate on AWS's own host for SNS.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CertificateUrl(Url);
 
 impl CertificateUrl {
-    /// The address, when it is on AWS's own host for SNS: `https`, no user, port, query or fragment, a `.pem`.
+    /// Accepts an address only on AWS's own host for SNS: `https`, no user, port, query or fragment, a path that ends
+    /// in `.pem`.
     pub fn new(text: &str) -> Option<Self> {
         let url = on_aws(text)?;
         (url.path().ends_with(".pem") && url.query().is_none()).then_some(Self(url))
@@ -59,7 +60,7 @@ impl std::fmt::Display for CertificateUrl {
     }
 }
 
-/// An address on AWS's own host for SNS.
+/// Accepts an address only on AWS's own host for SNS.
 pub(in crate::surface::intake) fn on_aws(text: &str) -> Option<Url> {
     static HOST: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^sns\.[a-zA-Z0-9-]{3,}\.amazonaws\.com(\.cn)?$").expect("a constant pattern is right")
@@ -70,7 +71,7 @@ pub(in crate::surface::intake) fn on_aws(text: &str) -> Option<Url> {
     (url.scheme() == "https" && is_plain && HOST.is_match(url.host_str()?)).then_some(url)
 }
 
-/// A certificate: the key, and when it holds.
+/// A certificate: its key and its validity period.
 #[derive(Debug)]
 struct Certificate {
     key: Vec<u8>,
@@ -89,7 +90,6 @@ impl Certificate {
         })
     }
 
-    /// Whether it signed this text.
     fn signed(&self, envelope: &Envelope, now: Timestamp) -> Result<(), Rejected> {
         if now < self.holds.0 || now > self.holds.1 {
             return Err(Rejected::Signature("the certificate that signed it does not hold now".to_owned()));
@@ -105,7 +105,7 @@ impl Certificate {
     }
 }
 
-/// The certificates that are at hand, and how others are fetched.
+/// The certificates in memory, and the client that fetches others.
 #[derive(Debug)]
 pub struct Certificates {
     fetched: Mutex<BTreeMap<CertificateUrl, Arc<Certificate>>>,
@@ -126,25 +126,25 @@ impl Default for Certificates {
 }
 
 impl Certificates {
-    /// Certificates that are fetched by this client. It must follow no redirect.
+    /// Fetches certificates with this client. It must follow no redirect.
     pub fn with_client(client: reqwest::Client) -> Self {
         Self { client: OnceLock::from(Ok(client)), ..Self::default() }
     }
 
-    /// Takes the text of the file that a sender names as its `certificate`.
+    /// Reads the contents of the file that a sender names as its `certificate`.
     ///
     /// # Errors
-    /// When it is no certificate.
+    /// When it is not a certificate.
     pub fn pin(&self, file: &str, pem: &[u8]) -> Result<(), String> {
         let certificate = Certificate::read(pem)?;
         lock(&self.pinned).insert(file.to_owned(), Arc::new(certificate));
         Ok(())
     }
 
-    /// Fetches a certificate and keeps it.
+    /// Fetches a certificate and keeps it in memory.
     ///
     /// # Errors
-    /// When it cannot be had now, which is our trouble; or when nothing is there or no certificate.
+    /// [`Rejected::Ours`] when it cannot be fetched now; [`Rejected::Signature`] when the address holds no certificate.
     pub async fn fetch(&self, url: &CertificateUrl) -> Result<(), Rejected> {
         let ours = |why: String| Rejected::Ours(format!("the certificate of SNS cannot be fetched: {why}"));
         let _slot = self.slots.try_acquire().map_err(|_| ours("too many are being fetched".to_owned()))?;
@@ -172,7 +172,7 @@ impl Certificates {
         Ok(())
     }
 
-    /// The certificate of an envelope.
+    /// The certificate of an envelope: the pinned one of its sender, or a fetched one.
     fn of(&self, sender: &Sender, envelope: &Envelope) -> Result<Arc<Certificate>, Rejected> {
         if let Some(file) = &sender.certificate {
             let pinned = lock(&self.pinned).get(file).cloned();
@@ -186,13 +186,13 @@ impl Certificates {
 }
 
 fn client() -> Result<reqwest::Client, String> {
-    // `main` has installed it already; a test or a library user may not have.
+    // `main` has installed it already; a test may not have.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder().https_only(true).redirect(Policy::none()).timeout(FETCH_LIMIT).no_proxy();
     builder.build().map_err(|error| reason(&error))
 }
 
-/// The innermost reason.
+/// The innermost reason, which is the specific one.
 fn reason(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
@@ -201,16 +201,16 @@ fn reason(error: &reqwest::Error) -> String {
     innermost.to_string()
 }
 
-/// Whether every envelope of a post comes from one of the sender's topics and is signed by AWS.
+/// Checks that every envelope of a request comes from one of the sender's topics and is signed by AWS.
 pub(super) fn admit(sender: &Sender, post: &SenderRequest<'_>, certificates: &Certificates) -> Result<(), Rejected> {
     let envelopes =
         envelopes(post.body).map_err(|why| Rejected::Missing(format!("there is no signature in it: {why}")))?;
-    // Each topic is known to be the sender's before the first certificate is asked for.
+    // Every topic is checked before a certificate is wanted.
     topics_are_known(sender, post)?;
     envelopes.iter().try_for_each(|envelope| certificates.of(sender, envelope)?.signed(envelope, post.now))
 }
 
-/// Whether every topic that a post names is one of the sender's.
+/// Checks that every topic that a request names is one of the sender's.
 pub(super) fn topics_are_known(sender: &Sender, post: &SenderRequest<'_>) -> Result<(), Rejected> {
     let topics = topics(post);
     if topics.is_empty() || topics.iter().any(|topic| !sender.topics.contains(topic)) {

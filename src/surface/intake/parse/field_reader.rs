@@ -10,29 +10,28 @@ use serde_json_borrow::{ObjectAsVec, Value};
 
 use crate::domain::core::time::Timestamp;
 
-/// From here on a number of seconds since 1970 is one of milliseconds: as seconds it would be the year 5138.
+/// From this value on, a number is milliseconds since 1970, not seconds: as seconds it would be the year 5138.
 const MILLISECONDS_FROM: f64 = 1e11;
 
-/// A header that is there once, as text.
+/// A header that occurs exactly once, as text.
 pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let only = values.next().filter(|_| values.next().is_none())?;
     only.to_str().ok()
 }
 
-/// An object of a body, and what was strange in it.
+/// An object in a body, and the warnings about its fields.
 #[derive(Debug)]
 pub(crate) struct Object<'a> {
     fields: &'a ObjectAsVec<'a>,
-    /// What was strange, in words.
     pub warnings: Vec<String>,
 }
 
 impl<'a> Object<'a> {
-    /// The object.
+    /// Wraps a value that is an object.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the value is not an object.
     pub fn new(value: &'a Value<'a>) -> Result<Self, String> {
         match value {
             Value::Object(fields) => Ok(Self { fields, warnings: Vec::new() }),
@@ -40,13 +39,13 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A field that is there and not null; of two with one name the last counts.
+    /// A field that is present and not null. Of two with the same name the last counts.
     pub fn get(&self, key: &str) -> Option<&'a Value<'a>> {
         let mut fields = self.fields.as_vec().iter().rev();
         fields.find(|(name, _)| *name == key).map(|(_, value)| value).filter(|value| !value.is_null())
     }
 
-    /// A text that is not empty. A number or boolean is taken for its text.
+    /// A text that is not empty. A number or a boolean is converted, with a warning.
     pub fn text(&mut self, key: &str) -> Option<String> {
         let value = self.get(key)?;
         match (text_of(value), value) {
@@ -59,18 +58,18 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The first of these that is there.
+    /// The first of these fields that is present.
     pub fn text_of_any(&mut self, keys: &[&str]) -> Option<String> {
         keys.iter().find_map(|key| self.text(key))
     }
 
-    /// A whole number that is not negative.
+    /// A whole number that is not negative, or one written as text.
     pub fn count(&mut self, key: &str) -> Option<u64> {
         let value = self.get(key)?;
         value.as_u64().or_else(|| value.as_str()?.parse().ok()).or_else(|| self.unexpected(key, value, "a count"))
     }
 
-    /// An instant; the zero time of Go is none.
+    /// An instant. Go's zero time counts as absent.
     pub fn instant(&mut self, key: &str) -> Option<Timestamp> {
         let value = self.get(key).filter(|value| !matches!(value.as_str(), Some("")))?;
         match instant(value) {
@@ -79,7 +78,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// An object within; an empty one when it is not there or none.
+    /// A nested object, empty when it is absent or of another type.
     pub fn object(&mut self, key: &str) -> Self {
         static NOTHING: std::sync::LazyLock<ObjectAsVec<'static>> =
             std::sync::LazyLock::new(|| Vec::<(&'static str, Value<'static>)>::new().into());
@@ -94,7 +93,7 @@ impl<'a> Object<'a> {
         Object { fields, warnings: Vec::new() }
     }
 
-    /// Every field of an object within, as texts.
+    /// Every field of a nested object, as text.
     pub fn texts(&mut self, key: &str) -> BTreeMap<String, String> {
         let within = self.object(key);
         let mut strange = false;
@@ -117,7 +116,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// What a value is, for "is … where … was expected". Never the value itself: it may be long.
+/// Names the type of a value, for "is … where … was expected". It never shows the value, which may be long.
 pub(crate) fn what(value: &Value<'_>) -> &'static str {
     match value {
         Value::Null => "null",
@@ -129,7 +128,6 @@ pub(crate) fn what(value: &Value<'_>) -> &'static str {
     }
 }
 
-/// The text of a scalar.
 pub(crate) fn text_of(value: &Value<'_>) -> Option<String> {
     match value {
         Value::Str(text) => Some(text.to_string()),
@@ -139,7 +137,7 @@ pub(crate) fn text_of(value: &Value<'_>) -> Option<String> {
     }
 }
 
-/// The text of a scalar, or the JSON of anything else that is not null.
+/// The text of a scalar, or the JSON of a list or an object.
 pub(crate) fn loose_text(value: &Value<'_>) -> Option<String> {
     match value {
         Value::Null => None,
@@ -148,7 +146,7 @@ pub(crate) fn loose_text(value: &Value<'_>) -> Option<String> {
     }
 }
 
-/// A number, also one written as text with or without a per cent sign; never infinite.
+/// A finite number, or one written as text with or without a per cent sign.
 pub(crate) fn number(value: &Value<'_>) -> Option<f64> {
     let number = match value {
         Value::Number(number) => number.as_f64(),
@@ -158,8 +156,7 @@ pub(crate) fn number(value: &Value<'_>) -> Option<f64> {
     number.filter(|number| number.is_finite())
 }
 
-/// An instant: RFC 3339, the same with an offset without a colon as CloudWatch writes it, or seconds or milliseconds
-/// since 1970.
+/// An instant: RFC 3339, the same with an offset without a colon (CloudWatch), or seconds or milliseconds since 1970.
 pub(crate) fn instant(value: &Value<'_>) -> Option<Timestamp> {
     if let Some(text) = value.as_str() {
         let written =
@@ -174,7 +171,7 @@ pub(crate) fn instant(value: &Value<'_>) -> Option<Timestamp> {
     DateTime::from_timestamp_millis(milliseconds as i64)
 }
 
-/// An address that a person may be sent to.
+/// An address that may be shown as a link: only `http` and `https`.
 pub(crate) fn link(text: Option<String>) -> Option<String> {
     text.filter(|text| text.starts_with("https://") || text.starts_with("http://"))
 }

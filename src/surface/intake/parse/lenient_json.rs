@@ -12,19 +12,17 @@
 use serde::Deserialize;
 use serde_json_borrow::Value;
 
-/// A body as data, and what had to be mended.
+/// A parsed body, and a warning if it had to be repaired.
 #[derive(Debug)]
 pub(crate) struct Body<'a> {
-    /// The data.
     pub value: Value<'a>,
-    /// What was wrong with it, in words.
     pub warning: Option<String>,
 }
 
-/// The data of a body.
+/// Parses a body.
 ///
 /// # Errors
-/// Why it is no JSON.
+/// Why it is not JSON, even after repair.
 pub(crate) fn json(bytes: &[u8]) -> Result<Body<'_>, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -41,7 +39,7 @@ pub(crate) fn json(bytes: &[u8]) -> Result<Body<'_>, String> {
     }
 }
 
-/// The same text with what is known to go wrong put right.
+/// The text with known defects repaired.
 fn repaired(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 64);
     let mut rest = text;
@@ -59,18 +57,18 @@ fn repaired(text: &str) -> String {
     out
 }
 
-/// A number, or a bare word; the bytes that it takes up.
+/// Copies a number or a bare word; returns its length in bytes.
 fn literal(rest: &str, out: &mut String) -> usize {
     let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     let length = rest.find(|c| !is_inside(c)).unwrap_or(rest.len());
     let word = &rest[..length];
-    // Rust reads `NaN` and `inf` as numbers too, as some senders write them.
+    // Rust parses `NaN` and `inf` as numbers too, and some senders write them.
     let is_too_much = word.parse::<f64>().is_ok_and(|number| !number.is_finite());
     out.push_str(if is_too_much { "null" } else { word });
     length
 }
 
-/// A text with its quotes; the bytes that it takes up.
+/// Copies a string with its quotes; returns its length in bytes.
 fn string(rest: &str, out: &mut String) -> usize {
     out.push('"');
     let mut at = 1;
@@ -94,7 +92,7 @@ fn string(rest: &str, out: &mut String) -> usize {
     at
 }
 
-/// An escape; the bytes that it takes up.
+/// Copies an escape; returns its length in bytes.
 fn escape(rest: &str, out: &mut String) -> usize {
     let (length, is_whole) = match unit(rest) {
         Some(0xd800..=0xdbff) => match unit(&rest[6..]) {
@@ -109,7 +107,7 @@ fn escape(rest: &str, out: &mut String) -> usize {
     length
 }
 
-/// The number of an escape such as `\ud83d` at the beginning.
+/// The code unit of an escape such as `\ud83d` at the beginning.
 fn unit(rest: &str) -> Option<u16> {
     let digits = rest.strip_prefix("\\u")?.get(..4)?;
     digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?

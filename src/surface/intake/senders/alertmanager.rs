@@ -17,25 +17,24 @@ use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput};
 
-/// Labels that name the environment and the service, the most exact first.
+/// Labels that name the environment and the service, the most specific first.
 const ENVIRONMENT_LABELS: [&str; 3] = ["environment", "env", "deployment_environment"];
 const SERVICE_LABELS: [&str; 3] = ["service", "service_name", "app"];
 
-/// Where an alert names its runbook: an id, or an address that ends in one.
+/// Labels and annotations that name the runbook: an id, or an address that ends in one.
 const RUNBOOK_NAMES: [&str; 3] = ["runbook", "runbook_url", "runbook_id"];
 
-/// Reads a body.
-pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
-    let body = lenient_json::json(desk.post.body)?;
+pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
+    let body = lenient_json::json(input.post.body)?;
     if let Value::Array(listed) = &body.value {
-        return Ok(crate::surface::intake::alerts(active(desk, listed)));
+        return Ok(crate::surface::intake::alerts(active(input, listed)));
     }
-    group(desk, &body, |object, group| alert(desk, object, group))
+    group(input, &body, |object, group| alert(input, object, group))
 }
 
-/// The alerts of a webhook's body, each read by `one`.
+/// The alerts of a webhook body, each read by `one`.
 pub(crate) fn group(
-    desk: &SenderInput<'_>,
+    input: &SenderInput<'_>,
     body: &lenient_json::Body<'_>,
     one: impl Fn(&mut Object<'_>, &AlertGroup) -> Alert,
 ) -> Result<ParsedBody, String> {
@@ -47,44 +46,44 @@ pub(crate) fn group(
         warnings: body.warning.iter().cloned().collect(),
     };
     let identity = whole.text("groupKey").unwrap_or_default();
-    let mut alerts = desk.each(items, identity.as_bytes(), |item| {
+    let mut alerts = input.each(items, identity.as_bytes(), |item| {
         let mut object = Object::new(item)?;
         let alert = one(&mut object, &group);
         let warnings = alert.warnings.into_iter().chain(object.warnings).chain(group.warnings.iter().cloned());
         Ok(Alert { warnings: warnings.collect(), ..alert })
     });
     if let Some(cut) = whole.count("truncatedAlerts").filter(|cut| *cut > 0) {
-        alerts.push(desk.not_read(cut, format!("truncated {identity}").as_bytes(), "its sender left them out"));
+        alerts.push(input.not_read(cut, format!("truncated {identity}").as_bytes(), "its sender left them out"));
     }
     Ok(crate::surface::intake::alerts(alerts))
 }
 
-/// What a body says of all its alerts.
+/// The fields of a body that apply to all its alerts.
 #[derive(Debug, Default)]
 pub(crate) struct AlertGroup {
     status: Option<AlertStatus>,
-    /// The address of the sender's own pages.
+    /// The base address of the sender's own pages.
     pub external: Option<String>,
     warnings: Vec<String>,
 }
 
-/// Whatever fires, of what the API lists. What is silenced or inhibited would not have been posted either.
-fn active(desk: &SenderInput<'_>, listed: &[Value<'_>]) -> Vec<Alert> {
+/// The firing alerts among those that the API lists. Silenced and inhibited alerts are dropped, as the webhook would
+/// not send them either.
+fn active(input: &SenderInput<'_>, listed: &[Value<'_>]) -> Vec<Alert> {
     let is_quiet = |item: &Value<'_>| {
         let mut item = Object::new(item).ok();
         item.as_mut().and_then(|item| item.object("status").text("state")).is_some_and(|state| state == "suppressed")
     };
     let fires: Vec<Value<'_>> = listed.iter().filter(|item| !is_quiet(item)).cloned().collect();
     let group = AlertGroup { status: Some(AlertStatus::Firing), ..AlertGroup::default() };
-    desk.each(&fires, b"listed", |item| {
+    input.each(&fires, b"listed", |item| {
         let mut object = Object::new(item)?;
-        let alert = alert(desk, &mut object, &group);
+        let alert = alert(input, &mut object, &group);
         Ok(Alert { warnings: alert.warnings.into_iter().chain(object.warnings).collect(), ..alert })
     })
 }
 
-/// One alert.
-pub(crate) fn alert(desk: &SenderInput<'_>, object: &mut Object<'_>, group: &AlertGroup) -> Alert {
+pub(crate) fn alert(input: &SenderInput<'_>, object: &mut Object<'_>, group: &AlertGroup) -> Alert {
     let mut warnings = Vec::new();
     let (labels, annotations) = (object.texts("labels"), object.texts("annotations"));
     let status = object.get("status").and_then(status).or(group.status).unwrap_or_else(|| {
@@ -103,7 +102,7 @@ pub(crate) fn alert(desk: &SenderInput<'_>, object: &mut Object<'_>, group: &Ale
             crate::surface::intake::UNNAMED.to_owned()
         }),
         summary: any(&["summary", "description", "message"], &annotations),
-        severity: severity(desk, &labels, &mut warnings),
+        severity: severity(input, &labels, &mut warnings),
         starts_at,
         ends_at: object.instant("endsAt").filter(|_| status == AlertStatus::Resolved),
         value: value(&annotations, &mut warnings),
@@ -118,7 +117,7 @@ pub(crate) fn alert(desk: &SenderInput<'_>, object: &mut Object<'_>, group: &Ale
     }
 }
 
-/// Whether it fires; the API's `status` is an object and lists only what does.
+/// The status of a webhook alert. In the API `status` is an object, and the list holds only firing alerts.
 fn status(value: &Value<'_>) -> Option<AlertStatus> {
     match value.as_str()? {
         "firing" => Some(AlertStatus::Firing),
@@ -135,19 +134,19 @@ fn firing(fingerprint: &str, starts_at: Option<Timestamp>) -> String {
 }
 
 fn severity(
-    desk: &SenderInput<'_>,
+    input: &SenderInput<'_>,
     labels: &BTreeMap<String, String>,
     warnings: &mut Vec<String>,
 ) -> Option<crate::domain::core::severity::Severity> {
     let word = labels.get("severity").or_else(|| labels.get("priority"))?;
-    let known = desk.sender.severity(word);
+    let known = input.sender.severity(word);
     if known.is_none() {
         warnings.push("its severity is no word that is known".to_owned());
     }
     known
 }
 
-/// The measured value, where a rule's author put it: annotation `value`.
+/// The measured value, if the author of the rule put it into annotation `value`.
 fn value(annotations: &BTreeMap<String, String>, warnings: &mut Vec<String>) -> Option<f64> {
     let text = annotations.get("value")?;
     let value = field_reader::number(&text.as_str().into());
@@ -157,8 +156,8 @@ fn value(annotations: &BTreeMap<String, String>, warnings: &mut Vec<String>) -> 
     value
 }
 
-/// Prometheus' own fingerprint of labels: FNV-1a of 64 bits over the sorted names and values, each followed by 0xff
-/// (`model.LabelSet.Fingerprint`). So what comes without one has the same identity as what comes with it.
+/// Prometheus' own fingerprint of labels: 64-bit FNV-1a over the sorted names and values, each followed by 0xff
+/// (`model.LabelSet.Fingerprint`). An alert that comes without one gets the same identity as one that comes with it.
 fn fingerprint(labels: &BTreeMap<String, String>) -> String {
     const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;

@@ -12,11 +12,11 @@ use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 
-/// The name of the alert that an alarm becomes which has too little data. A runbook for the alarm itself should not
-/// start then: nothing was measured.
+/// The name of the alert for an alarm with insufficient data. It must not start the runbook of the alarm itself, since
+/// nothing was measured.
 const NO_DATA: &str = "alarm_without_data";
 
-/// The alerts of a message, if it is CloudWatch's. `sent_at` stands in for a time that is missing.
+/// The alerts of a message, if it is from CloudWatch. `sent_at` replaces a missing time.
 pub(crate) fn read(message: &str, sent_at: Option<Timestamp>) -> Option<Vec<Alert>> {
     if !message.trim_start().starts_with('{') {
         return None;
@@ -40,12 +40,12 @@ pub(crate) fn read(message: &str, sent_at: Option<Timestamp>) -> Option<Vec<Aler
     Some(data_is_back.into_iter().chain([now]).collect())
 }
 
-/// The alarm as it would fire.
+/// The alarm as a firing alert.
 fn base(alarm: &mut Object<'_>, name: String, at: Option<Timestamp>, mended: Option<String>) -> Alert {
     let reason = alarm.text("NewStateReason");
     let arn = alarm.text("AlarmArn");
     let mut labels = labels(alarm);
-    // The region of a message is a name to be shown, so the ARN's is taken.
+    // A message holds the display name of the region, so the code is taken from the ARN.
     if let Some(region) = arn.as_deref().and_then(|arn| arn.split(':').nth(3)) {
         labels.push(("region", region.to_owned()));
     }
@@ -93,7 +93,7 @@ fn labels(alarm: &mut Object<'_>) -> Vec<(&'static str, String)> {
     found.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
-/// The dimensions of the metric, by their names.
+/// The dimensions of the metric, as pairs of name and value.
 fn dimensions(alarm: &mut Object<'_>) -> Vec<(String, String)> {
     let trigger = alarm.object("Trigger");
     let listed = trigger.get("Dimensions").and_then(Value::as_array);
@@ -105,8 +105,8 @@ fn dimensions(alarm: &mut Object<'_>) -> Vec<(String, String)> {
     listed.into_iter().flatten().filter_map(pair).collect()
 }
 
-/// The newest value that a reason quotes: `1 datapoint [93.2 (04/12/15 07:17:00)] was greater than …`, and with round
-/// brackets as it was in earlier years.
+/// The first value that a reason quotes, which is the newest: `1 datapoint [93.2 (04/12/15 07:17:00)] was greater than
+/// …`. Older messages use round brackets.
 fn measured(reason: &str) -> Option<f64> {
     let (_, rest) = reason.split_once("datapoint")?;
     let opening = rest.find('[').or_else(|| rest.find('('))?;

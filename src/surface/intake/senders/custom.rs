@@ -20,21 +20,20 @@ use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput, alerts};
 
-/// Reads a body.
-pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
-    let mapping = desk.sender.mapping.as_ref().ok_or("the estate has no mapping for its sender")?;
-    let mut body = lenient_json::json(desk.post.body)?;
+pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
+    let mapping = input.sender.mapping.as_ref().ok_or("the estate has no mapping for its sender")?;
+    let mut body = lenient_json::json(input.post.body)?;
     let compiled = Compiled::new(mapping).map_err(|error| format!("its mapping is wrong: {error}"))?;
     let scope = Scope::from(Serde(&body.value));
     let mut found = match &compiled.each {
-        None => vec![alert(desk, &compiled, &scope, None)?],
+        None => vec![alert(input, &compiled, &scope, None)?],
         Some(each) => {
             let listed = each.value(&context(&scope, None)).map_err(|error| format!("`each`: {error}"))?;
             if listed.kind() != ValueKind::Seq {
                 return Err(format!("`each` gives a {}, no list", listed.kind()));
             }
             let items: Vec<Scope> = listed.try_iter().map_err(|_| "`each` gives no list")?.collect();
-            desk.each(&items, desk.post.body, |item| alert(desk, &compiled, &scope, Some(item)))
+            input.each(&items, input.post.body, |item| alert(input, &compiled, &scope, Some(item)))
         }
     };
     if let (Some(first), Some(warning)) = (found.first_mut(), body.warning.take()) {
@@ -43,7 +42,7 @@ pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     Ok(alerts(found))
 }
 
-/// What an expression sees.
+/// The variables of an expression.
 fn context(body: &Scope, item: Option<&Scope>) -> Scope {
     match item {
         Some(item) => minijinja::context! { body => body, item => item },
@@ -51,7 +50,7 @@ fn context(body: &Scope, item: Option<&Scope>) -> Scope {
     }
 }
 
-/// A mapping whose expressions were read once, however many items there are.
+/// A mapping with its expressions compiled once, however many items there are.
 struct Compiled<'m> {
     mapping: &'m Mapping,
     each: Option<Evaluator<'m>>,
@@ -61,7 +60,6 @@ struct Compiled<'m> {
     annotations: CompiledPairs<'m>,
 }
 
-/// The same for labels or annotations.
 struct CompiledPairs<'m> {
     all: Option<Evaluator<'m>>,
     each: Vec<(&'m str, Evaluator<'m>)>,
@@ -88,8 +86,13 @@ impl<'m> CompiledPairs<'m> {
     }
 }
 
-/// One alert: the whole body, or an item of it.
-fn alert(desk: &SenderInput<'_>, compiled: &Compiled<'_>, body: &Scope, item: Option<&Scope>) -> Result<Alert, String> {
+/// One alert, from the whole body or from one of its items.
+fn alert(
+    input: &SenderInput<'_>,
+    compiled: &Compiled<'_>,
+    body: &Scope,
+    item: Option<&Scope>,
+) -> Result<Alert, String> {
     let mut given = MappedFields { scope: context(body, item), compiled, warnings: Vec::new() };
     let Some(name) = given.text("name") else {
         return Err(format!("it has no name: {}", given.warnings.pop().unwrap_or_else(|| "it is empty".to_owned())));
@@ -102,7 +105,7 @@ fn alert(desk: &SenderInput<'_>, compiled: &Compiled<'_>, body: &Scope, item: Op
         firing: identity.unwrap_or_else(|| computed(&name, &labels)),
         status: given.status(),
         summary: given.text("summary"),
-        severity: given.severity(desk.sender),
+        severity: given.severity(input.sender),
         starts_at: given.read("starts_at", "an instant", field_reader::instant),
         ends_at: given.read("ends_at", "an instant", field_reader::instant),
         value: given.read("value", "a finite number", field_reader::number),
@@ -118,13 +121,13 @@ fn alert(desk: &SenderInput<'_>, compiled: &Compiled<'_>, body: &Scope, item: Op
     Ok(Alert { warnings: given.warnings, ..alert })
 }
 
-/// The identity of what has none: its name and its labels.
+/// The identity of an alert without one: its name and its labels.
 fn computed(name: &str, labels: &BTreeMap<String, String>) -> String {
     let parts = labels.iter().flat_map(|(label, value)| [label.as_bytes(), value.as_bytes()]);
     crate::surface::intake::digest(&std::iter::once(name.as_bytes()).chain(parts).collect::<Vec<_>>())
 }
 
-/// What the expressions give for one alert.
+/// The values that the expressions give for one alert.
 struct MappedFields<'g> {
     scope: Scope,
     compiled: &'g Compiled<'g>,
@@ -132,7 +135,7 @@ struct MappedFields<'g> {
 }
 
 impl MappedFields<'_> {
-    /// The value of an expression; what is undefined or null is absent, and only the first is worth a warning.
+    /// The value of an expression. An undefined or null value is absent; only an error adds a warning.
     fn value(&mut self, what: &str, expression: &Evaluator<'_>) -> Option<Value> {
         match expression.evaluate(&self.scope) {
             Ok(value) => Some(value).filter(|value| !value.is_null()),
@@ -166,7 +169,7 @@ impl MappedFields<'_> {
         known
     }
 
-    /// Firing where nothing else is said: an alert too many is better than one too few.
+    /// Firing unless the expression says otherwise: one alert too many is better than one too few.
     fn status(&mut self) -> AlertStatus {
         let compiled = self.compiled;
         let Some((expression, words)) = &compiled.status else { return AlertStatus::Firing };

@@ -16,17 +16,16 @@ use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput};
 
-/// Conclusions that are a failure. A run that was cancelled or skipped says nothing.
+/// Conclusions that count as a failure. A cancelled or skipped run has no meaning here.
 const FAILURES: [&str; 4] = ["failure", "timed_out", "startup_failure", "action_required"];
 
-/// Reads a body.
-pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
-    let event = desk.post.header("x-github-event");
+pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
+    let event = input.post.header("x-github-event");
     if let Some(other) = event.filter(|event| *event != "workflow_run") {
         return Ok(ParsedBody::Ignored(format!("event `{}` is no run of a workflow", one_line(other, 80))));
     }
-    let form = form_field(desk);
-    let body = lenient_json::json(form.as_deref().unwrap_or(desk.post.body))?;
+    let form = form_field(input);
+    let body = lenient_json::json(form.as_deref().unwrap_or(input.post.body))?;
     let mut whole = Object::new(&body.value)?;
     let action = whole.text("action").ok_or("it has no `action`")?;
     let mut run = whole.object("workflow_run");
@@ -38,16 +37,16 @@ pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     }
     let repository = whole.object("repository").text("full_name").unwrap_or_default();
     let ended = EndedWorkflow::read(&mut run, run_id, repository);
-    Ok(ended.reading(desk, body.warning.into_iter().chain(run.warnings).collect()))
+    Ok(ended.reading(input, body.warning.into_iter().chain(run.warnings).collect()))
 }
 
-/// The body within a form, when GitHub was told to send one.
-fn form_field(desk: &SenderInput<'_>) -> Option<Vec<u8>> {
-    let kind = desk.post.header("content-type")?;
+/// The body inside a form, if the webhook is configured to send one.
+fn form_field(input: &SenderInput<'_>) -> Option<Vec<u8>> {
+    let kind = input.post.header("content-type")?;
     if !kind.starts_with("application/x-www-form-urlencoded") {
         return None;
     }
-    let mut fields = url::form_urlencoded::parse(desk.post.body);
+    let mut fields = url::form_urlencoded::parse(input.post.body);
     fields.find(|(name, _)| name == "payload").map(|(_, value)| value.into_owned().into_bytes())
 }
 
@@ -71,7 +70,7 @@ struct EndedWorkflow {
 impl EndedWorkflow {
     fn read(run: &mut Object<'_>, id: String, repository: String) -> Self {
         let path = run.text("path").unwrap_or_default();
-        // A run of a reusable workflow has `@ref` behind the path.
+        // The path of a reusable workflow ends in `@ref`.
         let file = path.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
         Self {
             id,
@@ -90,8 +89,8 @@ impl EndedWorkflow {
         }
     }
 
-    fn reading(&self, desk: &SenderInput<'_>, warnings: Vec<String>) -> ParsedBody {
-        let Some(workflow) = desk.sender.workflows.get(&self.file) else {
+    fn reading(&self, input: &SenderInput<'_>, warnings: Vec<String>) -> ParsedBody {
+        let Some(workflow) = input.sender.workflows.get(&self.file) else {
             return ParsedBody::Ignored(format!(
                 "workflow `{}` is none that the estate names",
                 one_line(&self.file, 80)
@@ -102,7 +101,7 @@ impl EndedWorkflow {
         {
             return ParsedBody::Ignored("it ran for a pull request or a fork".to_owned());
         }
-        let base = Alert { warnings, ..self.base(desk, workflow) };
+        let base = Alert { warnings, ..self.base(input, workflow) };
         let alerts: Vec<Alert> = match self.conclusion.as_str() {
             "success" => self.recovered(workflow, &base).into_iter().chain(self.news(workflow, &base)).collect(),
             word if FAILURES.contains(&word) => self.failed(workflow, &base).into_iter().collect(),
@@ -117,8 +116,8 @@ impl EndedWorkflow {
         ParsedBody::Alerts(alerts)
     }
 
-    /// What every alert of this run has.
-    fn base(&self, desk: &SenderInput<'_>, workflow: &Workflow) -> Alert {
+    /// The fields that every alert of this run has.
+    fn base(&self, input: &SenderInput<'_>, workflow: &Workflow) -> Alert {
         let labels = [
             ("workflow", Some(self.file.clone())),
             ("repository", Some(self.repository.clone())),
@@ -131,9 +130,10 @@ impl EndedWorkflow {
         ];
         let title = self.title.as_deref().unwrap_or(&self.file);
         let labels = labels.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        // A schedule always runs on the default branch, whatever it is about.
-        let deployed =
-            Some(&self.branch).filter(|_| self.event != "schedule").and_then(|branch| desk.sender.branches.get(branch));
+        // A schedule always runs on the default branch, so its branch says nothing about the environment.
+        let deployed = Some(&self.branch)
+            .filter(|_| self.event != "schedule")
+            .and_then(|branch| input.sender.branches.get(branch));
         Alert {
             summary: Some(format!("{title} on {}: {}", self.branch, self.conclusion)),
             environment: workflow.environment.clone().or_else(|| deployed.cloned()),
@@ -143,7 +143,7 @@ impl EndedWorkflow {
         }
     }
 
-    /// The identity of this workflow's failing on this branch.
+    /// The identity of the failure of this workflow on this branch.
     fn identity(&self) -> String {
         format!("{} {} {}", self.repository, self.file, self.branch)
     }

@@ -9,25 +9,24 @@ use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput};
 
-/// Pages of an alert that are kept beside its own, and the annotation that each becomes.
+/// Further pages of an alert, and the annotation in which each is kept.
 const PAGES: [(&str, &str); 4] =
     [("dashboardURL", "dashboard"), ("panelURL", "panel"), ("silenceURL", "silence"), ("imageURL", "image")];
 
-/// Reads a body.
-pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
-    let body = lenient_json::json(desk.post.body)?;
-    alertmanager::group(desk, &body, |object, group| alert(desk, object, group))
+pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
+    let body = lenient_json::json(input.post.body)?;
+    alertmanager::group(input, &body, |object, group| alert(input, object, group))
 }
 
-fn alert(desk: &SenderInput<'_>, object: &mut Object<'_>, group: &AlertGroup) -> Alert {
-    let mut alert = alertmanager::alert(desk, object, group);
+fn alert(input: &SenderInput<'_>, object: &mut Object<'_>, group: &AlertGroup) -> Alert {
+    let mut alert = alertmanager::alert(input, object, group);
     for (key, annotation) in PAGES {
         if let Some(page) = field_reader::link(object.text(key)) {
             alert.annotations.insert(annotation.to_owned(), page);
         }
     }
     let values = values(object);
-    // Expressions are lettered in the order in which they are computed, the condition last; that one is only 0 or 1.
+    // Expressions are lettered in the order of evaluation and the condition comes last; its value is only 0 or 1.
     alert.value = alert.value.or_else(|| values.first().map(|(_, value)| *value));
     let value = |(name, value): (String, f64)| (format!("values.{name}"), value.to_string());
     alert.annotations.extend(values.into_iter().map(value));
@@ -35,7 +34,7 @@ fn alert(desk: &SenderInput<'_>, object: &mut Object<'_>, group: &AlertGroup) ->
     alert
 }
 
-/// The finite values by the letter of their expression, in order.
+/// The finite values by the letter of their expression, sorted.
 fn values(object: &mut Object<'_>) -> Vec<(String, f64)> {
     let Some(Value::Object(values)) = object.get("values") else { return Vec::new() };
     let mut found: Vec<(String, f64)> =
@@ -44,7 +43,7 @@ fn values(object: &mut Object<'_>) -> Vec<(String, f64)> {
     found
 }
 
-/// The page of the rule where its address is relative to Grafana's own.
+/// The page of the rule, if its address is relative to Grafana's own.
 fn page_of(object: &mut Object<'_>, group: &AlertGroup) -> Option<String> {
     let relative = object.text("generatorURL").filter(|path| path.starts_with('/'))?;
     let base = field_reader::link(group.external.clone())?;

@@ -14,16 +14,15 @@ use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput, alerts};
 
-/// The events that say how an incident stands.
+/// The events that change the status of an incident.
 const EVENTS: [(&str, AlertStatus); 3] = [
     ("incident.triggered", AlertStatus::Firing),
     ("incident.reopened", AlertStatus::Firing),
     ("incident.resolved", AlertStatus::Resolved),
 ];
 
-/// Reads a body.
-pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
-    let body = lenient_json::json(desk.post.body)?;
+pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
+    let body = lenient_json::json(input.post.body)?;
     let mut event = Object::new(&body.value)?.object("event");
     let kind = event.text("event_type").ok_or("it has no `event.event_type`")?;
     let Some((_, status)) = EVENTS.iter().find(|(known, _)| *known == kind) else {
@@ -31,12 +30,12 @@ pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     };
     let at = event.instant("occurred_at");
     let mut data = event.object("data");
-    let alert = incident(desk.sender, &mut data, *status, at)?;
+    let alert = incident(input.sender, &mut data, *status, at)?;
     let warnings = data.warnings.into_iter().chain(event.warnings).chain(body.warning).collect();
     Ok(alerts(vec![Alert { warnings, ..alert }]))
 }
 
-/// The incident that an event is about.
+/// The alert for the incident of an event.
 fn incident(
     sender: &Sender,
     data: &mut Object<'_>,
@@ -63,7 +62,7 @@ fn incident(
     })
 }
 
-/// The priority where an account uses priorities, else the urgency.
+/// The priority if the account uses priorities, otherwise the urgency.
 fn severity(sender: &Sender, data: &mut Object<'_>) -> Option<Severity> {
     let priority = data.object("priority").text("summary").and_then(|word| sender.severity(&word));
     priority.or_else(|| match data.text("urgency")?.as_str() {

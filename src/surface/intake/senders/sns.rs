@@ -13,17 +13,16 @@ use crate::domain::core::time::Timestamp;
 use crate::surface::intake::auth::on_aws;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
-use crate::surface::intake::{ParsedBody, SenderInput, SenderRequest, Subscription, SubscriptionEvent, alerts};
+use crate::surface::intake::{ParsedBody, SenderInput, SenderRequest, SnsSubscription, SubscriptionEvent, alerts};
 
-/// The most envelopes of one body: SNS puts one into a post, and so does a function that passes it on.
+/// Maximum number of envelopes in a body. SNS sends one per request, and so does a Lambda function that forwards it.
 const ENVELOPES: usize = 100;
 
-/// An envelope.
+/// The signed JSON object around every message.
 #[derive(Debug, Default)]
 pub(crate) struct Envelope {
     kind: String,
     id: String,
-    /// The topic's ARN.
     pub topic: String,
     subject: Option<String>,
     message: String,
@@ -31,19 +30,17 @@ pub(crate) struct Envelope {
     confirm: Option<String>,
     timestamp: String,
     sent_at: Option<Timestamp>,
-    /// `1` or `2`.
     pub signature_version: String,
-    /// The signature.
     pub signature: Vec<u8>,
-    /// Where the certificate is, as the envelope says.
+    /// The address of the certificate, not checked yet.
     pub certificate_url: String,
     warnings: Vec<String>,
 }
 
-/// The envelopes of a body: one, or those in `Records` as a Lambda function is given them.
+/// The envelopes of a body: one, or those in `Records`, the format that a Lambda function receives.
 ///
 /// # Errors
-/// Why there is none.
+/// Why the body holds no envelope.
 pub(crate) fn envelopes(bytes: &[u8]) -> Result<Vec<Envelope>, String> {
     let body = lenient_json::json(bytes)?;
     let whole = Object::new(&body.value).ok();
@@ -69,7 +66,7 @@ impl Envelope {
         let signature = fields.text("Signature").unwrap_or_default();
         Ok(Self {
             id: fields.text("MessageId").unwrap_or_default(),
-            // An empty text is signed like any other, so it is not the same as none.
+            // An empty subject is part of the signed text, so it differs from an absent one.
             subject: fields.get("Subject").and_then(Value::as_str).map(str::to_owned),
             message: fields.text("Message").unwrap_or_default(),
             token: fields.text("Token"),
@@ -85,8 +82,7 @@ impl Envelope {
         })
     }
 
-    /// What is signed: some of the fields in the order of their names, each a line with the name and a line with the
-    /// value.
+    /// The signed text: some of the fields sorted by name, each as a line with the name and a line with the value.
     pub fn signed_text(&self) -> String {
         let middle = if self.kind == "Notification" {
             vec![("Subject", self.subject.as_deref()), ("Timestamp", Some(self.timestamp.as_str()))]
@@ -103,14 +99,14 @@ impl Envelope {
         lines.filter_map(|(name, value)| Some(format!("{name}\n{}\n", value?))).collect()
     }
 
-    fn subscription(self, desk: &SenderInput<'_>, event: SubscriptionEvent) -> ParsedBody {
+    fn subscription(self, input: &SenderInput<'_>, event: SubscriptionEvent) -> ParsedBody {
         let confirm = self.confirm.as_deref().and_then(on_aws);
         let mut warnings = self.warnings;
         if confirm.is_none() {
             warnings.push("its `SubscribeURL` is not on AWS's own host and was not kept".to_owned());
         }
-        ParsedBody::Subscription(Box::new(Subscription {
-            sender: desk.name.to_owned(),
+        ParsedBody::Subscription(Box::new(SnsSubscription {
+            sender: input.name.to_owned(),
             event,
             topic: self.topic,
             confirm,
@@ -129,25 +125,24 @@ impl Envelope {
     }
 }
 
-/// Reads a body.
-pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
-    let envelopes = match envelopes(desk.post.body) {
+pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
+    let envelopes = match envelopes(input.post.body) {
         Ok(envelopes) => envelopes,
-        Err(why) => return raw(desk).map(alerts).ok_or(why),
+        Err(why) => return raw(input).map(alerts).ok_or(why),
     };
     let mut found = Vec::new();
     for envelope in envelopes {
         match envelope.kind.as_str() {
             "Notification" => found.extend(envelope.notification()),
-            "SubscriptionConfirmation" => return Ok(envelope.subscription(desk, SubscriptionEvent::Asked)),
-            "UnsubscribeConfirmation" => return Ok(envelope.subscription(desk, SubscriptionEvent::Ended)),
+            "SubscriptionConfirmation" => return Ok(envelope.subscription(input, SubscriptionEvent::Asked)),
+            "UnsubscribeConfirmation" => return Ok(envelope.subscription(input, SubscriptionEvent::Ended)),
             _ => return Err("its `Type` is no word that is known".to_owned()),
         }
     }
     Ok(alerts(found))
 }
 
-/// The topic that a post names, in its envelope or, where it is delivered raw, in a header.
+/// The topics that a request names: in its envelopes or, with raw delivery, in a header.
 pub(crate) fn topics(post: &SenderRequest<'_>) -> Vec<String> {
     match envelopes(post.body) {
         Ok(envelopes) => envelopes.into_iter().map(|envelope| envelope.topic).collect(),
@@ -155,19 +150,19 @@ pub(crate) fn topics(post: &SenderRequest<'_>) -> Vec<String> {
     }
 }
 
-/// A message that was delivered without an envelope.
-fn raw(desk: &SenderInput<'_>) -> Option<Vec<Alert>> {
-    let message = String::from_utf8_lossy(desk.post.body);
-    if let Some(alerts) = cloudwatch::read(&message, Some(desk.post.now)) {
+/// A message with raw delivery: it has no envelope.
+fn raw(input: &SenderInput<'_>) -> Option<Vec<Alert>> {
+    let message = String::from_utf8_lossy(input.post.body);
+    if let Some(alerts) = cloudwatch::read(&message, Some(input.post.now)) {
         return Some(alerts);
     }
-    desk.post.header("x-amz-sns-rawdelivery").filter(|word| word.eq_ignore_ascii_case("true"))?;
-    let header = |name| desk.post.header(name).unwrap_or_default();
+    input.post.header("x-amz-sns-rawdelivery").filter(|word| word.eq_ignore_ascii_case("true"))?;
+    let header = |name| input.post.header(name).unwrap_or_default();
     let (id, topic) = (header("x-amz-sns-message-id"), header("x-amz-sns-topic-arn"));
-    Some(vec![plain(&message, None, id, topic, Some(desk.post.now), Vec::new())])
+    Some(vec![plain(&message, None, id, topic, Some(input.post.now), Vec::new())])
 }
 
-/// A message that is no alarm: it fires once, and nothing resolves it.
+/// A message that is not an alarm: it fires once, and nothing resolves it.
 fn plain(
     message: &str,
     subject: Option<String>,

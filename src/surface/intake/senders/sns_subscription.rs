@@ -5,16 +5,16 @@ use std::time::Duration;
 use crate::domain::alert::Alert;
 use crate::domain::core::severity::Severity;
 use crate::surface::intake::auth::on_aws;
-use crate::surface::intake::{Subscription, SubscriptionEvent};
+use crate::surface::intake::{SnsSubscription, SubscriptionEvent};
 
-/// The name of the alert.
+/// The name of the alert for a subscription that waits for confirmation.
 pub const ASKED: &str = "subscription_asked";
 
-/// How long AWS may take to confirm.
+/// How long the confirmation request to AWS may take.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// The alert that a subscription's message becomes.
-pub fn alert(asked: &Subscription) -> Alert {
+/// The alert for a subscription message.
+pub fn alert(asked: &SnsSubscription) -> Alert {
     let (what, name) = match asked.event {
         SubscriptionEvent::Asked => ("asks whether it may post here", ASKED),
         SubscriptionEvent::Ended => ("does not post here any more", "subscription_ended"),
@@ -37,10 +37,10 @@ pub fn alert(asked: &Subscription) -> Alert {
     .limited()
 }
 
-/// Confirms a subscription by the address in its alert, which has to be AWS's own.
+/// Confirms a subscription at the address in its alert, which must be on AWS's own host.
 ///
 /// # Errors
-/// Why it is not confirmed.
+/// Why the subscription is not confirmed.
 pub async fn confirm(address: &str) -> Result<(), String> {
     let url = on_aws(address).ok_or("the address is not on a host of AWS SNS")?;
     let client = crate::actions::transport::http_client::client().map_err(|error| error.text)?;

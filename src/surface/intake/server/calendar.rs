@@ -12,17 +12,16 @@ use super::health::allowed;
 use crate::domain::runbook::schedule;
 use crate::engine::schedule_state::{ScheduleState, entries};
 
-/// What a calendar is (RFC 5545, 8.1).
+/// The content type of a calendar (RFC 5545, 8.1).
 const CALENDAR: &str = "text/calendar; charset=utf-8; method=PUBLISH";
 
-/// The calendar.
 pub(super) async fn calendar(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     if let Err(response) = allowed(&server, &headers) {
         return *response;
     }
     let engine = server.engine();
     let parts = engine.parts();
-    // What was missed is not shown, so it does not matter since when a schedule is in force.
+    // Missed runs are not shown, so the time since when a schedule is active does not matter.
     match engine.agenda(&ScheduleState::default()).await {
         Ok(standings) => {
             let shop = parts.catalog.estate().content.as_ref().map(|estate| estate.estate.as_str()).unwrap_or_default();

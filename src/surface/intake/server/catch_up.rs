@@ -15,16 +15,16 @@ use crate::domain::config::sender::Sender;
 use crate::engine::dispatcher::Received;
 use crate::surface::intake::{self, ParsedBody, SenderRequest};
 
-/// How long an Alertmanager may take.
+/// How long a request to an Alertmanager may take.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// The path of its list, with only what would be sent to us: neither silenced nor inhibited.
+/// The path of its list, limited to the alerts that it would send us: neither silenced nor inhibited.
 const PATH: &str = "api/v2/alerts?active=true&silenced=false&inhibited=false&unprocessed=false";
 
-/// Takes in what a sender's Alertmanager says fires now.
+/// Takes in the alerts that the sender's Alertmanager lists as firing.
 ///
 /// # Errors
-/// Why that could not be found out, or not be taken in.
+/// Why the list could not be read or not be written to the log.
 pub async fn catch_up(server: &Server, name: &str, sender: &Sender) -> Result<Vec<Received>, String> {
     let Some(address) = &sender.catch_up else { return Ok(Vec::new()) };
     let listed = tokio::time::timeout(WITHIN, listed(address)).await;
@@ -40,10 +40,10 @@ pub async fn catch_up(server: &Server, name: &str, sender: &Sender) -> Result<Ve
     if alerts.iter().any(|alert| alert.name == intake::UNRECOGNISED || alert.name == intake::NOT_READ) {
         return Err("what it lists was not understood whole".to_owned());
     }
-    server.duty.now_firing(name, alerts).await
+    server.dispatcher.now_firing(name, alerts).await
 }
 
-/// The list, each alert in the shape that its webhook has.
+/// The list, each alert in the format of the webhook.
 async fn listed(address: &str) -> Result<Vec<Value>, String> {
     let client = crate::actions::transport::http_client::client().map_err(|error| error.text)?;
     let url = format!("{}/{PATH}", address.trim_end_matches('/'));
@@ -64,7 +64,8 @@ async fn listed(address: &str) -> Result<Vec<Value>, String> {
 
 fn as_posted(mut alert: Value) -> Value {
     alert["status"] = json!("firing");
-    // The list says until when an alert would be taken for firing; a webhook says that it has not ended.
+    // In the list, `endsAt` is the time until which the alert counts as firing; in a webhook it would mean that it
+    // ended.
     alert["endsAt"] = json!("0001-01-01T00:00:00Z");
     alert
 }

@@ -19,22 +19,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CONNECTIONS, HEADERS_LIMIT, HEADERS_WITHIN};
 
-/// How long to wait after the system has refused a connection, for instance since no descriptor is free.
+/// How long to wait after the system refused a connection, for example because no descriptor is free.
 const AFTER_TROUBLE: Duration = Duration::from_millis(100);
 
-/// How long requests that have begun may take when the server stops.
+/// How long requests in progress may take when the server stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(8);
 
-/// Where connections come from.
+/// Where the server accepts connections.
 #[derive(Debug)]
 pub enum Listener {
-    /// A port.
     Tcp(TcpListener),
-    /// A socket in the file system: as local as anything can be.
+    /// A socket in the file system, which only this machine can reach.
     Unix(UnixListener),
 }
 
-/// A connection of either sort.
+/// A connection of either kind.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -42,12 +41,12 @@ impl Listener {
     /// Listens on a port.
     ///
     /// # Errors
-    /// The system's word.
+    /// When the system refuses to bind the address.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         TcpListener::bind(address).await.map(Self::Tcp)
     }
 
-    /// Whether only this machine can reach it.
+    /// Whether the server listens on this machine only.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp(listener) => listener.local_addr().is_ok_and(|address| address.ip().is_loopback()),
@@ -55,7 +54,7 @@ impl Listener {
         }
     }
 
-    /// Where it listens, for people.
+    /// The address where it listens, for people.
     pub fn shown(&self) -> String {
         match self {
             Self::Tcp(listener) => {
@@ -72,7 +71,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // An answer is one small piece: nothing is gained by waiting for another.
+                // A response is one small packet, so there is nothing to wait for.
                 stream.set_nodelay(true)?;
                 Ok(Box::new(stream))
             }
@@ -112,12 +111,12 @@ fn answer(stream: Box<dyn Stream>, router: Router, place: OwnedSemaphorePermit, 
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
         .max_buf_size(HEADERS_LIMIT)
-        // Some senders close their side after the body and then read; the end of what they send is no end of the talk.
+        // Some senders close their writing side after the body and then read the response.
         .half_close(true)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let watched = graceful.watch(connection);
     tokio::spawn(async move {
-        // A peer that breaks off is no trouble of ours.
+        // A peer that disconnects is not an error on our side.
         let _ = watched.await;
         drop(place);
     });

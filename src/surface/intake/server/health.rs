@@ -10,10 +10,10 @@ use serde_json::json;
 use super::Server;
 use crate::surface::intake::auth::bearer;
 
-/// Prometheus' text format.
+/// The content type of Prometheus' text format.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// `GET /health`: the process lives.
+/// `GET /health`: the process is alive.
 pub(super) async fn live(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     if let Err(response) = allowed(&server, &headers) {
         return *response;
@@ -21,7 +21,7 @@ pub(super) async fn live(State(server): State<Arc<Server>>, headers: HeaderMap) 
     axum::Json(json!({"status": "ok", "service": "runbook"})).into_response()
 }
 
-/// `GET /health/ready`: the log can be read, and somebody is on duty.
+/// `GET /health/ready`: the log can be read and the dispatcher is running.
 pub(super) async fn ready(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     if let Err(response) = allowed(&server, &headers) {
         return *response;
@@ -41,10 +41,10 @@ pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMa
     if let Err(response) = allowed(&server, &headers) {
         return *response;
     }
-    ([(header::CONTENT_TYPE, TEXT)], server.figures.text(server.duty.figures())).into_response()
+    ([(header::CONTENT_TYPE, TEXT)], server.metrics.text(server.dispatcher.metrics())).into_response()
 }
 
-/// Everything else.
+/// Any other path is 404, with the list of paths.
 pub(super) async fn nothing() -> Response {
     let known = "there is /hooks/<sender>, /incidents/<id>, /health, /health/ready, /metrics and /calendar.ics";
     (StatusCode::NOT_FOUND, axum::Json(json!({"error": known}))).into_response()

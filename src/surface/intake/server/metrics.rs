@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use crate::engine::dispatcher;
 use crate::sync::lock;
 
-/// How a post was answered.
+/// How a request was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PostOutcome {
-    /// With 2xx: the log has it.
+    /// 2xx: its alerts are in the log.
     Taken,
-    /// With 4xx.
+    /// 4xx.
     Rejected,
-    /// With 503.
+    /// 503.
     Unavailable,
 }
 
@@ -30,14 +30,15 @@ impl PostOutcome {
     }
 }
 
-/// What is counted.
+/// The counters.
 #[derive(Debug)]
 pub(super) struct IntakeMetrics {
-    /// By sender and answer. Senders are those of the estate, so that no stranger can make the table grow.
+    /// By sender and outcome. Only senders of the estate are counted by name, so that unknown clients cannot enlarge
+    /// the table.
     posts: Mutex<BTreeMap<(String, PostOutcome), u64>>,
-    /// Whether the shop's files are in force as they were when they were read last.
+    /// Whether the last reload succeeded.
     reloaded: AtomicBool,
-    /// How often they were read since the start.
+    /// How often the project's files were read again since the start.
     reloads: AtomicU64,
 }
 
@@ -61,23 +62,33 @@ impl IntakeMetrics {
         self.reloaded.store(well, Relaxed);
     }
 
-    /// Everything in Prometheus' text format, version 0.0.4.
-    pub(super) fn text(&self, duty: &dispatcher::DispatcherMetrics) -> String {
+    /// All metrics in Prometheus' text format, version 0.0.4.
+    pub(super) fn text(&self, dispatcher: &dispatcher::DispatcherMetrics) -> String {
         let mut out = String::new();
         let mut one = |name: &str, kind: &str, help: &str, value: u64| {
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
         };
-        one("runbook_incidents_live", "gauge", "Incidents of which something may be owed.", duty.live.load(Relaxed));
-        one("runbook_incidents_at_work", "gauge", "Incidents that are worked on.", duty.at_work.load(Relaxed));
-        one("runbook_alerts_firing", "gauge", "Alerts that fire.", duty.firing.load(Relaxed));
-        one("runbook_incidents_opened_total", "counter", "Incidents that alerts opened.", duty.opened.load(Relaxed));
+        one(
+            "runbook_incidents_live",
+            "gauge",
+            "Incidents of which something may be owed.",
+            dispatcher.live.load(Relaxed),
+        );
+        one("runbook_incidents_at_work", "gauge", "Incidents that are worked on.", dispatcher.at_work.load(Relaxed));
+        one("runbook_alerts_firing", "gauge", "Alerts that fire.", dispatcher.firing.load(Relaxed));
+        one(
+            "runbook_incidents_opened_total",
+            "counter",
+            "Incidents that alerts opened.",
+            dispatcher.opened.load(Relaxed),
+        );
         one(
             "runbook_batches_total",
             "counter",
             "Transactions that alerts were written in.",
-            duty.batches.load(Relaxed),
+            dispatcher.batches.load(Relaxed),
         );
-        one("runbook_refused_total", "counter", "Writes that the log refused.", duty.refused.load(Relaxed));
+        one("runbook_refused_total", "counter", "Writes that the log refused.", dispatcher.refused.load(Relaxed));
         one(
             "runbook_reloads_total",
             "counter",

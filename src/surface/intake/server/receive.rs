@@ -20,22 +20,22 @@ use crate::engine::dispatcher::Received;
 use crate::surface::intake::auth::{Admission, Rejected, admit, admit_headers};
 use crate::surface::intake::{self, ParsedBody, SenderRequest};
 
-/// When a sender should come again after our own trouble, in seconds.
+/// `Retry-After` in seconds, for an error on our side.
 const AGAIN: &str = "5";
 
-/// The name of the alert that a body becomes which is larger than is read.
+/// The name of the alert for a body over the size limit.
 const TOO_LARGE: &str = "body_too_large";
 
-/// What is kept of a body.
+/// The result of reading a body.
 enum ReadBody {
     Whole(Vec<u8>),
-    /// It is larger than is read; its beginning.
+    /// It exceeds the limit; this is its beginning.
     Beginning(Vec<u8>),
-    /// It did not come within the time, or broke off.
+    /// It did not arrive in time, or the connection broke.
     Broken,
 }
 
-/// What a post goes by from its beginning to its end, also when the shop's files are taken up anew meanwhile.
+/// What one request uses from its beginning to its end, even if the files are reloaded in between.
 struct IntakeState<'a> {
     server: &'a Server,
     parts: &'a Parts,
@@ -43,7 +43,7 @@ struct IntakeState<'a> {
     sender: &'a Sender,
 }
 
-/// A post to `/hooks/<sender>`.
+/// Handles `POST /hooks/<sender>`.
 pub(super) async fn take(
     State(server): State<Arc<Server>>,
     Path(name): Path<String>,
@@ -53,9 +53,12 @@ pub(super) async fn take(
     let engine = server.engine();
     let estate = engine.parts().catalog.estate().content.as_ref().ok();
     let Some(sender) = estate.and_then(|estate| estate.senders.get(&name)) else {
-        server.figures.count("unknown", PostOutcome::Rejected);
+        server.metrics.count("unknown", PostOutcome::Rejected);
         let known = "its name stands under `senders` in estate.yaml";
-        return *said(StatusCode::NOT_FOUND, &format!("there is no sender `{}`: {known}", name.escape_debug()));
+        return *error_response(
+            StatusCode::NOT_FOUND,
+            &format!("there is no sender `{}`: {known}", name.escape_debug()),
+        );
     };
     let taken =
         taken(&IntakeState { server: &server, parts: engine.parts(), name: &name, sender }, &headers, body).await;
@@ -64,27 +67,32 @@ pub(super) async fn take(
         Err(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => PostOutcome::Unavailable,
         Err(_) => PostOutcome::Rejected,
     };
-    server.figures.count(&name, outcome);
+    server.metrics.count(&name, outcome);
     taken.unwrap_or_else(|response| *response)
 }
 
-async fn taken(desk: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Result<Response, Box<Response>> {
-    let IntakeState { server, parts, name, sender } = *desk;
+async fn taken(input: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Result<Response, Box<Response>> {
+    let IntakeState { server, parts, name, sender } = *input;
     let now = parts.clock.now();
     let admission = admit_headers(sender, &parts.secrets, headers, now).map_err(|rejected| refused(name, &rejected))?;
     let body = match read(server, body).await {
         ReadBody::Whole(body) => body,
         ReadBody::Beginning(beginning) if admission == Admission::Granted => {
             let alert = too_large(name, &beginning, now);
-            return receipts(server.duty.report(vec![alert]).await);
+            return receipts(server.dispatcher.report(vec![alert]).await);
         }
         ReadBody::Beginning(_) => {
-            return Err(said(StatusCode::PAYLOAD_TOO_LARGE, &format!("a body has at most {BODY_LIMIT} bytes")));
+            return Err(error_response(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                &format!("a body has at most {BODY_LIMIT} bytes"),
+            ));
         }
-        ReadBody::Broken => return Err(said(StatusCode::REQUEST_TIMEOUT, "the body did not come within the time")),
+        ReadBody::Broken => {
+            return Err(error_response(StatusCode::REQUEST_TIMEOUT, "the body did not come within the time"));
+        }
     };
     let post = SenderRequest { headers, body: &body, now };
-    proven(desk, &post).await?;
+    authenticate(input, &post).await?;
     let alerts = match intake::read(name, sender, &post) {
         ParsedBody::Alerts(alerts) => alerts,
         ParsedBody::Subscription(asked) => vec![intake::senders::sns_subscription::alert(&asked)],
@@ -92,12 +100,12 @@ async fn taken(desk: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Resul
             return Ok((StatusCode::OK, axum::Json(json!({"ignored": reason}))).into_response());
         }
     };
-    receipts(server.duty.report(alerts).await)
+    receipts(server.dispatcher.report(alerts).await)
 }
 
-/// That the post is its sender's, by its signature; a certificate that is not at hand is fetched once.
-async fn proven(desk: &IntakeState<'_>, post: &SenderRequest<'_>) -> Result<(), Box<Response>> {
-    let IntakeState { server, parts, name, sender } = *desk;
+/// Checks the signature of a request; a missing certificate is fetched once.
+async fn authenticate(input: &IntakeState<'_>, post: &SenderRequest<'_>) -> Result<(), Box<Response>> {
+    let IntakeState { server, parts, name, sender } = *input;
     let admitted = || admit(sender, &parts.secrets, post, &server.certificates);
     let rejected = match admitted() {
         Ok(()) => return Ok(()),
@@ -113,7 +121,7 @@ async fn proven(desk: &IntakeState<'_>, post: &SenderRequest<'_>) -> Result<(), 
     Err(refused(name, &rejected))
 }
 
-/// Reads a body: within a time, up to a size, and large ones a few at a time.
+/// Reads a body within the time and size limits, and large ones only a few at a time.
 async fn read(server: &Server, body: Body) -> ReadBody {
     let read = async {
         let (mut kept, mut stream) = (Vec::new(), body.into_data_stream());
@@ -135,13 +143,13 @@ async fn read(server: &Server, body: Body) -> ReadBody {
     tokio::time::timeout(BODY_WITHIN, read).await.unwrap_or(ReadBody::Broken)
 }
 
-/// A body that is larger than is read is not lost: it is one alert that says so.
+/// The alert for a body over the size limit, so that the request is not lost silently.
 fn too_large(name: &str, beginning: &[u8], now: Timestamp) -> Alert {
     let shown = String::from_utf8_lossy(beginning);
     let body = crate::domain::core::text::printable(&shown).chars().take(1_000).collect();
     Alert {
         sender: name.to_owned(),
-        // One an hour: a sender that posts such bodies all the time is one trouble.
+        // One per hour: a sender that keeps posting such bodies is one problem.
         firing: format!("{TOO_LARGE} {}", now.format("%Y-%m-%dT%H")),
         name: TOO_LARGE.to_owned(),
         summary: Some(format!("`{name}` posted a body of more than {BODY_LIMIT} bytes, which was not read")),
@@ -152,13 +160,13 @@ fn too_large(name: &str, beginning: &[u8], now: Timestamp) -> Alert {
     .limited()
 }
 
-/// What a sender is told of each of its alerts.
+/// The response body: one receipt per alert.
 #[derive(Serialize)]
 struct AlertReceipt {
     received: Vec<Received>,
 }
 
-/// The answer to what was taken in, or was not.
+/// The response, depending on whether the alerts were written.
 fn receipts(taken: Result<Vec<Received>, String>) -> Result<Response, Box<Response>> {
     match taken {
         Ok(received) => Ok(axum::Json(AlertReceipt { received }).into_response()),
@@ -173,9 +181,9 @@ fn refused(name: &str, rejected: &Rejected) -> Box<Response> {
     tracing::warn!(sender = name, %rejected, "a post was rejected");
     match rejected {
         rejected if rejected.is_ours() => unavailable("who you are cannot be checked now; post it again"),
-        Rejected::Topic(_) => said(StatusCode::FORBIDDEN, &rejected.to_string()),
+        Rejected::Topic(_) => error_response(StatusCode::FORBIDDEN, &rejected.to_string()),
         rejected => {
-            let mut response = said(StatusCode::UNAUTHORIZED, &rejected.to_string());
+            let mut response = error_response(StatusCode::UNAUTHORIZED, &rejected.to_string());
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"runbook\""));
@@ -185,11 +193,11 @@ fn refused(name: &str, rejected: &Rejected) -> Box<Response> {
 }
 
 fn unavailable(words: &str) -> Box<Response> {
-    let mut response = said(StatusCode::SERVICE_UNAVAILABLE, words);
+    let mut response = error_response(StatusCode::SERVICE_UNAVAILABLE, words);
     response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static(AGAIN));
     response
 }
 
-fn said(status: StatusCode, words: &str) -> Box<Response> {
+fn error_response(status: StatusCode, words: &str) -> Box<Response> {
     Box::new((status, axum::Json(json!({"error": words}))).into_response())
 }

@@ -6,7 +6,7 @@ use crate::engine::EngineError;
 use crate::notify::Undelivered;
 use crate::store::StoreError;
 
-/// The pauses after trouble; the last one is kept.
+/// Pauses after consecutive failures; the last one is repeated.
 const PAUSES: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -15,11 +15,10 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(30),
 ];
 
-/// Why something is not shown yet.
+/// Why an update failed.
 pub(super) enum PostError {
-    /// Slack's.
     Slack(Undelivered),
-    /// The log's.
+    /// The log could not be read or written.
     Log(EngineError),
 }
 
@@ -35,7 +34,7 @@ impl PostError {
         Self::Slack(Undelivered { reason, retry_after: None, permanent: true })
     }
 
-    /// How long nothing is tried.
+    /// How long to wait before the next attempt.
     pub(super) fn pause(&self, failures: usize) -> Duration {
         let usual = PAUSES[failures.min(PAUSES.len() - 1)];
         match self {

@@ -17,26 +17,26 @@ use crate::domain::incident::slack_post::{PostSubject, SlackPost};
 use crate::engine::{Engine, EngineError};
 use crate::notify::slack::Web;
 
-/// Posts that the log does not hold yet; who has the lock is the only one who posts.
+/// Posts that the log does not hold yet. Only the holder of the lock posts.
 pub(crate) type Unrecorded = Arc<Mutex<Vec<(IncidentId, SlackPost)>>>;
 
-/// The turn of who posts.
+/// The lock that allows posting.
 pub(super) type PostPermit = OwnedMutexGuard<Vec<(IncidentId, SlackPost)>>;
 
-/// The most people that are invited into an incident's channel: what Slack takes at a time.
+/// Maximum number of people invited into the channel of an incident, a limit of Slack per request.
 const INVITED: usize = 100;
 
-/// Something that is posted.
+/// One post in progress.
 pub(super) struct SinglePost {
     pub(super) engine: Engine,
     pub(super) web: Arc<Web>,
-    /// The estate's name of the board's channel.
+    /// The name of the incident channel in the estate.
     pub(super) channel: String,
     pub(super) turn: PostPermit,
 }
 
 impl SinglePost {
-    /// Posts a message, and writes down where it stands.
+    /// Posts a message and records its channel and timestamp.
     pub(super) async fn message(
         mut self,
         id: &IncidentId,
@@ -56,7 +56,7 @@ impl SinglePost {
         .await
     }
 
-    /// Makes the incident's own channel. One that cannot be had is done without: the thread serves as well.
+    /// Creates the incident's own channel. If Slack refuses, the thread is used instead.
     pub(super) async fn channel(mut self, incident: &Incident) -> Result<(), PostError> {
         let (id, people) = (incident.id.clone(), people(incident));
         to_its_end(async move {
@@ -80,7 +80,8 @@ impl SinglePost {
         .await
     }
 
-    /// Nobody hears what is posted where nobody is. Whom Slack cannot invite is left out; the link in the live message stays.
+    /// Invites people, since a message in an empty channel reaches nobody. If Slack refuses, the link in the incident
+    /// message still leads there.
     async fn invite(&self, id: &IncidentId, place: &str, people: &str) {
         if people.is_empty() {
             return;
@@ -92,7 +93,7 @@ impl SinglePost {
     }
 }
 
-/// Those of the estate who are in Slack, by their ids there.
+/// The Slack user ids of the people in the estate.
 fn people(incident: &Incident) -> String {
     let estate = incident.runs.last().map(|run| &run.estate);
     let all = estate.into_iter().flat_map(|estate| estate.people.values());
@@ -100,12 +101,12 @@ fn people(incident: &Incident) -> String {
     ids.join(",")
 }
 
-/// Does something that goes on although nobody waits for it any more.
+/// Runs a task to completion, even if the caller is cancelled.
 async fn to_its_end(errand: impl Future<Output = Result<(), PostError>> + Send + 'static) -> Result<(), PostError> {
     tokio::spawn(errand).await.unwrap_or_else(|_| Err(PostError::nowhere()))
 }
 
-/// Writes down where posts stand.
+/// Records posts in the log.
 pub(super) async fn record_post(engine: &Engine, posts: &mut Vec<(IncidentId, SlackPost)>) -> Result<(), PostError> {
     while let Some((id, post)) = posts.first().cloned() {
         let command = Command { by: Actor::Engine, request: Request::Post(post) };

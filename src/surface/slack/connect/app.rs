@@ -14,52 +14,52 @@ use tokio_util::sync::CancellationToken;
 use super::http;
 use crate::engine::Engine;
 use crate::surface::slack::board::Unrecorded;
-use crate::surface::slack::{App, SeenRequests, SlackConfig};
+use crate::surface::slack::{App, HandledRequests, SlackConfig};
 use crate::sync::lock;
 
-/// How long a server that stops waits for Slack's answer to what was being posted.
+/// How long a stopping server waits for Slack to answer a post in progress.
 const PARTING: Duration = Duration::from_secs(2);
 
-/// The app in force, with what it does by itself.
+/// The active app and its tasks.
 struct RunningApp {
     app: Arc<App>,
-    /// What it was opened with.
+    /// A digest of the configuration that it was opened with.
     grounds: [u8; 32],
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// The face.
+/// The Slack interface of an engine, over Socket Mode and HTTP.
 pub struct SlackInterface {
     engine: Engine,
-    terms: Arc<SlackConfig>,
+    config: Arc<SlackConfig>,
     stop: CancellationToken,
-    seen: SeenRequests,
+    seen: HandledRequests,
     unrecorded: Unrecorded,
     running: Mutex<Option<RunningApp>>,
 }
 
 impl SlackInterface {
-    /// The face of an engine, until `stop` is cancelled; nothing is in force before it is [renewed](Self::renew).
-    pub fn new(engine: Engine, terms: SlackConfig, stop: CancellationToken) -> Arc<Self> {
-        let (terms, seen, unrecorded, running) =
-            (Arc::new(terms), SeenRequests::default(), Unrecorded::default(), Mutex::default());
-        Arc::new(Self { engine, terms, stop, seen, unrecorded, running })
+    /// The interface of an engine, until `stop` is cancelled. No app is active before [`renew`](Self::renew).
+    pub fn new(engine: Engine, config: SlackConfig, stop: CancellationToken) -> Arc<Self> {
+        let (config, seen, unrecorded, running) =
+            (Arc::new(config), HandledRequests::default(), Unrecorded::default(), Mutex::default());
+        Arc::new(Self { engine, config, stop, seen, unrecorded, running })
     }
 
-    /// Puts the app in force that the shop's files declare now, unless it is; whether there is another one.
+    /// Activates the app that the project's files declare, if it differs from the active one. True when it changed.
     ///
     /// # Errors
-    /// Why it cannot be used, such as a secret that is not there; what was in force stays.
+    /// Why the app cannot be used, such as a missing secret; the active app stays.
     pub async fn renew(&self) -> Result<bool, String> {
         let engine = self.engine.refreshed();
         let grounds = grounds(&engine);
         if self.lock().as_ref().map(|running| running.grounds) == grounds {
             return Ok(false);
         }
-        let (terms, seen, unrecorded) = (&self.terms, &self.seen, &self.unrecorded);
-        let app = App::open(engine, Arc::clone(terms), Arc::clone(seen), Arc::clone(unrecorded))?;
-        // The old one hears people until the new one does; two boards at once would post everything twice.
+        let (config, seen, unrecorded) = (&self.config, &self.seen, &self.unrecorded);
+        let app = App::open(engine, Arc::clone(config), Arc::clone(seen), Arc::clone(unrecorded))?;
+        // The old app answers requests until the new one does; two message keepers at once would post everything twice.
         let before = self.lock().as_mut().map(|running| (running.stop.clone(), std::mem::take(&mut running.tasks)));
         end(before).await;
         let stop = self.stop.child_token();
@@ -71,20 +71,20 @@ impl SlackInterface {
         Ok(true)
     }
 
-    /// The addresses that Slack posts to.
+    /// The routes that Slack sends requests to.
     pub fn router(self: &Arc<Self>) -> Router {
         http::router(Arc::clone(self))
     }
 
-    /// Waits for what the app does by itself to end, after `stop` was cancelled; a little while also for what is being posted
-    /// to be written down, so that it is not posted again.
+    /// Waits, after `stop` was cancelled, until the tasks have ended. It waits briefly for a post in progress to be
+    /// recorded, so that it is not posted again.
     pub async fn ended(&self) {
         let running = self.lock().take();
         end(running.map(|running| (running.stop, running.tasks))).await;
         let _ = tokio::time::timeout(PARTING, self.unrecorded.lock()).await;
     }
 
-    /// The app in force.
+    /// The active app.
     pub(crate) fn app(&self) -> Option<Arc<App>> {
         self.lock().as_ref().map(|running| Arc::clone(&running.app))
     }
@@ -108,11 +108,11 @@ async fn end(running: Option<(CancellationToken, Vec<JoinHandle<()>>)>) {
     }
 }
 
-/// A digest of all that an app is opened with; none where the estate declares none.
+/// A digest of everything that an app is opened with; none when the estate declares no app.
 fn grounds(engine: &Engine) -> Option<[u8; 32]> {
     let parts = engine.parts();
     let estate = parts.catalog.estate().content.as_ref().ok()?;
-    let (app, board) = (estate.slack.as_ref()?, estate.board().map(|(_, channel)| channel));
+    let (app, board) = (estate.slack.as_ref()?, estate.incident_channel().map(|(_, channel)| channel));
     let mut digest = Sha256::new();
     digest.update(serde_json::to_vec(&(app, board)).unwrap_or_default());
     let token = board.and_then(|channel| channel.token.as_ref());

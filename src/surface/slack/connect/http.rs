@@ -24,9 +24,9 @@ use super::payload::Inbound;
 use crate::domain::core::time::Timestamp;
 use crate::surface::slack::SlackInterface;
 
-/// The largest body, in bytes: a message with all its blocks is a tenth of it.
+/// The largest body, in bytes, ten times the size of a message with all its blocks.
 const BODY: usize = 1024 * 1024;
-/// How far a request's time may be from ours, in seconds, either way; Slack's own advice.
+/// How far a request's time may be from our clock, in seconds, in either direction; recommended by Slack.
 const WINDOW: i64 = 300;
 
 const SIGNATURE: &str = "x-slack-signature";
@@ -62,11 +62,11 @@ fn taken(
     body: &[u8],
     read: impl FnOnce(&[u8]) -> Option<Inbound>,
 ) -> Response {
-    // Without a signing secret nobody is believed over HTTP.
+    // Without a signing secret no HTTP request can be authenticated.
     let Some(app) = face.app().filter(|app| app.signing.is_some()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let engine = app.desk.engine.refreshed();
+    let engine = app.handlers.engine.refreshed();
     let parts = engine.parts();
     let Some(secret) = app.signing.as_deref().and_then(|name| parts.secrets.get(name).ok()) else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
@@ -78,7 +78,7 @@ fn taken(
             return (StatusCode::UNAUTHORIZED, why).into_response();
         }
     };
-    // Anything else than 200 is shown to the person as a failure, and what we do not know needs no answer.
+    // Slack shows any status but 200 to the person as a failure. A payload of an unknown kind is acknowledged too.
     if !app.is_repeated(signature)
         && let Some(inbound) = read(body)
     {
@@ -87,7 +87,7 @@ fn taken(
     StatusCode::OK.into_response()
 }
 
-/// The signature, when it is right for these bytes and not too old.
+/// Verifies that the signature fits these bytes and is recent; returns it.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -114,7 +114,7 @@ fn proven<'h>(secret: &[u8], headers: &'h HeaderMap, body: &[u8], now: Timestamp
 mod tests {
     use super::*;
 
-    /// The example of Slack's own documentation.
+    /// The example in Slack's documentation.
     const SECRET: &[u8] = b"8f742231b10e8888abcd99yyyzzz85a5";
     const BODY: &str = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
 

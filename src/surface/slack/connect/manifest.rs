@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 use super::payload::KEEP;
 use crate::domain::config::slack_app::SlackApp;
 
-/// Why each scope is asked for.
+/// The scopes of every app, each with its reason.
 pub const SCOPES: &[(&str, &str)] = &[
     ("commands", "`/runbook` and the shortcut \"Add to timeline\""),
     ("chat:write", "to show incidents in channels that it was invited to"),
 ];
 
-/// What an app has to be allowed.
+/// The scopes that an app needs.
 pub fn scopes(app: Option<&SlackApp>) -> Vec<&'static str> {
     let own_channels = app.is_some_and(|app| app.channel_an_incident).then_some("channels:manage");
     SCOPES.iter().map(|(scope, _)| *scope).chain(own_channels).collect()
 }
 
-/// The manifest for an app; `address` is where Slack reaches this machine over HTTP, none for Socket Mode.
+/// The manifest of an app. `address` is where Slack reaches this machine over HTTP; none for Socket Mode.
 pub fn of(estate: &str, app: Option<&SlackApp>, address: Option<&str>) -> Value {
     let address = address.map(|address| address.trim_end_matches('/'));
     let at = |path: &str| address.map(|address| format!("{address}{path}"));

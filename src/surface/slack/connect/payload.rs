@@ -9,58 +9,55 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// Something that a person did in Slack.
+/// One action of a person in Slack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inbound {
-    /// The request's own name: the same when it is sent again, and no other's. Empty until its way in has given it.
+    /// The id of the request, the same when it is delivered again. Empty until the transport sets it.
     pub name: String,
     /// The Slack user id.
     pub user: String,
-    /// The channel's id, where there is one.
+    /// The channel's id, if the action has one.
     pub channel: Option<String>,
-    /// Where the answer goes.
+    /// The address for the reply.
     pub response_url: Option<String>,
-    /// What opens a form, within three seconds.
+    /// Opens a form; valid for three seconds.
     pub trigger: Option<String>,
-    /// Whether it was done at a message that only this person sees: no board changes it.
+    /// Whether it was done on an ephemeral message, which the incident messages do not update.
     pub alone: bool,
-    /// What was done.
     pub act: Act,
 }
 
-/// What was done.
+/// The kind of action and its data.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Act {
-    /// Words after `/runbook`.
+    /// The text after `/runbook`.
     Typed(String),
-    /// A button, by what it carries.
+    /// A button, with its value.
     Pressed(String),
-    /// A form: its name, what it carries, and its fields by name.
+    /// A submitted form.
     Submitted {
-        /// Its name.
         form: String,
-        /// What it carries.
+        /// The form's `private_metadata`.
         carried: String,
-        /// What was put in.
+        /// The fields by name.
         fields: Vec<(String, String)>,
     },
     /// "Add to timeline" on a message.
     Kept {
-        /// Its words.
         text: String,
-        /// Who wrote it: a Slack user id.
+        /// The author's Slack user id.
         author: Option<String>,
-        /// Its name in the channel, and that of the message that began its thread.
+        /// The timestamps of the message and of its thread.
         messages: Vec<String>,
     },
 }
 
-/// The shortcut's name in the manifest.
+/// The shortcut's callback id in the manifest.
 pub const KEEP: &str = "add_to_timeline";
 
-/// A slash command's fields, over HTTP as a form and over the socket as JSON.
+/// The fields of a slash command: a form over HTTP, JSON over the socket.
 #[derive(Debug, Deserialize)]
-struct Command {
+struct SlashCommand {
     #[serde(default)]
     text: String,
     user_id: String,
@@ -73,9 +70,9 @@ struct Command {
 }
 
 impl Inbound {
-    /// A slash command; none when it is not one.
+    /// A slash command; none when the payload is not one.
     pub fn command(payload: Value) -> Option<Self> {
-        let command: Command = serde_json::from_value(payload).ok()?;
+        let command: SlashCommand = serde_json::from_value(payload).ok()?;
         Some(Self {
             name: String::new(),
             user: command.user_id,
@@ -87,7 +84,7 @@ impl Inbound {
         })
     }
 
-    /// An interaction; none when nothing of ours was done.
+    /// An interaction; none when it is not for this app.
     pub fn interaction(payload: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let act = match payload["type"].as_str()? {
@@ -119,12 +116,12 @@ impl Inbound {
     }
 }
 
-/// The name that a way in gives a request, from what only the same request has: a signature, an envelope's id.
+/// The id of a request, derived from its signature or the id of its envelope.
 pub fn name(of: &str) -> String {
     format!("slack:{}", hex::encode(Sha256::digest(of.as_bytes())))
 }
 
-/// What was put into a form: each block holds one element.
+/// The fields of a form; each block holds one element.
 fn fields(values: &Value) -> Vec<(String, String)> {
     let blocks = values.as_object().into_iter().flatten();
     blocks

@@ -11,28 +11,28 @@ use crate::notify::slack::plain;
 use crate::surface::slack::render::block_kit::masked;
 use crate::surface::slack::render::card::Card;
 
-/// How long one answer may take to be handed over.
+/// How long sending a reply may take.
 const REPLY_LIMIT: Duration = Duration::from_secs(10);
 
-/// The host that answers go to.
+/// The host of reply addresses; subdomains are accepted too.
 const SLACK: &str = "slack.com";
 
 /// A host and its port.
 type Host = (String, Option<u16>);
 
-/// The way back to who did something.
+/// Sends replies.
 #[derive(Debug, Clone)]
 pub struct Replies {
     client: reqwest::Client,
-    /// The host of the Web API, when it is not Slack's own.
+    /// The host of the Web API, if it is not Slack's own.
     stand_in: Option<Host>,
 }
 
 impl Replies {
-    /// The way back; `api` when the Web API is not at Slack's own address.
+    /// Sends replies; `api` is the address of the Web API if it is not Slack's own.
     ///
     /// # Errors
-    /// When there is no HTTP client to be had.
+    /// When no HTTP client can be created.
     pub fn new(api: Option<&str>) -> Result<Self, String> {
         let client = reqwest::Client::builder()
             .timeout(REPLY_LIMIT)
@@ -45,17 +45,17 @@ impl Replies {
         Ok(Self { client, stand_in })
     }
 
-    /// Posts an answer that only its reader sees. One that does not arrive is logged: there is no other way to say it.
+    /// Sends a reply that only the person sees. A failure is logged, as there is no other channel to report it.
     pub async fn reply_privately(&self, address: Option<&str>, card: &Card) {
-        self.say(address, &message(card, false)).await;
+        self.post_text(address, &message(card, false)).await;
     }
 
-    /// Puts an answer in the place of the message that was pressed.
+    /// Replaces the message whose button was pressed.
     pub async fn replace(&self, address: Option<&str>, card: &Card) {
-        self.say(address, &message(card, true)).await;
+        self.post_text(address, &message(card, true)).await;
     }
 
-    async fn say(&self, address: Option<&str>, message: &Value) {
+    async fn post_text(&self, address: Option<&str>, message: &Value) {
         let Some(address) = address.and_then(|address| allowed(address, self.stand_in.as_ref())) else {
             tracing::warn!("an answer has nowhere to go");
             return;
@@ -68,7 +68,7 @@ impl Replies {
     }
 }
 
-/// An address that is Slack's, or on the host of the stand-in.
+/// The address, if it is Slack's or on the host of the stand-in.
 fn allowed(address: &str, stand_in: Option<&Host>) -> Option<Url> {
     let url = Url::parse(address).ok()?;
     let host = url.host_str()?;
@@ -77,7 +77,7 @@ fn allowed(address: &str, stand_in: Option<&Host>) -> Option<Url> {
     (is_slack || is_stand_in).then_some(url)
 }
 
-/// An answer as Slack takes it.
+/// The reply in Slack's format.
 fn message(card: &Card, replaces: bool) -> Value {
     json!({
         "response_type": "ephemeral", "replace_original": replaces,

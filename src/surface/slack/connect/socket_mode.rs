@@ -22,7 +22,7 @@ use crate::surface::slack::App;
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// How long Slack may be silent: it pings several times a minute.
 const SILENCE: Duration = Duration::from_secs(60);
-/// The pauses after connections that failed; the last one is kept. One that did its work for a while begins anew.
+/// Pauses after failed connections; the last one is repeated. A connection that worked resets them.
 const PAUSES: [Duration; 6] = [
     Duration::from_millis(500),
     Duration::from_secs(2),
@@ -31,22 +31,22 @@ const PAUSES: [Duration; 6] = [
     Duration::from_secs(30),
     Duration::from_secs(60),
 ];
-/// The largest envelope, in bytes: a message with all its blocks is a tenth of it.
+/// The largest envelope, in bytes, ten times the size of a message with all its blocks.
 const ENVELOPE: usize = 1024 * 1024;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Why a connection ended.
 enum End {
-    /// Slack asked for another one.
+    /// Slack asked for a new one.
     Asked,
-    /// It broke after it had worked.
+    /// It broke after Slack's `hello`.
     Broken(String),
-    /// It never worked.
+    /// It failed before Slack's `hello`.
     Closed(String),
 }
 
-/// Listens for ever.
+/// Listens until it is dropped.
 #[expect(clippy::disallowed_methods, reason = "asking another machine again counts real time")]
 pub(crate) async fn listen(app: &Arc<App>) {
     let mut failures = 0;
@@ -106,11 +106,11 @@ async fn opened(app: &Arc<App>) -> Result<Socket, String> {
     let config = WebSocketConfig::default().max_message_size(Some(ENVELOPE)).max_frame_size(Some(ENVELOPE));
     let connecting = connect_async_with_config(url, Some(config), true);
     let connected = tokio::time::timeout(CONNECT_LIMIT, connecting).await.map_err(|_| "no answer".to_owned())?;
-    // The address holds a ticket, and errors of the crate do not quote it.
+    // The address holds a ticket; the errors of the WebSocket crate do not quote it.
     connected.map(|(socket, _)| socket).map_err(|error| error.to_string())
 }
 
-/// Acknowledges an envelope, then deals with what is in it.
+/// Acknowledges an envelope, then handles its payload.
 async fn acknowledged(app: &Arc<App>, socket: &mut Socket, mut envelope: Value) -> Result<(), String> {
     let Some(id) = envelope["envelope_id"].as_str().map(str::to_owned) else { return Ok(()) };
     let acknowledged = json!({"envelope_id": id}).to_string();

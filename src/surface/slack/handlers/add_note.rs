@@ -10,7 +10,7 @@ use crate::domain::core::text::one_line;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::Request;
 
-/// The most characters of a message that is kept.
+/// The longest note made from a message, in characters.
 const KEPT: usize = 2_000;
 
 impl Interaction<'_> {
@@ -48,7 +48,7 @@ impl Interaction<'_> {
     }
 }
 
-/// That a message was kept.
+/// Confirms that a message was added.
 pub(super) fn note_reply(id: &IncidentId) -> String {
     format!("It is in the timeline of {id}: `/runbook timeline {id}`.")
 }

@@ -20,10 +20,10 @@ use crate::domain::incident::slack_post::PostSubject;
 use crate::domain::incident::step_verb::StepVerb;
 use crate::domain::incident::target::StepTarget;
 
-/// What is said of a click on an old message.
+/// The reply to a button on an outdated message.
 const STALE: &str = "This was answered or has changed since the message was written; nothing was done. Type `/runbook` for what waits now.";
 
-/// Why a step is skipped that was skipped by a button.
+/// The reason recorded when a step is skipped by a button.
 const BY_BUTTON: &str = "by a button in Slack";
 
 impl Interaction<'_> {
@@ -40,7 +40,7 @@ impl Interaction<'_> {
                 Ok(self.changed(&incident))
             }
             ButtonAction::Approve(question, digest) => {
-                // Who may not is refused by the engine, which writes it down.
+                // The engine refuses and records an approval without permission.
                 let by = identity::actor(self.estate, &self.from.user);
                 let target = question.target(&self.incident(&id).await?, StepVerb::Approve);
                 let request = target.clone().map(|target| Request::Approve { target, digest });
@@ -100,7 +100,7 @@ impl Interaction<'_> {
         }
     }
 
-    /// Answers the question that was shown, if it is still asked.
+    /// Answers the question that was shown, if it is still open.
     async fn settle(
         &self,
         id: &IncidentId,
@@ -113,18 +113,18 @@ impl Interaction<'_> {
         self.answered(&incident, target).await
     }
 
-    /// Who has answered and when, for a message that the board does not change.
+    /// Shows the answer in place of an ephemeral message, which the incident messages do not update.
     async fn answered(&self, incident: &Incident, target: StepTarget) -> HandlerResult {
         if !self.from.is_alone() {
             return Ok(HandlerReply::Done(None));
         }
-        let log = self.desk.engine.log(&incident.id).await.map_err(|error| super::engine_refusal(&error))?;
+        let log = self.handlers.engine.log(&incident.id).await.map_err(|error| super::engine_refusal(&error))?;
         let StepTarget { run, step, question: round, .. } = target;
         let card = card::of(incident, &log, &PostSubject::Waits { run, step, round }, None);
         Ok(HandlerReply::Done(Some(card.leading_to(incident))))
     }
 
-    /// How an incident stands now, for a message that the board does not change.
+    /// Shows the incident's state in place of an ephemeral message, which the incident messages do not update.
     fn changed(&self, incident: &Incident) -> HandlerReply {
         HandlerReply::Done(self.from.is_alone().then(|| self.live(incident)))
     }

@@ -6,19 +6,19 @@ use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
 use super::{HandlerReply, HandlerResult, Interaction, engine_refusal};
 use crate::domain::core::text::one_line;
-use crate::domain::report::handover::{Handover, HandoverLine, Piece};
+use crate::domain::report::handover::{Handover, HandoverLine, HandoverPiece};
 
-/// The most lines of each part, the latest: the page and the timeline have the rest.
+/// The most lines per part, the latest ones; the page and the timeline show the rest.
 const LINES: usize = 10;
-/// The most characters of a line.
+/// The longest line, in characters.
 const LINE: usize = 160;
 
 impl Interaction<'_> {
     pub(super) async fn handoff(&self, typed: &Typed) -> HandlerResult {
         self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
-        let log = self.desk.engine.log(&incident.id).await.map_err(|error| engine_refusal(&error))?;
-        let handover = Handover::of(&incident, &log, self.desk.engine.parts().clock.now());
+        let log = self.handlers.engine.log(&incident.id).await.map_err(|error| engine_refusal(&error))?;
+        let handover = Handover::of(&incident, &log, self.handlers.engine.parts().clock.now());
         let Card { summary, mut sheet } = self.live(&incident);
         let roles = handover.roles.iter().map(|role| role.line()).collect();
         part(&mut sheet, "Who has which role", roles, "The estate names no roles.");
@@ -43,13 +43,13 @@ fn part(sheet: &mut Blocks, title: &str, lines: Vec<HandoverLine>, none: &str) {
 
 fn parts(line: HandoverLine) -> Vec<Text> {
     let part = |piece| match piece {
-        Piece::Words(words) => text(limited(&words)),
-        Piece::At(at) | Piece::Clock(at) => Text::Time(at),
+        HandoverPiece::Words(words) => text(limited(&words)),
+        HandoverPiece::At(at) | HandoverPiece::Clock(at) => Text::Time(at),
     };
     line.0.into_iter().map(part).collect()
 }
 
-/// Words that are not too long, with the blank that they begin or end with.
+/// Limits a piece of text and keeps the blank at its beginning.
 fn limited(words: &str) -> String {
     if words.chars().count() <= LINE { words.to_owned() } else { format!(" {}", one_line(words, LINE)) }
 }

@@ -36,45 +36,41 @@ mod typed_commands;
 pub(super) use self::refusal::reply_text;
 use self::refusal::{engine_refusal, near, none, refusal_at, unknown, which};
 
-/// What who did something gets to see.
+/// The reply to an action.
 #[derive(Debug)]
 pub enum HandlerReply {
-    /// Words, to nobody else.
+    /// A message that nobody else sees.
     Say(Card),
-    /// A form.
     Form {
-        /// Its title.
         title: String,
-        /// Its fields.
         fields: Vec<serde_json::Value>,
-        /// What it is for.
         purpose: ModalPurpose,
     },
-    /// Nothing but that it is done; the board's messages show it, and a message that only one person sees becomes this.
+    /// No reply, since the incident message shows the result. A card replaces an ephemeral message.
     Done(Option<Card>),
 }
 
-/// Why there is no answer but a no.
+/// The error is a refusal, shown as a message.
 pub type HandlerResult = Result<HandlerReply, Card>;
 
-/// Where what comes is dealt with.
+/// Handles actions from Slack.
 #[derive(Debug)]
 pub struct Handlers {
     pub(super) engine: Engine,
-    pub(super) terms: Arc<SlackConfig>,
+    pub(super) config: Arc<SlackConfig>,
 }
 
-/// One who did something, at the desk.
+/// One action and its context.
 struct Interaction<'a> {
-    desk: &'a Handlers,
+    handlers: &'a Handlers,
     estate: &'a Estate,
     from: &'a Inbound,
 }
 
 impl Handlers {
-    /// What is answered, by the shop's files as they were read last.
+    /// Handles an action, with the project's files of the last reload.
     pub async fn answer(&self, from: &Inbound) -> HandlerReply {
-        Self { engine: self.engine.refreshed(), terms: Arc::clone(&self.terms) }.answered(from).await
+        Self { engine: self.engine.refreshed(), config: Arc::clone(&self.config) }.answered(from).await
     }
 
     async fn answered(&self, from: &Inbound) -> HandlerReply {
@@ -82,7 +78,7 @@ impl Handlers {
         let Ok(estate) = &sheet.content else {
             return HandlerReply::Say(reply_text("estate.yaml has problems; `runbook lint` shows them"));
         };
-        let visit = Interaction { desk: self, estate, from };
+        let visit = Interaction { handlers: self, estate, from };
         let said = match &from.act {
             Act::Typed(words) => visit.typed(Typed::read(words)).await,
             Act::Pressed(value) => match ButtonValue::decoded(value) {
@@ -97,7 +93,7 @@ impl Handlers {
             Act::Kept { text, author, messages } => visit.saved(text, author.as_deref(), messages).await,
         };
         match said {
-            // Who may not even look is told whom to ask, and nothing leads on from there.
+            // A user without read permission gets only the refusal, with no next command.
             Err(card) if visit.may(RequestedIdentity::Look).is_err() => HandlerReply::Say(card),
             Ok(HandlerReply::Say(card)) | Err(card) => HandlerReply::Say(card.leading_on()),
             Ok(other) => other,
@@ -110,7 +106,7 @@ impl Interaction<'_> {
         identity::may(self.estate, &self.from.user, wish).map_err(|why| reply_text(&why))
     }
 
-    /// Asks something of an incident in the name of who came.
+    /// Submits a request to an incident.
     async fn ask(&self, id: &IncidentId, by: Actor, request: Request) -> Result<Incident, Card> {
         self.ask_resolved(id, by, Ok(request)).await
     }
@@ -122,17 +118,17 @@ impl Interaction<'_> {
         by: Actor,
         request: Result<Request, Refused>,
     ) -> Result<Incident, Card> {
-        let asked = self.desk.engine.submit_resolved(id, by, request, Some(self.from.name.clone()));
+        let asked = self.handlers.engine.submit_resolved(id, by, request, Some(self.from.name.clone()));
         asked.await.map_err(|error| refusal_at(id, &error))
     }
 
-    /// What only people of the estate may ask for.
+    /// Submits a request that only people of the estate may make.
     async fn act(&self, id: &IncidentId, request: Request) -> Result<Incident, Card> {
         let by = self.may(RequestedIdentity::Act)?;
         self.ask(id, by, request).await
     }
 
-    /// Whether who came may do something to an incident. Who may not is told, and that is written down.
+    /// Checks permission for an action on an incident. A refusal is recorded in that incident.
     async fn may_at(
         &self,
         id: &IncidentId,
@@ -148,8 +144,8 @@ impl Interaction<'_> {
         Err(refused)
     }
 
-    /// Whether who came may do what was typed. Who may not is told; that is written down in the incident that was meant, and
-    /// where none is, only in the log of this process.
+    /// Checks permission for a typed command. A refusal is recorded in the incident that was meant, or only in the
+    /// process log if there is none.
     async fn may_typed(&self, typed: &Typed, wish: RequestedIdentity) -> Result<Actor, Card> {
         let refused = match self.may(wish) {
             Ok(by) => return Ok(by),
@@ -157,7 +153,7 @@ impl Interaction<'_> {
         };
         let wanted = format!("use `/runbook {}`", typed.verb);
         match self.meant(typed).await {
-            // What would open an incident is about none of those that are open.
+            // A `start` that opens a new incident concerns none of the open ones.
             Ok(incident) if typed.verb != "start" || typed.incident.is_some() => {
                 self.refuse_unknown_user(&incident.id, None, &wanted).await
             }
@@ -169,27 +165,28 @@ impl Interaction<'_> {
     async fn refuse_unknown_user(&self, id: &IncidentId, step: Option<&StepReference>, wanted: &str) {
         let by = identity::actor(self.estate, &self.from.user);
         let request = Request::TurnAway { step: step.cloned(), wanted: wanted.to_owned() };
-        if let Err(error) = self.desk.engine.submit_once(id, Command { by, request }, self.from.name.clone()).await {
+        if let Err(error) = self.handlers.engine.submit_once(id, Command { by, request }, self.from.name.clone()).await
+        {
             tracing::warn!(incident = %id, %error, "that somebody was turned away is not written down");
         }
     }
 
-    /// How an incident stands.
+    /// The incident's state as a message.
     fn live(&self, incident: &Incident) -> Card {
-        card::live(incident, &[], self.desk.engine.page_link(&incident.id).as_deref())
+        card::live(incident, &[], self.handlers.engine.page_link(&incident.id).as_deref())
     }
 
     async fn incident(&self, id: &IncidentId) -> Result<Incident, Card> {
-        self.desk.engine.incident(id).await.map_err(|error| engine_refusal(&error))
+        self.handlers.engine.incident(id).await.map_err(|error| engine_refusal(&error))
     }
 
-    /// The incidents that are not over, the worst first.
+    /// The open incidents, the most severe first.
     async fn open(&self) -> Result<Vec<Incident>, Card> {
-        let live = self.desk.engine.parts().store.live().await.map_err(|error| engine_refusal(&error.into()))?;
+        let live = self.handlers.engine.parts().store.live().await.map_err(|error| engine_refusal(&error.into()))?;
         let mut open = Vec::new();
         for summary in live {
-            // One that is damaged hides no other.
-            if let Ok(incident) = self.desk.engine.incident(&summary.id).await {
+            // A corrupt incident must not hide the others.
+            if let Ok(incident) = self.handlers.engine.incident(&summary.id).await {
                 open.push(incident);
             }
         }
@@ -198,7 +195,7 @@ impl Interaction<'_> {
         Ok(open)
     }
 
-    /// The incident that is meant: the one named, or the only one that is not over.
+    /// The incident that is meant: the one named, or the only open one.
     async fn meant(&self, typed: &Typed) -> Result<Incident, Card> {
         if let Some(id) = &typed.incident {
             return self.incident(id).await;
@@ -208,28 +205,28 @@ impl Interaction<'_> {
             return Err(card);
         }
         match open.len() {
-            0 => Err(none(typed, self.desk.engine.find(None).await.ok().as_ref())),
+            0 => Err(none(typed, self.handlers.engine.find(None).await.ok().as_ref())),
             1 => Ok(open.remove(0)),
             _ => Err(which(typed, &open)),
         }
     }
 
-    /// The incident that is meant; when none is open, the one that changed last.
+    /// The incident that is meant; if none is open, the one that changed last.
     async fn meant_or_last(&self, typed: &Typed) -> Result<Incident, Card> {
         match self.meant(typed).await {
             Err(card) if typed.incident.is_none() && self.open().await?.is_empty() => {
-                let last = self.desk.engine.find(None).await.map_err(|_| card)?;
+                let last = self.handlers.engine.find(None).await.map_err(|_| card)?;
                 self.incident(&last).await
             }
             meant => meant,
         }
     }
 
-    /// The incident whose name begins with what was typed after a word that takes nothing else.
+    /// Resolves the beginning of an incident's id, after a command that takes nothing else.
     async fn named(&self, mut typed: Typed) -> Result<Typed, Card> {
         if typed.incident.is_none() && !typed.rest.is_empty() {
             self.may(RequestedIdentity::Look)?;
-            let found = self.desk.engine.find(Some(&typed.rest.to_lowercase())).await;
+            let found = self.handlers.engine.find(Some(&typed.rest.to_lowercase())).await;
             typed.incident = Some(found.map_err(|error| unknown(&typed, &error))?);
         }
         Ok(typed)

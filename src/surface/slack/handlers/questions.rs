@@ -9,7 +9,7 @@ use super::super::parse::identity::RequestedIdentity;
 use super::super::render::block_kit::{Blocks, Button, ButtonStyle, Text, text};
 use super::super::render::card::Card;
 use super::super::render::question;
-use super::super::render::question::Waiting;
+use super::super::render::question::PendingQuestion;
 use super::{HandlerReply, HandlerResult, Interaction, refusal_at, reply_text};
 use crate::domain::core::id::RunId;
 use crate::domain::core::text::one_line;
@@ -23,16 +23,16 @@ use crate::domain::incident::target::{StepReference, StepTarget};
 
 /// The most incidents that a list shows.
 const LISTED: usize = 20;
-/// The most questions that are shown at once.
+/// The most questions shown at once.
 const QUESTIONS: usize = 10;
 
 impl Interaction<'_> {
-    /// What waits for who asks, in every incident that is not over; then what waits for others.
+    /// The questions for this person in all open incidents, then those for others.
     pub(super) async fn waiting(&self) -> HandlerResult {
         let by = self.may(RequestedIdentity::Look)?;
         let open = self.open().await?;
         let all = open.iter().flat_map(question::all);
-        let (own, others): (Vec<Waiting<'_>>, Vec<Waiting<'_>>) = all.partition(|one| is_for(one, &by));
+        let (own, others): (Vec<PendingQuestion<'_>>, Vec<PendingQuestion<'_>>) = all.partition(|one| is_for(one, &by));
         let summary = match (open.len(), own.len()) {
             (0, _) => "Nothing waits for you: there is no open incident".to_owned(),
             (open, 0) => format!("Nothing waits for you; open incidents: {open}"),
@@ -73,7 +73,7 @@ impl Interaction<'_> {
         Ok(HandlerReply::Say(Card { summary, sheet }))
     }
 
-    /// Shows the change with its button; with the digest of what was shown, agrees at once.
+    /// Shows the change with its button. With the digest that was shown, approves it at once.
     pub(super) async fn approve(&self, typed: &Typed) -> HandlerResult {
         let incident = self.meant(typed).await?;
         let (step, digest) = typed.split();
@@ -85,11 +85,11 @@ impl Interaction<'_> {
             return Ok(done("Agreed", &self.ask_resolved(&incident.id, by, request).await?));
         }
         self.may(RequestedIdentity::Look)?;
-        let is_change = |one: &Waiting<'_>| matches!(one.gate, Gate::Approve { .. });
+        let is_change = |one: &PendingQuestion<'_>| matches!(one.gate, Gate::Approve { .. });
         self.shown(&incident, step.as_ref(), is_change, "No change of", "waits for agreement")
     }
 
-    /// Refuses the only change that waits, or the one whose step is named first.
+    /// Denies the only pending change, or the one whose step is named first.
     pub(super) async fn deny(&self, typed: &Typed) -> HandlerResult {
         if typed.rest.is_empty() {
             return Err(reply_text("Type `/runbook deny <reason>`."));
@@ -105,12 +105,14 @@ impl Interaction<'_> {
         Ok(done("Refused", &self.ask_resolved(&incident.id, by, request).await?))
     }
 
-    /// The only question that waits, or the one whose step is named first; without an answer it is shown.
+    /// Answers the only pending question, or the one whose step is named first. Without an answer it shows the
+    /// question.
     pub(super) async fn answer(&self, typed: &Typed) -> HandlerResult {
         self.may_typed(typed, RequestedIdentity::Act).await?;
         let incident = self.meant(typed).await?;
-        let asks =
-            |one: &Waiting<'_>| matches!(one.gate, Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. });
+        let asks = |one: &PendingQuestion<'_>| {
+            matches!(one.gate, Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. })
+        };
         let (step, words) = named(&incident, &typed.rest, StepVerb::Answer);
         let nothing_waits = !question::all(&incident).iter().any(asks);
         if step.is_none() && (words.is_empty() || nothing_waits) {
@@ -126,12 +128,12 @@ impl Interaction<'_> {
         Ok(done("Answered", &self.act(&incident.id, Request::Answer { target, value }).await?))
     }
 
-    /// The questions of a sort, with their buttons.
+    /// The questions of a kind, with their buttons.
     fn shown(
         &self,
         incident: &Incident,
         step: Option<&StepReference>,
-        wanted: impl Fn(&Waiting<'_>) -> bool,
+        wanted: impl Fn(&PendingQuestion<'_>) -> bool,
         before: &str,
         after: &str,
     ) -> HandlerResult {
@@ -175,7 +177,7 @@ fn step_or_words(incident: &Incident, verb: StepVerb, step: Option<&StepReferenc
     })
 }
 
-/// The choice that is meant by an answer: a telephone begins words with a capital, and some quote them.
+/// Matches an answer to a choice, since phones capitalise the first letter and some quote the answer.
 fn meant(gate: Option<&Gate>, words: &str) -> String {
     let Some(Gate::Ask { choices, .. }) = gate else { return words.to_owned() };
     let bare = words.trim_matches(opens_quote);
@@ -183,7 +185,7 @@ fn meant(gate: Option<&Gate>, words: &str) -> String {
     choice.filter(|_| !choices.iter().any(|choice| choice == words)).map_or_else(|| words.to_owned(), Clone::clone)
 }
 
-/// What was done, how it stands now, and what to type to see more of it.
+/// What was done, the next step, and the command that shows more.
 pub(super) fn done(what: &str, incident: &Incident) -> HandlerReply {
     let next = crate::domain::report::headline::next(incident);
     let command = match incident.completed {
@@ -198,8 +200,8 @@ pub(super) fn done(what: &str, incident: &Incident) -> HandlerReply {
     HandlerReply::Say(Card { summary: what.to_owned(), sheet })
 }
 
-/// Whether somebody may answer a question, as far as can be said before it is asked.
-fn is_for(one: &Waiting<'_>, by: &Actor) -> bool {
+/// Whether a person may answer a question, as far as this is known before the answer.
+fn is_for(one: &PendingQuestion<'_>, by: &Actor) -> bool {
     let Some(run) = one.incident.run(one.run) else { return false };
     match one.gate {
         Gate::Approve { by: roles, not_requester, given, .. } => {
@@ -212,7 +214,7 @@ fn is_for(one: &Waiting<'_>, by: &Actor) -> bool {
     }
 }
 
-fn for_others(one: &Waiting<'_>) -> Vec<Text> {
+fn for_others(one: &PendingQuestion<'_>) -> Vec<Text> {
     let words = format!(" {} {}", one.incident.severity, one.next());
     vec![Text::Code(format!("/runbook status {}", one.incident.id)), text(words)]
 }

@@ -7,26 +7,32 @@ use super::super::render::card::Card;
 use super::{HandlerReply, HandlerResult, Interaction, engine_refusal, reply_text};
 use crate::domain::core::text::one_line;
 use crate::domain::report::headline;
-use crate::domain::report::timeline::{Entry, Timeline};
+use crate::domain::report::timeline::{Timeline, TimelineEntry};
 use crate::domain::runbook::Runbook;
 
-/// The most incidents, steps or runbooks of a list.
+/// The most incidents, steps or runbooks in a list.
 const LISTED: u32 = 30;
-/// The most lines of a timeline: what is older is on the page and in the terminal.
+/// The most lines of a timeline; the page and the terminal show older ones.
 const LINES: usize = 25;
-/// The most characters of one line.
+/// The longest line, in characters.
 const LINE: usize = 110;
 
 impl Interaction<'_> {
     /// The incidents that changed last.
     pub(super) async fn latest(&self) -> HandlerResult {
         self.may(RequestedIdentity::Look)?;
-        let all =
-            self.desk.engine.parts().store.incidents(LISTED, 0).await.map_err(|error| engine_refusal(&error.into()))?;
+        let all = self
+            .handlers
+            .engine
+            .parts()
+            .store
+            .incidents(LISTED, 0)
+            .await
+            .map_err(|error| engine_refusal(&error.into()))?;
         let mut lines = Vec::new();
         for summary in all {
-            // One that is damaged hides no other.
-            let Ok(incident) = self.desk.engine.incident(&summary.id).await else { continue };
+            // A corrupt incident must not hide the others.
+            let Ok(incident) = self.handlers.engine.incident(&summary.id).await else { continue };
             let words = format!(
                 " {} {}: {} on {} ",
                 incident.severity,
@@ -42,9 +48,9 @@ impl Interaction<'_> {
     pub(super) async fn timeline(&self, typed: &Typed) -> HandlerResult {
         self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
-        let log = self.desk.engine.log(&incident.id).await.map_err(|error| engine_refusal(&error))?;
+        let log = self.handlers.engine.log(&incident.id).await.map_err(|error| engine_refusal(&error))?;
         let timeline = Timeline::of(&log);
-        let entries: Vec<&Entry> = timeline.notable().collect();
+        let entries: Vec<&TimelineEntry> = timeline.notable().collect();
         let earlier = entries.len().saturating_sub(LINES);
         let mut lines: Vec<Vec<Text>> = Vec::new();
         if earlier > 0 {
@@ -60,7 +66,7 @@ impl Interaction<'_> {
     pub(super) async fn page(&self, typed: &Typed) -> HandlerResult {
         self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
-        let Some(url) = self.desk.engine.page_link(&incident.id) else {
+        let Some(url) = self.handlers.engine.page_link(&incident.id) else {
             return Err(reply_text("The estate names no page: add `page` to estate.yaml."));
         };
         let mut card = reply_text(&format!("{} has a page", incident.id));
@@ -69,10 +75,10 @@ impl Interaction<'_> {
         Ok(HandlerReply::Say(card))
     }
 
-    /// The runbook that is named; without a name, all of them.
+    /// A runbook and its steps; without a name, the list of runbooks.
     pub(super) async fn show(&self, typed: &Typed) -> HandlerResult {
         self.may(RequestedIdentity::Look)?;
-        let catalog = &self.desk.engine.parts().catalog;
+        let catalog = &self.handlers.engine.parts().catalog;
         let id = typed.rest.as_str();
         if id.is_empty() {
             let known = catalog.sheets().filter_map(|(id, sheet)| Some((id, sheet.content.as_ref().ok()?)));
@@ -93,8 +99,14 @@ impl Interaction<'_> {
     pub(super) async fn verify(&self, typed: &Typed) -> HandlerResult {
         self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
-        let audit =
-            self.desk.engine.parts().store.audit(&incident.id).await.map_err(|error| engine_refusal(&error.into()))?;
+        let audit = self
+            .handlers
+            .engine
+            .parts()
+            .store
+            .audit(&incident.id)
+            .await
+            .map_err(|error| engine_refusal(&error.into()))?;
         Ok(HandlerReply::Say(reply_text(&match audit.broken {
             None => format!("{} is whole: {} events, the last with hash {}", incident.id, audit.events, audit.head),
             Some((seq, why)) => format!("{} is damaged from event {seq} on: {why}", incident.id),

@@ -12,18 +12,18 @@ use crate::domain::incident::command::Refused;
 use crate::engine::EngineError;
 use crate::store::StoreError;
 
-/// The most incidents that are named.
+/// The most incidents in a list.
 const NAMED: usize = 20;
-/// The most characters of a command that is written out to be typed again.
+/// The longest command written out for the user to copy, in characters.
 const COMMAND: usize = 150;
-/// One sentence.
+/// A message of one line.
 pub fn reply_text(words: &str) -> Card {
     let mut sheet = Blocks::default();
     sheet.line(vec![text(words)]);
     Card { summary: words.to_owned(), sheet }
 }
 
-/// Our no, or our trouble, in words for who asked.
+/// An engine error in words for the person who asked.
 pub fn engine_refusal(error: &EngineError) -> Card {
     match error {
         EngineError::Refused(refused) => refusal(refused),
@@ -39,7 +39,7 @@ pub fn engine_refusal(error: &EngineError) -> Card {
     }
 }
 
-/// The same about an incident: how it stands is what to look at, unless something else is said.
+/// The same for a request to an incident. A refusal without a next command suggests showing the incident.
 pub fn refusal_at(id: &IncidentId, error: &EngineError) -> Card {
     let card = engine_refusal(error);
     if card.leads_on() || !matches!(error, EngineError::Refused(_)) {
@@ -52,14 +52,14 @@ fn full_stop(words: &str) -> String {
     if words.ends_with(['.', '?']) { words.to_owned() } else { format!("{words}.") }
 }
 
-/// A no with its hint, which speaks of the terminal's commands, as it is typed here.
+/// A refusal with its hint, whose terminal commands are turned into slash commands.
 pub fn refusal(refused: &Refused) -> Card {
     let hint = refused.hint.as_deref().unwrap_or_default();
     let hint = hint.replace("`runbook watch ", "`/runbook status ").replace("`runbook ", "`/runbook ");
     reply_text(format!("{}. {hint}", capital(&refused.message)).trim_end())
 }
 
-/// More than one is open: they are listed, each with what to type.
+/// More than one incident is open: lists them, each with the command to type.
 pub fn which(typed: &Typed, open: &[Incident]) -> Card {
     let mut lines = vec![vec![Text::Strong("More than one incident is open. Name one:".to_owned())]];
     lines.extend(open.iter().take(NAMED).map(|incident| {
@@ -71,7 +71,7 @@ pub fn which(typed: &Typed, open: &[Incident]) -> Card {
     Card { summary: "More than one incident is open".to_owned(), sheet }
 }
 
-/// None is open: the last one can be named.
+/// No incident is open: names the last one.
 pub fn none(typed: &Typed, last: Option<&IncidentId>) -> Card {
     match last {
         Some(last) => {
@@ -81,7 +81,7 @@ pub fn none(typed: &Typed, last: Option<&IncidentId>) -> Card {
     }
 }
 
-/// A word that was meant to be an incident, mistyped or its first half: nothing is done to the only one that is open, for that.
+/// Catches a mistyped or incomplete incident id, so that the command does not act on the only open incident instead.
 pub fn near(typed: &Typed, open: &[Incident]) -> Option<Card> {
     let (word, rest) = first(&typed.rest);
     let small = word.to_lowercase();
@@ -95,7 +95,7 @@ pub fn near(typed: &Typed, open: &[Incident]) -> Option<Card> {
     Some(reply_text(&said))
 }
 
-/// What was typed is no incident's name, or the beginning of several.
+/// The text is no incident's id, or the beginning of several.
 pub fn unknown(typed: &Typed, error: &EngineError) -> Card {
     match error {
         EngineError::NotFound(_) => {
@@ -106,7 +106,7 @@ pub fn unknown(typed: &Typed, error: &EngineError) -> Card {
     }
 }
 
-/// What was typed, with the incident in its place.
+/// The command as typed, with the incident's id inserted.
 fn command(typed: &Typed, id: &IncidentId) -> String {
     one_line(format!("/runbook {} {id} {}", typed.verb, typed.rest).trim_end(), COMMAND)
 }

@@ -9,7 +9,7 @@ use crate::domain::incident::step_verb::StepVerb;
 use crate::domain::incident::target::{StepReference, StepTarget};
 
 impl Interaction<'_> {
-    /// The step named, or the only one that has failed.
+    /// Retries the named step, or the only one that has failed.
     pub(super) async fn retry(&self, typed: &Typed) -> HandlerResult {
         let step = typed_step(&typed.rest)?;
         self.step_request(typed, "tried again", StepVerb::Retry, step, |target| Request::Retry { target }).await

@@ -14,19 +14,19 @@ use super::{HandlerReply, HandlerResult, Interaction, engine_refusal, reply_text
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::suggest::{did_you_mean, nearest};
 use crate::domain::incident::Incident;
-use crate::domain::incident::command::{Command, Request, Start};
+use crate::domain::incident::command::{Command, Request, StartRequest};
 use crate::domain::incident::event::{Actor, Mode};
 use crate::domain::runbook::{Param, Runbook};
 
-/// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
+/// Maximum attempts to find a free incident id. With 2^32 ids even one collision is rare.
 const ID_ATTEMPTS: usize = 8;
 
 impl Interaction<'_> {
-    /// `start p1 [k=v …]`, in the incident that was named or a new one.
+    /// Handles `start p1 [k=v …]`, in the named incident or a new one.
     pub(super) async fn start_typed(&self, typed: &Typed) -> HandlerResult {
         self.may_typed(typed, RequestedIdentity::Act).await?;
         let (id, rest) = first(&typed.rest);
-        let catalog = &self.desk.engine.parts().catalog;
+        let catalog = &self.handlers.engine.parts().catalog;
         if id.is_empty() {
             let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
             return Err(reply_text(&format!("Say which: `/runbook start` and one of {}.", known.join(", "))));
@@ -36,14 +36,14 @@ impl Interaction<'_> {
             runbook: &runbook.id,
             params: runbook.params.iter().map(|param| param.name.as_str()).collect(),
             environments: self.estate.environments.keys().map(String::as_str).collect(),
-            now: self.desk.engine.parts().clock.now(),
+            now: self.handlers.engine.parts().clock.now(),
         };
         let mut order = StartArgs::read(rest, &known).map_err(|refused| refusal(&refused))?;
         order.incident = typed.incident.as_ref().map(ToString::to_string).or(order.incident);
         self.start(id, order).await
     }
 
-    /// With what the form asked for.
+    /// Starts a runbook with the fields of the submitted form.
     pub(super) async fn start_filled(
         &self,
         runbook: &str,
@@ -59,7 +59,7 @@ impl Interaction<'_> {
         self.start(runbook, order).await
     }
 
-    /// What an alert has proposed, with what it gave.
+    /// Starts a runbook that an alert has proposed, with the proposed parameters.
     pub(super) async fn start_proposed(&self, id: &IncidentId, runbook: &str) -> HandlerResult {
         self.may(RequestedIdentity::Act)?;
         let incident = self.incident(id).await?;
@@ -89,24 +89,24 @@ impl Interaction<'_> {
             Some(incident) => incident,
             None => self.fresh().await?,
         };
-        // The one on duty has to know it for the shop's own before it is durable.
-        (self.desk.terms.opening)(&incident);
+        // The dispatcher must know the incident as this project's own before its first event is durable.
+        (self.handlers.config.opening)(&incident);
         let start = self.started(runbook, digest, order, incident.clone());
         let opened = self.ask_to_start(&incident, by, start).await?;
         Ok(HandlerReply::Say(self.live(&opened)))
     }
 
-    /// A no is not about an incident that is only to be opened.
-    async fn ask_to_start(&self, id: &IncidentId, by: Actor, start: Start) -> Result<Incident, Card> {
+    /// Submits the start. A refusal does not refer to the incident, which may not exist.
+    async fn ask_to_start(&self, id: &IncidentId, by: Actor, start: StartRequest) -> Result<Incident, Card> {
         let command = Command { by, request: Request::Start(Box::new(start)) };
-        let asked = self.desk.engine.submit_once(id, command, self.from.name.clone()).await;
+        let asked = self.handlers.engine.submit_once(id, command, self.from.name.clone()).await;
         asked.map_err(|error| engine_refusal(&error))
     }
 
-    /// The incident that it goes into, from which it has its environment and what an alert has proposed.
+    /// The existing incident to start in. It supplies the environment and the parameters of the proposal.
     async fn within(&self, runbook: &str, order: &mut StartArgs) -> Result<Option<IncidentId>, Card> {
         let Some(named) = &order.incident else { return Ok(None) };
-        let id = self.desk.engine.find(Some(named)).await.map_err(|error| engine_refusal(&error))?;
+        let id = self.handlers.engine.find(Some(named)).await.map_err(|error| engine_refusal(&error))?;
         let incident = self.incident(&id).await?;
         let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         for proposal in incident.proposals.iter().filter(|proposal| proposal.runbook == runbook) {
@@ -119,9 +119,9 @@ impl Interaction<'_> {
     }
 
     pub(super) fn runbook(&self, id: &str) -> Result<(Runbook, String), Card> {
-        let catalog = &self.desk.engine.parts().catalog;
+        let catalog = &self.handlers.engine.parts().catalog;
         let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
-        // A telephone begins words with a capital.
+        // Phones capitalise the first letter.
         let small = id.to_lowercase();
         let id = if known.contains(&id) || !known.contains(&small.as_str()) { id } else { &small };
         catalog.get(id).map_err(|why| {
@@ -136,10 +136,10 @@ impl Interaction<'_> {
         })
     }
 
-    fn started(&self, runbook: Runbook, digest: String, order: StartArgs, incident: IncidentId) -> Start {
+    fn started(&self, runbook: Runbook, digest: String, order: StartArgs, incident: IncidentId) -> StartRequest {
         let params: Map<String, Value> =
             order.params.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
-        Start {
+        StartRequest {
             incident,
             runbook,
             digest,
@@ -154,11 +154,11 @@ impl Interaction<'_> {
         }
     }
 
-    /// An id that nobody has.
+    /// An incident id that is not in use.
     async fn fresh(&self) -> Result<IncidentId, super::Card> {
         for _ in 0..ID_ATTEMPTS {
-            let id = IncidentId::from_bits((self.desk.terms.chance)());
-            let seq = self.desk.engine.parts().store.seq(&id).await;
+            let id = IncidentId::from_bits((self.handlers.config.chance)());
+            let seq = self.handlers.engine.parts().store.seq(&id).await;
             if seq.map_err(|error| super::engine_refusal(&error.into()))? == 0 {
                 return Ok(id);
             }

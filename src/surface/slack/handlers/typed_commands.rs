@@ -10,7 +10,7 @@ use crate::domain::core::suggest::{did_you_mean, nearest};
 use crate::domain::core::text::one_line;
 use crate::domain::incident::command::Request;
 
-/// The words after which nothing but an incident makes sense.
+/// The commands whose only argument is an incident.
 const ALONE: [&str; 7] = ["status", "watch", "timeline", "page", "verify", "handoff", "ack"];
 
 impl Interaction<'_> {
@@ -56,7 +56,7 @@ impl Interaction<'_> {
         }
     }
 
-    /// Does something to the incident that is meant, and says so.
+    /// Submits a request to the incident that is meant, and confirms it.
     pub(super) async fn request(&self, typed: &Typed, what: &str, request: Request) -> HandlerResult {
         self.may_typed(typed, RequestedIdentity::Act).await?;
         let incident = self.meant(typed).await?;
@@ -82,7 +82,7 @@ impl Interaction<'_> {
         self.request(typed, &format!("Severity {severity}"), Request::Regrade(severity)).await
     }
 
-    /// `take`, `release` or `give` a role; a role alone is taken.
+    /// Handles `take`, `release` and `give`; a role alone is taken.
     async fn role(&self, typed: &Typed) -> HandlerResult {
         let (verb, rest) = typed.split();
         let (role, to) = first(rest);
@@ -135,7 +135,7 @@ impl Interaction<'_> {
                 line.push(Text::Code(format!("/runbook status {id}")));
             }
         }
-        if let Some(url) = self.desk.engine.page_link(id).filter(|_| incident.draft.is_some()) {
+        if let Some(url) = self.handlers.engine.page_link(id).filter(|_| incident.draft.is_some()) {
             line.extend([text(" · "), Text::Link { url, words: "Read it" }]);
         }
         let mut sheet = Blocks::default();
@@ -144,7 +144,7 @@ impl Interaction<'_> {
     }
 }
 
-/// `<@U024BE7LH|ada>`, as Slack writes a mention when it is told to, or `@ada`; else the word itself.
+/// Parses a person: `<@U024BE7LH|ada>`, Slack's form of a mention, `@ada`, or a plain name.
 fn whom(word: &str) -> String {
     let id = word.strip_prefix("<@").and_then(|rest| rest.split(['|', '>']).next());
     id.map_or_else(|| word.trim_start_matches('@').to_owned(), |id| format!("slack:{id}"))

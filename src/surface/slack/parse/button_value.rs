@@ -12,40 +12,32 @@ use crate::domain::incident::resolve;
 use crate::domain::incident::step_verb::StepVerb;
 use crate::domain::incident::target::{StepReference, StepTarget};
 
-/// What a button carries.
+/// The value of a button, encoded as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ButtonValue {
-    /// The incident.
     #[serde(rename = "i")]
     pub incident: IncidentId,
-    /// What it does.
     #[serde(rename = "d")]
     pub deed: ButtonAction,
 }
 
-/// What a button does.
+/// The action of a button.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ButtonAction {
-    /// Takes notice.
     Acknowledge,
-    /// Says that the trouble is over.
     Resolve,
-    /// Shows how it stands.
     Status,
-    /// Starts the runbook that an alert has proposed.
+    /// Starts the named runbook, which an alert has proposed.
     Start(String),
-    /// Agrees to the change with this digest.
+    /// Approves the change with this digest.
     Approve(StepQuestion, String),
-    /// Opens a form for the reason of a refusal.
+    /// Opens a form for the reason of a denial.
     Deny(StepQuestion),
-    /// Answers a question.
     Answer(StepQuestion, String),
     /// Opens a form for an answer.
     Ask(StepQuestion),
-    /// Tries again.
     Retry(StepQuestion),
-    /// Goes on without it.
     Skip(StepQuestion),
 }
 
@@ -55,7 +47,6 @@ pub struct StepQuestion {
     /// The run.
     #[serde(rename = "r", default)]
     pub run: Option<RunId>,
-    /// The step.
     #[serde(rename = "s")]
     pub step: StepKey,
     /// Which of the step's questions.
@@ -92,12 +83,12 @@ impl StepQuestion {
 }
 
 impl ButtonValue {
-    /// As a button's value.
+    /// The JSON text for the button.
     pub fn encoded(&self) -> String {
         serde_json::to_string(self).expect("names and numbers are always JSON")
     }
 
-    /// What a button's value says; none when it is not one of ours.
+    /// Parses a button's value; none when it has another format.
     pub fn decoded(value: &str) -> Option<Self> {
         serde_json::from_str(value).ok()
     }

@@ -4,21 +4,21 @@
 
 use crate::domain::core::id::IncidentId;
 
-/// The most characters that are read: Slack cuts a command after some thousands.
+/// The longest text that is parsed, in characters; Slack cuts a command after some thousands.
 const TYPED: usize = 8_000;
 
-/// What was typed.
+/// A parsed command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Typed {
-    /// The first word, in lower case; empty when nothing was typed.
+    /// The first word in lower case; empty when nothing was typed.
     pub verb: String,
-    /// The incident, where one was named.
+    /// The incident, if one was named.
     pub incident: Option<IncidentId>,
-    /// Everything after that, as it was typed.
+    /// The remaining text as typed.
     pub rest: String,
 }
 
-/// What `/runbook help` says.
+/// The commands that `/runbook help` lists.
 pub const HELP: &[(&str, &str)] = &[
     ("/runbook", "what waits for you, with buttons"),
     (
@@ -50,11 +50,11 @@ pub const HELP: &[(&str, &str)] = &[
 ];
 
 impl Typed {
-    /// Reads what was typed after the command's name.
+    /// Parses the text after the command's name.
     pub fn read(words: &str) -> Self {
         let words: String = words.chars().take(TYPED).collect();
         let (verb, rest) = match first(&words) {
-            // Who pastes a whole command means that one.
+            // The user pasted a whole command.
             ("/runbook" | "runbook", rest) => first(rest),
             other => other,
         };
@@ -64,20 +64,20 @@ impl Typed {
         Self { verb: verb.to_lowercase(), incident, rest: rest.to_owned() }
     }
 
-    /// The first word of the rest, and what follows.
+    /// Splits the first word from the remaining text.
     pub fn split(&self) -> (&str, &str) {
         first(&self.rest)
     }
 }
 
-/// The first word and everything after it.
+/// Splits the first word from the text after it.
 pub fn first(words: &str) -> (&str, &str) {
     let words = words.trim();
     let (word, rest) = words.split_once(char::is_whitespace).unwrap_or((words, ""));
     (word, rest.trim())
 }
 
-/// Whether a word is two pronounceable ones, such as `lusab-fidok`.
+/// Whether a word has the form of an incident id, such as `lusab-fidok`.
 fn is_spelled_as_incident(word: &str) -> bool {
     let halves: Vec<&str> = word.split('-').collect();
     halves.len() == 2 && halves.iter().all(|half| is_half(half))
@@ -96,7 +96,7 @@ fn is_half(half: &str) -> bool {
     half.chars().map(kind).collect::<String>() == "cvcvc"
 }
 
-/// Whether a letter opens or closes what is quoted: telephones write quotes as typographers do.
+/// Whether a character is a quotation mark; phones type typographic ones.
 pub fn opens_quote(c: char) -> bool {
     "\"'“”„‘’".contains(c)
 }

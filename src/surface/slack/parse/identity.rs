@@ -7,29 +7,26 @@ use crate::domain::config::estate::Estate;
 use crate::domain::config::slack_app::UnknownUsers;
 use crate::domain::incident::event::{Actor, Identity};
 
-/// The face's name in the log.
+/// The name of this interface in the log.
 const VIA: &str = "slack";
 
-/// What is asked for, as far as it matters who asks.
+/// The kinds of permission that are distinguished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedIdentity {
-    /// To see something.
     Look,
-    /// To take notice.
     Acknowledge,
-    /// Anything else.
     Act,
 }
 
-/// Whoever has this Slack user id.
+/// The actor with this Slack user id.
 pub fn actor(estate: &Estate, user: &str) -> Actor {
     estate.actor(Identity::Slack(user.to_owned()), VIA)
 }
 
-/// Whether somebody may; why not, in a sentence that says what to do.
+/// Checks a permission; the error is a sentence that says what to do.
 ///
 /// # Errors
-/// The sentence.
+/// The sentence for the person.
 pub fn may(estate: &Estate, user: &str, wish: RequestedIdentity) -> Result<Actor, String> {
     let known = estate.person(&Identity::Slack(user.to_owned())).is_some();
     let strangers = estate.slack.as_ref().map(|app| app.strangers).unwrap_or_default();

@@ -12,51 +12,46 @@ use crate::domain::incident::command::{Refused, noticed};
 use crate::domain::incident::decide::suggest;
 use crate::domain::incident::event::Mode;
 
-/// The options that take nothing.
+/// Options without a value.
 const FLAGS: [&str; 6] = ["auto", "yes", "y", "step", "detach", "plan"];
-/// The options that take a value.
+/// Options that take a value.
 const TAKING: [&str; 5] = ["env", "param", "title", "detected-at", "incident"];
-/// The most characters of a word that is shown again.
+/// The longest word repeated in an error, in characters.
 const SHOWN: usize = 40;
 
-/// What somebody wants to start, and how.
+/// The parsed arguments of `start`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartArgs {
-    /// The incident that it goes into, as it was typed; a new one without.
+    /// The existing incident, as typed; none opens a new one.
     pub incident: Option<String>,
-    /// The environment.
     pub environment: Option<String>,
-    /// The parameters.
     pub params: Vec<(String, String)>,
-    /// How much is asked; usual without.
+    /// How often to ask; none means guided.
     pub mode: Option<Mode>,
-    /// The incident's title.
     pub title: Option<String>,
-    /// When the trouble was first noticed.
+    /// When the incident was first noticed.
     pub detected_at: Option<Timestamp>,
 }
 
-/// What words are read against.
+/// The names that words are matched against.
 #[derive(Debug)]
 pub struct StartVocabulary<'a> {
-    /// The runbook's id, for hints.
     pub runbook: &'a str,
-    /// The names of its parameters, which go before options of the same name.
+    /// The names of its parameters; they take precedence over options of the same name.
     pub params: Vec<&'a str>,
-    /// The names of environments.
     pub environments: Vec<&'a str>,
-    /// Now, for what was noticed some time ago.
+    /// The current time, for values such as `10m`.
     pub now: Timestamp,
 }
 
 impl StartArgs {
-    /// Reads what follows the runbook's name.
+    /// Parses the text after the runbook's name.
     ///
     /// # Errors
-    /// The word that means nothing, with what to type.
+    /// The word that is not understood, with what to type instead.
     pub fn read(typed: &str, known: &StartVocabulary<'_>) -> Result<Self, Refused> {
         let mut order = Self::default();
-        let mut words = words(typed).into_iter();
+        let mut words = split_quoted(typed).into_iter();
         while let Some(word) = words.next() {
             let bare = word.trim_start_matches(['-', '–', '—']);
             let (name, value) = match bare.split_once('=') {
@@ -73,12 +68,12 @@ impl StartArgs {
         Ok(order)
     }
 
-    /// A word that begins with hyphens.
+    /// Handles a word that begins with hyphens.
     fn option(&mut self, name: &str, value: Option<String>, known: &StartVocabulary<'_>) -> Result<(), Refused> {
         match (name, value) {
             ("auto" | "yes" | "y", None) => self.how(Mode::Auto),
             ("step", None) => self.how(Mode::Step),
-            // Here nobody has to stay.
+            // A run started in Slack is always detached.
             ("detach", None) => Ok(()),
             ("plan", None) => Err(Refused::usage("a plan is shown by the terminal")
                 .hint(format!("Type `/runbook show {}` for its steps.", known.runbook))),
@@ -97,7 +92,7 @@ impl StartArgs {
         }
     }
 
-    /// Any other word.
+    /// Handles any other word.
     fn code(&mut self, name: &str, value: Option<String>, known: &StartVocabulary<'_>) -> Result<(), Refused> {
         let is_param = known.params.contains(&name);
         match (name, value) {
@@ -142,8 +137,8 @@ fn nothing(word: &str, known: &StartVocabulary<'_>) -> Refused {
     refused.hint(format!("Type `/runbook start {} {params}=<value>`.", known.runbook))
 }
 
-/// Words, of which one may hold blanks when it, or its value, stands in quotes.
-fn words(typed: &str) -> Vec<String> {
+/// Splits text into words. A word, or its value, in quotes may contain blanks.
+fn split_quoted(typed: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = typed.trim();
     while !rest.is_empty() {

@@ -13,91 +13,85 @@ use crate::domain::core::time::{Timestamp, stamp};
 use crate::domain::redact::Redactor;
 use crate::notify::slack::dead;
 
-/// The most blocks of a message.
+/// Maximum number of blocks in a message.
 pub const BLOCKS: usize = 50;
-/// The most characters of one block's text.
+/// Maximum number of characters in the text of one block.
 pub const TEXT: usize = 3_000;
-/// The most characters of a whole sheet: beyond 12,000 or so Slack answers `msg_blocks_too_long`.
+/// Maximum number of characters in a message; beyond about 12,000 Slack answers `msg_blocks_too_long`.
 pub const SHEET_TEXT: usize = 10_000;
-/// The most characters on a button or an option.
+/// Maximum number of characters on a button or an option.
 pub const LABEL: usize = 75;
-/// The most characters of what a button carries.
+/// Maximum number of characters in a button's value.
 pub const VALUE: usize = 2_000;
-/// The most buttons of one block.
+/// Maximum number of buttons in one block.
 const BUTTONS: usize = 25;
-/// The most characters of a confirmation's text.
+/// Maximum number of characters in a confirmation's text.
 const CONFIRM: usize = 300;
 
-/// What stands where something was cut.
+/// Marks cut text.
 const CUT: &str = "…";
 
 /// A piece of a line.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Text {
-    /// Words, whatever they hold.
+    /// Plain text, which may be foreign.
     Text(String),
-    /// The same, bold.
     Strong(String),
-    /// The same, as code.
     Code(String),
-    /// An instant, in the zone of who reads it.
+    /// An instant, shown in the reader's time zone.
     Time(Timestamp),
-    /// A channel of Slack's, by its id.
+    /// A Slack channel, by its id.
     Channel(String),
-    /// An address of our own making, with the words that stand for it.
+    /// A link; its address is never foreign.
     Link {
-        /// The address.
         url: String,
-        /// The words.
         words: &'static str,
     },
-    /// A sign by Slack's name for it.
+    /// An emoji, by its name in Slack.
     Emoji(&'static str),
 }
 
-/// Words as a part.
+/// Plain text as a piece of a line.
 pub fn text(words: impl Into<String>) -> Text {
     Text::Text(words.into())
 }
 
-/// How a button looks.
+/// The visual style of a button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ButtonStyle {
-    /// As any other.
     Plain,
-    /// The one that goes on.
+    /// The recommended action.
     Primary,
-    /// One that is hard to take back.
+    /// An action that is hard to undo.
     Danger,
 }
 
-/// A button.
+/// A button with its label, value and style.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Button {
-    /// What it does and to what, in words.
+    /// The action and its object.
     pub label: String,
-    /// What it carries. One that is too long is left out: a part of it would mean something else.
+    /// The data of the action. A button with too long a value is left out, as a cut value would mean something else.
     pub value: String,
-    /// How it looks.
     pub look: ButtonStyle,
-    /// What is asked once more before it counts.
+    /// The question of the confirmation dialog.
     pub confirm: Option<String>,
 }
 
-/// Blocks of a message or a view.
+/// The blocks of a message or a view.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Blocks {
     blocks: Vec<Value>,
-    /// Characters so far.
+    /// Number of characters so far.
     length: usize,
-    /// Blocks that had no place.
+    /// Number of blocks beyond the limit.
     dropped: usize,
-    /// Buttons so far: each needs a name of its own.
+    /// Number of buttons so far; each needs a unique `action_id`.
     buttons: usize,
 }
 
 impl Blocks {
-    /// Lines of text as one block.
+    /// Adds lines of text as one block.
     pub fn lines(&mut self, lines: impl IntoIterator<Item = Vec<Text>>) -> &mut Self {
         let mut room = TEXT.min(SHEET_TEXT.saturating_sub(self.length));
         let before = room;
@@ -116,12 +110,12 @@ impl Blocks {
         self.block(json!({"type": "rich_text", "elements": [section]}))
     }
 
-    /// One line of text as a block.
+    /// Adds one line of text as a block.
     pub fn line(&mut self, parts: Vec<Text>) -> &mut Self {
         self.lines([parts])
     }
 
-    /// What a program printed, as it is.
+    /// Adds a program's output as preformatted text.
     pub fn output(&mut self, words: &str) -> &mut Self {
         let mut room = TEXT.min(SHEET_TEXT.saturating_sub(self.length));
         let before = room;
@@ -135,7 +129,7 @@ impl Blocks {
         self.block(json!({"type": "rich_text", "elements": [shown]}))
     }
 
-    /// Buttons beside one another.
+    /// Adds a row of buttons.
     pub fn buttons(&mut self, buttons: impl IntoIterator<Item = Button>) -> &mut Self {
         let mut elements = Vec::new();
         for button in buttons.into_iter().filter(|button| button.value.chars().count() <= VALUE).take(BUTTONS) {
@@ -144,7 +138,7 @@ impl Blocks {
         if elements.is_empty() { self } else { self.block(json!({"type": "actions", "elements": elements})) }
     }
 
-    /// A small grey line.
+    /// Adds a small grey line.
     pub fn note(&mut self, words: &str) -> &mut Self {
         let words = label(words, TEXT.min(SHEET_TEXT.saturating_sub(self.length)));
         if words.is_empty() {
@@ -154,12 +148,12 @@ impl Blocks {
         self.block(json!({"type": "context", "elements": [plain(&words)]}))
     }
 
-    /// A line across.
+    /// Adds a divider.
     pub fn rule(&mut self) -> &mut Self {
         self.block(json!({"type": "divider"}))
     }
 
-    /// Another block that was built within its limits.
+    /// Adds a block that already respects the limits.
     pub(crate) fn block(&mut self, block: Value) -> &mut Self {
         if self.blocks.len() < BLOCKS {
             self.blocks.push(block)
@@ -169,7 +163,7 @@ impl Blocks {
         self
     }
 
-    /// The blocks as JSON. When some had no place, the last one says how many.
+    /// The blocks as JSON. If some exceeded the limit, the last block says how many.
     pub fn blocks(&self) -> Value {
         let mut blocks = self.blocks.clone();
         if self.dropped > 0 {
@@ -204,18 +198,18 @@ impl Blocks {
     }
 }
 
-/// Words on one line, within a limit in characters.
+/// Text on one line, cut to a limit in characters.
 pub(crate) fn label(words: &str, limit: usize) -> String {
-    // The joiner that makes a call harmless takes a place too.
+    // `dead` inserts a character, so the text is cut again.
     one_line(&visible(&dead(&masked(&one_line(words, limit)))), limit)
 }
 
-/// Telephone numbers of customers are nobody's business in a channel.
+/// Masks phone numbers, so that those of customers are not shown in a channel.
 pub(crate) fn masked(words: &str) -> String {
     Redactor::default().mask_phones(words).into_owned()
 }
 
-/// `one_line` would show the joiner as an escape; here it is wanted.
+/// Replaces the inserted joiner by a full-width at sign, since `one_line` would show the joiner as an escape.
 fn visible(words: &str) -> String {
     words.replace("@\u{2060}", "＠")
 }
@@ -224,7 +218,7 @@ pub(crate) fn plain(words: &str) -> Value {
     json!({"type": "plain_text", "text": words, "emoji": false})
 }
 
-/// Puts a part into a line as far as there is room.
+/// Appends a piece to a line as far as space allows.
 fn push(elements: &mut Vec<Value>, part: &Text, room: &mut usize) {
     let style = |words: &str, style: Option<&str>| {
         let mut element = json!({"type": "text", "text": words});
@@ -255,15 +249,15 @@ fn push(elements: &mut Vec<Value>, part: &Text, room: &mut usize) {
             *room -= name.len();
             json!({"type": "emoji", "name": name})
         }),
-        Text::Text(words) => fit(words, room).map(|words| style(&words, None)),
-        Text::Strong(words) => fit(words, room).map(|words| style(&words, Some("bold"))),
-        Text::Code(words) => fit(words, room).map(|words| style(&words, Some("code"))),
+        Text::Text(words) => truncated(words, room).map(|words| style(&words, None)),
+        Text::Strong(words) => truncated(words, room).map(|words| style(&words, Some("bold"))),
+        Text::Code(words) => truncated(words, room).map(|words| style(&words, Some("code"))),
     };
     elements.extend(element);
 }
 
-/// As much of the words as there is room for; a cut is visible.
-fn fit(words: &str, room: &mut usize) -> Option<String> {
+/// The text cut to the space that is left, with a mark.
+fn truncated(words: &str, room: &mut usize) -> Option<String> {
     let words = dead(&masked(words));
     let length = words.chars().count();
     if words.is_empty() || *room == 0 {

@@ -3,7 +3,7 @@
 //! **Invariant:** the first three lines of the live message say how it stands, what is next, and where all of it is.
 
 use super::block_kit::{Blocks, Button, ButtonStyle, Text, text};
-use super::question::{Waiting, all};
+use super::question::{PendingQuestion, all};
 use crate::domain::core::id::RunId;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::deadline::DeadlineStatus;
@@ -18,28 +18,27 @@ mod answered;
 
 use self::answered::{Reply, answered, settled};
 
-/// The most questions that the live message shows; the others are in its thread.
+/// Maximum number of questions in the incident message; the others are in its thread.
 const QUESTIONS: usize = 5;
-/// The most characters of a title.
+/// The longest title, in characters.
 const TITLE: usize = 150;
 
-/// A message: blocks, and the words for notifications.
+/// A message: its blocks, and a summary for notifications.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Card {
-    /// What notifications and readers for the blind say.
+    /// The text for notifications and screen readers.
     pub summary: String,
-    /// What is seen.
     pub sheet: Blocks,
 }
 
 impl Card {
-    /// Whether it says what to do next: a command or a button.
+    /// Whether it contains a next command or a button.
     pub fn leads_on(&self) -> bool {
         let blocks = self.sheet.blocks().to_string();
         blocks.contains("/runbook") || blocks.contains("\"button\"")
     }
 
-    /// The same, with what to type next unless it says that.
+    /// Adds a next command unless there is one.
     pub fn leading_on(mut self) -> Self {
         if !self.leads_on() {
             self.sheet.line(vec![Text::Code("/runbook".to_owned()), text(" shows what waits for you")]);
@@ -47,7 +46,7 @@ impl Card {
         self
     }
 
-    /// The same, with what is next in an incident.
+    /// Adds the next step of an incident.
     pub fn leading_to(mut self, incident: &Incident) -> Self {
         let next = text(format!("Next: {} · ", headline::next(incident)));
         self.sheet.line(vec![next, Text::Code(format!("/runbook status {}", incident.id))]);
@@ -55,12 +54,13 @@ impl Card {
     }
 }
 
-/// The message about a subject, for the live one with the end of the log; `link` is where all of the incident is, if it has a page.
+/// The message about a subject; `log` may be only the end of the log for the live message. `link` is the address of the
+/// incident's page, if it has one.
 pub fn of(incident: &Incident, log: &[Recorded], subject: &PostSubject, link: Option<&str>) -> Card {
     match subject {
         PostSubject::Live | PostSubject::Channel => live(incident, log, link),
         PostSubject::Waits { run, step, round } => match incident.waits(*run, step, *round) {
-            Some(gate) => asked(&Waiting { incident, run: *run, step, gate }),
+            Some(gate) => asked(&PendingQuestion { incident, run: *run, step, gate }),
             None => settled(incident, log, *run, step, *round),
         },
         PostSubject::Failed { run } => failed(incident, *run),
@@ -69,7 +69,7 @@ pub fn of(incident: &Incident, log: &[Recorded], subject: &PostSubject, link: Op
     }
 }
 
-/// How it stands; with the end of the log, also who has answered last.
+/// The incident message. With the end of the log it also shows the latest answer.
 pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
     let mut sheet = Blocks::default();
     let waiting = all(incident);
@@ -101,8 +101,8 @@ pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
     Card { summary: summary(incident), sheet }
 }
 
-/// The three lines that a person in a hurry reads.
-fn head(incident: &Incident, waiting: &[Waiting<'_>], link: Option<&str>) -> Vec<Vec<Text>> {
+/// The first three lines: state, next step, links.
+fn head(incident: &Incident, waiting: &[PendingQuestion<'_>], link: Option<&str>) -> Vec<Vec<Text>> {
     let state = vec![
         Text::Emoji(sign(incident, waiting)),
         Text::Strong(format!(" {} {}: ", incident.severity, headline::state(incident))),
@@ -128,7 +128,7 @@ fn head(incident: &Incident, waiting: &[Waiting<'_>], link: Option<&str>) -> Vec
     vec![state, next, whole]
 }
 
-fn sign(incident: &Incident, waiting: &[Waiting<'_>]) -> &'static str {
+fn sign(incident: &Incident, waiting: &[PendingQuestion<'_>]) -> &'static str {
     match incident.status {
         IncidentStatus::Resolved => "white_check_mark",
         _ if !waiting.is_empty() => "raising_hand",
@@ -137,7 +137,7 @@ fn sign(incident: &Incident, waiting: &[Waiting<'_>]) -> &'static str {
     }
 }
 
-/// The buttons that are there whatever a run does.
+/// The buttons that do not depend on the state of a run.
 fn controls(incident: &Incident) -> Vec<Button> {
     let button = |label: String, look, deed| Button {
         label,
@@ -162,8 +162,8 @@ fn controls(incident: &Incident) -> Vec<Button> {
     buttons
 }
 
-/// A person is needed.
-fn asked(waiting: &Waiting<'_>) -> Card {
+/// The message for an open question.
+fn asked(waiting: &PendingQuestion<'_>) -> Card {
     let mut sheet = Blocks::default();
     let incident = waiting.incident;
     whose(&mut sheet, incident);
@@ -172,7 +172,7 @@ fn asked(waiting: &Waiting<'_>) -> Card {
     Card { summary, sheet }
 }
 
-/// Which incident it is: a message of a thread is seen in the channel without what it belongs to.
+/// Names the incident, because a broadcast thread message appears in the channel without its context.
 fn whose(sheet: &mut Blocks, incident: &Incident) {
     sheet.note(&format!("{} {} {}", incident.severity, incident.id, one_line(&incident.title, TITLE)));
 }
@@ -249,7 +249,7 @@ mod tests {
 
     const LOG: &str = include_str!("../../../../tests/fixtures/postmortem/p1.jsonl");
 
-    /// The names under which foreign words stand in a log.
+    /// The fields of events that hold foreign text.
     const FOREIGN: [&str; 9] =
         ["title", "summary", "prompt", "what", "why", "reason", "text", "transcript", "instruction"];
 
@@ -275,7 +275,7 @@ mod tests {
         }
     }
 
-    /// Every card at every moment of a log.
+    /// Every message at every moment of a log.
     fn cards(log: &[Recorded]) -> Vec<Card> {
         let mut cards = Vec::new();
         let mut seen: Vec<PostSubject> = vec![PostSubject::Live, PostSubject::Resolved];

@@ -12,59 +12,54 @@ use crate::domain::runbook::{Param, ParamKind, Runbook};
 use crate::surface::slack::parse::button_value::StepQuestion;
 use crate::surface::slack::parse::start_args::StartArgs;
 
-/// The most characters of a title or of the button that submits.
+/// The longest title or submit button, in characters.
 const TITLE: usize = 24;
-/// The most characters of a label.
+/// The longest label, in characters.
 const NAME: usize = 150;
-/// The most options of a menu.
+/// Maximum number of options in a menu.
 const OPTIONS: usize = 100;
-/// The most fields: far above what a person fills in at night.
+/// Maximum number of fields.
 const FIELDS: usize = 40;
-/// The most characters that are put in: what a note may have is more, and nobody types that in a window.
+/// The longest input, in characters, a limit of Slack. A note may be longer in other interfaces.
 const INPUT: usize = 3_000;
 
-/// The field of an environment; no parameter is called so, since names have no blank.
+/// The field of the environment. Parameter names have no blank, so none can be the same.
 pub const ENVIRONMENT: &str = "the environment";
-/// The field of an incident.
+/// The field of the incident.
 pub const INCIDENT: &str = "the incident";
-/// The field of words.
+/// The field of free text.
 pub const WORDS: &str = "words";
 
-/// What a form is for, carried until it is submitted.
+/// The purpose of a form, carried until it is submitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModalPurpose {
-    /// Starts a runbook, with what was typed already.
+    /// Starts a runbook with the arguments typed so far.
     Start {
-        /// Its id.
         runbook: String,
-        /// What was typed.
         order: StartArgs,
     },
-    /// Answers a question.
     Answer(IncidentId, StepQuestion),
-    /// Refuses a change.
     Deny(IncidentId, StepQuestion),
-    /// Writes a message down in an incident that is picked.
+    /// Adds this note to an incident that the person picks.
     Keep(String),
 }
 
-/// A form's purpose and where its answer goes.
+/// The `private_metadata` of a form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried {
-    /// What it is for.
     pub purpose: ModalPurpose,
-    /// Where the answer goes.
+    /// The address for the reply.
     pub response_url: Option<String>,
-    /// Whether what opened it is a message that only one person sees.
+    /// Whether an ephemeral message opened it.
     #[serde(default)]
     pub alone: bool,
 }
 
-/// The name of all forms; what one is for is carried.
+/// The callback id of all forms; [`Carried`] tells them apart.
 pub const FORM: &str = "runbook";
 
-/// A form that asks for the parameters that are missing.
+/// A form for the missing parameters.
 pub fn start(runbook: &Runbook, estate: &Estate, missing: &[&Param], environment: bool) -> (String, Vec<Value>) {
     let mut fields = Vec::new();
     if environment {
@@ -84,16 +79,16 @@ pub fn start(runbook: &Runbook, estate: &Estate, missing: &[&Param], environment
     (format!("Start {}", runbook.id), fields)
 }
 
-/// A form for an answer: words, or some of the choices.
+/// A form for an answer: free text or a choice.
 pub fn answer(prompt: &str, choices: &[String], many: bool) -> (String, Vec<Value>) {
     let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
-    let element = if choices.is_empty() { words() } else { menu(&choices, many) };
+    let element = if choices.is_empty() { text_input() } else { menu(&choices, many) };
     ("Answer".to_owned(), vec![input(WORDS, prompt, None, element)])
 }
 
-/// A form for the reason of a refusal.
+/// A form for the reason of a denial.
 pub fn deny(what: &str) -> (String, Vec<Value>) {
-    ("Refuse".to_owned(), vec![input(WORDS, "Why not?", Some(what), words())])
+    ("Refuse".to_owned(), vec![input(WORDS, "Why not?", Some(what), text_input())])
 }
 
 /// A form that asks to which incident a message belongs.
@@ -104,7 +99,7 @@ pub fn private_metadata(incidents: &[(IncidentId, String)]) -> (String, Vec<Valu
     ("Add to timeline".to_owned(), vec![input(INCIDENT, "Incident", None, element)])
 }
 
-/// The whole view; none when what it carries is too long.
+/// The whole view; none when its metadata is too long.
 pub fn view(title: &str, fields: Vec<Value>, carried: &Carried) -> Option<Value> {
     let carried = serde_json::to_string(carried).ok().filter(|text| text.chars().count() <= 3_000)?;
     Some(json!({
@@ -129,11 +124,11 @@ fn line() -> Value {
     json!({"type": "plain_text_input", "action_id": "value", "max_length": INPUT})
 }
 
-fn words() -> Value {
+fn text_input() -> Value {
     json!({"type": "plain_text_input", "action_id": "value", "max_length": INPUT, "multiline": true})
 }
 
-/// A menu; of more than Slack shows, the first ones. Nothing to choose from becomes a line to type in.
+/// A menu, cut to Slack's limit of options. Without options it becomes a text field.
 fn menu(names: &[&str], many: bool) -> Value {
     let fits = |name: &&&str| name.chars().count() <= LABEL && !name.is_empty();
     let options: Vec<Value> = names.iter().filter(fits).take(OPTIONS).map(|name| option(name, name)).collect();

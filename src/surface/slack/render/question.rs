@@ -10,35 +10,32 @@ use crate::domain::incident::event::Gate;
 use crate::domain::report::headline;
 use crate::surface::slack::parse::button_value::{ButtonAction, ButtonValue, StepQuestion};
 
-/// The most choices that become buttons; more are picked in a form.
+/// Maximum number of choices shown as buttons; more are picked in a form.
 pub const CHOICES: usize = 8;
 
 /// One question of an incident.
 #[derive(Debug, Clone, Copy)]
-pub struct Waiting<'a> {
-    /// The incident.
+pub struct PendingQuestion<'a> {
     pub incident: &'a Incident,
-    /// The run.
     pub run: RunId,
-    /// The step.
     pub step: &'a StepKey,
-    /// What is waited for.
+    /// The question itself.
     pub gate: &'a Gate,
 }
 
-/// Everything that waits for a person, in order.
-pub fn all(incident: &Incident) -> Vec<Waiting<'_>> {
+/// All pending questions of an incident, in order.
+pub fn all(incident: &Incident) -> Vec<PendingQuestion<'_>> {
     let waiting = incident.waiting_for_person().into_iter();
-    waiting.map(|(run, step, gate)| Waiting { incident, run, step, gate }).collect()
+    waiting.map(|(run, step, gate)| PendingQuestion { incident, run, step, gate }).collect()
 }
 
-impl Waiting<'_> {
-    /// What to do next, on one line.
+impl PendingQuestion<'_> {
+    /// The next step, on one line.
     pub fn next(&self) -> String {
         headline::to_do(self.incident, self.run, self.step, self.gate)
     }
 
-    /// What was asked, in few words.
+    /// The question in few words.
     pub fn title(&self) -> String {
         match self.gate {
             Gate::Ask { prompt, .. } => prompt.clone(),
@@ -50,12 +47,12 @@ impl Waiting<'_> {
         }
     }
 
-    /// The question and its buttons.
+    /// Adds the question and its buttons.
     pub fn draw(&self, sheet: &mut Blocks) {
         sheet.lines(self.lines()).buttons(self.buttons());
     }
 
-    /// The question with all that a person has to know before answering.
+    /// The question with everything that a person needs to answer it.
     pub fn lines(&self) -> Vec<Vec<Text>> {
         let mut lines = self.question();
         lines.extend(self.of_run().map(|run| vec![text(run)]));
@@ -166,13 +163,13 @@ impl Waiting<'_> {
         headline::on(self.incident, what)
     }
 
-    /// The step as people call it.
+    /// The display name of the step.
     fn name(&self) -> String {
         headline::name(self.incident, self.run, self.step)
     }
 }
 
-/// The words with a capital at their beginning.
+/// The text with a capital first letter.
 pub fn capital(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()

@@ -8,19 +8,19 @@ use crate::domain::host::status::{HealthGrade, StatusRow as Subject};
 use crate::surface::terminal::widgets::styled_text::{Signs, StyledSpan, Tone, width};
 use crate::surface::terminal::widgets::wrap::{WrappedRow, cut};
 
-/// From this width on every cell has a column of its own.
+/// From this width on every cell has its own column.
 const WIDE: usize = 100;
 
-/// Below this width only the sign, the name, and what is wrong or how long it took are shown.
+/// Below this width only the sign, the name, and the problem or the latency are shown.
 const NARROW: usize = 60;
 
-/// The least room for what is wrong; a column that would take it is left out.
+/// The minimum width of the detail column; it is left out if less space is left.
 const DETAIL: usize = 12;
 
 /// The width of the longest state with its sign.
 const STATE: usize = 10;
 
-/// Which columns there are.
+/// How many columns are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Breadth {
     Narrow,
@@ -28,23 +28,22 @@ enum Breadth {
     Wide,
 }
 
-/// How rows are laid out.
+/// The layout of rows.
 #[derive(Debug, Clone)]
 pub struct Columns {
     breadth: Breadth,
-    /// Columns of the terminal; none when nobody looks at it.
+    /// The columns of the terminal; none when the output is not a terminal.
     room: Option<usize>,
     widths: Vec<usize>,
     spark: usize,
     signs: &'static Signs,
 }
 
-/// One cell.
 #[derive(Debug, Clone)]
 struct Cell {
     tone: Tone,
     text: String,
-    /// Numbers stand at the right edge of their column.
+    /// Numbers are right-aligned.
     is_number: bool,
 }
 
@@ -59,7 +58,8 @@ impl Cell {
 }
 
 impl Columns {
-    /// The columns for these rows, with `spark` columns for a curve; in one line each however long without `room`.
+    /// The layout for these rows, with `spark` columns for the latency curve. Without `room`, lines may be of any
+    /// length.
     pub fn of(rows: &[Subject], room: Option<usize>, spark: usize, now: Timestamp, signs: &'static Signs) -> Self {
         let breadth = match room {
             Some(room) if room < NARROW => Breadth::Narrow,
@@ -77,25 +77,25 @@ impl Columns {
             }
         }
         if let Some(state) = widths.first_mut().filter(|_| breadth != Breadth::Narrow && room.is_some()) {
-            // Where somebody watches, columns do not move when a state changes.
+            // The state column keeps its width, so that columns do not move when a state changes.
             *state = (*state).max(STATE);
         }
         columns.widths = widths;
         columns
     }
 
-    /// The line above the rows.
+    /// The headings.
     pub fn heading(&self) -> WrappedRow {
         let curve = format!("{:width$}", if self.spark > 0 { "LATELY" } else { "" }, width = self.spark);
         self.line(self.headings(), vec![StyledSpan::new(Tone::Faint, &curve)], Cell::text(Tone::Faint, "DETAIL"))
     }
 
-    /// A row, with its curve where there is room for one.
+    /// A row, with its latency curve if there is space.
     pub fn row(&self, row: &Subject, curve: Vec<StyledSpan>, now: Timestamp) -> WrappedRow {
         self.line(self.cells(row, now), curve, self.detail(row))
     }
 
-    /// How wide the curve is.
+    /// The width of the curve.
     pub fn spark(&self) -> usize {
         self.spark
     }
@@ -134,7 +134,7 @@ impl Columns {
         cells
     }
 
-    /// What the columns do not say.
+    /// The facts that have no column.
     fn detail(&self, row: &Subject) -> Cell {
         let mut said = row.reason.clone().unwrap_or_else(|| well(row, self.breadth));
         let restarts = row.seen().and_then(|unit| unit.restarts).filter(|count| *count > 0);
@@ -170,7 +170,7 @@ impl Columns {
             spans.push(StyledSpan::new(Tone::Plain, " "));
             used += self.spark + 1;
         }
-        // One blank more than between the others: the numbers before stand close.
+        // One blank more than between the other columns, because numbers are right-aligned.
         spans.push(StyledSpan::new(Tone::Plain, " "));
         let rest = self.room.map_or(usize::MAX, |room| room.saturating_sub(used + 1));
         if rest >= DETAIL.min(width(&detail.text)) {
@@ -180,7 +180,7 @@ impl Columns {
     }
 }
 
-/// The sign of a grade, and its tone.
+/// The sign and the tone of a grade.
 pub fn state_style(grade: HealthGrade, signs: &Signs) -> (&'static str, Tone) {
     match grade {
         HealthGrade::Down => (signs.failed, Tone::Bad),
@@ -190,14 +190,14 @@ pub fn state_style(grade: HealthGrade, signs: &Signs) -> (&'static str, Tone) {
     }
 }
 
-/// What is said of a subject that is well.
+/// The detail of a healthy subject.
 fn well(row: &Subject, breadth: Breadth) -> String {
     let unit = row.seen().map(|unit| unit.code()).filter(|_| breadth != Breadth::Wide);
     let ready = row.health.as_ref().and_then(|health| health.ready).filter(|ready| *ready).map(|_| "ready");
     unit.into_iter().chain(ready).collect::<Vec<_>>().join(", ")
 }
 
-/// How long ago, in its largest unit: `40s`, `12m`, `3h`, `9d`.
+/// How long ago, in the largest unit: `40s`, `12m`, `3h`, `9d`.
 pub fn age(since: Timestamp, now: Timestamp) -> String {
     let seconds = Length::between(since, now).0.as_secs();
     match seconds {
@@ -208,7 +208,7 @@ pub fn age(since: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Bytes in four or five letters: `84M`, `1.2G`.
+/// Bytes in at most five characters: `84M`, `1.2G`.
 fn memory(bytes: u64) -> String {
     let (mut size, mut unit) = (bytes as f64, "B");
     for larger in ["K", "M", "G", "T"] {
@@ -220,7 +220,7 @@ fn memory(bytes: u64) -> String {
     if size < 10.0 && unit != "B" { format!("{size:.1}{unit}") } else { format!("{size:.0}{unit}") }
 }
 
-/// Milliseconds in a few letters.
+/// Milliseconds in few characters.
 pub fn latency(milliseconds: u64) -> String {
     match milliseconds {
         0 => "<1ms".to_owned(),

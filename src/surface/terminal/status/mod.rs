@@ -20,4 +20,4 @@ mod tests;
 pub mod view;
 pub mod watch;
 
-pub use self::watch::{Options, watch};
+pub use self::watch::{WatchOptions, watch};

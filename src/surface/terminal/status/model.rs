@@ -11,68 +11,66 @@ use crate::domain::core::time::Timestamp;
 use crate::domain::host::status;
 use crate::domain::host::status::{HealthGrade, StatusRow};
 
-/// How many latencies of a row are kept: more than the widest curve has letters.
+/// How many latencies are kept per row: more than the widest curve shows.
 const SAMPLES: usize = 60;
 
-/// How many news are kept: more than the tallest screen has rows.
+/// How many changes are kept: more than the tallest screen has rows.
 const NEWS: usize = 100;
 
-/// How far a page is.
+/// How many rows a page key moves.
 const PAGE: usize = 10;
 
-/// Something that has changed.
+/// A change of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusChange {
     /// When it was seen.
     pub at: Timestamp,
-    /// Of what.
+    /// The row's name.
     pub name: String,
-    /// What is new.
     pub text: String,
-    /// How well it is now.
+    /// The grade after the change.
     pub grade: HealthGrade,
 }
 
 /// What a key asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatusIntent {
-    /// Nothing more than is on the screen already.
+    /// Nothing.
     None,
-    /// To end.
     Leave,
-    /// To ask everything again now.
+    /// Probe everything now.
     Look,
-    /// The chosen row's logs.
+    /// Show the logs of the selected row.
     Logs,
-    /// The runbook for the chosen row, once more to be agreed to.
+    /// Offer the runbook for the selected row, to be confirmed.
     Offer,
-    /// What was offered, agreed to.
+    /// Start the offered runbook, with these arguments.
     Start(Vec<String>),
 }
 
-/// The board.
+/// The state of the board.
 #[derive(Debug)]
 pub struct StatusModel {
-    /// The shop's name and the environment's.
+    /// The names of the project and the environment.
     pub title: (String, String),
-    /// Trouble first.
+    /// Problems first.
     pub rows: Vec<StatusRow>,
-    /// The latest first.
+    /// Most recent first.
     pub news: VecDeque<StatusChange>,
-    /// Why systemd cannot be reached, if it cannot.
+    /// Why systemd cannot be reached.
     pub blind: Option<String>,
-    /// A word to the person, until the next key.
+    /// A message to the person, shown until the next key.
     pub notice: Option<String>,
-    /// The words of a runbook that waits to be agreed to.
+    /// The arguments of a runbook that waits for confirmation.
     pub offered: Option<Vec<String>>,
     samples: HashMap<String, VecDeque<Sample>>,
-    /// Rows of which everything has been seen once: what comes before is no news.
+    /// Rows that have been seen completely once; the first result is not a change.
     known: HashSet<String>,
     chosen: Option<String>,
 }
 
 impl StatusModel {
-    /// A board of these rows.
+    /// A board with these rows.
     pub fn new(title: (String, String), mut rows: Vec<StatusRow>) -> Self {
         status::sort(&mut rows);
         Self {
@@ -88,7 +86,7 @@ impl StatusModel {
         }
     }
 
-    /// What is known of one subject now; `whole` when all that can be seen of it has been.
+    /// Updates a row. `whole` is true once its unit and its probe have both been seen.
     pub fn put(&mut self, row: StatusRow, whole: bool, now: Timestamp) {
         let name = row.name.clone();
         let Some(old) = self.rows.iter_mut().find(|old| old.name == name) else { return };
@@ -105,7 +103,7 @@ impl StatusModel {
         status::sort(&mut self.rows);
     }
 
-    /// How long an answer took, or that there was none.
+    /// Adds a latency, or none for a probe without an answer.
     pub fn sample(&mut self, name: &str, sample: Sample) {
         let samples = self.samples.entry(name.to_owned()).or_default();
         samples.push_back(sample);
@@ -119,18 +117,18 @@ impl StatusModel {
         self.samples.get(name).map(|samples| samples.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// Where the chosen row stands. Until somebody chooses, that is the worst.
+    /// The index of the selected row; the first row until the person selects one.
     pub fn chosen(&self) -> usize {
         let chosen = self.chosen.as_ref();
         self.rows.iter().position(|row| Some(&row.name) == chosen).unwrap_or(0)
     }
 
-    /// The chosen row.
+    /// The selected row.
     pub fn row(&self) -> Option<&StatusRow> {
         self.rows.get(self.chosen())
     }
 
-    /// What a key asks for.
+    /// Handles a key.
     pub fn key(&mut self, key: KeyEvent) -> StatusIntent {
         if key.kind == KeyEventKind::Release {
             return StatusIntent::None;
@@ -146,7 +144,7 @@ impl StatusModel {
         }
         match (key.code, offered) {
             (KeyCode::Enter | KeyCode::Char('y'), Some(words)) => return StatusIntent::Start(words),
-            // Whatever else is pressed is a no, and nothing more.
+            // Any other key declines the offer and does nothing else.
             (_, Some(_)) => return StatusIntent::None,
             _ => {}
         }

@@ -11,23 +11,22 @@ use futures_util::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::actions::transport::process::spawn_apart;
+use crate::actions::transport::process::spawn_detached;
 use crate::surface::terminal::widgets::raw_mode::Guard;
 use crate::surface::terminal::widgets::writer_thread;
 
-/// What a shell says of a program that was interrupted: the person has ended it.
+/// The exit code of a program that the person interrupted.
 const INTERRUPTED: i32 = 130;
 
-/// Whether a person has to see what the command said last before the board comes back.
+/// When to wait for a key before the board returns, so that the person can read the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
-    /// When it ended by itself.
     Always,
-    /// When it went wrong.
+    /// After a failure.
     OnTrouble,
 }
 
-/// Runs this program with these words; true when the board itself was asked to end in the meantime.
+/// Runs this program with these arguments; true when the board itself was asked to end in the meantime.
 ///
 /// # Errors
 /// When the program cannot be started, or the terminal is gone.
@@ -36,16 +35,16 @@ pub async fn run(words: &[String], pause: Pause) -> io::Result<bool> {
         [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
     #[expect(clippy::disallowed_methods, reason = "the child is this program at this terminal, not an action")]
     let mut command = Command::new(std::env::current_exe()?);
-    let mut child = spawn_apart(command.args(words))?;
+    let mut child = spawn_detached(command.args(words))?;
     let pid = Pid::from_child(&child);
     let mut ended = tokio::task::spawn_blocking(move || child.wait());
     let status = loop {
         tokio::select! {
             status = &mut ended => break status.map_err(io::Error::other)??,
-            // It is in the foreground as we are, and has been interrupted as well.
+            // The child is in the foreground process group too and receives the same interrupt.
             _ = interrupt.recv() => {}
             _ = async { tokio::select! { _ = terminate.recv() => {}, _ = hangup.recv() => {} } } => {
-                // One that has ended in this moment cannot be asked to.
+                // It may have ended in the meantime; the error does not matter.
                 let _ = kill_process(pid, Signal::TERM);
                 let _ = ended.await;
                 return Ok(true);
@@ -64,7 +63,7 @@ async fn key() -> io::Result<bool> {
     let _guard = Guard::take("")?;
     let mut keys = keys();
     let [mut terminate, mut hangup] = [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
-    // Asked only when a key would be heard.
+    // Printed only once keys are read.
     writer_thread::write("\r\npress any key to go back to the board\r\n")?;
     loop {
         tokio::select! {
@@ -80,11 +79,11 @@ async fn key() -> io::Result<bool> {
     }
 }
 
-/// The keys of the terminal from now on.
+/// A stream of the terminal's keys.
 pub(super) fn keys() -> EventStream {
     let keys = EventStream::new();
-    // Keys that were listened to before may have left a call to stop listening, and a key that came together with that
-    // would be noticed only with the next one. What a look finds stays for the stream.
+    // An earlier stream may have left a wake-up that stops reading, and a key that arrived with it would be noticed
+    // only with the next one. This poll clears it; events that it finds stay for the stream.
     let _ = event::poll(Duration::ZERO);
     keys
 }

@@ -6,16 +6,16 @@ use super::columns::Columns;
 use super::model::{StatusIntent, StatusModel};
 use super::view::view;
 use crate::domain::core::time::Timestamp;
-use crate::domain::host::status::{Probe, Sighting, StatusRow, StatusSubject, Unit};
+use crate::domain::host::status::{Probe, Sighting, StatusRow, StatusSubject, UnitState};
 use crate::surface::terminal::stepper::view::Size;
-use crate::surface::terminal::widgets::palette::Letters;
+use crate::surface::terminal::widgets::palette::CharacterSet;
 
 fn now() -> Timestamp {
     Timestamp::from_timestamp(1_790_000_000, 0).unwrap()
 }
 
 fn row(name: &str, active: &str, health: Option<Probe>) -> StatusRow {
-    let unit = Unit {
+    let unit = UnitState {
         name: format!("{name}.service"),
         active: active.to_owned(),
         load: "loaded".to_owned(),
@@ -23,7 +23,7 @@ fn row(name: &str, active: &str, health: Option<Probe>) -> StatusRow {
         since: now().checked_sub_signed(chrono::TimeDelta::minutes(7)),
         restarts: Some(2),
         memory: Some(88 << 20),
-        ..Unit::default()
+        ..UnitState::default()
     };
     let subject = StatusSubject { name: name.to_owned(), kind: "service".to_owned(), critical: false, unit: None };
     StatusRow::of(&subject, Sighting::Seen(unit), health)
@@ -41,7 +41,7 @@ fn model(many: usize) -> StatusModel {
 }
 
 fn screen(model: &StatusModel, columns: usize, rows: usize) -> Vec<String> {
-    let shown = view(model, now(), Size { columns, rows }, Letters::Unicode);
+    let shown = view(model, now(), Size { columns, rows }, CharacterSet::Unicode);
     assert!(shown.len() == rows.max(5), "{} rows of {rows}", shown.len());
     assert!(shown.iter().all(|row| row.width() <= columns), "{columns}: {shown:?}");
     shown.iter().map(|row| row.text().trim_end().to_owned()).collect()
@@ -55,7 +55,7 @@ fn key(code: KeyCode) -> KeyEvent {
 fn a_row_says_what_there_is_room_for() {
     let rows = [row("backend", "active", unready())];
     let line = |room| {
-        let columns = Columns::of(&rows, room, 0, now(), Letters::Unicode.signs());
+        let columns = Columns::of(&rows, room, 0, now(), CharacterSet::Unicode.signs());
         columns.row(&rows[0], Vec::new(), now()).text()
     };
     assert_eq!(line(None), "! degraded backend active    7m        2    88M    12ms  postgres is unreachable");

@@ -9,28 +9,28 @@ use crate::domain::core::text::bytes;
 use crate::domain::core::time::Timestamp;
 use crate::domain::host::status::{HealthGrade, Sighting, StatusRow as Subject, count};
 use crate::surface::terminal::stepper::view::Size;
-use crate::surface::terminal::widgets::palette::Letters;
+use crate::surface::terminal::widgets::palette::CharacterSet;
 use crate::surface::terminal::widgets::styled_text::{Signs, StyledSpan, Tone, width};
 use crate::surface::terminal::widgets::wrap::{WrappedRow, cut};
 
-/// The fewest and the most rows of news, where there is room for the rows of the board besides.
+/// Minimum and maximum rows for changes, if there is space beside the rows of the board.
 const NEWS: (usize, usize) = (4, 8);
 
-/// The rows beside those of the board and the news: head, headings, a rule, the chosen row, the keys.
+/// Rows beside those of the board and the changes: head, headings, a rule, the selected row, the keys.
 const FRAME: usize = 5;
 
-/// Below this width the head says only what counts.
+/// Below this width the head shows only the environment and the counts.
 const NARROW: usize = 60;
 
-/// From this width on the curve has twenty letters, else ten.
+/// From this width on the curve has twenty characters, otherwise ten.
 const BROAD: usize = 120;
 
-/// The screen.
-pub fn view(model: &StatusModel, now: Timestamp, size: Size, letters: Letters) -> Vec<WrappedRow> {
+/// The rows of the screen.
+pub fn view(model: &StatusModel, now: Timestamp, size: Size, letters: CharacterSet) -> Vec<WrappedRow> {
     let signs = letters.signs();
     let spare = size.rows.saturating_sub(FRAME + model.rows.len());
     let lines = model.news.len() + usize::from(model.blind.is_some());
-    // Rows that there is no news for are the board's.
+    // Rows that changes do not need go to the board.
     let news = spare.clamp(NEWS.0, NEWS.1).min(size.rows.saturating_sub(FRAME + 1)).min(lines.max(spare));
     let room = size.rows.saturating_sub(FRAME + news);
     let mut screen = vec![head(model, now, size.columns, signs)];
@@ -38,14 +38,14 @@ pub fn view(model: &StatusModel, now: Timestamp, size: Size, letters: Letters) -
     screen.extend(board);
     screen.push(rule(model, hidden, size.columns, signs));
     screen.extend(news_rows(model, now, news, size.columns, signs));
-    // What is below stays below, however few rows there are.
+    // The last two rows stay at the bottom.
     screen.resize(size.rows.saturating_sub(2).max(screen.len()), WrappedRow::default());
     screen.push(chosen(model, size.columns, signs));
     screen.push(keys(model, size.columns, letters));
     screen
 }
 
-/// A row whose spans are cut where the screen ends.
+/// A row cut at the edge of the screen.
 fn fitted(spans: Vec<StyledSpan>, columns: usize, signs: &Signs) -> WrappedRow {
     let mut row = WrappedRow::default();
     for span in spans {
@@ -58,7 +58,7 @@ fn fitted(spans: Vec<StyledSpan>, columns: usize, signs: &Signs) -> WrappedRow {
     row
 }
 
-/// Texts at both edges; the right one only where there is room for it.
+/// Text at both edges; the right one only if there is space for it.
 fn edged(left: Vec<StyledSpan>, right: StyledSpan, columns: usize, signs: &Signs) -> WrappedRow {
     let used: usize = left.iter().map(StyledSpan::width).sum();
     let mut row = fitted(left, columns, signs);
@@ -88,13 +88,13 @@ fn head(model: &StatusModel, now: Timestamp, columns: usize, signs: &Signs) -> W
     edged(spans, StyledSpan::new(Tone::Faint, &now.format("%H:%M:%S UTC").to_string()), columns, signs)
 }
 
-/// The headings and as many rows as there is room for, so that the chosen one is among them; how many are not.
+/// The headings and as many rows as fit, scrolled to the selected one; and how many rows are hidden above and below.
 fn table(
     model: &StatusModel,
     now: Timestamp,
     columns: usize,
     room: usize,
-    letters: Letters,
+    letters: CharacterSet,
 ) -> (Vec<WrappedRow>, (usize, usize)) {
     let signs = letters.signs();
     let pointer = width(signs.pointer) + 1;
@@ -153,7 +153,7 @@ fn news_rows(model: &StatusModel, now: Timestamp, room: usize, columns: usize, s
     trouble.chain(news).take(room).collect()
 }
 
-/// What there is no column for of the chosen row, or a word to the person.
+/// Facts of the selected row that have no column, or the message to the person.
 fn chosen(model: &StatusModel, columns: usize, signs: &Signs) -> WrappedRow {
     if let Some(notice) = &model.notice {
         return fitted(vec![StyledSpan::new(Tone::Warn, notice)], columns, signs);
@@ -183,8 +183,8 @@ fn dependencies(row: &Subject) -> Option<String> {
     (!said.is_empty()).then(|| said.join(", "))
 }
 
-fn keys(model: &StatusModel, columns: usize, letters: Letters) -> WrappedRow {
-    let arrows = if letters == Letters::Unicode { "↑↓" } else { "jk" };
+fn keys(model: &StatusModel, columns: usize, letters: CharacterSet) -> WrappedRow {
+    let arrows = if letters == CharacterSet::Unicode { "↑↓" } else { "jk" };
     let keys: &[(&str, &str)] = match &model.offered {
         Some(_) => &[("enter", "start it"), ("any other key", "do not")],
         None => &[(arrows, "choose"), ("l", "logs"), ("r", "runbook"), ("q", "quit"), ("space", "ask now")],
@@ -193,7 +193,7 @@ fn keys(model: &StatusModel, columns: usize, letters: Letters) -> WrappedRow {
     let mut used = 0;
     for (key, does) in keys {
         used += width(key) + width(does) + 3;
-        // A key of which only half could be read is better not there; the last two blanks need no room.
+        // A key that does not fit completely is left out. The trailing two blanks need no space.
         if used > columns + 2 && !spans.is_empty() {
             break;
         }

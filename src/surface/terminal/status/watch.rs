@@ -21,71 +21,69 @@ use crate::clock;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::host::status::{Probe, Sighting, StatusRow};
 use crate::engine::catalog::Catalog;
-use crate::engine::inspect::status::{StatusSurvey, UnitWatch, Units, sighting, start_words};
+use crate::engine::inspect::status::{StatusSurvey, UnitWatch, Units, sighting, start_arguments};
 use crate::surface::terminal::widgets::alternate_screen::AlternateScreen;
-use crate::surface::terminal::widgets::palette::{Colour, Letters};
+use crate::surface::terminal::widgets::palette::{CharacterSet, Colour};
 
-/// How often ages and the time of day are drawn again.
+/// How often ages and the time of day are redrawn.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long after one look at the units the next one begins at the earliest: a restart is a dozen signals.
+/// The minimum time between two reads of the units; a restart causes a dozen signals.
 const CALM: Duration = Duration::from_millis(300);
 
-/// How long it takes until a bus that could not be reached is tried again.
+/// How long until an unreachable bus is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// How a person watches.
+/// The settings of the live board.
 #[derive(Debug, Clone)]
-pub struct Options {
-    /// How often everything is asked again.
+pub struct WatchOptions {
+    /// How often everything is probed.
     pub every: Duration,
-    /// Whether to use colours.
     pub colour: Colour,
-    /// Which letters the terminal shows.
-    pub letters: Letters,
-    /// The words that every command begins with that a key starts.
+    pub letters: CharacterSet,
+    /// The arguments before those of every command that a key starts.
     pub lead: Vec<String>,
 }
 
-/// Something that goes on.
+/// A future in progress.
 type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// What came of a probe: of which subject, and what it answered.
+/// The index of a subject and the result of its probe.
 type Answered = (usize, Option<Probe>);
 
-/// What was heard of systemd.
+/// What systemd's signals reported.
 enum Heard {
     Began(UnitWatch),
     Changed(UnitWatch),
     Lost,
 }
 
-/// Whether the board stays.
+/// What happens after an event.
 enum AfterKey {
     On,
     Leave,
-    /// Another command has the terminal in the meantime.
+    /// Another command gets the terminal.
     Errand(Vec<String>, Pause),
 }
 
-/// Somebody at a terminal who watches.
+/// The board and its data.
 struct Watch<'a> {
     survey: &'a StatusSurvey,
     catalog: &'a Catalog,
-    options: &'a Options,
+    options: &'a WatchOptions,
     model: StatusModel,
     units: Option<Units>,
     answers: HashMap<usize, Option<Probe>>,
 }
 
-/// What goes on while the board is on the screen.
+/// What runs while the board is on the screen.
 struct WatchTasks<'a> {
     probes: FuturesUnordered<Pending<'a, Answered>>,
     asked: HashSet<usize>,
-    look: Option<Pending<'a, Units>>,
+    read_units: Option<Pending<'a, Units>>,
     look_again: bool,
     hear: Pending<'a, Heard>,
-    /// Whose turn it is, and when.
+    /// The subject to probe next, and when.
     at: usize,
     turn: Timestamp,
 }
@@ -94,7 +92,7 @@ struct WatchTasks<'a> {
 ///
 /// # Errors
 /// When the terminal cannot be used.
-pub async fn watch(survey: &StatusSurvey, catalog: &Catalog, options: Options) -> io::Result<()> {
+pub async fn watch(survey: &StatusSurvey, catalog: &Catalog, options: WatchOptions) -> io::Result<()> {
     let rows = survey.subjects().iter().map(|subject| StatusRow::of(subject, Sighting::None, None)).collect();
     let title = (survey.estate().estate.clone(), survey.environment().to_owned());
     let mut watch = Watch {
@@ -123,7 +121,7 @@ impl<'a> Watch<'a> {
         let mut keys = subcommand::keys();
         let [mut interrupt, mut terminate, mut hangup] = signals()?;
         let mut work = WatchTasks::begin(self.survey, clock.now());
-        // The units are there at once, and the first answers a moment later.
+        // Drawn before the first probe answers; units arrive at once.
         loop {
             if canvas.show(&view(&self.model, clock.now(), canvas.size(), self.options.letters)).is_err() {
                 return Ok(AfterKey::Leave);
@@ -135,7 +133,7 @@ impl<'a> Watch<'a> {
                 _ = interrupt.recv() => AfterKey::Leave,
                 input = keys.next() => self.input(input, canvas, &mut work)?,
                 Some((at, answer)) = work.probes.next() => { self.answered(at, answer, &mut work); AfterKey::On }
-                units = pending(&mut work.look) => { self.seen(units, &mut work); AfterKey::On }
+                units = pending(&mut work.read_units) => { self.apply_units(units, &mut work); AfterKey::On }
                 heard = &mut work.hear => { work.heard(heard, self.survey); AfterKey::On }
                 () = clock.sleep_until(work.turn) => { work.handle_key(self.survey, self.options.every); AfterKey::On }
                 () = clock::sleep(&*clock, TICK) => AfterKey::On,
@@ -189,10 +187,11 @@ impl<'a> Watch<'a> {
         AfterKey::Errand(words.map(str::to_owned).to_vec(), Pause::OnTrouble)
     }
 
-    /// Says which runbook would be started: it opens an incident, and one key is too easily pressed for that.
+    /// Shows which runbook would be started and waits for confirmation: it opens an incident, and a key is easily
+    /// pressed by mistake.
     fn offer(&mut self) {
         let Some(row) = self.model.row() else { return };
-        let words = start_words(row, self.catalog, self.survey.environment());
+        let words = start_arguments(row, self.catalog, self.survey.environment());
         self.model.notice = Some(match &words {
             Some(words) => format!("`runbook {}` opens an incident", words.join(" ")),
             None => format!("no runbook is for `{}`", row.name),
@@ -211,19 +210,19 @@ impl<'a> Watch<'a> {
         self.put(at);
     }
 
-    fn seen(&mut self, units: Units, work: &mut WatchTasks<'a>) {
-        work.look = None;
+    fn apply_units(&mut self, units: Units, work: &mut WatchTasks<'a>) {
+        work.read_units = None;
         self.model.blind = units.as_ref().err().cloned();
         self.units = Some(units);
         for at in 0..self.survey.subjects().len() {
             self.put(at);
         }
         if std::mem::take(&mut work.look_again) {
-            work.look(self.survey, CALM);
+            work.read_units(self.survey, CALM);
         }
     }
 
-    /// Puts together what is known of a subject.
+    /// Combines the unit and the probe of a subject into its row.
     fn put(&mut self, at: usize) {
         let subject = &self.survey.subjects()[at];
         let answer = self.answers.get(&at);
@@ -239,7 +238,7 @@ impl<'a> WatchTasks<'a> {
         let mut work = Self {
             probes: FuturesUnordered::new(),
             asked: HashSet::new(),
-            look: None,
+            read_units: None,
             look_again: false,
             hear: hear(survey, None),
             at: 0,
@@ -249,13 +248,13 @@ impl<'a> WatchTasks<'a> {
         work
     }
 
-    /// Looks at the units after a while; once more when a look is on its way already.
-    fn look(&mut self, survey: &'a StatusSurvey, after: Duration) {
-        if self.look.is_some() {
+    /// Reads the units after a pause. During a read, another one is scheduled.
+    fn read_units(&mut self, survey: &'a StatusSurvey, after: Duration) {
+        if self.read_units.is_some() {
             self.look_again = true;
             return;
         }
-        self.look = Some(Box::pin(async move {
+        self.read_units = Some(Box::pin(async move {
             if !after.is_zero() {
                 clock::sleep(&**survey.clock(), after).await;
             }
@@ -263,28 +262,28 @@ impl<'a> WatchTasks<'a> {
         }));
     }
 
-    /// Asks everything now, except those that have not answered yet.
+    /// Probes everything now, except what is being probed already.
     fn ask_all(&mut self, survey: &'a StatusSurvey) {
-        self.look(survey, Duration::ZERO);
+        self.read_units(survey, Duration::ZERO);
         for at in 0..survey.subjects().len() {
             self.ask(at, survey);
         }
     }
 
-    /// Asks the one whose turn it is. A round is spread over its time: a burst would measure how long they wait for one
-    /// another.
+    /// Probes the next subject. Probes are spread over the interval, because a burst would measure how they delay each
+    /// other.
     fn handle_key(&mut self, survey: &'a StatusSurvey, every: Duration) {
         let many = survey.subjects().len().max(1);
         let share = every / u32::try_from(many).unwrap_or(u32::MAX);
         self.turn = Span(share).after(survey.clock().now());
         if self.at == 0 {
-            self.look(survey, Duration::ZERO);
+            self.read_units(survey, Duration::ZERO);
         }
         self.ask(self.at, survey);
         self.at = (self.at + 1) % many;
     }
 
-    /// Asks a subject, unless it has not answered yet.
+    /// Probes a subject, unless it is being probed already.
     fn ask(&mut self, at: usize, survey: &'a StatusSurvey) {
         if survey.probes() && self.asked.insert(at) {
             self.probes.push(Box::pin(async move { (at, survey.probe(&survey.subjects()[at]).await) }));
@@ -295,11 +294,11 @@ impl<'a> WatchTasks<'a> {
         let lookout = match heard {
             Heard::Began(lookout) => Some(lookout),
             Heard::Changed(lookout) => {
-                self.look(survey, CALM);
+                self.read_units(survey, CALM);
                 Some(lookout)
             }
             Heard::Lost => {
-                self.look(survey, CALM);
+                self.read_units(survey, CALM);
                 None
             }
         };
@@ -307,7 +306,7 @@ impl<'a> WatchTasks<'a> {
     }
 }
 
-/// Waits for the next word of systemd; takes a lookout first where there is none.
+/// Waits for the next signal of systemd; subscribes first if there is no subscription.
 fn hear<'a>(survey: &'a StatusSurvey, lookout: Option<UnitWatch>) -> Pending<'a, Heard> {
     Box::pin(async move {
         match lookout {
@@ -325,7 +324,7 @@ fn hear<'a>(survey: &'a StatusSurvey, lookout: Option<UnitWatch>) -> Pending<'a,
     })
 }
 
-/// What comes of something that may go on; for ever when nothing does.
+/// Completes with the future, if there is one; otherwise never.
 async fn pending<T>(work: &mut Option<Pending<'_, T>>) -> T {
     match work {
         Some(work) => work.await,

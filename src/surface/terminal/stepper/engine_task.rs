@@ -11,7 +11,7 @@ use crate::clock;
 use crate::domain::core::id::IncidentId;
 use crate::engine::{Engine, EngineError, ReturnWhen, Stop};
 
-/// How long to wait before trying for the work of another process again.
+/// How long to wait before trying to get the lease of another process again.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// The work on one incident.
@@ -25,13 +25,13 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Nobody works here: the incident is only watched.
+    /// A driver without work, for an incident that is only watched.
     pub fn idle(engine: &Engine, incident: &IncidentId) -> Self {
         let (engine, incident) = (engine.clone(), incident.clone());
         Self { engine, incident, patience: ReturnWhen::UntilOver, detach: CancellationToken::new(), work: None }
     }
 
-    /// Begins to work.
+    /// A driver that starts to work.
     pub fn working(engine: &Engine, incident: &IncidentId, patience: ReturnWhen) -> Self {
         let mut driver = Self::idle(engine, incident);
         driver.patience = patience;
@@ -54,7 +54,7 @@ impl Driver {
         })
     }
 
-    /// Waits for the end of the work; for ever when nobody works here. Cancel-safe.
+    /// Waits for the end of the work; never returns if there is none. Cancel-safe.
     pub async fn stopped(&mut self) -> Result<Stop, EngineError> {
         let Some(work) = &mut self.work else {
             return std::future::pending().await;
@@ -66,12 +66,12 @@ impl Driver {
         })
     }
 
-    /// Tries again after a while.
+    /// Starts the work again after a pause.
     pub fn again(&mut self) {
         self.work = Some(self.start(AGAIN));
     }
 
-    /// Asks the work to end; whether there is any that has to.
+    /// Asks the work to end; true when there is any.
     pub fn detach(&self) -> bool {
         self.detach.cancel();
         self.work.is_some()

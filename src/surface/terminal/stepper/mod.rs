@@ -28,7 +28,7 @@ use super::widgets::inline_screen::Screen;
 use super::widgets::styled_text::{StyledLine, Tone};
 use super::widgets::wrap;
 use super::widgets::wrap::WrappedRow;
-use super::{Left, Options, WorkMode};
+use super::{Left, StepperOptions, WorkMode};
 use crate::clock;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
@@ -36,25 +36,26 @@ use crate::domain::incident::command::{Command, Request};
 use crate::domain::incident::event::Actor;
 use crate::engine::{Engine, EngineError, IncidentUpdate, ReturnWhen, Stop, Subscription};
 
-/// How often the elapsed times and the countdown are looked at: twice as often as they change.
+/// How often elapsed times and countdowns are updated: twice as often as they change.
 const TICK: Duration = Duration::from_millis(500);
-/// How many news are taken in before the screen is drawn: a chatty step must not cost a drawing a line.
+/// How many updates are read before the screen is drawn, so that a step with much output does not cause a redraw per
+/// line.
 const NEWS_AT_ONCE: usize = 512;
-/// How many requests may be on their way.
+/// Maximum number of requests in progress.
 const REQUESTS: usize = 8;
 
-/// One person at one terminal.
+/// One interactive session.
 struct Stepper<'a> {
     engine: &'a Engine,
     incident: &'a IncidentId,
-    options: &'a Options,
+    options: &'a StepperOptions,
     model: Model,
     screen: Screen,
     driver: Driver,
     refusals: mpsc::Sender<Option<String>>,
-    /// What has ended and is not printed yet.
+    /// Finished lines that are not printed yet.
     ended: Vec<StyledLine>,
-    /// The number of the event to wait for before the end, once the work is over.
+    /// The event to wait for before returning, once the work is over.
     last: Option<u64>,
 }
 
@@ -66,8 +67,8 @@ enum LoopControl {
     Gone,
 }
 
-/// Steps through an incident at this terminal until it is over or the person leaves.
-pub async fn step(engine: &Engine, incident: &IncidentId, options: Options) -> Result<Left, EngineError> {
+/// Steps through an incident on this terminal until it is over or the person leaves.
+pub async fn step(engine: &Engine, incident: &IncidentId, options: StepperOptions) -> Result<Left, EngineError> {
     let driver = match options.work {
         WorkMode::Drive => Driver::working(engine, incident, ReturnWhen::UntilOver),
         WorkMode::Watch => Driver::idle(engine, incident),
@@ -98,7 +99,7 @@ impl Stepper<'_> {
         }
     }
 
-    /// The loop. None when the terminal is gone: there is nobody to say anything to.
+    /// The loop. None when the terminal is gone, so nothing can be printed.
     async fn go_on(&mut self, mut answers: mpsc::Receiver<Option<String>>) -> Result<Option<Left>, EngineError> {
         let clock = self.engine.parts().clock.clone();
         let mut feed = self.engine.feed(self.incident, 0);
@@ -128,7 +129,7 @@ impl Stepper<'_> {
         }
     }
 
-    /// Draws, unless the terminal is still busy with the last drawing: then the next one shows more.
+    /// Draws, unless the terminal is still busy with the last screen; the next one then shows more.
     fn draw(&mut self, now: Timestamp) -> io::Result<()> {
         if !self.screen.is_free() {
             return Ok(());
@@ -179,18 +180,18 @@ impl Stepper<'_> {
         })
     }
 
-    /// Hands a request to the engine without waiting for it.
+    /// Submits a request without waiting for the response.
     fn submit(&self, request: Request) {
         let (engine, incident, refusals) = (self.engine.clone(), self.incident.clone(), self.refusals.clone());
         let command = Command { by: here(&self.options.actor), request };
         tokio::spawn(async move {
             let refusal = engine.submit(&incident, command).await.err().map(|error| typed_echo(&error));
-            // A stepper that has left hears nothing any more.
+            // The stepper may have ended in the meantime.
             let _ = refusals.send(refusal).await;
         });
     }
 
-    /// Leaves: at once when nothing is at work or the person insists, else as soon as the work is recorded.
+    /// Leaves at once if no work is running or the person insists, otherwise when the work is recorded.
     fn detach(&mut self) -> LoopControl {
         if self.driver.detach() && !self.model.leaving {
             self.model.leaving = true;
@@ -219,7 +220,8 @@ impl Stepper<'_> {
         })
     }
 
-    /// A watcher has no work that ends: it leaves when it has been quiet after the end.
+    /// A watcher has no work whose end it could wait for, so it returns once every run has ended and no event has come
+    /// for a tick.
     fn tick(&mut self) -> LoopControl {
         let watching = self.options.work == WorkMode::Watch || self.model.holder.is_some();
         if watching && self.model.is_over() { LoopControl::Leave(Left::Over) } else { LoopControl::On }
@@ -239,7 +241,7 @@ impl Stepper<'_> {
     }
 }
 
-/// A person at this face.
+/// The actor as a person at this interface.
 fn here(actor: &Actor) -> Actor {
     match actor {
         Actor::Person { name, id, .. } => {
@@ -253,7 +255,7 @@ fn signals() -> io::Result<[Signal; 3]> {
     Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?])
 }
 
-/// A no, or our own trouble, in one line with its hint.
+/// An error in one line with its hint.
 fn typed_echo(error: &EngineError) -> String {
     match error {
         EngineError::Refused(refused) => match &refused.hint {
@@ -264,7 +266,7 @@ fn typed_echo(error: &EngineError) -> String {
     }
 }
 
-/// `host:pid:…`, as a claim has it, in words.
+/// The holder of a lease in words.
 pub fn holder(holder: &str) -> String {
     // Host, boot, process, start, worker: see [`crate::engine::holder`].
     let mut parts = holder.split('/');
@@ -274,7 +276,7 @@ pub fn holder(holder: &str) -> String {
     }
 }
 
-/// What a person who leaves must know; what may be typed next is the command line's to say.
+/// What a person who detaches must know. The command line adds what to type next.
 pub fn detached(incident: &IncidentId, sign: &str) -> StyledLine {
     let text = format!(" detached from {incident}: nothing is lost, and nothing was stopped for good");
     StyledLine::new().with(Tone::Accent, sign).plain(&text).indent(2)

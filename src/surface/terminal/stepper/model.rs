@@ -16,67 +16,60 @@ use crate::domain::incident::{Illegal, Incident, IncidentStatus};
 use crate::engine::IncidentUpdate;
 use crate::surface::terminal::widgets::styled_text::{Signs, StyledLine, Tone};
 
-/// How many printed lines of a running step are kept for the eye.
+/// How many printed lines are kept of a running step.
 const LINES_KEPT: usize = 200;
 
-/// A key pressed sooner after a question came on the screen was meant for something else: the second half of a
-/// double press must never agree to a change that nobody has read.
+/// A key pressed sooner after a question appears is ignored. The second half of a double press must not approve a
+/// change that nobody has read.
 const TOO_SOON: TimeDelta = TimeDelta::milliseconds(300);
 
-/// What the person wants.
+/// What a key asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Intent {
-    /// Nothing that anybody else must know.
+    /// Nothing outside the model.
     None,
-    /// To be submitted.
     Submit(Request),
-    /// To leave without stopping anything.
+    /// Leave without stopping anything.
     Detach,
-    /// To have the screen drawn anew.
     Redraw,
 }
 
-/// Which part of the region is open beside the question.
+/// The pane that is open beside the question.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Pane {
-    /// None.
     #[default]
     Closed,
-    /// What the running step prints.
+    /// The output of the running step.
     Output,
-    /// Every key.
     Help,
 }
 
 /// The state of the stepper.
 #[derive(Debug)]
 pub struct Model {
-    /// The signs to draw with.
     pub signs: &'static Signs,
-    /// The person's name.
     pub who: String,
     record: Scrollback,
-    /// The question before the person.
+    /// The question on the screen.
     pub prompt: Option<Prompt>,
     /// The line that is being typed.
     pub typing: Option<Typing>,
-    /// What is open beside the question.
     pub pane: Pane,
-    /// What was said to the person last.
+    /// The last message to the person.
     pub said: Option<(Tone, String)>,
-    /// Who else works on the incident, if somebody does.
+    /// The other process that holds the lease, in words.
     pub holder: Option<String>,
-    /// Whether the person is leaving, and the step at work is being ended.
+    /// Whether the person is leaving while a running step is being ended.
     pub leaving: bool,
     printed: BTreeMap<(RunId, StepKey), VecDeque<String>>,
-    /// Events up to this one are known already.
+    /// Events up to this number are known and not printed again.
     after: u64,
-    /// Whether a request is on its way: until it arrives, no second one is made by the same keys.
+    /// Whether a request is in progress; until it is answered, keys submit no second one.
     pub sent: bool,
 }
 
 impl Model {
-    /// A stepper that has heard nothing yet.
+    /// A stepper before the first event.
     pub fn new(signs: &'static Signs, who: String, after: u64) -> Self {
         Self {
             signs,
@@ -94,22 +87,22 @@ impl Model {
         }
     }
 
-    /// The incident, once its first event has been heard.
+    /// The incident, once its first event has arrived.
     pub fn incident(&self) -> Option<&Incident> {
         self.record.incident()
     }
 
-    /// The number of the last event heard.
+    /// The number of the last event.
     pub fn seq(&self) -> u64 {
         self.incident().map_or(0, |incident| incident.seq)
     }
 
-    /// Whether every run that was started is over.
+    /// Whether every started run has ended.
     pub fn is_over(&self) -> bool {
         self.incident().is_some_and(|incident| !incident.runs.is_empty() && incident.live_runs().next().is_none())
     }
 
-    /// Takes in news; the lines of what has ended.
+    /// Applies an update; returns the finished lines.
     pub fn hear(&mut self, news: &IncidentUpdate, now: Timestamp) -> Result<Vec<StyledLine>, Illegal> {
         let mut lines = Vec::new();
         match news {
@@ -134,7 +127,7 @@ impl Model {
         Ok(lines)
     }
 
-    /// The last lines that a step has printed.
+    /// The last lines that a step printed.
     pub fn printed(&self, run: RunId, key: &StepKey) -> impl DoubleEndedIterator<Item = &str> {
         self.printed.get(&(run, key.clone())).into_iter().flatten().map(String::as_str)
     }
@@ -146,13 +139,13 @@ impl Model {
         });
     }
 
-    /// The gates that a person must open.
+    /// The gates that wait for a person.
     pub fn gates(&self) -> Vec<(RunId, StepKey)> {
         let gates = self.incident().map(Incident::waiting_for_person).unwrap_or_default();
         gates.into_iter().map(|(run, key, _)| (run, key.clone())).collect()
     }
 
-    /// Keeps the question before the person while it is open, else turns to the first that is.
+    /// Keeps the question on the screen while it is open, otherwise shows the first open one.
     fn attend(&mut self, now: Timestamp) {
         let open: Vec<Prompt> = self
             .incident()
@@ -167,14 +160,14 @@ impl Model {
         {
             return;
         }
-        // A line typed for a gate that is gone must not become an answer to the next one.
+        // A line typed for a closed gate must not become the answer to the next one.
         if self.typing.as_ref().is_some_and(|typing| !matches!(typing.purpose, Purpose::Note | Purpose::Stop)) {
             self.typing = None;
         }
-        self.turn_to(open.into_iter().next());
+        self.show_prompt(open.into_iter().next());
     }
 
-    fn turn_to(&mut self, prompt: Option<Prompt>) {
+    fn show_prompt(&mut self, prompt: Option<Prompt>) {
         self.prompt = prompt;
         if self.typing.is_none()
             && let Some(purpose) = self.prompt.as_ref().and_then(Prompt::opens)
@@ -183,8 +176,8 @@ impl Model {
         }
     }
 
-    /// Turns to the next question, forwards or backwards by the step.
-    fn turn(&mut self, step: usize, now: Timestamp) {
+    /// Moves on by `step` questions.
+    fn next_question(&mut self, step: usize, now: Timestamp) {
         let Some(incident) = self.incident() else { return };
         let open = incident.waiting_for_person();
         if open.len() < 2 {
@@ -195,10 +188,10 @@ impl Model {
         });
         let (run, key, gate) = open[(here.unwrap_or(0) + step) % open.len()];
         let next = Prompt::new(incident.target(run, key), gate.clone(), now);
-        self.turn_to(Some(next));
+        self.show_prompt(Some(next));
     }
 
-    /// What a key asks for.
+    /// Handles a key.
     pub fn key(&mut self, key: KeyEvent, now: Timestamp) -> Intent {
         if key.kind == KeyEventKind::Release {
             return Intent::None;
@@ -252,7 +245,7 @@ impl Model {
         match prompt.press(key) {
             Pressed::Unknown => None,
             Pressed::Moved => Some(Intent::None),
-            // What is typed is only sent by a further key.
+            // A typed line is submitted only by a further key.
             Pressed::Type(purpose) => Some(self.begin(purpose)),
             Pressed::Request(_) if too_soon || self.sent => Some(Intent::None),
             Pressed::Request(request) => Some(self.send(request)),
@@ -269,14 +262,14 @@ impl Model {
             KeyCode::Char('w') => return self.begin(Purpose::Note),
             KeyCode::Char('x') if !self.is_over() => return self.begin(Purpose::Stop),
             KeyCode::Char('a') if self.may_acknowledge() => return self.send(Request::Acknowledge),
-            KeyCode::Tab => self.turn(1, now),
-            KeyCode::BackTab => self.turn(self.gates().len().max(1) - 1, now),
+            KeyCode::Tab => self.next_question(1, now),
+            KeyCode::BackTab => self.next_question(self.gates().len().max(1) - 1, now),
             _ => {}
         }
         Intent::None
     }
 
-    /// Whether nobody has taken notice yet.
+    /// Whether the incident is not acknowledged yet.
     pub fn may_acknowledge(&self) -> bool {
         self.incident().is_some_and(|incident| incident.status == IncidentStatus::Open)
     }
@@ -291,14 +284,14 @@ impl Model {
         Intent::Submit(request)
     }
 
-    /// A text that was pasted: it goes where text is typed, and is never taken for keys.
+    /// Inserts pasted text into the line that is being typed; it is never taken as keys.
     pub fn paste(&mut self, text: &str) {
         if let Some(typing) = &mut self.typing {
             typing.editor.insert(text);
         }
     }
 
-    /// What became of a request.
+    /// The response to a request: none, or a refusal.
     pub fn answered(&mut self, refusal: Option<String>) {
         self.sent = false;
         self.said = refusal.map(|text| (Tone::Warn, text));

@@ -19,13 +19,13 @@ use crate::surface::terminal::widgets::palette::styled;
 use crate::surface::terminal::widgets::styled_text::{StyledLine, Tone};
 use crate::surface::terminal::widgets::wrap;
 use crate::surface::terminal::widgets::wrap::ENDLESS;
-use crate::surface::terminal::{Left, Options, WorkMode};
+use crate::surface::terminal::{Left, StepperOptions, WorkMode};
 
-/// How often an incident that is only watched is looked at for its end.
+/// How often a watched incident is checked for its end.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Says on standard error what happens until the incident is over or a person is needed.
-pub async fn plain(engine: &Engine, incident: &IncidentId, options: Options) -> Result<Left, EngineError> {
+/// Prints what happens until the incident is over or a person is needed.
+pub async fn plain(engine: &Engine, incident: &IncidentId, options: StepperOptions) -> Result<Left, EngineError> {
     let mut driver = match options.work {
         WorkMode::Drive => Driver::working(engine, incident, options.patience),
         WorkMode::Watch => Driver::idle(engine, incident),
@@ -38,14 +38,14 @@ pub async fn plain(engine: &Engine, incident: &IncidentId, options: Options) -> 
     let mut feed = engine.feed(incident, 0);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(lost)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(lost)?;
-    // Once the work has stopped: why, and the event to hear before the end.
+    // Set once the work has stopped: why, and the event to wait for before returning.
     let mut ending: Option<(Left, u64)> = None;
     let mut leaving = false;
     loop {
         tokio::select! {
             news = feed.next() => said.hear(&news?, clock.now())?,
             _ = asked_to_leave(&mut interrupt, &mut terminate) => {
-                // The work ends by itself then; whoever asks twice does not wait for that.
+                // The work then ends by itself; a second signal does not wait for that.
                 if !driver.detach() || std::mem::replace(&mut leaving, true) {
                     ending = Some((Left::Detached, 0));
                 }
@@ -53,7 +53,7 @@ pub async fn plain(engine: &Engine, incident: &IncidentId, options: Options) -> 
             stop = driver.stopped() => match stop? {
                 Stop::Taken(claim) => {
                     said.taken(&claim.holder)?;
-                    // Its holder may hang or be cut off: whoever waits here goes on when the claim has lapsed.
+                    // The holder may hang or be cut off; the work continues here once its lease has lapsed.
                     driver.again();
                 }
                 Stop::Over => ending = Some((Left::Over, engine.incident(incident).await?.seq)),
@@ -61,7 +61,7 @@ pub async fn plain(engine: &Engine, incident: &IncidentId, options: Options) -> 
                 Stop::Detached => ending = Some((Left::Detached, 0)),
             },
             () = clock::sleep(&*clock, TICK) => {
-                // Who was watched at work may have let go, and the work is ours since.
+                // The other process may have released the lease, which this process then holds.
                 if said.model.holder.is_some() && engine.holds(incident).await? {
                     said.model.holder = None;
                 }
@@ -89,7 +89,7 @@ fn lost(source: io::Error) -> EngineError {
 }
 
 struct PrintedLines<'a> {
-    options: &'a Options,
+    options: &'a StepperOptions,
     model: Model,
 }
 
@@ -98,7 +98,7 @@ impl PrintedLines<'_> {
         let before = self.model.gates();
         let lines = self.model.hear(news, now)?;
         self.print(&lines)?;
-        // A driver that stops for a person says in its summary what it waits for.
+        // A session that drives the run prints at its end what it waits for.
         if self.options.work == WorkMode::Watch || self.model.holder.is_some() {
             let fresh: Vec<StyledLine> =
                 self.waiting().into_iter().filter(|(place, _)| !before.contains(place)).map(|(_, line)| line).collect();
@@ -131,7 +131,7 @@ impl PrintedLines<'_> {
         self.print(&[line])
     }
 
-    /// Whether what somebody else drives is over, or waits for the person there.
+    /// Whether an incident that another process drives is over, or waits for the person there.
     fn ended_elsewhere(&self) -> Option<Left> {
         let elsewhere = self.options.work == WorkMode::Watch || self.model.holder.is_some();
         if elsewhere && self.model.is_over() {
@@ -154,7 +154,7 @@ impl PrintedLines<'_> {
         match (left, self.model.incident()) {
             (Left::Detached, _) => self.print(&[detached(incident, self.model.signs.person)]),
             (Left::Over, Some(incident)) => self.print(&summary::summary(incident, now, self.model.signs)),
-            // What is waited for is said by the command line, with the commands that answer it.
+            // The command line prints what is pending, with the commands that answer it.
             _ => Ok(()),
         }
     }

@@ -13,50 +13,46 @@ use crate::domain::incident::event::Gate;
 use crate::domain::incident::target::StepTarget;
 use crate::surface::terminal::widgets::line_editor::Editor;
 
-/// What is said when a person gives no reason.
+/// The reason recorded when a person gives none.
 const NO_REASON: &str = "no reason given";
 
-/// A closed gate as a person has it before them.
+/// A closed gate as shown to the person.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt {
     /// The step with the attempt and the question that are on the screen.
     pub target: StepTarget,
-    /// What is waited for.
     pub gate: Gate,
     /// The choice that enter takes.
     pub chosen: usize,
-    /// The choices that are taken, of many.
+    /// The ticked choices, if several may be taken.
     pub ticked: BTreeSet<usize>,
     /// Since when it has been on the screen.
     pub since: Timestamp,
 }
 
-/// A line that is being typed, and what for.
+/// A line that is being typed, and its purpose.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Typing {
-    /// What it is for.
     pub purpose: Purpose,
-    /// The line.
     pub editor: Editor,
 }
 
-/// What a typed line is for.
+/// The purpose of a typed line.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Purpose {
-    /// The answer to a question without choices.
+    /// The answer to a question without choices, and its default.
     Answer(StepTarget, Option<String>),
     /// Why a change is refused.
     Deny(StepTarget),
     /// Why a step is passed over.
     Skip(StepTarget),
-    /// Why the run is stopped.
+    /// The reason for stopping the run.
     Stop,
-    /// A note.
     Note,
 }
 
 impl Purpose {
-    /// What stands before the line.
+    /// The label before the line.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Answer(..) => "answer: ",
@@ -67,7 +63,7 @@ impl Purpose {
         }
     }
 
-    /// What enter sends for an empty line, as the person sees it.
+    /// The text that enter submits for an empty line.
     pub fn fallback(&self) -> Option<&str> {
         match self {
             Self::Answer(_, suggest) => suggest.as_deref(),
@@ -76,7 +72,7 @@ impl Purpose {
         }
     }
 
-    /// What the typed words ask for; none where words are needed and there are none.
+    /// The request for the typed text; none when text is required and missing.
     pub fn request(&self, words: String) -> Option<Request> {
         let words = if words.is_empty() { self.fallback()?.to_owned() } else { words };
         Some(match self {
@@ -92,13 +88,12 @@ impl Purpose {
 /// What a key asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pressed {
-    /// To be submitted.
     Request(Request),
-    /// A line is to be typed.
+    /// Open a line with this purpose.
     Type(Purpose),
-    /// The prompt itself has changed.
+    /// Only the prompt itself has changed.
     Moved,
-    /// It is no key of this gate.
+    /// The key has no meaning for this gate.
     Unknown,
 }
 
@@ -112,7 +107,7 @@ impl Prompt {
         Self { target, gate, chosen: chosen.unwrap_or(0), ticked: BTreeSet::new(), since }
     }
 
-    /// The line that opens by itself: a question without choices is answered by typing.
+    /// The line that opens at once: a question without choices is answered by typing.
     pub fn opens(&self) -> Option<Purpose> {
         match &self.gate {
             Gate::Ask { choices, suggest, .. } if choices.is_empty() => {
@@ -122,7 +117,7 @@ impl Prompt {
         }
     }
 
-    /// What a key asks for here.
+    /// Handles a key.
     pub fn press(&mut self, key: KeyEvent) -> Pressed {
         let target = || self.target.clone();
         let typed = |purpose| Pressed::Type(purpose);

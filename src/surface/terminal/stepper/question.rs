@@ -12,10 +12,10 @@ use crate::surface::terminal::widgets::styled_text::{Signs, StyledLine, Tone};
 use crate::surface::terminal::widgets::wrap;
 use crate::surface::terminal::widgets::wrap::{WIDE, WrappedRow, at_most};
 
-/// How many choices around the chosen one are shown where there is no room for all.
+/// How many choices around the selected one are shown if they do not all fit.
 const CHOICES_AT_LEAST: usize = 3;
 
-/// The rows of the question, or of the help, in at most `room` rows.
+/// The rows of the question or the help, at most `room`.
 pub fn rows(model: &Model, incident: &Incident, columns: usize, room: usize) -> Vec<WrappedRow> {
     if model.leaving {
         let text = " detaching: the step at work is being ended and recorded";
@@ -28,7 +28,7 @@ pub fn rows(model: &Model, incident: &Incident, columns: usize, room: usize) -> 
         return Vec::new();
     };
     let asked = AskedQuestion { model, incident, prompt, columns };
-    // As much of each part as there is room for: parts are cut shorter until the whole fits.
+    // Each part is limited to fewer rows until the whole question fits.
     let mut best = Vec::new();
     for limit in [6, 4, 3, 2, 1] {
         best = asked.rows(limit, room);
@@ -93,7 +93,7 @@ impl AskedQuestion<'_> {
         }
     }
 
-    /// What, where, why, how to undo, and who may: what a person reads before they agree.
+    /// What, where, why, how to undo, and who may approve: what a person reads before approving.
     fn change(&self, by: &[String], change: &PlannedChange) -> Vec<StyledLine> {
         let mut head = self.head(Tone::Warn, self.signs().change, &self.name());
         if head.right.is_none() {
@@ -108,7 +108,7 @@ impl AskedQuestion<'_> {
         }
         match &change.undo {
             Some(undo) => lines.push(self.fact("undo", undo, Tone::Plain)),
-            // A reading, shown where every step is, leaves nothing to take back.
+            // A read-only step, which asks only in step mode, leaves nothing to undo.
             None if self.effect_class() == Some(EffectClass::Read) => {}
             None => lines.push(self.fact("undo", "no way back is known", Tone::Warn)),
         }
@@ -135,7 +135,7 @@ impl AskedQuestion<'_> {
         }
     }
 
-    /// Who may agree, and whether the person here is one of them.
+    /// Who may approve, and whether this person is one of them.
     fn may(&self, by: &[String]) -> StyledLine {
         let estate = self.incident.run(self.prompt.target.run).map(|run| &run.estate);
         let roles: Vec<String> = by
@@ -148,7 +148,7 @@ impl AskedQuestion<'_> {
                 }
             })
             .collect();
-        // Only a hint: whether somebody may is decided by what the face has proved, not by a name.
+        // Only a hint: permission depends on the verified identity, not on the name.
         let who = &self.model.who;
         let lists = |one: &String| match estate.and_then(|estate| estate.roles.get(one)) {
             Some(role) => role.people.is_empty() || role.people.contains(who),
@@ -171,7 +171,7 @@ impl AskedQuestion<'_> {
         StyledLine::new().faint(&format!("   {label:<6} ")).with(tone, text).indent(10)
     }
 
-    /// The choices, scrolled so that the chosen one is in sight.
+    /// The choices, scrolled so that the selected one is visible.
     fn choices(&self, choices: &[String], suggest: Option<&str>, many: bool, room: usize) -> Vec<WrappedRow> {
         let first = if choices.len() <= room { 0 } else { self.prompt.chosen.saturating_sub(room - 1) };
         let shown = choices.iter().enumerate().skip(first).take(room);

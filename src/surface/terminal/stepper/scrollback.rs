@@ -29,7 +29,7 @@ mod people;
 /// How many of the last printed lines a failure shows.
 const TRANSCRIPT_LINES: usize = 8;
 
-/// Turns events into lines, and remembers what is true on the way.
+/// Turns events into lines, and keeps the state of the incident up to date.
 #[derive(Debug)]
 pub struct Scrollback {
     signs: &'static Signs,
@@ -38,25 +38,25 @@ pub struct Scrollback {
 }
 
 impl Scrollback {
-    /// A record of nothing yet.
+    /// A scrollback before the first event.
     pub fn new(signs: &'static Signs) -> Self {
         Self { signs, incident: None, phase: None }
     }
 
-    /// What is true after everything told so far.
+    /// The incident after all events so far.
     pub fn incident(&self) -> Option<&Incident> {
         self.incident.as_ref()
     }
 
-    /// Applies an event and says what of it a person should see.
+    /// Applies an event; returns the lines to print.
     pub fn apply(&mut self, recorded: &Recorded) -> Result<Vec<StyledLine>, Illegal> {
         let asked = self.gate_before(&recorded.event);
         extend(&mut self.incident, std::slice::from_ref(recorded))?;
         let Some(incident) = &self.incident else {
             return Ok(Vec::new());
         };
-        let teller = Teller { signs: self.signs, incident, recorded };
-        let mut lines = teller.lines(asked.as_ref());
+        let context = EventContext { signs: self.signs, incident, recorded };
+        let mut lines = context.lines(asked.as_ref());
         if shows_time(&recorded.event) {
             let time = recorded.at.format("%H:%M:%S").to_string();
             let times = std::iter::once(time.as_str()).chain(std::iter::repeat("        "));
@@ -70,7 +70,7 @@ impl Scrollback {
         Ok(lines)
     }
 
-    /// The gate that an event opens, before it is forgotten.
+    /// The gate of the event's step before the event is applied, which opens it.
     fn gate_before(&self, event: &Event) -> Option<Gate> {
         let (run, key) = crate::domain::incident::step::place(event)?;
         self.incident.as_ref()?.run(run)?.state(key)?.gate().cloned()
@@ -94,14 +94,14 @@ fn shows_time(event: &Event) -> bool {
     )
 }
 
-/// One event, with what is true after it.
-struct Teller<'a> {
+/// One event, and the incident after it.
+struct EventContext<'a> {
     signs: &'static Signs,
     incident: &'a Incident,
     recorded: &'a Recorded,
 }
 
-impl Teller<'_> {
+impl EventContext<'_> {
     fn lines(&self, gate: Option<&Gate>) -> Vec<StyledLine> {
         match &self.recorded.event {
             Event::Incident(event) => self.incident_lines(event),
@@ -141,7 +141,7 @@ impl Teller<'_> {
                 let text = format!("{} wants this taken back: {}", self.who(), self.name(run, key));
                 self.one(Tone::Accent, self.signs.person, &text)
             }
-            // What begins is shown while it goes on, and what is asked while it is open.
+            // A started step and an open question are shown in the live region.
             StepEvent::Started { .. } | StepEvent::Expanded { .. } | StepEvent::Asked { .. } => Vec::new(),
         }
     }
@@ -187,7 +187,7 @@ impl Teller<'_> {
     }
 
     fn run_ended(&self, id: RunId, outcome: RunOutcome) -> Vec<StyledLine> {
-        // The first run's end is told by the closing summary, which says more.
+        // The closing summary reports the end of the first run in more detail.
         if id == RunId(1) {
             return Vec::new();
         }
@@ -216,7 +216,7 @@ impl Teller<'_> {
             Some(Gate::Ask { prompt, .. }) => self.head(Tone::Good, self.signs.done).plain(prompt).indent(2),
             _ => self.step(Tone::Good, self.signs.done, run, key),
         };
-        let line = match words(answer) {
+        let line = match answer_text(answer) {
             Some(words) => line.plain(&format!(" {} ", self.signs.arrow)).with(Tone::Strong, &words),
             None => line,
         };
@@ -266,7 +266,7 @@ impl Teller<'_> {
         vec![self.step(Tone::Warn, self.signs.again, run, key).faint(&format!(" {} again{when}{who}", self.signs.dot))]
     }
 
-    /// A success was told when its attempt ended; what is left to tell is what a failure means.
+    /// A success was printed when its attempt ended; only the consequence of a failure is new.
     fn concluded(&self, run: RunId, key: &StepKey, conclusion: Conclusion, reason: Option<&str>) -> Vec<StyledLine> {
         let (tone, sign, meaning) = match conclusion {
             Conclusion::Succeeded | Conclusion::Skipped => return Vec::new(),
@@ -274,7 +274,7 @@ impl Teller<'_> {
             Conclusion::Failed => (Tone::Bad, self.signs.failed, "failed"),
             Conclusion::Cancelled => (Tone::Faint, self.signs.skipped, "cancelled"),
         };
-        // The check's own failure says it; its step's conclusion follows with what it means.
+        // The failed check was already printed; the step's conclusion follows.
         if key.part == StepPart::Verify {
             return Vec::new();
         }
@@ -318,7 +318,7 @@ impl Teller<'_> {
     }
 }
 
-/// How a run ended: its tone, its sign and its word.
+/// The tone, sign and word for the outcome of a run.
 pub fn run_outcome(outcome: RunOutcome, signs: &Signs) -> (Tone, &'static str, &'static str) {
     match outcome {
         RunOutcome::Succeeded => (Tone::Good, signs.done, "succeeded"),
@@ -327,8 +327,8 @@ pub fn run_outcome(outcome: RunOutcome, signs: &Signs) -> (Tone, &'static str, &
     }
 }
 
-/// An answer in words; none where there is nothing to say.
-pub fn words(answer: &Value) -> Option<String> {
+/// An answer as text; none for null.
+pub fn answer_text(answer: &Value) -> Option<String> {
     match answer {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
@@ -337,7 +337,7 @@ pub fn words(answer: &Value) -> Option<String> {
     }
 }
 
-/// The last lines that were printed, each behind a bar in column `indent`.
+/// The last printed lines, each after a bar in column `indent`.
 pub fn transcript(text: &str, limit: usize, indent: usize, signs: &Signs) -> Vec<StyledLine> {
     let printed: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let skipped = printed.len().saturating_sub(limit);

@@ -4,9 +4,9 @@ use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::incident::Incident;
 use crate::domain::incident::run::Run;
 use crate::domain::incident::template_scope;
-use crate::domain::runbook::{Body, Step};
+use crate::domain::runbook::{Step, StepBody};
 
-/// The name of a step; its key where the run or the step is unknown.
+/// The name of a step, or its key if the run or the step is unknown.
 pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
     let Some((run, step)) = incident.run(run).and_then(|run| Some((run, run.runbook.step(&key.id)?))) else {
         return key.to_string();
@@ -22,7 +22,7 @@ pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
     }
 }
 
-/// A name without what cannot be filled in, such as the `item` of a `for_each` that has none.
+/// The name without its template expressions, when they cannot be rendered, for example because `item` is missing.
 fn unstyled(name: &str) -> String {
     let mut pieces = name.split("{{");
     let first = pieces.next().unwrap_or_default().to_owned();
@@ -36,14 +36,14 @@ fn items(run: &Run, key: &StepKey) -> usize {
     run.state(&StepKey::main(key.id.clone())).and_then(|state| state.items.as_ref()).map_or(0, Vec::len)
 }
 
-/// The phase that a step belongs to: its own, else that of the group around it.
+/// The phase of a step: its own, otherwise that of the group around it.
 pub fn phase<'a>(run: &'a Run, key: &StepKey) -> Option<&'a str> {
     fn within<'a>(steps: &'a [Step], id: &str, around: Option<&'a str>) -> Option<Option<&'a str>> {
         steps.iter().find_map(|step| {
             let phase = step.phase.as_deref().or(around);
             match &step.body {
                 _ if step.id == id => Some(phase),
-                Body::Parallel(members) => within(members, id, phase),
+                StepBody::Parallel(members) => within(members, id, phase),
                 _ => None,
             }
         })

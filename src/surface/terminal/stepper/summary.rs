@@ -13,14 +13,14 @@ use crate::surface::terminal::widgets::countdown;
 use crate::surface::terminal::widgets::countdown::took;
 use crate::surface::terminal::widgets::styled_text::{Signs, StyledLine, Tone};
 
-/// How many printed lines of a failure are shown again.
+/// How many printed lines of a failure are repeated.
 const TRANSCRIPT_LINES: usize = 4;
-/// Where the text of a fact begins.
+/// The column where the text of a fact begins.
 const FACT_INDENT: usize = 11;
-/// The kind whose effects the record tells by themselves: messages are not changes of a host.
+/// The kind of steps that send messages; they are not listed as changes.
 const MESSAGES: &str = "notify";
 
-/// How the incident stands, for the end of the record.
+/// The lines of the summary, for the end of the session.
 pub fn summary(incident: &Incident, now: Timestamp, signs: &Signs) -> Vec<StyledLine> {
     let mut lines = vec![StyledLine::new(), headline(incident, now, signs)];
     lines.extend(failed(incident, signs));
@@ -39,7 +39,7 @@ pub fn summary(incident: &Incident, now: Timestamp, signs: &Signs) -> Vec<Styled
 }
 
 fn headline(incident: &Incident, now: Timestamp, signs: &Signs) -> StyledLine {
-    // A run that another one started is a part of that one.
+    // A run started by another run counts as part of that run.
     let Some(run) = incident.runs.iter().rev().find(|run| run.parent.is_none()) else {
         return StyledLine::new().with(Tone::Strong, incident.id.as_str());
     };
@@ -57,7 +57,7 @@ fn headline(incident: &Incident, now: Timestamp, signs: &Signs) -> StyledLine {
         .indent(2)
 }
 
-/// Whether a step only holds others: those are counted themselves.
+/// Whether a step only groups others, which are counted themselves.
 fn is_group(state: &StepState) -> bool {
     state.answer.is_none() && state.conclusion() == Some(Conclusion::Succeeded)
 }
@@ -132,7 +132,7 @@ fn waiting(incident: &Incident, signs: &Signs) -> Vec<StyledLine> {
         .collect()
 }
 
-/// What a gate asks, in one line.
+/// What a gate asks, on one line.
 pub fn asked(gate: &Gate, name: &str) -> String {
     match gate {
         Gate::Ask { prompt, choices, .. } if choices.is_empty() => prompt.clone(),

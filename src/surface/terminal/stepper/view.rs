@@ -20,34 +20,32 @@ use crate::surface::terminal::widgets::styled_text::{StyledLine, StyledSpan, Ton
 use crate::surface::terminal::widgets::wrap;
 use crate::surface::terminal::widgets::wrap::{WIDE, WrappedRow, at_most, cut};
 
-/// The most rows the region takes of a high terminal: the record above it is what people read.
+/// Maximum rows of the region, so that the lines above it stay readable.
 const HIGHEST: usize = 18;
-/// The fewest rows that the region is laid out for.
+/// The smallest height for which the region is laid out.
 const LOWEST: usize = 4;
-/// How many steps at work are shown one by one.
+/// How many running steps are shown one by one.
 const AT_WORK: usize = 3;
 /// How many printed lines are shown on demand.
 const PRINTED: usize = 8;
 
-/// What is drawn.
+/// The rows to draw, and the cursor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StepperFrame {
-    /// The rows, each no wider than the terminal.
+    /// Each is no wider than the terminal.
     pub rows: Vec<WrappedRow>,
-    /// The row and column of the cursor, while text is typed.
+    /// The row and column of the cursor while text is typed.
     pub cursor: Option<(usize, usize)>,
 }
 
 /// The size of the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Columns.
     pub columns: usize,
-    /// Rows.
     pub rows: usize,
 }
 
-/// What the live region shows.
+/// The live region.
 pub fn view(model: &Model, now: Timestamp, size: Size) -> StepperFrame {
     let columns = size.columns.max(wrap::NARROWEST);
     let Some(incident) = model.incident() else {
@@ -57,7 +55,7 @@ pub fn view(model: &Model, now: Timestamp, size: Size) -> StepperFrame {
     let mut frame = StepperFrame { rows: rule(model, incident, now, columns), cursor: None };
     let mut bottom = bottom(model, columns);
     bottom.rows.truncate(highest - frame.rows.len().min(highest - 1));
-    let mut said = said(model, columns);
+    let mut said = message_rows(model, columns);
     said.truncate(highest.saturating_sub(frame.rows.len() + bottom.rows.len()));
     let mut room = highest.saturating_sub(frame.rows.len() + bottom.rows.len() + said.len());
     let asked = question::rows(model, incident, columns, room);
@@ -71,7 +69,7 @@ pub fn view(model: &Model, now: Timestamp, size: Size) -> StepperFrame {
     frame
 }
 
-/// The first row: the incident at the left, the countdown at the right. Two rows where one has no room.
+/// The first row: the incident at the left, the countdown at the right. Two rows if one is too narrow.
 fn rule(model: &Model, incident: &Incident, now: Timestamp, columns: usize) -> Vec<WrappedRow> {
     let dot = format!(" {} ", model.signs.dot);
     let (id, severity, environment) = (incident.id.as_str(), incident.severity.to_string(), &incident.environment);
@@ -101,8 +99,8 @@ fn rule(model: &Model, incident: &Incident, now: Timestamp, columns: usize) -> V
     rows
 }
 
-/// What may stand at the right end, the longest first: every deadline in long words, then in short ones, then the
-/// most urgent alone.
+/// Candidates for the right end, the longest first: all deadlines in the long form, all in the short form, then the
+/// most urgent one.
 fn right_ends(downs: &[Countdown], dot: &str) -> Vec<Vec<(Tone, String)>> {
     let open: Vec<&Countdown> = downs.iter().filter(|down| down.open).collect();
     let shown = if open.is_empty() { downs.iter().take(2).collect() } else { open };
@@ -143,7 +141,7 @@ fn ruled(model: &Model, left: &str, right: &[(Tone, String)], columns: usize) ->
     WrappedRow(row)
 }
 
-/// The steps at work, and what the first of them prints when that is wanted.
+/// The running steps, and their output if the person asked for it.
 fn at_work(model: &Model, incident: &Incident, now: Timestamp, columns: usize, room: usize) -> Vec<WrappedRow> {
     let working: Vec<(RunId, &StepKey, &StepState)> = working(incident, now);
     let mut rows: Vec<WrappedRow> =
@@ -159,7 +157,7 @@ fn at_work(model: &Model, incident: &Incident, now: Timestamp, columns: usize, r
     rows
 }
 
-/// What is at work: attempts, timers, and attempts that are to be made again later.
+/// Running steps: attempts, timers, and scheduled retries.
 fn working(incident: &Incident, now: Timestamp) -> Vec<(RunId, &StepKey, &StepState)> {
     let steps = incident
         .live_runs()
@@ -196,7 +194,7 @@ fn working_line(
     wrap::rows(&line.right(Tone::Plain, &time), columns).remove(0)
 }
 
-/// `0:12 of 5:00`: how long the attempt has been at work, and how long it may be.
+/// `0:12 of 5:00`: the time since the attempt began, and its limit.
 fn at_work_for(state: &StepState, now: Timestamp) -> String {
     let attempt = state.attempt.as_ref();
     let begun = attempt.map_or(state.begun_at, |attempt| attempt.started_at);
@@ -225,7 +223,7 @@ fn printed(model: &Model, working: &[(RunId, &StepKey, &StepState)], columns: us
     rows
 }
 
-fn said(model: &Model, columns: usize) -> Vec<WrappedRow> {
+fn message_rows(model: &Model, columns: usize) -> Vec<WrappedRow> {
     let holder = model.holder.as_ref().map(|holder| {
         let text = format!(" {} watching: {holder} drives it; what you answer here counts", model.signs.person);
         StyledLine::new().faint(&text).indent(3)
@@ -236,7 +234,7 @@ fn said(model: &Model, columns: usize) -> Vec<WrappedRow> {
     said.or(holder).map(|line| at_most(&line, columns, 3, model.signs)).unwrap_or_default()
 }
 
-/// The last rows: the line that is being typed, or nothing; then the keys.
+/// The last rows: the typed line, if any, then the keys.
 fn bottom(model: &Model, columns: usize) -> StepperFrame {
     let mut frame = StepperFrame::default();
     if let Some(typing) = &model.typing {
@@ -257,7 +255,7 @@ fn bottom(model: &Model, columns: usize) -> StepperFrame {
     frame
 }
 
-/// The keys in at most two rows; where they do not fit, those that `?` tells of give way.
+/// The keys in at most two rows; if they do not fit, those listed under `?` are left out.
 fn keys(model: &Model, columns: usize) -> Vec<WrappedRow> {
     let (mut first, mut others) = (Vec::new(), Vec::new());
     let key = |key: &'static str, does: &str| (key, does.to_owned());

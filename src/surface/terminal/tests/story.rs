@@ -21,7 +21,7 @@ use crate::surface::terminal::widgets::wrap;
 
 pub const RUN: RunId = RunId(1);
 
-/// A story as it is told: a model, a clock, and every line that has ended.
+/// A story in progress: a model, a clock, and every finished line.
 pub struct Story {
     pub model: Model,
     pub now: Timestamp,
@@ -182,18 +182,18 @@ impl Story {
         }
     }
 
-    /// What has ended, as it stands in the scroll-back.
+    /// The finished lines, as in the scroll-back.
     pub fn record(&self, columns: usize) -> String {
         rows(&wrap::all(&self.ended, columns), columns)
     }
 
-    /// The live region.
+    /// The live region as text.
     pub fn region(&self, columns: usize) -> String {
         rows(&view(&self.model, self.now, Size { columns, rows: 24 }).rows, columns)
     }
 }
 
-/// Rows as text; none may be wider than the terminal.
+/// Rows as text; fails if one is wider than the terminal.
 fn rows(rows: &[wrap::WrappedRow], columns: usize) -> String {
     let mut text = String::from("\n");
     for row in rows {

@@ -6,38 +6,39 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::inline_screen::{TOGETHER, measured};
-use super::palette::{Colour, Letters, styled};
+use super::palette::{CharacterSet, Colour, styled};
 use super::raw_mode::Guard;
 use super::wrap::WrappedRow;
 use super::writer_thread::TerminalWriter;
 use crate::surface::terminal::stepper::view::Size;
 
-/// The alternate screen, without a cursor; a character that is wider than we think must not make two rows of one.
+/// The alternate screen without cursor or automatic wrapping, so that a character wider than computed does not add a
+/// row.
 const ENTER: &str = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?7l";
-/// Automatic wrapping, no attributes, a cursor, and the screen as it was.
+/// Automatic wrapping, no attributes, a cursor, and the previous screen.
 const LEAVE: &str = "\x1b[?7h\x1b[0m\x1b[?25h\x1b[?1049l";
 
 /// Erases the rest of a row.
 const ERASE: &str = "\x1b[K";
 
-/// A terminal that is ours alone.
+/// The terminal while the alternate screen is shown.
 #[derive(Debug)]
 pub struct AlternateScreen {
-    // Dropped in this order: first what was handed over is written, then the terminal is given back.
+    // Dropped in this order: pending output is written first, then the terminal is restored.
     pen: TerminalWriter,
     _guard: Guard,
     colour: Colour,
-    letters: Letters,
+    letters: CharacterSet,
     drawn: Vec<String>,
     size: Size,
 }
 
 impl AlternateScreen {
-    /// Takes the terminal.
+    /// Switches to the alternate screen.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn open(colour: Colour, letters: Letters) -> io::Result<Self> {
+    /// When there is no terminal.
+    pub fn open(colour: Colour, letters: CharacterSet) -> io::Result<Self> {
         let guard = Guard::take(LEAVE)?;
         let canvas =
             Self { pen: TerminalWriter::new(), _guard: guard, colour, letters, drawn: Vec::new(), size: measured() };
@@ -50,7 +51,7 @@ impl AlternateScreen {
         self.size
     }
 
-    /// The terminal may have another size, or was written on by somebody else: everything is drawn again.
+    /// Reads the size and redraws everything, after a resize or output of another program.
     ///
     /// # Errors
     /// When the terminal is gone.
@@ -60,7 +61,7 @@ impl AlternateScreen {
         self.pen.hand("\x1b[2J".to_owned())
     }
 
-    /// Shows these rows. A terminal that is still busy with the last drawing is left alone: the next one shows more.
+    /// Shows these rows. If the terminal is still busy with the last screen, nothing is done; the next one shows more.
     ///
     /// # Errors
     /// When the terminal is gone.
@@ -81,8 +82,8 @@ impl AlternateScreen {
         self.pen.hand(format!("{}{out}{}", TOGETHER.0, TOGETHER.1))
     }
 
-    /// The bytes of a row. What is erased after the text is written does not flicker where the text stays; behind a full
-    /// row there is nothing to erase, and the cursor stands on its last character.
+    /// The bytes of a row. Erasing after the text avoids flicker. A full row is not erased, because the cursor then
+    /// stands on its last character.
     fn painted(&self, row: &WrappedRow) -> String {
         let erase = if row.width() < self.size.columns { ERASE } else { "" };
         styled(row, self.colour, self.letters) + erase

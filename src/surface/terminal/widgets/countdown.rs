@@ -9,20 +9,19 @@ use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 /// The last stretch, in which the countdown is as urgent as a miss.
 const LAST_STRETCH: TimeDelta = TimeDelta::minutes(2);
 
-/// A deadline as it stands now.
+/// The countdown of one deadline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Countdown {
-    /// For a wide place: `notify due in 12:41`.
+    /// The long form: `notify due in 12:41`.
     pub long: String,
-    /// For a narrow place: `notify 12:41`.
+    /// The short form: `notify 12:41`.
     pub short: String,
-    /// How urgent.
     pub tone: Tone,
-    /// Whether what it asks for is still to be done.
+    /// Whether the deadline is neither met nor lifted.
     pub open: bool,
 }
 
-/// A deadline as it stands at `now`.
+/// The countdown of a deadline at `now`.
 pub fn of(deadline: &Deadline, now: Timestamp) -> Countdown {
     let name = &deadline.name;
     let (long, short, tone) = match &deadline.status {
@@ -32,7 +31,7 @@ pub fn of(deadline: &Deadline, now: Timestamp) -> Countdown {
         }
         DeadlineStatus::Running | DeadlineStatus::Missed => {
             let left = deadline.due - now;
-            // Rounded up, so that `0:01` is shown until the last second is over.
+            // Rounded up, so that `0:01` is shown until the last second has passed.
             let shown = clock(left + TimeDelta::milliseconds(999));
             (format!("{name} due in {shown}"), format!("{name} {shown}"), urgency(deadline, left, now))
         }
@@ -59,14 +58,14 @@ fn urgency(deadline: &Deadline, left: TimeDelta, now: Timestamp) -> Tone {
     }
 }
 
-/// Every deadline, the one to look at first being first: open ones by when they are due, then the others.
+/// The countdowns of all deadlines: open ones by due time, then the others.
 pub fn all(deadlines: &[Deadline], now: Timestamp) -> Vec<Countdown> {
     let mut sorted: Vec<&Deadline> = deadlines.iter().collect();
     sorted.sort_by_key(|deadline| (!deadline.is_open(), deadline.due));
     sorted.into_iter().map(|deadline| of(deadline, now)).collect()
 }
 
-/// `4:05`, `1:02:03`, `2d 3h`: a length of time as a clock shows it; nothing is shorter than `0:00`.
+/// A length of time as a clock shows it: `4:05`, `1:02:03`, `2d 3h`; at least `0:00`.
 pub fn clock(length: TimeDelta) -> String {
     let seconds = length.num_seconds().max(0);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600, seconds / 60 % 60);
@@ -77,7 +76,7 @@ pub fn clock(length: TimeDelta) -> String {
     }
 }
 
-/// `0.3s`, `42s`, `4:05`: how long something took.
+/// A duration: `0.3s`, `42s`, `4:05`.
 pub fn took(length: TimeDelta) -> String {
     let millis = length.num_milliseconds().max(0);
     match millis {

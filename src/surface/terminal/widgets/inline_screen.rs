@@ -11,42 +11,42 @@ use std::io;
 
 use crossterm::terminal;
 
-use super::palette::{Colour, Letters, styled};
+use super::palette::{CharacterSet, Colour, styled};
 use super::raw_mode::Guard;
 use super::wrap::WrappedRow;
 use super::writer_thread::TerminalWriter;
 use crate::surface::terminal::stepper::view::{Size, StepperFrame};
 
-/// Lines longer than this are tiring to read, and would wrap again when a wide terminal is made narrower.
+/// Maximum width of lines: longer ones are hard to read and would wrap again when a wide terminal is made narrower.
 const WIDEST: usize = 100;
-/// The size that is assumed of a terminal which does not know its own.
+/// The size assumed if the terminal does not report one.
 const UNKNOWN: (u16, u16) = (80, 24);
 
-/// Pasted text comes in brackets, so that a pasted line end is no answer.
+/// Bracketed paste, so that a pasted line end is not taken as enter; no cursor.
 const ENTER: &str = "\x1b[?2004h\x1b[?25l";
-/// No brackets, automatic wrapping, a cursor, no attributes.
+/// No bracketed paste, automatic wrapping, no attributes, a cursor.
 const LEAVE: &str = "\x1b[?2004l\x1b[?7h\x1b[0m\x1b[?25h";
-/// What is between these is shown at once, by terminals that know how.
+/// Synchronised update: supporting terminals show the output between these two at once.
 pub(crate) const TOGETHER: (&str, &str) = ("\x1b[?2026h", "\x1b[?2026l");
 
-/// An open screen.
+/// A terminal with a live region.
 #[derive(Debug)]
 pub struct Screen {
-    // Dropped in this order: first what was handed over is written, then the terminal is given back.
+    // Dropped in this order: pending output is written first, then the terminal is restored.
     pen: TerminalWriter,
     _guard: Guard,
     colour: Colour,
-    letters: Letters,
-    /// The region as it was drawn last, painted, and how wide each row is.
+    letters: CharacterSet,
+    /// The region as last drawn: the bytes and the width of each row.
     drawn: Vec<(String, usize)>,
-    /// Where in it the cursor stands.
+    /// The position of the cursor in it.
     cursor: Option<(usize, usize)>,
     size: Size,
 }
 
 impl Screen {
-    /// Takes the terminal.
-    pub fn open(colour: Colour, letters: Letters) -> io::Result<Self> {
+    /// Takes over the terminal.
+    pub fn open(colour: Colour, letters: CharacterSet) -> io::Result<Self> {
         let guard = Guard::take(LEAVE)?;
         let (drawn, size) = (Vec::new(), measured());
         let screen = Self { pen: TerminalWriter::new(), _guard: guard, colour, letters, drawn, cursor: None, size };
@@ -59,12 +59,12 @@ impl Screen {
         Size { columns: self.size.columns.min(WIDEST), ..self.size }
     }
 
-    /// Whether the terminal has taken what was drawn before.
+    /// Whether everything drawn so far has been written.
     pub fn is_free(&self) -> bool {
         self.pen.is_free()
     }
 
-    /// Prints rows for good, and draws the region below them.
+    /// Prints lines permanently, and draws the region below them.
     pub fn show(&mut self, record: &[WrappedRow], frame: &StepperFrame) -> io::Result<()> {
         let painted: Vec<(String, usize)> =
             frame.rows.iter().map(|row| (styled(row, self.colour, self.letters), row.width())).collect();
@@ -75,10 +75,10 @@ impl Screen {
         out.push_str("\x1b[?25l");
         self.to_top(&mut out);
         for row in record {
-            // The row is erased before it is written: afterwards the cursor may stand on its last column.
+            // The row is erased before it is written, because the cursor may stand on its last column afterwards.
             let _ = write!(out, "\x1b[2K{}\r\n", styled(row, self.colour, self.letters));
         }
-        // A character that is wider than we think must not make two rows of one.
+        // Without wrapping, a character wider than computed does not add a row.
         out.push_str("\x1b[?7l");
         for (index, (row, _)) in painted.iter().enumerate() {
             let _ = write!(out, "{}\x1b[2K{row}", if index == 0 { "" } else { "\r\n" });
@@ -101,11 +101,11 @@ impl Screen {
         self.pen.hand(out)
     }
 
-    /// Moves from where the cursor stands to the first column of the region's first row.
+    /// Moves the cursor to the first column of the region's first row.
     fn to_top(&self, out: &mut String) {
         out.push('\r');
         let row = self.cursor.map_or_else(|| self.drawn.len().saturating_sub(1), |(row, _)| row);
-        // A terminal that has become narrower has wrapped the rows that no longer fit.
+        // A terminal that became narrower has wrapped the rows that no longer fit.
         let wrapped: usize =
             self.drawn.iter().take(row).map(|(_, wide)| wide.saturating_sub(1) / self.size.columns).sum();
         let here = self.drawn.get(row).map_or(0, |(_, wide)| match self.cursor {
@@ -115,7 +115,7 @@ impl Screen {
         up(out, row + wrapped + here);
     }
 
-    /// The terminal has another size, or was written on by somebody else.
+    /// Reads the size and redraws the region, after a resize or output of another program.
     pub fn measure(&mut self) -> io::Result<()> {
         self.size = measured();
         let mut out = String::new();
@@ -126,13 +126,13 @@ impl Screen {
         self.pen.hand(out)
     }
 
-    /// Prints the last rows, removes the region and gives the terminal back.
+    /// Prints the last lines, removes the region and restores the terminal.
     pub fn close(mut self, record: &[WrappedRow]) -> io::Result<()> {
         self.show(record, &StepperFrame::default())
     }
 }
 
-/// The terminal's size, or a usual one when it does not know its own.
+/// The terminal's size, or a usual one if it reports none.
 pub(crate) fn measured() -> Size {
     let (columns, rows) = terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or(UNKNOWN);
     Size { columns: columns.into(), rows: rows.into() }

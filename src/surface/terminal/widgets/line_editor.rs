@@ -7,25 +7,25 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::styled_text::char_width;
 use crate::domain::incident::command::WORDS_LIMIT;
 
-/// A line that is being typed.
+/// The text being typed, and the cursor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Editor {
     text: Vec<char>,
-    /// How many characters stand before the cursor.
+    /// Number of characters before the cursor.
     cursor: usize,
 }
 
 impl Editor {
-    /// What has been typed, without blanks around it.
-    pub fn words(&self) -> String {
+    /// The typed text, without blanks around it.
+    pub fn text(&self) -> String {
         self.text.iter().collect::<String>().trim().to_owned()
     }
 
-    /// Puts in a text at the cursor, as typed or pasted; line ends become blanks.
+    /// Inserts typed or pasted text at the cursor; line ends become blanks.
     pub fn insert(&mut self, text: &str) {
         for c in text.chars() {
             let c = if c.is_whitespace() { ' ' } else { c };
-            // Four bytes is the most a character takes: what is typed never passes the limit of the engine.
+            // A character takes at most four bytes, so the text never exceeds the limit of the engine.
             if !c.is_control() && (self.text.len() + 1) * 4 <= WORDS_LIMIT {
                 self.text.insert(self.cursor, c);
                 self.cursor += 1;
@@ -33,7 +33,7 @@ impl Editor {
         }
     }
 
-    /// Applies a key; whether it was one of the editor's.
+    /// Handles a key; true if the editor uses it.
     pub fn key(&mut self, key: KeyEvent) -> bool {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
@@ -66,7 +66,7 @@ impl Editor {
         }
     }
 
-    /// Removes what stands between `from` and the cursor.
+    /// Removes the text between `from` and the cursor.
     fn cut(&mut self, from: usize) {
         self.text.drain(from..self.cursor);
         self.cursor = from;
@@ -78,9 +78,9 @@ impl Editor {
         before[..end].iter().rposition(|c| *c == ' ').map_or(0, |at| at + 1)
     }
 
-    /// The part that fits in `columns` with the cursor in it, and the cursor's column within that part.
+    /// The part that fits in `columns` and contains the cursor, and the cursor's column in it.
     pub fn window(&self, columns: usize) -> (String, usize) {
-        // One column stays free for the cursor behind the last character.
+        // One column stays free for the cursor after the last character.
         let room = columns.saturating_sub(1);
         let mut start = self.cursor;
         let mut before = 0;
@@ -113,7 +113,7 @@ mod tests {
         let mut editor = Editor::default();
         editor.insert("roll back now");
         press(&mut editor, &[(KeyCode::Char('w'), KeyModifiers::CONTROL)]);
-        assert_eq!(editor.words(), "roll back");
+        assert_eq!(editor.text(), "roll back");
         press(&mut editor, &[(KeyCode::Home, KeyModifiers::NONE), (KeyCode::Delete, KeyModifiers::NONE)]);
         press(&mut editor, &[(KeyCode::Char('t'), KeyModifiers::NONE), (KeyCode::End, KeyModifiers::NONE)]);
         press(
@@ -124,16 +124,16 @@ mod tests {
                 (KeyCode::Backspace, KeyModifiers::NONE),
             ],
         );
-        assert_eq!(editor.words(), "toll bak");
+        assert_eq!(editor.text(), "toll bak");
         press(&mut editor, &[(KeyCode::Char('u'), KeyModifiers::CONTROL)]);
-        assert_eq!(editor.words(), "k");
+        assert_eq!(editor.text(), "k");
     }
 
     #[test]
     fn a_paste_brings_neither_line_ends_nor_control_characters() {
         let mut editor = Editor::default();
         editor.insert("one\ntwo\u{1b}[2J\u{7}");
-        assert_eq!(editor.words(), "one two[2J");
+        assert_eq!(editor.text(), "one two[2J");
     }
 
     #[test]
@@ -149,6 +149,6 @@ mod tests {
     fn what_is_typed_stays_under_the_limit_of_the_engine() {
         let mut editor = Editor::default();
         editor.insert(&"x".repeat(1 << 20));
-        assert!(editor.words().len() <= WORDS_LIMIT);
+        assert!(editor.text().len() <= WORDS_LIMIT);
     }
 }

@@ -9,23 +9,23 @@ use super::wrap::WrappedRow;
 /// Whether tones become colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
-    /// The sixteen that every terminal has.
+    /// The sixteen standard colours.
     Sixteen,
-    /// None: `NO_COLOR`, `TERM=dumb`, a pipe.
+    /// No colours: `NO_COLOR`, `TERM=dumb`, a pipe.
     None,
 }
 
-/// Which letters the terminal can show.
+/// The character set that the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Letters {
+pub enum CharacterSet {
     /// The locale is UTF-8.
     Unicode,
-    /// It is not.
+    /// Any other locale.
     Ascii,
 }
 
-impl Letters {
-    /// The signs to draw with.
+impl CharacterSet {
+    /// The signs of this character set.
     pub fn signs(self) -> &'static Signs {
         match self {
             Self::Unicode => &UNICODE,
@@ -34,8 +34,8 @@ impl Letters {
     }
 }
 
-/// The row as the bytes to send, without a line end.
-pub fn styled(row: &WrappedRow, colour: Colour, letters: Letters) -> String {
+/// The bytes of a row, without a line end.
+pub fn styled(row: &WrappedRow, colour: Colour, letters: CharacterSet) -> String {
     let mut out = String::new();
     for span in &row.0 {
         let codes = match colour {
@@ -46,8 +46,8 @@ pub fn styled(row: &WrappedRow, colour: Colour, letters: Letters) -> String {
             out.push_str(&format!("\x1b[{codes}m"));
         }
         match letters {
-            Letters::Unicode => out.push_str(span.text()),
-            Letters::Ascii => out.extend(span.text().chars().map(plain_letter)),
+            CharacterSet::Unicode => out.push_str(span.text()),
+            CharacterSet::Ascii => out.extend(span.text().chars().map(ascii_char)),
         }
         if !codes.is_empty() {
             out.push_str("\x1b[0m");
@@ -61,7 +61,7 @@ pub fn styled(row: &WrappedRow, colour: Colour, letters: Letters) -> String {
 fn codes(tone: Tone) -> &'static str {
     match tone {
         Tone::Plain => "",
-        // Faint, not bright black: that one is invisible on some widespread themes.
+        // Faint, not bright black, which is invisible in some common themes.
         Tone::Faint => "2",
         Tone::Strong => "1",
         Tone::Good => "32",
@@ -71,7 +71,7 @@ fn codes(tone: Tone) -> &'static str {
     }
 }
 
-fn plain_letter(c: char) -> char {
+fn ascii_char(c: char) -> char {
     match c {
         c if c.is_ascii() => c,
         '·' | '–' | '—' => '-',
@@ -91,8 +91,11 @@ mod tests {
     #[test]
     fn a_row_without_colour_is_only_its_text() {
         let row = &rows(&StyledLine::new().with(Tone::Bad, "✗ broken").faint(" · why"), 40)[0];
-        assert_eq!(styled(row, Colour::None, Letters::Unicode), "✗ broken · why");
-        assert_eq!(styled(row, Colour::None, Letters::Ascii), "? broken - why");
-        assert_eq!(styled(row, Colour::Sixteen, Letters::Unicode), "\x1b[1;31m✗ broken\x1b[0m\x1b[2m · why\x1b[0m");
+        assert_eq!(styled(row, Colour::None, CharacterSet::Unicode), "✗ broken · why");
+        assert_eq!(styled(row, Colour::None, CharacterSet::Ascii), "? broken - why");
+        assert_eq!(
+            styled(row, Colour::Sixteen, CharacterSet::Unicode),
+            "\x1b[1;31m✗ broken\x1b[0m\x1b[2m · why\x1b[0m"
+        );
     }
 }

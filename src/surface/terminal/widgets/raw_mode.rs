@@ -12,25 +12,25 @@ use crossterm::terminal;
 use super::writer_thread;
 use crate::sync::lock;
 
-/// What gives the terminal back, while it is taken.
+/// The sequence that restores the terminal, while a guard is active.
 static LEAVE: Mutex<Option<&'static str>> = Mutex::new(None);
 
-/// A terminal that is taken: keys come one by one, and nothing is echoed.
+/// Raw mode: keys arrive one by one and are not echoed.
 #[derive(Debug)]
 pub struct Guard(());
 
 impl Guard {
-    /// Takes the terminal. What is written to it later is undone by `leave`.
+    /// Enters raw mode. `leave` undoes whatever the caller writes later.
     ///
     /// # Errors
-    /// When it is no terminal.
+    /// When there is no terminal.
     pub fn take(leave: &'static str) -> io::Result<Self> {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
                 if restore_terminal() {
-                    // The message goes below what is drawn; a terminal that is gone loses nothing.
+                    // The message goes below the drawn rows; a lost terminal does not matter.
                     let _ = writer_thread::write("\r\n");
                 }
                 before(panic);
@@ -48,7 +48,7 @@ impl Drop for Guard {
     }
 }
 
-/// Gives the terminal back; whether it was taken. One that is gone is nobody's any more: errors do not matter.
+/// Restores the terminal; true if a guard was active. Errors do not matter, since they mean that the terminal is gone.
 fn restore_terminal() -> bool {
     let Some(leave) = lock(&LEAVE).take() else { return false };
     let _ = writer_thread::write(leave);

@@ -9,26 +9,24 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::domain::core::text::printable;
 
-/// The most characters of one foreign text in one line; the rest is cut with a sign.
+/// Maximum number of characters in a span; the rest is cut and marked.
 const TEXT_LIMIT: usize = 2_000;
 
-/// What a text means.
+/// The meaning of a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Tone {
-    /// Nothing in particular.
     #[default]
     Plain,
     /// Less important than its neighbours.
     Faint,
     /// More important than its neighbours.
     Strong,
-    /// As it should be.
     Good,
-    /// Look at this soon.
+    /// Needs attention soon.
     Warn,
-    /// Look at this now.
+    /// Needs attention now.
     Bad,
-    /// Where the person is, or what may be pressed.
+    /// The cursor position, or a key.
     Accent,
 }
 
@@ -40,12 +38,12 @@ pub struct StyledSpan {
 }
 
 impl StyledSpan {
-    /// A text made safe and short enough.
+    /// Makes a text safe and cuts it.
     pub fn new(tone: Tone, text: &str) -> Self {
         Self { tone, text: safe(text) }
     }
 
-    /// What it means.
+    /// The tone.
     pub fn tone(&self) -> Tone {
         self.tone
     }
@@ -55,22 +53,21 @@ impl StyledSpan {
         &self.text
     }
 
-    /// How many columns it takes.
+    /// The width in columns.
     pub fn width(&self) -> usize {
         width(&self.text)
     }
 }
 
-/// A line before it is laid out: it may be longer than the terminal is wide.
+/// A line before it is wrapped; it may be longer than the terminal is wide.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StyledLine {
-    /// What it says.
     pub spans: Vec<StyledSpan>,
-    /// Stands at the right edge of the first row, such as a duration.
+    /// Text at the right edge of the first row, such as a duration.
     pub right: Option<StyledSpan>,
-    /// What every row after the first begins with.
+    /// The beginning of every row after the first.
     pub hanging: String,
-    /// Stands before the line where there is room for it, such as the time of day.
+    /// Text before the line if there is space, such as the time of day.
     pub left: Option<StyledSpan>,
 }
 
@@ -80,19 +77,19 @@ impl StyledLine {
         Self::default()
     }
 
-    /// The same line with a plain text added.
+    /// Appends plain text.
     #[must_use]
     pub fn plain(self, text: &str) -> Self {
         self.with(Tone::Plain, text)
     }
 
-    /// The same line with a faint text added.
+    /// Appends faint text.
     #[must_use]
     pub fn faint(self, text: &str) -> Self {
         self.with(Tone::Faint, text)
     }
 
-    /// The same line with a text added.
+    /// Appends text of a tone.
     #[must_use]
     pub fn with(mut self, tone: Tone, text: &str) -> Self {
         if !text.is_empty() {
@@ -101,42 +98,42 @@ impl StyledLine {
         self
     }
 
-    /// The same line with a text at the right edge.
+    /// Sets the text at the right edge.
     #[must_use]
     pub fn right(self, tone: Tone, text: &str) -> Self {
         Self { right: Some(StyledSpan::new(tone, text)), ..self }
     }
 
-    /// The same line with a text before it where there is room.
+    /// Sets the text before the line.
     #[must_use]
     pub fn left(self, text: &str) -> Self {
         Self { left: Some(StyledSpan::new(Tone::Faint, text)), ..self }
     }
 
-    /// The same line; rows after the first are indented by so many columns.
+    /// Indents the rows after the first by this many columns.
     #[must_use]
     pub fn indent(self, columns: usize) -> Self {
         Self { hanging: " ".repeat(columns), ..self }
     }
 
-    /// The same line; rows after the first begin with this text.
+    /// Sets the beginning of the rows after the first.
     #[must_use]
     pub fn hanging(self, text: &str) -> Self {
         Self { hanging: safe(text), ..self }
     }
 
-    /// How many columns its text takes.
+    /// The width of its spans in columns.
     pub fn width(&self) -> usize {
         self.spans.iter().map(StyledSpan::width).sum()
     }
 }
 
-/// How many columns a text takes.
+/// The width of a text in columns.
 pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
-/// How many columns a character takes.
+/// The width of a character in columns.
 pub fn char_width(c: char) -> usize {
     UnicodeWidthChar::width(c).unwrap_or(0)
 }
@@ -149,7 +146,7 @@ fn safe(text: &str) -> String {
     safe
 }
 
-/// White space becomes a blank; what steers a terminal or the direction of writing becomes a sign that is seen.
+/// White space becomes a blank; control and direction characters become a visible replacement.
 fn harmless(c: char) -> char {
     match c {
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
@@ -159,48 +156,41 @@ fn harmless(c: char) -> char {
     }
 }
 
-/// The signs of one set of letters.
+/// The signs of one character set.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Signs {
-    /// Done.
     pub done: &'static str,
-    /// Failed.
     pub failed: &'static str,
-    /// Passed over.
     pub skipped: &'static str,
-    /// Being done.
     pub running: &'static str,
-    /// A timer runs.
     pub timer: &'static str,
-    /// A question.
     pub question: &'static str,
-    /// A change to agree to.
+    /// A change to approve.
     pub change: &'static str,
-    /// Worth a look.
     pub warning: &'static str,
-    /// A person did or said something.
+    /// A person did or wrote something.
     pub person: &'static str,
-    /// A message went out, or an answer came in.
+    /// A message was sent, or an answer arrived.
     pub arrow: &'static str,
-    /// Again.
+    /// A retry.
     pub again: &'static str,
     /// The choice that enter takes.
     pub pointer: &'static str,
-    /// A choice that is taken, of many.
+    /// A ticked choice, if several may be taken.
     pub ticked: &'static str,
-    /// A choice that is not taken, of many.
+    /// A choice that is not ticked.
     pub unticked: &'static str,
     /// Before a line that a program printed.
     pub bar: &'static str,
-    /// A rule is made of these.
+    /// Repeated to draw a horizontal rule.
     pub rule: &'static str,
     /// Between two facts.
     pub dot: &'static str,
     /// Where a text was cut.
     pub cut: &'static str,
-    /// The head of an incident.
+    /// The heading of an incident.
     pub head: &'static str,
-    /// The head of a further run.
+    /// The heading of a further run.
     pub run: &'static str,
 }
 
@@ -228,7 +218,7 @@ pub const UNICODE: Signs = Signs {
     run: "▸",
 };
 
-/// For every other terminal. Every sign is as wide as its Unicode sister, so that columns stay where they are.
+/// For any other terminal. Each sign is as wide as its Unicode counterpart, so columns do not move.
 pub const ASCII: Signs = Signs {
     done: "+",
     failed: "x",

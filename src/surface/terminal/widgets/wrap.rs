@@ -4,16 +4,16 @@
 
 use super::styled_text::{Signs, StyledLine, StyledSpan, Tone, char_width, width};
 
-/// The narrowest width that is laid out for; below it rows are simply cut by the terminal.
+/// The narrowest width that is laid out for; a narrower terminal cuts rows.
 pub const NARROWEST: usize = 20;
 
-/// From this width on there is room for what stands before a line.
+/// From this width on there is space for the text before a line.
 pub const WIDE: usize = 64;
 
-/// The width of a pipe: nothing is wrapped, and what would stand at the right edge follows the text.
+/// The width of a pipe: nothing is wrapped, and text for the right edge follows the line.
 pub const ENDLESS: usize = usize::MAX / 4;
 
-/// What fits on one row of the terminal.
+/// One row of the terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WrappedRow(pub Vec<StyledSpan>);
 
@@ -23,16 +23,16 @@ impl WrappedRow {
         self.0.iter().map(StyledSpan::text).collect()
     }
 
-    /// How many columns it takes.
+    /// The width in columns.
     pub fn width(&self) -> usize {
         self.0.iter().map(StyledSpan::width).sum()
     }
 }
 
-/// A character with its tone, while rows are broken.
+/// A character with its tone.
 type Cell = (char, Tone);
 
-/// Lays a line out in rows of at most `columns`.
+/// Wraps a line into rows of at most `columns`.
 pub fn rows(line: &StyledLine, columns: usize) -> Vec<WrappedRow> {
     let columns = columns.max(NARROWEST);
     let left = line.left.as_ref().filter(|_| columns >= WIDE);
@@ -70,14 +70,14 @@ fn cells(span: &StyledSpan) -> impl Iterator<Item = Cell> {
     span.text().chars().map(|c| (c, span.tone()))
 }
 
-/// As many cells as fit in `room`, broken at a blank where there is one, and what is left.
+/// Splits off as many cells as fit in `room`, at a blank if there is one.
 fn split(cells: &[Cell], room: usize) -> (&[Cell], &[Cell]) {
     let mut used = 0;
     let mut blank = None;
     for (index, (c, _)) in cells.iter().enumerate() {
         let wide = char_width(*c);
         if used + wide > room {
-            // A word that is longer than a whole row is broken where the row ends; any other begins a new row.
+            // Only a word longer than a whole row is broken; any other begins a new row.
             let end = blank.filter(|at| word_width(&cells[at + 1..]) <= room).unwrap_or(index).max(1);
             let next = cells[end..].iter().position(|(c, _)| *c != ' ').map_or(cells.len(), |skip| end + skip);
             return (&cells[..end], &cells[next..]);
@@ -90,7 +90,7 @@ fn split(cells: &[Cell], room: usize) -> (&[Cell], &[Cell]) {
     (cells, &[])
 }
 
-/// How wide the word is that the cells begin with.
+/// The width of the word at the beginning of the cells.
 fn word_width(cells: &[Cell]) -> usize {
     cells.iter().take_while(|(c, _)| *c != ' ').map(|(c, _)| char_width(*c)).sum()
 }
@@ -107,7 +107,7 @@ fn row_of(start: &str, cells: &[Cell]) -> WrappedRow {
     WrappedRow(spans)
 }
 
-/// Lays lines out, one after the other.
+/// Wraps lines, one after the other.
 pub fn all(lines: &[StyledLine], columns: usize) -> Vec<WrappedRow> {
     lines.iter().flat_map(|line| rows(line, columns)).collect()
 }
@@ -130,7 +130,7 @@ pub fn cut(text: &str, columns: usize, signs: &Signs) -> String {
     kept
 }
 
-/// At most `limit` rows of a line; the last one says that there was more.
+/// At most `limit` rows of a line; the last one is marked if there were more.
 pub fn at_most(line: &StyledLine, columns: usize, limit: usize, signs: &Signs) -> Vec<WrappedRow> {
     let mut laid = rows(line, columns);
     if laid.len() > limit {

@@ -9,19 +9,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
-/// The thread that writes.
+/// Writes to the terminal in a thread.
 #[derive(Debug)]
 pub struct TerminalWriter {
     sheets: Option<Sender<String>>,
     thread: Option<JoinHandle<()>>,
-    /// Whether something that was handed over is not written yet.
+    /// Whether some output is not written yet.
     busy: Arc<AtomicBool>,
-    /// Whether the terminal takes nothing any more.
+    /// Whether writing has failed.
     broken: Arc<AtomicBool>,
 }
 
 impl TerminalWriter {
-    /// A hand that waits for something to write.
+    /// Starts the thread.
     pub fn new() -> Self {
         let (sheets, handed) = channel::<String>();
         let (busy, broken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
@@ -37,12 +37,12 @@ impl TerminalWriter {
         Self { sheets: Some(sheets), thread: Some(thread), busy, broken }
     }
 
-    /// Whether everything handed over is written: what is drawn now is seen now.
+    /// Whether everything so far has been written.
     pub fn is_free(&self) -> bool {
         !self.busy.load(Ordering::SeqCst)
     }
 
-    /// Hands over what is to be written.
+    /// Queues output.
     pub fn hand(&self, sheet: String) -> io::Result<()> {
         if self.broken.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -57,13 +57,13 @@ impl Drop for TerminalWriter {
     fn drop(&mut self) {
         drop(self.sheets.take());
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has written nothing more than it could.
+            // A panic of the thread has lost only output.
             let _ = thread.join();
         }
     }
 }
 
-/// Writes to the terminal now: to standard error as all talk, or to standard output where only that is one.
+/// Writes to the terminal now: to standard error, or to standard output if only that is a terminal.
 pub fn write(text: &str) -> io::Result<()> {
     if io::stderr().is_terminal() { write_to(io::stderr().lock(), text) } else { write_to(io::stdout().lock(), text) }
 }

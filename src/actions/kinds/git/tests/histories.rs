@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A few numbers that are the same each time.
+/// A reproducible sequence of numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -12,7 +12,7 @@ impl Dice {
     }
 }
 
-/// Commits that write, delete and rename some of a handful of files, and merges of them, pushed.
+/// Commits that write, delete and rename a few files, and merges of them, all pushed.
 fn history(template: &TestRepository, dice: &mut Dice) -> TestRepository {
     let shop = template.copy();
     for number in 0..3 + dice.below(4) {
@@ -53,7 +53,7 @@ fn changed(shop: &TestRepository, dice: &mut Dice, name: &str) {
     shop.git(&format!("commit -q --allow-empty -m {name}"));
 }
 
-/// The tree that a person would get with all of the history; nothing where git makes no revert.
+/// The tree that a revert in a full clone would give; `None` if git makes no revert.
 fn expected(shop: &TestRepository, target: &str) -> Option<String> {
     let is_merge = shop.git_in("full", &format!("rev-list --parents -1 {target}")).split(' ').count() > 2;
     let mainline = if is_merge { "--mainline 1 " } else { "" };

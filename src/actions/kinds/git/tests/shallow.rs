@@ -3,7 +3,7 @@
 use super::*;
 
 impl TestRepository {
-    /// The work tree is a new clone with these options; what was the work tree is `full`.
+    /// Replaces the work tree by a new clone with these options; the old one becomes `full`.
     pub(super) fn cloned(self, options: &str) -> Self {
         fs::rename(self.path("work"), self.path("full")).expect("a directory can be renamed");
         self.clone_again(options);
@@ -18,7 +18,7 @@ impl TestRepository {
         self.git("config user.email deploy@localhost");
     }
 
-    /// Three linear commits more, the last of which adds `last.txt`.
+    /// Adds three linear commits, the last of which adds `last.txt`.
     fn longer(self) -> Self {
         self.commit("a.txt", "one\ntwo\nthree\n", "fourth");
         self.commit("c.txt", "c\n", "fifth");
@@ -35,7 +35,7 @@ impl TestRepository {
         self.git("rev-parse --is-shallow-repository") == "true"
     }
 
-    /// Both branches, the files, and what is left in the git directory.
+    /// The state to compare: both branches, the status, the files, and the number of temporary work trees.
     pub(super) fn everything(&self) -> [String; 5] {
         let left = fs::read_dir(self.path("work/.git/runbook")).map_or(0, Iterator::count);
         let files = self.git("ls-files");
@@ -44,7 +44,7 @@ impl TestRepository {
         [remote, head, status, files, left.to_string()]
     }
 
-    /// Does it, and sees that nothing was changed; what was said.
+    /// Performs a revert that must change nothing. Returns its message.
     async fn refuses(&self, spec: &Value, context: &Context) -> String {
         let before = self.everything();
         let outcome = Git.perform(spec, context).await;
@@ -237,7 +237,7 @@ async fn the_log_of_a_shallow_clone_says_that_it_is_not_complete() {
     assert_eq!(told(&all), (2, Some(false)));
     assert!(all.summary.ends_with("; older ones are not in this shallow clone"), "{}", all.summary);
     assert_eq!(told(&log(json!({"limit": 1})).await), (1, Some(true)));
-    // Git says of the oldest commit here that it touches every file.
+    // git shows the oldest commit here as touching every file.
     assert_eq!(told(&log(json!({"path": "b.txt"})).await), (0, Some(false)));
     assert_eq!(told(&log(json!({"path": "last.txt"})).await), (1, Some(false)));
     shop.git("fetch -q --unshallow origin production");
@@ -249,7 +249,7 @@ async fn how_a_shallow_clone_stands_to_its_remote_is_not_guessed() {
     let shop = TestRepository::new().longer().cloned("--depth 1");
     let status = async || Git.perform(&json!({"status": "production"}), &shop.context()).await;
     assert_eq!(status().await.summary, "on `production`, clean, level with `origin`");
-    // The remote goes back by one, so that this clone is one ahead.
+    // The remote goes back by one, so this clone is one ahead.
     shop.git_in("remote.git", "update-ref refs/heads/production production~1");
     shop.git("fetch -q origin +refs/heads/production:refs/remotes/origin/production");
     let unknown = status().await;
@@ -301,7 +301,7 @@ async fn a_revert_follows_a_renamed_file_and_stays_out_of_every_other() {
     shop.does(&json!({"revert": target, "push": true})).await;
     assert_eq!(shop.git_in("remote.git", "show production:renamed.txt"), "one\ntwo\nthree");
 
-    // Git guesses that a file comes back to where its directory has gone.
+    // git guesses that a file returns to where its directory has moved.
     fs::create_dir_all(shop.path("work/old")).expect("a directory can be made");
     fs::write(shop.path("work/old/x.txt"), "x\n").expect("a file can be written");
     shop.commit("old/y.txt", "y\n", "two");

@@ -2,7 +2,7 @@
 
 use crate::domain::config::estate::Estate;
 use crate::domain::config::estate_check::check;
-use crate::domain::config::sender::{Auth, Form};
+use crate::domain::config::sender::{Auth, SenderFormat};
 use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::Source;
 use crate::domain::core::severity::Severity;
@@ -62,7 +62,7 @@ fn every_way_to_describe_a_sender_is_read() {
     assert_eq!(senders["peer"].auth, Auth::Basic { user: "am".into(), secrets: vec!["key".into()] });
     let grafana = Auth::Grafana { secrets: vec!["key".into()], timestamp_header: Some("x-time".into()) };
     assert_eq!(senders["grafana"].auth, grafana);
-    assert_eq!((senders["sns"].form, &senders["sns"].auth), (Form::Sns, &Auth::Sns));
+    assert_eq!((senders["sns"].form, &senders["sns"].auth), (SenderFormat::Sns, &Auth::Sns));
     assert!(senders["raw"].auth.is_in_headers() && !senders["sns"].auth.is_in_headers());
     assert_eq!(senders["github"].branches, [("main".into(), "staging".into())].into(), "`live` goes to two places");
     let mapping = senders["nagios"].mapping.as_ref().expect("it has one");

@@ -1,6 +1,6 @@
 //! Forms of kinds for the checker's tests, so that they stand on no real kind.
 
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 
 const fn verb(name: &'static str, shape: Shape, effect: EffectClass) -> Verb {
@@ -22,7 +22,7 @@ static SYSTEMD: KindForm = KindForm {
     ],
     fields: &[Field::optional("settle", Shape::Duration, "How long to watch.")],
     effect: |spec| by_verb(spec, &SYSTEMD),
-    outputs: &[Output { name: "units", help: "Each unit." }],
+    outputs: &[OutputField { name: "units", help: "Each unit." }],
     example: "systemd: { status: x }",
 };
 
@@ -52,7 +52,7 @@ static COMMAND: KindForm = KindForm {
         Field::optional("env", Shape::MapOf(&Shape::Secret), "The environment."),
     ],
     effect: |_| EffectClass::Once,
-    outputs: &[Output { name: "<name>", help: "Anything." }],
+    outputs: &[OutputField { name: "<name>", help: "Anything." }],
     example: "command: [uptime]",
 };
 
@@ -89,7 +89,7 @@ static SET: KindForm = KindForm {
     verbs: &[],
     fields: &[Field::required("values", Shape::MapOf(&Shape::Any), "The values.")],
     effect: |_| EffectClass::Read,
-    outputs: &[Output { name: "<name>", help: "Each value." }],
+    outputs: &[OutputField { name: "<name>", help: "Each value." }],
     example: "set: { a: 1 }",
 };
 

@@ -19,7 +19,7 @@ use crate::domain::runbook::schema;
 use crate::engine::catalog::{Catalog, ESTATE, RUNBOOKS};
 use crate::surface::cli::commands::operate::unit;
 use crate::surface::cli::context::action_context;
-use crate::surface::cli::context::action_context::Scene;
+use crate::surface::cli::context::action_context::ActionTarget;
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session;
 use crate::surface::cli::context::session::Session;
@@ -28,10 +28,10 @@ use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
 
-/// The largest file of ours that is read to see what the shop is.
+/// The largest existing file that is read, in bytes.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
-/// Where the files for systemd and polkit are put down, for a person to install.
+/// The directory for systemd and polkit files, which a person installs.
 const SYSTEM: &str = "systemd";
 
 /// Writes a shop's first files, from what is found on this machine
@@ -77,13 +77,13 @@ fn environment(typed: &str) -> std::result::Result<String, String> {
     }
 }
 
-/// What becomes of a file.
+/// What happens to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum FileOutcome {
-    /// It was there.
+    /// It already existed.
     Kept,
-    /// It is there now.
+    /// It was written.
     Written,
     /// It would be written without `--dry-run`.
     Missing,
@@ -99,49 +99,49 @@ struct InitFile {
 }
 
 impl Init {
-    /// Finds, and writes what is missing.
-    pub fn run(self, station: &Session) -> Result {
-        let directory = self.directory(station);
+    /// Discovers the machine and writes the missing files.
+    pub fn run(self, session: &Session) -> Result {
+        let directory = self.directory(session);
         let account = unit::account(&self.user)?;
-        let found = DiscoveredProject { environments: self.environments.clone(), ..self.found(station, &directory)? };
+        let found = DiscoveredProject { environments: self.environments.clone(), ..self.found(session, &directory)? };
         let mut files = project_files(&found);
         let texts = files.iter().filter(|(path, _)| path.extension().is_some_and(|ending| ending == "yaml"));
         let texts: BTreeMap<String, String> =
             texts.map(|(path, text)| as_they_will_be(&directory, path, text)).collect();
         let shop = Project { catalog: Catalog::of_texts(&directory, texts), directory: directory.clone() };
-        files.extend(system_files(&shop, station, account));
+        files.extend(system_files(&shop, session, account));
         let sheets = files
             .into_iter()
             .map(|(path, text)| self.settle(&directory, path, text))
             .collect::<Result<Vec<InitFile>>>()?;
-        self.report(&sheets, &found, station)?;
-        self.conclude(&sheets, &directory, station);
+        self.report(&sheets, &found, session)?;
+        self.conclude(&sheets, &directory, session);
         Ok(Exit::DONE)
     }
 
-    fn directory(&self, station: &Session) -> PathBuf {
-        match (&self.place, &station.settings.shop) {
-            (Some(place), _) => station.settings.working_directory.join(place),
+    fn directory(&self, session: &Session) -> PathBuf {
+        match (&self.place, &session.settings.shop) {
+            (Some(place), _) => session.settings.working_directory.join(place),
             (None, ProjectSource::Named(place)) => place.clone(),
-            (None, ProjectSource::Found(_)) => station.settings.working_directory.clone(),
+            (None, ProjectSource::Found(_)) => session.settings.working_directory.clone(),
         }
     }
 
-    fn found(&self, station: &Session, directory: &Path) -> Result<DiscoveredProject> {
+    fn found(&self, session: &Session, directory: &Path) -> Result<DiscoveredProject> {
         let environment = Environment { systemd: ManagerBus(self.systemd.clone()), ..Environment::default() };
         let (directory, name) = (directory.to_owned(), "production".to_owned());
-        let scene = Scene { directory, name, environment, estate: Estate::default() };
-        let context = action_context::context(station, scene, Secrets::default())?;
+        let scene = ActionTarget { directory, name, environment, estate: Estate::default() };
+        let context = action_context::context(session, scene, Secrets::default())?;
         let find = crate::engine::inspect::discovery::find(&context, self.units.as_deref(), session::hostname());
-        station.runtime()?.block_on(find).map_err(|reason| {
+        session.runtime()?.block_on(find).map_err(|reason| {
             Failure::error(reason).hint("Name another manager: `--systemd user`, or its D-Bus address.")
         })
     }
 
-    /// Writes a file that is not there, unless nothing is to be written.
+    /// Writes a file that does not exist, unless `--dry-run` is set.
     fn settle(&self, directory: &Path, path: PathBuf, text: String) -> Result<InitFile> {
         let file = directory.join(&path);
-        // A link that leads nowhere is somebody's too.
+        // A broken link counts as an existing file.
         if file.symlink_metadata().is_ok() {
             return Ok(InitFile { path, fate: FileOutcome::Kept, content: None });
         }
@@ -153,10 +153,10 @@ impl Init {
         Ok(InitFile { path, fate, content: None })
     }
 
-    fn report(&self, sheets: &[InitFile], found: &DiscoveredProject, station: &Session) -> Result<()> {
-        let output = &station.output;
+    fn report(&self, sheets: &[InitFile], found: &DiscoveredProject, session: &Session) -> Result<()> {
+        let output = &session.output;
         let answering = found.services.iter().filter(|service| service.health.is_some()).count();
-        output.say(&format!(
+        output.print_message(&format!(
             "found {} services, of which {answering} answer, {} datastores and {}",
             found.services.len(),
             found.stores.len(),
@@ -181,17 +181,17 @@ impl Init {
         Ok(())
     }
 
-    fn conclude(&self, sheets: &[InitFile], directory: &Path, station: &Session) {
+    fn conclude(&self, sheets: &[InitFile], directory: &Path, session: &Session) {
         let kept = sheets.iter().filter(|sheet| sheet.fate == FileOutcome::Kept).count();
-        station.output.say(&match (sheets.len() - kept, self.dry_run) {
+        session.output.print_message(&match (sheets.len() - kept, self.dry_run) {
             (0, _) => "nothing is changed: every file is there already".to_owned(),
             (new, true) => format!("nothing is changed: {new} files would be written, {kept} kept"),
             (new, false) => format!("{new} files written, {kept} kept"),
         });
-        let here = directory == station.settings.working_directory;
-        let place = shell_word(&station.settings.shown(directory).to_string_lossy());
+        let here = directory == session.settings.working_directory;
+        let place = shell_word(&session.settings.shown(directory).to_string_lossy());
         let command = if here { "runbook".to_owned() } else { format!("runbook --dir {place}") };
-        station.output.next(&match self.dry_run {
+        session.output.next(&match self.dry_run {
             true => vec![format!("runbook init{}", if here { String::new() } else { format!(" {place}") })],
             false => vec![
                 format!("grep -rn 'FILL IN' {place}/{RUNBOOKS}"),
@@ -202,7 +202,7 @@ impl Init {
     }
 }
 
-/// The files of the shop itself: the estate, runbooks, and what editors need to know of both.
+/// The files of the project: the estate, runbooks, and schemas for editors.
 fn project_files(found: &DiscoveredProject) -> Vec<(PathBuf, String)> {
     let place = |name: &str| Path::new(RUNBOOKS).join(name);
     let mut files = vec![(place(ESTATE), scaffold::estate(found))];
@@ -212,27 +212,28 @@ fn project_files(found: &DiscoveredProject) -> Vec<(PathBuf, String)> {
     files
 }
 
-/// What systemd and polkit need, made from the estate as it is or will be; of one with problems nothing can be made.
-fn system_files(shop: &Project, station: &Session, account: &str) -> Vec<(PathBuf, String)> {
+/// The files for systemd and polkit, derived from the estate as it is or will be. An estate with problems yields only
+/// the socket.
+fn system_files(shop: &Project, session: &Session, account: &str) -> Vec<(PathBuf, String)> {
     let place = |name: &str| Path::new(SYSTEM).join(name);
     let listen = crate::surface::cli::commands::operate::serve::ADDRESS.parse().expect("a constant address is one");
     let mut files = vec![(place("runbook.socket"), unit::socket_of(listen))];
     if shop.catalog.estate().content.is_err() {
-        station
+        session
             .output
             .warn("the estate that is there has problems, so nothing is made of it; `runbook lint` shows them");
         return files;
     }
     files.extend(
-        unit::service_of(shop, station, account, unit::InstallPaths::default())
+        unit::service_of(shop, session, account, unit::InstallPaths::default())
             .ok()
             .map(|text| (place("runbook.service"), text)),
     );
-    files.extend(unit::polkit_of(shop, station, account).ok().map(|text| (place("50-runbook.rules"), text)));
+    files.extend(unit::polkit_of(shop, session, account).ok().map(|text| (place("50-runbook.rules"), text)));
     files
 }
 
-/// A file by its name in the folder, with the text that is there, or else the one that will be.
+/// The name of a file, with its existing text, otherwise the text to be written.
 fn as_they_will_be(directory: &Path, path: &Path, text: &str) -> (String, String) {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = directory.join(path);
@@ -241,7 +242,7 @@ fn as_they_will_be(directory: &Path, path: &Path, text: &str) -> (String, String
     (name, there.unwrap_or_else(|| text.to_owned()))
 }
 
-/// Makes a file that must not be there; one that has come in between is kept.
+/// Writes a file that must not exist; one created in the meantime is kept.
 fn written(file: &Path, text: &str) -> std::io::Result<FileOutcome> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;

@@ -12,7 +12,7 @@ use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::table::{Table, wrapped};
 use crate::surface::exit::Exit;
 
-/// How wide help is printed when nobody says.
+/// The help width when the terminal's is unknown.
 const USUAL_WIDTH: usize = 80;
 
 /// Shows what a step can do: every kind of action, or one of them whole
@@ -40,45 +40,45 @@ struct KindRow {
 }
 
 impl Kinds {
-    /// Shows them.
-    pub fn run(self, station: &Session) -> Result {
+    /// Lists the kinds, or shows one of them.
+    pub fn run(self, session: &Session) -> Result {
         match &self.kind {
-            None => all(station)?,
-            Some(name) => one(station, name)?,
+            None => all(session)?,
+            Some(name) => one(session, name)?,
         }
         Ok(Exit::DONE)
     }
 }
 
-fn all(station: &Session) -> Result<()> {
+fn all(session: &Session) -> Result<()> {
     let forms = actions::forms();
-    if station.output.is_table() {
+    if session.output.is_table() {
         let mut table = Table::new(["KIND", "SUMMARY", "VERBS"]);
         for form in &forms {
             let verbs: Vec<&str> = form.verbs.iter().map(|verb| verb.field.name).collect();
             table.row([form.name.to_owned(), form.summary.to_owned(), verbs.join(", ")]);
         }
-        station.output.text(&table.render(station.settings.width()))?;
+        session.output.text(&table.render(session.settings.width()))?;
     } else {
-        station.output.list(&forms.iter().map(|form| row(form)).collect::<Vec<_>>())?;
+        session.output.list(&forms.iter().map(|form| row(form)).collect::<Vec<_>>())?;
     }
     let first = forms.first().map_or("<kind>", |form| form.name);
-    station.output.next(&[station.command(&format!("kinds {first}"))]);
+    session.output.next(&[session.command(&format!("kinds {first}"))]);
     Ok(())
 }
 
-fn one(station: &Session, name: &str) -> Result<()> {
+fn one(session: &Session, name: &str) -> Result<()> {
     let kind = actions::kind(name).ok_or_else(|| {
         Failure::usage(format!("there is no kind `{}`", name.escape_debug()))
             .did_you_mean(name, actions::forms().into_iter().map(|form| form.name))
             .hint("`runbook kinds` shows every one.")
     })?;
-    if station.output.is_table() {
-        station.output.text(&manual(kind.form(), station.settings.width().unwrap_or(USUAL_WIDTH)))?;
+    if session.output.is_table() {
+        session.output.text(&manual(kind.form(), session.settings.width().unwrap_or(USUAL_WIDTH)))?;
     } else {
-        station.output.document(&row(kind.form()))?;
+        session.output.document(&row(kind.form()))?;
     }
-    station.output.next(&[station.command("kinds")]);
+    session.output.next(&[session.command("kinds")]);
     Ok(())
 }
 

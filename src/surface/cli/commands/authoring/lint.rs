@@ -41,7 +41,7 @@ struct ProblemRow<'a> {
     help: Option<&'a str>,
 }
 
-/// A shop, and the files of it that are meant; all of them when none is named.
+/// A project and the files in it to check; no files means all.
 struct LintTargets {
     shop: Project,
     files: Vec<String>,
@@ -65,37 +65,37 @@ fn ends_with(source: &Source, file: &str) -> bool {
 }
 
 impl Lint {
-    /// Checks.
-    pub fn run(self, station: &Session) -> Result {
-        let wanted = self.wanted(station)?;
+    /// Verifies the logs and prints the result.
+    pub fn run(self, session: &Session) -> Result {
+        let wanted = self.wanted(session)?;
         let problems: Vec<_> = wanted.iter().flat_map(LintTargets::problems).collect();
-        if station.output.is_table() {
+        if session.output.is_table() {
             for (source, problems) in &problems {
-                station.output.text(&diagnostic::render(source, problems, Style::Styled))?;
+                session.output.text(&diagnostic::render(source, problems, Style::Styled))?;
             }
         } else {
-            station.output.list(&rows(&problems))?;
+            session.output.list(&rows(&problems))?;
         }
         let files: usize = wanted.iter().map(LintTargets::count).sum();
         let total: usize = problems.iter().map(|(_, problems)| problems.len()).sum();
         let word = if files == 1 { "file" } else { "files" };
-        station.output.say(&format!("{files} {word}: {}", diagnostic::count(total)));
+        session.output.print_message(&format!("{files} {word}: {}", diagnostic::count(total)));
         if total > 0 {
-            station.output.next(&[station.command("lint")]);
+            session.output.next(&[session.command("lint")]);
             return Ok(Exit::PROBLEMS);
         }
-        station.output.next(&[station.command("list")]);
+        session.output.next(&[session.command("list")]);
         Ok(Exit::DONE)
     }
 
-    /// The shops that the paths are in, in the order in which they were typed.
-    fn wanted(&self, station: &Session) -> Result<Vec<LintTargets>> {
+    /// The projects of the paths, in the order typed.
+    fn wanted(&self, session: &Session) -> Result<Vec<LintTargets>> {
         if self.paths.is_empty() {
-            return Ok(vec![LintTargets { shop: Project::open(&station.settings)?, files: Vec::new() }]);
+            return Ok(vec![LintTargets { shop: Project::open(&session.settings)?, files: Vec::new() }]);
         }
         let mut wanted: Vec<LintTargets> = Vec::new();
         for path in &self.paths {
-            let (directory, file) = place(&station.settings.working_directory, path)?;
+            let (directory, file) = place(&session.settings.working_directory, path)?;
             let known = wanted.iter_mut().find(|one| one.shop.directory == directory);
             match (known, file) {
                 (Some(one), Some(file)) if !one.files.is_empty() => one.files.push(file),
@@ -104,7 +104,7 @@ impl Lint {
                 (None, file) => {
                     let settings = crate::surface::cli::context::settings::Settings {
                         shop: ProjectSource::Named(directory),
-                        ..station.settings.clone()
+                        ..session.settings.clone()
                     };
                     wanted.push(LintTargets { shop: Project::open(&settings)?, files: file.into_iter().collect() });
                 }
@@ -114,7 +114,7 @@ impl Lint {
     }
 }
 
-/// The shop's directory of a path, and the file in its `runbooks/`; none when the path is the directory itself.
+/// The project's directory of a path, and the file in its `runbooks/`; no file when the path is a directory.
 fn place(base: &Path, typed: &Path) -> Result<(PathBuf, Option<String>)> {
     let path = base.join(typed);
     let path = path.as_path();

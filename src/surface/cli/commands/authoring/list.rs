@@ -30,9 +30,8 @@ struct RunbookRow<'a> {
     title: Option<&'a str>,
     severity: Option<Severity>,
     environments: &'a [String],
-    /// The alerts that it has a trigger for, by name or pattern.
+    /// The names and patterns of the alerts in its triggers.
     alerts: Vec<&'a str>,
-    /// The triggers themselves, and when it starts by the clock.
     on: &'a [Trigger],
     schedules: &'a [Schedule],
     params: &'a [Param],
@@ -41,25 +40,25 @@ struct RunbookRow<'a> {
 }
 
 impl List {
-    /// Lists them.
-    pub fn run(self, station: &Session) -> Result {
-        let shop = Project::open(&station.settings)?;
+    /// Lists the runbooks.
+    pub fn run(self, session: &Session) -> Result {
+        let shop = Project::open(&session.settings)?;
         let rows: Vec<RunbookRow<'_>> = shop.catalog.sheets().map(|(id, sheet)| row(id, sheet)).collect();
-        if station.output.is_table() {
-            station.output.text(&table(&rows).render(station.settings.width()))?;
+        if session.output.is_table() {
+            session.output.text(&table(&rows).render(session.settings.width()))?;
         } else {
-            station.output.list(&rows)?;
+            session.output.list(&rows)?;
         }
-        let mut next = vec![station.command("show <runbook>")];
+        let mut next = vec![session.command("show <runbook>")];
         if let Some(first) = shop.catalog.sheets().find_map(|(_, sheet)| sheet.content.as_ref().ok()) {
-            next = vec![station.command(&format!("show {}", first.id)), station.command(&shop.start(first))];
+            next = vec![session.command(&format!("show {}", first.id)), session.command(&shop.start(first))];
         }
         let broken = shop.catalog.estate().content.is_err();
         if broken || rows.iter().any(|row| row.problems > 0) {
-            next = vec![station.command("lint")];
+            next = vec![session.command("lint")];
         }
-        station.output.next(&next);
-        // A runbook with problems is one line; with a broken estate none of them can be started.
+        session.output.next(&next);
+        // A runbook with problems is one line; with a broken estate no runbook can be started.
         Ok(if broken { Exit::PROBLEMS } else { Exit::DONE })
     }
 }

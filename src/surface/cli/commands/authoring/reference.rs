@@ -11,9 +11,9 @@ use crate::surface::exit::Exit;
 pub struct Reference {}
 
 impl Reference {
-    /// Prints it.
-    pub fn run(self, station: &Session) -> Result {
-        station.output.text(&reference::language_reference(&actions::forms()))?;
+    /// Prints the timeline.
+    pub fn run(self, session: &Session) -> Result {
+        session.output.text(&reference::language_reference(&actions::forms()))?;
         Ok(Exit::DONE)
     }
 }

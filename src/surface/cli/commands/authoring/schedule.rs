@@ -15,10 +15,10 @@ use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::Table;
 use crate::surface::exit::Exit;
 
-/// The file in the state directory that says since when schedules are in force.
+/// The file in the state directory that records since when each schedule is active.
 const FILE: &str = "schedules.json";
 
-/// Where that file is.
+/// The path of that file.
 pub(crate) fn file(state: &Path) -> PathBuf {
     state.join(FILE)
 }
@@ -54,59 +54,59 @@ struct ScheduleRow {
     next: Option<Timestamp>,
     last: Option<Last>,
     missed: Vec<Timestamp>,
-    /// Why it is not known what ran, if that is so.
+    /// Why the past runs are unknown, if the log is corrupt.
     #[serde(skip_serializing_if = "Option::is_none")]
     damaged: Option<String>,
     #[serde(skip)]
     cells: [String; 3],
 }
 
-/// The occurrence that was seen to last.
+/// The last handled occurrence.
 #[derive(Serialize)]
 struct Last {
     due: Timestamp,
     incident: IncidentId,
-    /// How its run stands, or that it was skipped for the one that went on.
+    /// The status of its run, or that it was skipped because another run was in progress.
     became: String,
 }
 
 impl Schedule {
     /// Lists schedules, or prints them as a calendar.
-    pub fn run(self, station: &Session) -> Result {
-        let shop = Project::open(&station.settings)?;
-        let name = shop.estate(&station.output)?.estate.clone();
-        let desk = station.open(shop)?;
-        let force = ScheduleState::read(Some(&file(&station.state()?)));
-        let standings = desk.wait(desk.engine.agenda(&force))?;
+    pub fn run(self, session: &Session) -> Result {
+        let shop = Project::open(&session.settings)?;
+        let name = shop.estate(&session.output)?.estate.clone();
+        let open_engine = session.open(shop)?;
+        let force = ScheduleState::read(Some(&file(&session.state()?)));
+        let standings = open_engine.wait(open_engine.engine.agenda(&force))?;
         if self.ics {
-            let now = station.clock().now();
-            station.output.text(&calendar(&name, &entries(&standings, now), now))?;
+            let now = session.clock().now();
+            session.output.text(&calendar(&name, &entries(&standings, now), now))?;
             return Ok(Exit::DONE);
         }
-        let rows: Vec<ScheduleRow> = standings.into_iter().map(|standing| row(&desk, standing)).collect();
-        print_rows(station, &rows)?;
+        let rows: Vec<ScheduleRow> = standings.into_iter().map(|standing| row(&open_engine, standing)).collect();
+        print_rows(session, &rows)?;
         let damaged: Vec<&ScheduleRow> = rows.iter().filter(|row| row.damaged.is_some()).collect();
         for row in &damaged {
             let reason = row.damaged.as_deref().unwrap_or_default();
-            station
+            session
                 .output
                 .warn(&format!("what ran of `{}` in `{}` is not known: {reason}", row.runbook, row.environment));
         }
         if damaged.is_empty() {
             return Ok(Exit::DONE);
         }
-        station.output.next(&[station.command("verify")]);
+        session.output.next(&[session.command("verify")]);
         Ok(Exit::ERROR)
     }
 }
 
-fn print_rows(station: &Session, rows: &[ScheduleRow]) -> Result<()> {
-    if !station.output.is_table() {
-        return station.output.list(rows);
+fn print_rows(session: &Session, rows: &[ScheduleRow]) -> Result<()> {
+    if !session.output.is_table() {
+        return session.output.list(rows);
     }
     let Some(first) = rows.first() else {
-        station.output.say("no runbook has a schedule");
-        station.output.next(&[station.command("list")]);
+        session.output.print_message("no runbook has a schedule");
+        session.output.next(&[session.command("list")]);
         return Ok(());
     };
     let mut table = Table::new(["RUNBOOK", "ENVIRONMENT", "NEXT", "FOR YOU", "LAST", "MISSED"]);
@@ -121,19 +121,19 @@ fn print_rows(station: &Session, rows: &[ScheduleRow]) -> Result<()> {
         };
         table.row([row.runbook.clone(), row.environment.clone(), next, yours, last, missed]);
     }
-    station.output.text(&table.render(station.settings.width()))?;
+    session.output.text(&table.render(session.settings.width()))?;
     let again = format!("start {} --env {}", first.runbook, first.environment);
-    station.output.next(&[station.command("incidents --maintenance"), station.command(&again)]);
+    session.output.next(&[session.command("incidents --maintenance"), session.command(&again)]);
     Ok(())
 }
 
-fn row(desk: &OpenEngine<'_>, standing: ScheduleStatus) -> ScheduleRow {
+fn row(open_engine: &OpenEngine<'_>, standing: ScheduleStatus) -> ScheduleRow {
     let ScheduleStatus { plan, here, next, seen, missed, damaged } = standing;
     let zone = plan.schedule.timezone.clone();
     let last = seen.first().map(|seen| Last {
         due: seen.due,
         incident: seen.incident.clone(),
-        became: became(desk, &seen.incident, seen.due),
+        became: became(open_engine, &seen.incident, seen.due),
     });
     let cells = [
         next.map(|at| shown(at, &zone)).unwrap_or_default(),
@@ -158,13 +158,13 @@ fn shown(at: Timestamp, zone: &str) -> String {
     crate::domain::runbook::schedule::local(at, zone)
 }
 
-/// The same instant on the clocks of whoever reads.
+/// The same instant in the reader's time zone.
 fn yours(at: Timestamp) -> String {
     at.with_timezone(&chrono::Local).format(&format!("{SHOWN} %:z")).to_string()
 }
 
-fn became(desk: &OpenEngine<'_>, id: &IncidentId, due: Timestamp) -> String {
-    let Ok(incident) = desk.incident(id) else { return "cannot be read".to_owned() };
+fn became(open_engine: &OpenEngine<'_>, id: &IncidentId, due: Timestamp) -> String {
+    let Ok(incident) = open_engine.incident(id) else { return "cannot be read".to_owned() };
     let run = incident.runs.iter().find(|run| run.schedule.as_ref().is_some_and(|schedule| schedule.due == due));
     run.map_or_else(|| "went on, so it was skipped".to_owned(), |run| run_status_name(run).to_owned())
 }

@@ -30,13 +30,13 @@ enum Of {
 }
 
 impl Schema {
-    /// Prints it: one document whatever the format.
-    pub fn run(self, station: &Session) -> Result {
+    /// Prints one document, whatever the output format.
+    pub fn run(self, session: &Session) -> Result {
         let schema = match self.of {
             Of::Runbook => schema::runbook(&actions::forms()),
             Of::Estate => schema::estate(),
         };
-        station.output.text(&writer::json(&schema, station.output.format() != Format::Jsonl))?;
+        session.output.text(&writer::json(&schema, session.output.format() != Format::Jsonl))?;
         Ok(Exit::DONE)
     }
 }

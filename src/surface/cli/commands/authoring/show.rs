@@ -20,19 +20,19 @@ pub struct Show {
 }
 
 impl Show {
-    /// Shows it.
-    pub fn run(self, station: &Session) -> Result {
-        let shop = Project::open(&station.settings)?;
-        let (runbook, digest) = shop.runbook(&self.id, &station.output)?;
-        if station.output.is_table() {
-            station.output.text(&runbook_outline::runbook(runbook).render(station.settings.width()))?;
+    /// Plays the demo.
+    pub fn run(self, session: &Session) -> Result {
+        let shop = Project::open(&session.settings)?;
+        let (runbook, digest) = shop.runbook(&self.id, &session.output)?;
+        if session.output.is_table() {
+            session.output.text(&runbook_outline::runbook(runbook).render(session.settings.width()))?;
         } else {
             let mut value = serde_json::to_value(runbook).expect("a runbook has text keys only");
             value["digest"] = digest.into();
-            station.output.document(&value)?;
+            session.output.document(&value)?;
         }
-        let start = station.command(&shop.start(runbook));
-        station.output.next(&[format!("{start} --plan"), start]);
+        let start = session.command(&shop.start(runbook));
+        session.output.next(&[format!("{start} --plan"), start]);
         Ok(Exit::DONE)
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::config::estate::Estate;
-use crate::domain::config::sender::{Auth, Form, Sender};
+use crate::domain::config::sender::{Auth, Sender, SenderFormat};
 use crate::domain::runbook::trigger;
 use crate::domain::runbook::trigger::PassedOver;
 use crate::surface::cli::context::project::Project;
@@ -20,8 +20,8 @@ use crate::surface::exit::Exit;
 use crate::surface::intake::server::BODY_LIMIT;
 use crate::surface::intake::{self, ParsedBody, SenderRequest};
 
-/// The form that is tried when nobody says who sent a body.
-const USUAL: Form = Form::Alertmanager;
+/// The format that is tried when no sender is named and none in the estate fits.
+const USUAL: SenderFormat = SenderFormat::Alertmanager;
 
 /// Shows what a sender's post would start, and touches nothing
 ///
@@ -64,32 +64,32 @@ struct AlertRow {
 }
 
 impl Simulate {
-    /// Shows it.
-    pub fn run(self, station: &Session) -> Result {
-        let shop = Project::open(&station.settings)?;
-        let estate = shop.estate(&station.output)?;
+    /// Plays the demo.
+    pub fn run(self, session: &Session) -> Result {
+        let shop = Project::open(&session.settings)?;
+        let estate = shop.estate(&session.output)?;
         let body = self.body()?;
         let headers: HeaderMap = self.headers.iter().cloned().collect();
-        let post = SenderRequest { headers: &headers, body: &body, now: station.clock().now() };
+        let post = SenderRequest { headers: &headers, body: &body, now: session.clock().now() };
         let (name, reading) = self.read(estate, &post)?;
         let alerts = match reading {
             ParsedBody::Alerts(alerts) => alerts,
             ParsedBody::Subscription(asked) => vec![intake::senders::sns_subscription::alert(&asked)],
             ParsedBody::Ignored(reason) => {
-                station.output.say(&format!("{name}: nothing to act on: {reason}"));
+                session.output.print_message(&format!("{name}: nothing to act on: {reason}"));
                 return Ok(Exit::DONE);
             }
         };
         let rows: Vec<AlertRow> = alerts.into_iter().map(|alert| row(alert, &shop, estate)).collect();
-        if station.output.is_table() {
-            station.output.text(&rows.iter().map(plan_lines).collect::<Vec<_>>().join("\n"))?;
+        if session.output.is_table() {
+            session.output.text(&rows.iter().map(plan_lines).collect::<Vec<_>>().join("\n"))?;
         } else {
-            station.output.list(&rows)?;
+            session.output.list(&rows)?;
         }
         let first = rows.iter().find_map(|row| row.runbook.as_ref());
-        station.output.next(&[match first {
-            Some(runbook) => station.command(&format!("show {runbook}")),
-            None => station.command("list"),
+        session.output.next(&[match first {
+            Some(runbook) => session.command(&format!("show {runbook}")),
+            None => session.command("list"),
         }]);
         Ok(Exit::DONE)
     }
@@ -111,7 +111,7 @@ impl Simulate {
         Ok(body)
     }
 
-    /// What the body says, in the words of the sender that was named or that understands it.
+    /// Parses the body in the format of the named sender, or of the first one that fits.
     fn read(&self, estate: &Estate, post: &SenderRequest<'_>) -> Result<(String, ParsedBody)> {
         if let Some(name) = &self.sender {
             let sender = estate.senders.get(name).ok_or_else(|| {
@@ -124,7 +124,8 @@ impl Simulate {
         let mut readings = estate.senders.iter().map(|(name, sender)| (name.clone(), intake::read(name, sender, post)));
         let understood = readings.find(|(_, reading)| is_understood(reading));
         Ok(understood.unwrap_or_else(|| {
-            let name = Form::WORDS.iter().find(|(_, form)| *form == USUAL).map_or("", |(word, _)| word).to_owned();
+            let name =
+                SenderFormat::WORDS.iter().find(|(_, form)| *form == USUAL).map_or("", |(word, _)| word).to_owned();
             let reading = intake::read(&name, &usual(), post);
             (name, reading)
         }))
@@ -172,7 +173,7 @@ fn row(mut alert: Alert, shop: &Project, estate: &Estate) -> AlertRow {
     }
 }
 
-/// One alert, for people.
+/// One alert as text.
 fn plan_lines(row: &AlertRow) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();

@@ -1,7 +1,7 @@
 //! `runbook ack`.
 
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::Incident;
+use crate::surface::cli::context::args::IncidentArg;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -15,12 +15,12 @@ use crate::surface::cli::output::error::Result;
 #[command(verbatim_doc_comment)]
 pub struct Ack {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
 }
 
 impl Ack {
-    /// Takes notice.
-    pub fn run(self, station: &Session) -> Result {
-        submit::only(station, &self.target, "acknowledged", Request::Acknowledge)
+    /// Acknowledges the incident.
+    pub fn run(self, session: &Session) -> Result {
+        submit::only(session, &self.target, "acknowledged", Request::Acknowledge)
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::domain::incident::command::Request;
 use crate::domain::incident::step_verb::StepVerb;
-use crate::surface::cli::context::args::{Going, Incident, Step};
+use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -24,9 +24,9 @@ use crate::surface::cli::output::error::Result;
 #[command(verbatim_doc_comment)]
 pub struct Answer {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     #[command(flatten)]
-    step: Step,
+    step: StepArg,
     /// The answer
     #[arg(value_name = "VALUE", required = true, num_args = 1.., allow_negative_numbers = true)]
     values: Vec<String>,
@@ -35,15 +35,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Answers.
-    pub fn run(self, station: &Session) -> Result {
+    /// Submits the answer and continues.
+    pub fn run(self, session: &Session) -> Result {
         let value = match self.values.as_slice() {
             [one] => Value::String(one.clone()),
             many => many.iter().cloned().map(Value::String).collect(),
         };
         let said = format!("`{}` is answered", self.step.step);
         let step = (StepVerb::Answer, Some(&self.step.step));
-        submit::step_then_go_on(station, &self.target, &self.going, step, &said, |target| Request::Answer {
+        submit::step_then_go_on(session, &self.target, &self.going, step, &said, |target| Request::Answer {
             target,
             value,
         })

@@ -3,7 +3,7 @@
 use crate::domain::incident::command::Request;
 use crate::domain::incident::resolve;
 use crate::domain::incident::target::StepReference;
-use crate::surface::cli::context::args::{Going, Incident, reference};
+use crate::surface::cli::context::args::{Going, IncidentArg, reference};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -20,7 +20,7 @@ use crate::surface::cli::output::error::Result;
 #[command(verbatim_doc_comment)]
 pub struct Approve {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     /// The step, not needed when only one change waits; `2:rollback` is the one of run 2
     #[arg(value_name = "STEP", value_parser = reference)]
     step: Option<StepReference>,
@@ -32,9 +32,9 @@ pub struct Approve {
 }
 
 impl Approve {
-    /// Agrees.
-    pub fn run(self, station: &Session) -> Result {
-        submit::resolved_then_go_on(station, &self.target, &self.going, "agreed", |incident| {
+    /// Approves the change and continues.
+    pub fn run(self, session: &Session) -> Result {
+        submit::resolved_then_go_on(session, &self.target, &self.going, "agreed", |incident| {
             let (target, digest) = resolve::change(incident, self.step.as_ref(), self.digest.as_deref())?;
             Ok(Request::Approve { target, digest })
         })

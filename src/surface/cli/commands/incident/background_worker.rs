@@ -1,6 +1,6 @@
 //! `runbook work`: the hidden worker in the background that `--detach` starts.
 
-use crate::surface::cli::context::args::Incident;
+use crate::surface::cli::context::args::IncidentArg;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::until_done;
 use crate::surface::cli::output::error::Result;
@@ -9,17 +9,17 @@ use crate::surface::cli::output::error::Result;
 #[derive(Debug, clap::Args)]
 pub struct BackgroundWorker {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
 }
 
 impl BackgroundWorker {
-    /// Works.
-    pub fn run(self, station: &Session) -> Result {
-        // Without a session of its own it would end with the terminal. It has one already when it is a leader.
+    /// Drives the incident until its runs are over.
+    pub fn run(self, session: &Session) -> Result {
+        // Without its own session it would end with the terminal. The call fails if it already leads one.
         let _ = rustix::process::setsid();
-        let mut desk = station.look()?;
-        let id = desk.find(Some(&self.target.incident))?;
-        let seen = desk.prepare(&id)?.seq;
-        until_done::to_the_end(&desk, &id, seen)
+        let mut open_engine = session.open_read_only()?;
+        let id = open_engine.find(Some(&self.target.incident))?;
+        let seen = open_engine.prepare(&id)?.seq;
+        until_done::to_the_end(&open_engine, &id, seen)
     }
 }

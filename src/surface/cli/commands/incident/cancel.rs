@@ -1,7 +1,7 @@
 //! `runbook cancel`.
 
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, Incident};
+use crate::surface::cli::context::args::{Going, IncidentArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -18,7 +18,7 @@ use crate::surface::exit::Exit;
 #[command(verbatim_doc_comment)]
 pub struct Cancel {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     /// Why, in a few words
     #[arg(value_name = "REASON")]
     reason: String,
@@ -27,10 +27,10 @@ pub struct Cancel {
 }
 
 impl Cancel {
-    /// Stops. A run that ends as it was told to is no failure of this command.
-    pub fn run(self, station: &Session) -> Result {
+    /// Cancels the runs. A run that ends as cancelled is no failure of this command.
+    pub fn run(self, session: &Session) -> Result {
         let request = Request::Cancel { reason: self.reason };
-        let exit = submit::then_go_on(station, &self.target, &self.going, "cancelled", request)?;
+        let exit = submit::then_go_on(session, &self.target, &self.going, "cancelled", request)?;
         Ok(if exit == Exit::CANCELLED { Exit::DONE } else { exit })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::incident::command::Request;
 use crate::domain::incident::event::{AlertEvent, Event};
-use crate::surface::cli::context::args::Incident;
+use crate::surface::cli::context::args::IncidentArg;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
@@ -20,16 +20,16 @@ use crate::surface::intake::senders::sns_subscription;
 #[command(verbatim_doc_comment)]
 pub struct Confirm {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
 }
 
 impl Confirm {
-    /// Confirms.
-    pub fn run(self, station: &Session) -> Result {
-        let mut desk = station.look()?;
-        let id = desk.find(Some(&self.target.incident))?;
-        desk.prepare(&id)?;
-        let log = desk.log(&id)?;
+    /// Confirms the subscription.
+    pub fn run(self, session: &Session) -> Result {
+        let mut open_engine = session.open_read_only()?;
+        let id = open_engine.find(Some(&self.target.incident))?;
+        open_engine.prepare(&id)?;
+        let log = open_engine.log(&id)?;
         let asked = log.iter().rev().find_map(|recorded| {
             let Event::Alert(AlertEvent::Fired { alert, .. }) = &recorded.event else { return None };
             (alert.name == sns_subscription::ASKED).then_some(alert)
@@ -40,11 +40,12 @@ impl Confirm {
             Failure::usage("the request brings no address on a host of AWS SNS")
                 .hint(format!("Confirm it there: `aws sns confirm-subscription --topic-arn {topic} --token …`."))
         })?;
-        desk.wait(sns_subscription::confirm(address))
+        open_engine
+            .wait(sns_subscription::confirm(address))
             .map_err(|why| Failure::error(format!("it is not confirmed: {why}")))?;
-        desk.submit(&id, Request::Note(format!("confirmed that {topic} may post here")))?;
-        station.output.say(&format!("{id}: {topic} may post here"));
-        station.output.next(&[station.command(&format!("resolve {id} 'confirmed'"))]);
+        open_engine.submit(&id, Request::Note(format!("confirmed that {topic} may post here")))?;
+        session.output.print_message(&format!("{id}: {topic} may post here"));
+        session.output.next(&[session.command(&format!("resolve {id} 'confirmed'"))]);
         Ok(Exit::DONE)
     }
 }

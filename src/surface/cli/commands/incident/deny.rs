@@ -3,7 +3,7 @@
 use crate::domain::incident::command::Request;
 use crate::domain::incident::step_verb::StepVerb;
 use crate::domain::incident::target::StepReference;
-use crate::surface::cli::context::args::{Going, Incident, reference};
+use crate::surface::cli::context::args::{Going, IncidentArg, reference};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::{Failure, Result};
@@ -19,7 +19,7 @@ use crate::surface::cli::output::error::{Failure, Result};
 #[command(verbatim_doc_comment, allow_missing_positional = true)]
 pub struct Deny {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     /// The step, not needed when only one change waits; `2:rollback` is the one of run 2
     #[arg(value_name = "STEP", value_parser = reference)]
     step: Option<StepReference>,
@@ -31,24 +31,24 @@ pub struct Deny {
 }
 
 impl Deny {
-    /// Refuses.
-    pub fn run(self, station: &Session) -> Result {
+    /// Denies the change and continues.
+    pub fn run(self, session: &Session) -> Result {
         if self.step.is_none() {
-            self.refuse_a_step_for_a_reason(station)?;
+            self.refuse_a_step_for_a_reason(session)?;
         }
         let step = (StepVerb::Deny, self.step.as_ref());
         let deny = |target| Request::Deny { target, reason: self.reason };
-        submit::step_then_go_on(station, &self.target, &self.going, step, "refused", deny)
+        submit::step_then_go_on(session, &self.target, &self.going, step, "refused", deny)
     }
 
-    /// One word that names a waiting step was meant as the step, and the reason was forgotten.
-    fn refuse_a_step_for_a_reason(&self, station: &Session) -> Result<()> {
+    /// Refuses a single word that names a waiting step: the user meant the step and forgot the reason.
+    fn refuse_a_step_for_a_reason(&self, session: &Session) -> Result<()> {
         let Ok(step) = self.reason.parse::<StepReference>() else { return Ok(()) };
-        let desk = station.look()?;
-        let id = desk.find(Some(&self.target.incident))?;
-        let waits = desk.incident(&id)?.waiting_for_person().iter().any(|(run, key, _)| step.matches(*run, key));
+        let open_engine = session.open_read_only()?;
+        let id = open_engine.find(Some(&self.target.incident))?;
+        let waits = open_engine.incident(&id)?.waiting_for_person().iter().any(|(run, key, _)| step.matches(*run, key));
         if waits {
-            let typed = station.command(&format!("deny {id} {step} 'why not'"));
+            let typed = session.command(&format!("deny {id} {step} 'why not'"));
             return Err(Failure::usage("the reason is missing").hint(format!("Type `{typed}`.")));
         }
         Ok(())

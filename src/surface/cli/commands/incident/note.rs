@@ -1,7 +1,7 @@
 //! `runbook note`.
 
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::Incident;
+use crate::surface::cli::context::args::IncidentArg;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -14,15 +14,15 @@ use crate::surface::cli::output::error::Result;
 #[command(verbatim_doc_comment)]
 pub struct Note {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     /// The words; quotes are not needed, `--` goes before words that begin with `-`
     #[arg(value_name = "WORDS", required = true, num_args = 1.., allow_negative_numbers = true)]
     words: Vec<String>,
 }
 
 impl Note {
-    /// Writes it down.
-    pub fn run(self, station: &Session) -> Result {
-        submit::only(station, &self.target, "written down", Request::Note(self.words.join(" ")))
+    /// Adds the note.
+    pub fn run(self, session: &Session) -> Result {
+        submit::only(session, &self.target, "written down", Request::Note(self.words.join(" ")))
     }
 }

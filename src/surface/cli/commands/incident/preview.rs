@@ -10,7 +10,7 @@ use crate::actions;
 use crate::domain::config::estate::Estate;
 use crate::domain::config::kind_schema::{Field, Shape};
 use crate::domain::core::text::shell_word;
-use crate::domain::incident::command::Start;
+use crate::domain::incident::command::StartRequest;
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::secrets;
 use crate::surface::cli::context::session::{Session, hostname};
@@ -20,7 +20,7 @@ use crate::surface::cli::output::template_preview::Filling;
 use crate::surface::exit::Exit;
 
 /// Prints the plan of a start.
-pub fn show(station: &Session, shop: &Project, start: Start) -> Result {
+pub fn show(session: &Session, shop: &Project, start: StartRequest) -> Result {
     let mut next = format!("start {} --env {}", start.runbook.id, shell_word(&start.environment));
     for (name, value) in &start.params {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -29,22 +29,22 @@ pub fn show(station: &Session, shop: &Project, start: Start) -> Result {
     let (runbook, estate, environment) = (start.runbook.clone(), start.estate.clone(), start.environment.clone());
     let filling = Filling::of(start, &shop.catalog)?;
     let mut outline = runbook_outline::of(&runbook, &filling);
-    outline.warnings = warnings(station, shop, &estate, &environment, &outline);
-    if station.output.is_table() {
-        station.output.text(&outline.render(station.settings.width()))?;
+    outline.warnings = warnings(session, shop, &estate, &environment, &outline);
+    if session.output.is_table() {
+        session.output.text(&outline.render(session.settings.width()))?;
         for warning in &outline.warnings {
-            station.output.warn(warning);
+            session.output.warn(warning);
         }
     } else {
-        station.output.document(&outline)?;
+        session.output.document(&outline)?;
     }
-    station.output.say("nothing has been done");
-    station.output.next(&[station.command(&next)]);
+    session.output.print_message("nothing has been done");
+    session.output.next(&[session.command(&next)]);
     Ok(if outline.warnings.is_empty() { Exit::DONE } else { Exit::PROBLEMS })
 }
 
 fn warnings(
-    station: &Session,
+    session: &Session,
     shop: &Project,
     estate: &Estate,
     environment: &str,
@@ -55,7 +55,7 @@ fn warnings(
     if let Some(pattern) = estate.environments.get(environment).and_then(|there| there.refuses(&hostname)) {
         warnings.push(format!("`{hostname}` is not a host of `{environment}`, whose hosts are `{pattern}`"));
     }
-    let values = secrets::read(estate, &shop.directory, &station.settings.environment);
+    let values = secrets::read(estate, &shop.directory, &session.settings.environment);
     let needed: BTreeSet<String> = outline
         .steps
         .iter()
@@ -66,17 +66,19 @@ fn warnings(
     warnings
 }
 
-/// The secrets that an action needs: those it names, and those of the channels and datastores it names.
+/// The secrets that an action needs: those it names, and those of its channels and datastores.
 fn needed(kind: &str, spec: &Value, estate: &Estate) -> Vec<String> {
     let mut names = Vec::new();
     named(spec, &mut names);
     let Some(form) = actions::kind(kind).map(actions::Kind::form) else { return names };
     let fields = || form.verbs.iter().map(|verb| &verb.field).chain(form.fields);
-    for store in fields().filter(|field| matches!(field.shape, Shape::Datastore)).flat_map(|field| words(spec, field)) {
+    for store in
+        fields().filter(|field| matches!(field.shape, Shape::Datastore)).flat_map(|field| field_texts(spec, field))
+    {
         let url = estate.datastores.get(store).and_then(|store| store.url.as_ref());
         names.extend(url.map(|reference| reference.secret.clone()));
     }
-    for channel in fields().filter(|field| is_channel(&field.shape)).flat_map(|field| words(spec, field)) {
+    for channel in fields().filter(|field| is_channel(&field.shape)).flat_map(|field| field_texts(spec, field)) {
         let channel = estate.channels.get(channel);
         let secrets = channel.into_iter().flat_map(|channel| [&channel.token, &channel.slack_webhook]);
         names.extend(secrets.flatten().map(|reference| reference.secret.clone()));
@@ -103,10 +105,10 @@ fn is_channel(shape: &Shape) -> bool {
     }
 }
 
-fn words<'a>(spec: &'a Value, field: &Field) -> Vec<&'a str> {
+fn field_texts<'a>(spec: &'a Value, field: &Field) -> Vec<&'a str> {
     match spec.get(field.name) {
         Some(Value::String(word)) => vec![word],
-        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect(),
+        Some(Value::Array(field_texts)) => words.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     }
 }

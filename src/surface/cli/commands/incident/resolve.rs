@@ -1,7 +1,7 @@
 //! `runbook resolve`.
 
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, Incident};
+use crate::surface::cli::context::args::{Going, IncidentArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -17,7 +17,7 @@ use crate::surface::exit::Exit;
 #[command(verbatim_doc_comment)]
 pub struct Resolve {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     /// What it was, in a few words
     #[arg(value_name = "SUMMARY")]
     summary: Option<String>,
@@ -26,10 +26,10 @@ pub struct Resolve {
 }
 
 impl Resolve {
-    /// Resolves. How its runs ended was said when they did, and is no failure of this command.
-    pub fn run(self, station: &Session) -> Result {
+    /// Resolves the incident. How its runs ended was reported before, and is no failure of this command.
+    pub fn run(self, session: &Session) -> Result {
         let request = Request::Resolve { summary: self.summary };
-        let exit = submit::then_go_on(station, &self.target, &self.going, "resolved", request)?;
+        let exit = submit::then_go_on(session, &self.target, &self.going, "resolved", request)?;
         Ok(if [Exit::CANCELLED, Exit::FAILED].contains(&exit) { Exit::DONE } else { exit })
     }
 }

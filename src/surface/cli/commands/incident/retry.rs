@@ -2,7 +2,7 @@
 
 use crate::domain::incident::command::Request;
 use crate::domain::incident::step_verb::StepVerb;
-use crate::surface::cli::context::args::{Going, Incident, Step};
+use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -17,18 +17,18 @@ use crate::surface::cli::output::error::Result;
 #[expect(rustdoc::broken_intra_doc_links, reason = "the help is plain text, and `[2]` is an item's place")]
 pub struct Retry {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     #[command(flatten)]
-    step: Step,
+    step: StepArg,
     #[command(flatten)]
     going: Going,
 }
 
 impl Retry {
-    /// Tries again.
-    pub fn run(self, station: &Session) -> Result {
+    /// Retries the step and continues.
+    pub fn run(self, session: &Session) -> Result {
         let said = format!("`{}` is tried again", self.step.step);
         let step = (StepVerb::Retry, Some(&self.step.step));
-        submit::step_then_go_on(station, &self.target, &self.going, step, &said, |target| Request::Retry { target })
+        submit::step_then_go_on(session, &self.target, &self.going, step, &said, |target| Request::Retry { target })
     }
 }

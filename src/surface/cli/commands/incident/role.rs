@@ -1,7 +1,7 @@
 //! `runbook role`.
 
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::Incident;
+use crate::surface::cli::context::args::IncidentArg;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -19,7 +19,7 @@ use crate::surface::cli::output::error::Result;
 #[command(verbatim_doc_comment)]
 pub struct Role {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     /// The role, as the estate calls it
     #[arg(value_name = "ROLE")]
     role: String,
@@ -43,14 +43,14 @@ struct RoleChange {
 }
 
 impl Role {
-    /// Takes it, hands it over or gives it back.
-    pub fn run(self, station: &Session) -> Result {
+    /// Takes, assigns or releases the role.
+    pub fn run(self, session: &Session) -> Result {
         let role = self.role;
         let (said, request) = match self.change {
             RoleChange { give: Some(to), .. } => (format!("{to} has the role {role}"), Request::GiveRole { role, to }),
             RoleChange { release: true, .. } => (format!("nobody has the role {role}"), Request::ReleaseRole { role }),
             RoleChange { .. } => (format!("you have the role {role}"), Request::TakeRole { role }),
         };
-        submit::only(station, &self.target, &said, request)
+        submit::only(session, &self.target, &said, request)
     }
 }

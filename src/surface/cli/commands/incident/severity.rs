@@ -2,7 +2,7 @@
 
 use crate::domain::core::severity::Severity;
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::Incident;
+use crate::surface::cli::context::args::IncidentArg;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -18,16 +18,16 @@ use crate::surface::cli::output::error::Result;
 #[command(verbatim_doc_comment)]
 pub struct SetSeverity {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     /// How bad: p1 is the worst, p4 the least
     #[arg(value_name = "SEVERITY", value_parser = severity)]
     severity: Severity,
 }
 
 impl SetSeverity {
-    /// Says it.
-    pub fn run(self, station: &Session) -> Result {
-        submit::only(station, &self.target, &format!("severity {}", self.severity), Request::Regrade(self.severity))
+    /// Changes the severity.
+    pub fn run(self, session: &Session) -> Result {
+        submit::only(session, &self.target, &format!("severity {}", self.severity), Request::Regrade(self.severity))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::domain::incident::command::Request;
 use crate::domain::incident::step_verb::StepVerb;
-use crate::surface::cli::context::args::{Going, Incident, Step};
+use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -15,9 +15,9 @@ use crate::surface::cli::output::error::Result;
 #[command(verbatim_doc_comment)]
 pub struct Skip {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     #[command(flatten)]
-    step: Step,
+    step: StepArg,
     /// Why, in a few words
     #[arg(value_name = "REASON")]
     reason: String,
@@ -26,11 +26,11 @@ pub struct Skip {
 }
 
 impl Skip {
-    /// Goes on without it.
-    pub fn run(self, station: &Session) -> Result {
+    /// Skips the step and continues.
+    pub fn run(self, session: &Session) -> Result {
         let said = format!("`{}` is skipped", self.step.step);
         let step = (StepVerb::Skip, Some(&self.step.step));
-        submit::step_then_go_on(station, &self.target, &self.going, step, &said, |target| Request::Skip {
+        submit::step_then_go_on(session, &self.target, &self.going, step, &said, |target| Request::Skip {
             target,
             reason: self.reason,
         })

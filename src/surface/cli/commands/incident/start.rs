@@ -4,14 +4,14 @@ use serde_json::{Map, Value};
 
 use super::preview;
 use crate::domain::core::id::IncidentId;
-use crate::domain::incident::command::{Request, Start as Order, noticed};
+use crate::domain::incident::command::{Request, StartRequest as Order, noticed};
 use crate::domain::incident::event::Mode;
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session::{OpenEngine, Session};
 use crate::surface::cli::follow::{background, until_done};
 use crate::surface::cli::output::error::{Failure, Result};
 
-/// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
+/// Maximum attempts to find a free incident id. With 2^32 ids even one collision is rare.
 const ID_ATTEMPTS: usize = 8;
 
 /// Opens an incident with a runbook, and goes through its steps
@@ -65,34 +65,34 @@ pub struct Start {
 }
 
 impl Start {
-    /// Starts.
-    pub fn run(self, station: &Session) -> Result {
-        let shop = Project::open(&station.settings)?;
-        let order = self.order(station, &shop)?;
+    /// Starts the runbook, or prints its plan.
+    pub fn run(self, session: &Session) -> Result {
+        let shop = Project::open(&session.settings)?;
+        let order = self.order(session, &shop)?;
         if self.plan {
-            return preview::show(station, &shop, order);
+            return preview::show(session, &shop, order);
         }
-        let mut desk = station.open(shop)?;
-        let (id, before, order) = self.placed(&mut desk, order)?;
-        let incident = desk.submit(&id, Request::Start(Box::new(order)))?;
-        desk.remember_project(&id)?;
-        let output = &station.output;
-        // The stepper and the plain lines begin with the same words.
+        let mut open_engine = session.open(shop)?;
+        let (id, before, order) = self.placed(&mut open_engine, order)?;
+        let incident = open_engine.submit(&id, Request::Start(Box::new(order)))?;
+        open_engine.remember_project(&id)?;
+        let output = &session.output;
+        // The stepper and the plain output begin with the same words.
         if self.detach || !output.is_table() || before > 0 {
-            output.say(&format!("{id}: {}, {}", incident.title, incident.environment));
+            output.print_message(&format!("{id}: {}, {}", incident.title, incident.environment));
         }
         if self.detach {
-            return background::work(&desk, &id);
+            return background::work(&open_engine, &id);
         }
-        if station.settings.streams.interactive() && station.output.is_table() {
-            return until_done::step(&desk, &id);
+        if session.settings.streams.interactive() && session.output.is_table() {
+            return until_done::step(&open_engine, &id);
         }
-        until_done::plain(&desk, &id, before)
+        until_done::plain(&open_engine, &id, before)
     }
 
-    fn order(&self, station: &Session, shop: &Project) -> Result<Order> {
-        let (runbook, digest) = shop.runbook(&self.id, &station.output)?;
-        let estate = shop.estate(&station.output)?;
+    fn order(&self, session: &Session, shop: &Project) -> Result<Order> {
+        let (runbook, digest) = shop.runbook(&self.id, &session.output)?;
+        let estate = shop.estate(&session.output)?;
         Ok(Order {
             incident: IncidentId::from_bits(crate::surface::cli::chance()),
             runbook: runbook.clone(),
@@ -101,7 +101,7 @@ impl Start {
             estate: estate.clone(),
             params: self.params()?,
             mode: self.mode(),
-            detected_at: self.detected_at.as_deref().map(|text| noticed(text, station.clock().now())).transpose()?,
+            detected_at: self.detected_at.as_deref().map(|text| noticed(text, session.clock().now())).transpose()?,
             title: self.title.clone(),
             parent: None,
             alert: None,
@@ -126,13 +126,13 @@ impl Start {
         Ok(params)
     }
 
-    /// The incident it goes into and that incident's last event; an id that nobody has for a new one.
-    fn placed(&self, desk: &mut OpenEngine<'_>, mut order: Order) -> Result<(IncidentId, u64, Order)> {
+    /// The incident to start in and its last event, or a free id for a new incident.
+    fn placed(&self, open_engine: &mut OpenEngine<'_>, mut order: Order) -> Result<(IncidentId, u64, Order)> {
         if let Some(typed) = &self.incident {
-            let id = desk.find(Some(typed))?;
-            let incident = desk.prepare(&id)?;
+            let id = open_engine.find(Some(typed))?;
+            let incident = open_engine.prepare(&id)?;
             order.incident = id.clone();
-            // What an alert has proposed, with what it gave.
+            // The parameters of an alert's proposal.
             let proposal = incident.proposals.iter().find(|proposal| proposal.runbook == self.id);
             for (name, value) in proposal.into_iter().flat_map(|proposal| &proposal.params) {
                 order.params.entry(name.clone()).or_insert_with(|| value.clone());
@@ -143,7 +143,7 @@ impl Start {
             return Ok((id, incident.seq, order));
         }
         for _ in 0..ID_ATTEMPTS {
-            if desk.wait(desk.store().seq(&order.incident))? == 0 {
+            if open_engine.wait(open_engine.store().seq(&order.incident))? == 0 {
                 return Ok((order.incident.clone(), 0, order));
             }
             order.incident = IncidentId::from_bits(crate::surface::cli::chance());

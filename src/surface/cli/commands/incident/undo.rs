@@ -2,7 +2,7 @@
 
 use crate::domain::incident::command::Request;
 use crate::domain::incident::step_verb::StepVerb;
-use crate::surface::cli::context::args::{Going, Incident, Step};
+use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -15,18 +15,18 @@ use crate::surface::cli::output::error::Result;
 #[command(verbatim_doc_comment)]
 pub struct Undo {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     #[command(flatten)]
-    step: Step,
+    step: StepArg,
     #[command(flatten)]
     going: Going,
 }
 
 impl Undo {
-    /// Takes it back.
-    pub fn run(self, station: &Session) -> Result {
+    /// Runs the undo and continues.
+    pub fn run(self, session: &Session) -> Result {
         let said = format!("`{}` is taken back", self.step.step);
         let step = (StepVerb::Undo, Some(&self.step.step));
-        submit::step_then_go_on(station, &self.target, &self.going, step, &said, |target| Request::Undo { target })
+        submit::step_then_go_on(session, &self.target, &self.going, step, &said, |target| Request::Undo { target })
     }
 }

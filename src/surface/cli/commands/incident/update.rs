@@ -1,7 +1,7 @@
 //! `runbook update`.
 
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, Incident};
+use crate::surface::cli::context::args::{Going, IncidentArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -17,16 +17,16 @@ use crate::surface::cli::output::error::Result;
 #[command(verbatim_doc_comment)]
 pub struct Update {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     /// The words; quotes are not needed, `--` goes before words that begin with `-`
     #[arg(value_name = "WORDS", required = true, num_args = 1.., allow_negative_numbers = true)]
     words: Vec<String>,
 }
 
 impl Update {
-    /// Tells them.
-    pub fn run(self, station: &Session) -> Result {
+    /// Submits the update and continues.
+    pub fn run(self, session: &Session) -> Result {
         let request = Request::Update(self.words.join(" "));
-        submit::then_go_on(station, &self.target, &Going { detach: false }, "is told to stakeholders", request)
+        submit::then_go_on(session, &self.target, &Going { detach: false }, "is told to stakeholders", request)
     }
 }

@@ -22,14 +22,14 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches.
-    pub fn run(self, station: &Session) -> Result<Exit> {
-        let mut desk = station.look()?;
-        let id = desk.find(self.target.incident.as_deref())?;
-        desk.prepare(&id)?;
-        if station.settings.streams.interactive() && station.output.is_table() {
-            return until_done::step(&desk, &id);
+    /// Follows the incident, and takes over if no process is running it.
+    pub fn run(self, session: &Session) -> Result<Exit> {
+        let mut open_engine = session.open_read_only()?;
+        let id = open_engine.find(self.target.incident.as_deref())?;
+        open_engine.prepare(&id)?;
+        if session.settings.streams.interactive() && session.output.is_table() {
+            return until_done::step(&open_engine, &id);
         }
-        until_done::plain(&desk, &id, 0)
+        until_done::plain(&open_engine, &id, 0)
     }
 }

@@ -24,21 +24,21 @@ pub struct Handoff {
 }
 
 impl Handoff {
-    /// Writes it.
-    pub fn run(self, station: &Session) -> Result {
-        let desk = station.look()?;
-        let id = desk.find(self.target.incident.as_deref())?;
-        let incident = desk.incident(&id)?;
-        let handover = Handover::of(&incident, &desk.log(&id)?, desk.engine.parts().clock.now());
-        if station.output.is_table() {
-            station.output.text(&handover.markdown())?;
+    /// Writes the hand-over.
+    pub fn run(self, session: &Session) -> Result {
+        let open_engine = session.open_read_only()?;
+        let id = open_engine.find(self.target.incident.as_deref())?;
+        let incident = open_engine.incident(&id)?;
+        let handover = Handover::of(&incident, &open_engine.log(&id)?, open_engine.engine.parts().clock.now());
+        if session.output.is_table() {
+            session.output.text(&handover.markdown())?;
         } else {
-            station.output.document(&handover)?;
+            session.output.document(&handover)?;
         }
-        let first = pending::of(&incident, &station.settings.command())
+        let first = pending::of(&incident, &session.settings.command())
             .into_iter()
             .find_map(|one| one.commands.into_iter().next());
-        station.output.next(&[first.unwrap_or_else(|| station.command(&format!("timeline {id}")))]);
+        session.output.next(&[first.unwrap_or_else(|| session.command(&format!("timeline {id}")))]);
         Ok(Exit::DONE)
     }
 }

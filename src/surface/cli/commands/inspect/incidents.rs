@@ -6,7 +6,7 @@ use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::store::Summary;
+use crate::store::StreamSummary;
 use crate::surface::cli::context::session::{OpenEngine, Session};
 use crate::surface::cli::follow::until_done::{run_status_name, status_name};
 use crate::surface::cli::output::error::Result;
@@ -58,33 +58,33 @@ struct IncidentRow {
 }
 
 impl Incidents {
-    /// Lists them. A log that is damaged is a line that says so, and hides no other; the exit code says it too.
-    pub fn run(self, station: &Session) -> Result {
-        let rows = if station.has_log()? { self.rows(&station.look()?)? } else { Vec::new() };
-        if station.output.is_table() {
-            let now = station.clock().now();
+    /// Lists the incidents. A corrupt log is a line of its own and hides no other; the exit code reports it too.
+    pub fn run(self, session: &Session) -> Result {
+        let rows = if session.has_log()? { self.rows(&session.open_read_only()?)? } else { Vec::new() };
+        if session.output.is_table() {
+            let now = session.clock().now();
             if !rows.is_empty() {
-                station.output.text(&table(&rows, now).render(station.settings.width()))?;
+                session.output.text(&table(&rows, now).render(session.settings.width()))?;
             }
         } else {
-            station.output.list(&rows)?;
+            session.output.list(&rows)?;
         }
         let damaged = rows.iter().any(|row| row.status == DAMAGED);
         match rows.first() {
-            None => self.none(station),
-            Some(_) if damaged => station.output.next(&[station.command("verify")]),
-            Some(row) => station.output.next(&[station.command(&format!("watch {}", row.id))]),
+            None => self.none(session),
+            Some(_) if damaged => session.output.next(&[session.command("verify")]),
+            Some(row) => session.output.next(&[session.command(&format!("watch {}", row.id))]),
         }
         Ok(if damaged { Exit::ERROR } else { Exit::DONE })
     }
 
-    fn rows(&self, desk: &OpenEngine<'_>) -> Result<Vec<IncidentRow>> {
+    fn rows(&self, open_engine: &OpenEngine<'_>) -> Result<Vec<IncidentRow>> {
         let (limit, mut offset, mut rows) = (self.limit as usize, self.offset, Vec::new());
-        // One that is still open may lie beneath any number of resolved ones.
+        // An open incident may be older than any number of resolved ones.
         loop {
-            let summaries = desk.wait(desk.store().incidents(self.limit, offset))?;
+            let summaries = open_engine.wait(open_engine.store().incidents(self.limit, offset))?;
             let last = summaries.len() < limit;
-            let page = summaries.iter().map(|summary| read(desk, summary));
+            let page = summaries.iter().map(|summary| read(open_engine, summary));
             rows.extend(page.filter(|row| self.wants(row)));
             if last || rows.len() >= limit {
                 rows.truncate(limit);
@@ -94,35 +94,35 @@ impl Incidents {
         }
     }
 
-    /// A damaged log may be either, and hides nothing.
+    /// Whether the options select this row. A corrupt log may be of either kind, so it is always shown.
     fn wants(&self, row: &IncidentRow) -> bool {
         let planned = row.severity.map(|severity| severity == Severity::Maintenance);
         let sort = planned.is_none_or(|planned| planned == self.maintenance);
         sort && (!self.open || row.status != "resolved")
     }
 
-    fn none(&self, station: &Session) {
+    fn none(&self, session: &Session) {
         if self.maintenance {
-            station.output.say("there is no record of maintenance");
-            return station.output.next(&[station.command("schedule")]);
+            session.output.print_message("there is no record of maintenance");
+            return session.output.next(&[session.command("schedule")]);
         }
         if self.open {
-            station.output.say("no incident is open");
-            return station.output.next(&[station.command("incidents")]);
+            session.output.print_message("no incident is open");
+            return session.output.next(&[session.command("incidents")]);
         }
-        station.output.say("there are no incidents");
-        station.output.next(&[station.command("start <runbook>")]);
+        session.output.print_message("there are no incidents");
+        session.output.next(&[session.command("start <runbook>")]);
     }
 }
 
-fn read(desk: &OpenEngine<'_>, summary: &Summary) -> IncidentRow {
-    match desk.incident(&summary.id) {
+fn read(open_engine: &OpenEngine<'_>, summary: &StreamSummary) -> IncidentRow {
+    match open_engine.incident(&summary.id) {
         Ok(incident) => row(&incident, summary),
         Err(failure) => damaged(summary, &failure.message),
     }
 }
 
-fn row(incident: &Incident, summary: &Summary) -> IncidentRow {
+fn row(incident: &Incident, summary: &StreamSummary) -> IncidentRow {
     let waits = incident.waiting_for_person();
     let standing = match (waits.first(), incident.status) {
         (_, IncidentStatus::Resolved) => "resolved".to_owned(),
@@ -148,7 +148,7 @@ fn row(incident: &Incident, summary: &Summary) -> IncidentRow {
     }
 }
 
-fn damaged(summary: &Summary, message: &str) -> IncidentRow {
+fn damaged(summary: &StreamSummary, message: &str) -> IncidentRow {
     IncidentRow {
         id: summary.id.clone(),
         severity: None,
@@ -180,9 +180,9 @@ fn table(rows: &[IncidentRow], now: Timestamp) -> Table {
     table
 }
 
-/// How long ago within a day, else the date.
+/// How long ago within a day, otherwise the date.
 fn age(at: Timestamp, now: Timestamp) -> String {
-    /// Seconds of a day: beyond it a date says more.
+    /// The seconds of a day.
     const DAY: u64 = 24 * 60 * 60;
     let seconds = Span::between(at, now).0.as_secs();
     match seconds {

@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use crate::domain::core::text::{grouped, shell_word};
-use crate::domain::journal::entry::Entry;
-use crate::domain::journal::filter::Filter;
+use crate::domain::journal::entry::JournalEntry;
+use crate::domain::journal::filter::JournalFilter;
 use crate::domain::journal::level::{LEVELS, Level};
-use crate::domain::journal::summary::Summary;
+use crate::domain::journal::summary::JournalSummary;
 use crate::engine::inspect::journal_search::{LineOrder, Searched, newest, search};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::until_done;
@@ -26,22 +26,22 @@ mod summary;
 mod trace_tree;
 mod wrap;
 
-/// How far back is searched unless `--since` says otherwise.
+/// How far back is searched without `--since`.
 const SINCE: &str = "1h";
 
-/// The newest lines that people are shown unless `--lines` says otherwise: more than anybody reads, and seldom cut.
+/// How many lines are shown to people without `--lines`: more than anybody reads, so they are seldom cut.
 const LINES: usize = 1000;
 
-/// The most that `--lines` keeps.
+/// The highest value of `--lines`.
 const MOST_LINES: u64 = 100_000;
 
-/// How many of the newest lines stand before those that are followed.
+/// How many existing lines are shown before following.
 const BEFORE_FOLLOWED: usize = 10;
 
-/// The most lines of one trace.
+/// Maximum number of lines of one trace.
 const TRACE_LINES: usize = 10_000;
 
-/// Messages in the summary that programs read, and stretches of time in its histogram.
+/// The number of messages in the JSON summary, and of intervals in its histogram.
 const DOCUMENT: (usize, usize) = (100, 60);
 
 /// Searches the journal of the services: errors, one order, one trace
@@ -104,7 +104,6 @@ pub struct Logs {
     files: Option<std::path::PathBuf>,
 }
 
-/// How many lines are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lines {
     All,
@@ -112,48 +111,53 @@ enum Lines {
 }
 
 impl Logs {
-    /// Searches.
-    pub fn run(self, station: &Session) -> Result {
+    /// Searches and prints the lines or a summary.
+    pub fn run(self, session: &Session) -> Result {
         if let Some(incident) = &self.attach {
-            // Nobody waits for a search whose end has no place.
-            station.look()?.find(Some(incident))?;
+            // The incident is checked first, so that a long search is not lost.
+            session.open_read_only()?.find(Some(incident))?;
         }
-        let runtime = station.runtime()?;
-        let bench = SearchContext::new(&self, station)?;
-        let filter = self.filter(&bench, station)?;
+        let runtime = session.runtime()?;
+        let bench = SearchContext::new(&self, session)?;
+        let filter = self.filter(&bench, session)?;
         let exit = runtime.block_on(async {
             let leaving = until_done::leaving();
             tokio::select! {
-                // What has been found is shown before anybody leaves.
+                // Results that are ready are printed before a signal is handled.
                 biased;
-                exit = self.search(&filter, &bench, station) => exit,
+                exit = self.search(&filter, &bench, session) => exit,
                 () = leaving.cancelled() => Ok(None),
             }
         });
-        // The log of an incident is opened with a runtime of its own.
+        // Opening the log of an incident creates its own runtime.
         drop(runtime);
         match exit? {
             None => Ok(Exit::INTERRUPTED),
-            Some(found) => self.conclude(&found, station),
+            Some(found) => self.conclude(&found, session),
         }
     }
 
-    async fn search(&self, filter: &Filter, bench: &SearchContext, station: &Session) -> Result<Option<SearchResult>> {
+    async fn search(
+        &self,
+        filter: &JournalFilter,
+        bench: &SearchContext,
+        session: &Session,
+    ) -> Result<Option<SearchResult>> {
         if self.summary {
-            return self.summarise(filter, bench, station).await.map(Some);
+            return self.summarise(filter, bench, session).await.map(Some);
         }
         if self.follow {
-            return self.follow(filter, bench, station).await.map(Some);
+            return self.follow(filter, bench, session).await.map(Some);
         }
-        match self.lines(station) {
-            Lines::Newest(most) => self.newest(filter, most, bench, station).await.map(Some),
-            Lines::All => self.stream(filter, LineOrder::Forwards, bench, station).await.map(Some),
+        match self.lines(session) {
+            Lines::Newest(most) => self.newest(filter, most, bench, session).await.map(Some),
+            Lines::All => self.stream(filter, LineOrder::Forwards, bench, session).await.map(Some),
         }
     }
 
-    /// How many lines are shown when nobody says it depends on who reads them.
-    fn lines(&self, station: &Session) -> Lines {
-        let by_itself = match (&self.trace, station.output.is_table() || self.attach.is_some()) {
+    /// The number of lines. Without `--lines` it depends on whether people or programs read them.
+    fn lines(&self, session: &Session) -> Lines {
+        let by_itself = match (&self.trace, session.output.is_table() || self.attach.is_some()) {
             (Some(_), true) => Lines::Newest(TRACE_LINES),
             (None, true) => Lines::Newest(LINES),
             (_, false) => Lines::All,
@@ -163,21 +167,21 @@ impl Logs {
 
     async fn newest(
         &self,
-        filter: &Filter,
+        filter: &JournalFilter,
         most: usize,
         bench: &SearchContext,
-        station: &Session,
+        session: &Session,
     ) -> Result<SearchResult> {
         let (lines, searched) = newest(filter, most, &bench.context).await.map_err(|reason| bench.unread(reason))?;
         let mut found = SearchResult { searched, ..SearchResult::default() };
         found.note(&lines, bench);
-        let mut pen = bench.line_writer(station);
+        let mut pen = bench.line_writer(session);
         if !lines.is_empty() {
             let text = match &self.trace {
-                Some(id) if station.output.is_table() => trace_tree::drawn(id, &lines, &mut pen),
-                _ => shown(&lines, &mut pen, station),
+                Some(id) if session.output.is_table() => trace_tree::drawn(id, &lines, &mut pen),
+                _ => shown(&lines, &mut pen, session),
             };
-            station.output.text(&text)?;
+            session.output.text(&text)?;
         }
         if self.attach.is_some() {
             found.evidence = attach::lines(&lines, bench);
@@ -185,23 +189,23 @@ impl Logs {
         Ok(found)
     }
 
-    /// Shows lines as they are found, however many.
+    /// Prints lines as they are found, without a limit.
     async fn stream(
         &self,
-        filter: &Filter,
+        filter: &JournalFilter,
         order: LineOrder,
         bench: &SearchContext,
-        station: &Session,
+        session: &Session,
     ) -> Result<SearchResult> {
         let mut found = SearchResult::default();
-        let mut pen = bench.line_writer(station);
+        let mut pen = bench.line_writer(session);
         let (mut failure, mut evidence) = (None, attach::NewestLines::default());
-        let mut take = |lines: Vec<Entry>| {
+        let mut take = |lines: Vec<JournalEntry>| {
             found.note(&lines, bench);
             if self.attach.is_some() {
                 evidence.add(&lines, bench);
             }
-            match station.output.text(&shown(&lines, &mut pen, station)) {
+            match session.output.text(&shown(&lines, &mut pen, session)) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(gone) => {
                     failure = Some(gone);
@@ -214,8 +218,8 @@ impl Logs {
         Ok(SearchResult { searched, evidence: evidence.text(), ..found })
     }
 
-    /// The newest lines that are there, then those that come.
-    async fn follow(&self, filter: &Filter, bench: &SearchContext, station: &Session) -> Result<SearchResult> {
+    /// Prints the newest existing lines, then new ones.
+    async fn follow(&self, filter: &JournalFilter, bench: &SearchContext, session: &Session) -> Result<SearchResult> {
         let now = bench.context.clock.now();
         let most = match self.lines {
             Some(Lines::Newest(most)) => most,
@@ -223,17 +227,22 @@ impl Logs {
             None if self.since.is_some() => LINES,
             None => BEFORE_FOLLOWED,
         };
-        let before = Filter { until: Some(now), ..filter.clone() };
+        let before = JournalFilter { until: Some(now), ..filter.clone() };
         let (lines, _) = newest(&before, most, &bench.context).await.map_err(|reason| bench.unread(reason))?;
-        let mut pen = bench.line_writer(station);
-        station.output.text(&shown(&lines, &mut pen, station))?;
-        let after = Filter { since: now + chrono::TimeDelta::microseconds(1), until: None, ..filter.clone() };
-        self.stream(&after, LineOrder::Following, bench, station).await
+        let mut pen = bench.line_writer(session);
+        session.output.text(&shown(&lines, &mut pen, session))?;
+        let after = JournalFilter { since: now + chrono::TimeDelta::microseconds(1), until: None, ..filter.clone() };
+        self.stream(&after, LineOrder::Following, bench, session).await
     }
 
-    async fn summarise(&self, filter: &Filter, bench: &SearchContext, station: &Session) -> Result<SearchResult> {
-        let (mut summary, mut found) = (Summary::default(), SearchResult::default());
-        let mut take = |lines: Vec<Entry>| {
+    async fn summarise(
+        &self,
+        filter: &JournalFilter,
+        bench: &SearchContext,
+        session: &Session,
+    ) -> Result<SearchResult> {
+        let (mut summary, mut found) = (JournalSummary::default(), SearchResult::default());
+        let mut take = |lines: Vec<JournalEntry>| {
             found.note(&lines, bench);
             for line in &lines {
                 let message = bench.clean.text(&line.message());
@@ -244,11 +253,11 @@ impl Logs {
         let searched = search(filter, LineOrder::Forwards, &bench.context, &mut take)
             .await
             .map_err(|reason| bench.unread(reason))?;
-        let style = summary::Style { width: station.settings.width(), letters: station.settings.has_unicode() };
-        if !station.output.is_table() {
-            station.output.document(&summary.document(DOCUMENT.0, DOCUMENT.1))?;
+        let style = summary::SummaryStyle { width: session.settings.width(), letters: session.settings.has_unicode() };
+        if !session.output.is_table() {
+            session.output.document(&summary.document(DOCUMENT.0, DOCUMENT.1))?;
         } else if summary.lines > 0 {
-            station.output.text(&summary::drawn(&summary, &style))?;
+            session.output.text(&summary::drawn(&summary, &style))?;
         }
         if self.attach.is_some() {
             found.evidence = attach::summary(&summary);
@@ -257,20 +266,20 @@ impl Logs {
     }
 }
 
-/// What was found, as far as it matters afterwards.
+/// The facts about a search that are used after it.
 #[derive(Debug, Default)]
 struct SearchResult {
     lines: u64,
     searched: Searched,
-    /// The trace of the newest error, or else of the newest line.
+    /// The trace of the newest error, otherwise of the newest line.
     trace: Option<String>,
     trace_level: Option<Level>,
-    /// What is put into an incident.
+    /// The text to attach to an incident.
     evidence: String,
 }
 
 impl SearchResult {
-    fn note(&mut self, lines: &[Entry], bench: &SearchContext) {
+    fn note(&mut self, lines: &[JournalEntry], bench: &SearchContext) {
         self.lines += lines.len() as u64;
         for line in lines {
             let graver = self.trace_level.is_none_or(|known| line.level >= known.min(Level::Error));
@@ -281,9 +290,9 @@ impl SearchResult {
     }
 }
 
-/// Lines as people or programs read them.
-fn shown(lines: &[Entry], pen: &mut LineWriter<'_>, station: &Session) -> String {
-    if station.output.is_table() {
+/// Lines in the format for people or for programs.
+fn shown(lines: &[JournalEntry], pen: &mut LineWriter<'_>, session: &Session) -> String {
+    if session.output.is_table() {
         return lines.iter().map(|line| pen.line(line)).collect();
     }
     lines.iter().map(|line| pen.clean.json(line)).collect()
@@ -306,7 +315,7 @@ fn lines(typed: &str) -> std::result::Result<Lines, String> {
     }
 }
 
-/// A word of a command to type.
+/// A flag and its value, quoted for a shell.
 fn typed(flag: &str, value: &str) -> String {
     format!(" {flag} {}", shell_word(value))
 }

@@ -22,13 +22,13 @@ pub struct Page {
 }
 
 impl Page {
-    /// Prints it.
-    pub fn run(self, station: &Session) -> Result {
-        let mut desk = station.look()?;
-        let id = desk.find(self.target.incident.as_deref())?;
-        desk.prepare(&id)?;
-        let parts = desk.engine.parts();
-        let Some(link) = desk.engine.page_link(&id) else {
+    /// Prints the timeline.
+    pub fn run(self, session: &Session) -> Result {
+        let mut open_engine = session.open_read_only()?;
+        let id = open_engine.find(self.target.incident.as_deref())?;
+        open_engine.prepare(&id)?;
+        let parts = open_engine.engine.parts();
+        let Some(link) = open_engine.engine.page_link(&id) else {
             let page = parts.catalog.estate().content.as_ref().ok().and_then(|estate| estate.page.as_ref());
             return Err(match page.and_then(|page| page_link::secret_problem(page, &parts.secrets)) {
                 Some(why) => Failure::usage(format!("there is no link to a page: {why}")),
@@ -36,12 +36,12 @@ impl Page {
                     .hint("Add `page: { url: …, secret: … }` to estate.yaml; docs/serve.md says how."),
             });
         };
-        if station.output.is_table() {
-            station.output.text(&format!("{link}\n"))?;
+        if session.output.is_table() {
+            session.output.text(&format!("{link}\n"))?;
         } else {
-            station.output.document(&serde_json::json!({"incident": id, "page": link}))?;
+            session.output.document(&serde_json::json!({"incident": id, "page": link}))?;
         }
-        station.output.next(&[station.command(&format!("timeline {id}"))]);
+        session.output.next(&[session.command(&format!("timeline {id}"))]);
         Ok(Exit::DONE)
     }
 }

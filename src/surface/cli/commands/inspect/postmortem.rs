@@ -41,47 +41,47 @@ pub struct Postmortem {
 }
 
 impl Postmortem {
-    /// Writes, prints, or completes it.
-    pub fn run(self, station: &Session) -> Result {
-        let mut desk = station.look()?;
-        let id = desk.find(self.target.incident.as_deref())?;
-        desk.prepare(&id)?;
+    /// Writes, prints or completes the post-mortem.
+    pub fn run(self, session: &Session) -> Result {
+        let mut open_engine = session.open_read_only()?;
+        let id = open_engine.find(self.target.incident.as_deref())?;
+        open_engine.prepare(&id)?;
         if self.done {
-            desk.submit(&id, Request::CompletePostmortem)?;
-            let (path, incident) = written(&desk, &id)?;
+            open_engine.submit(&id, Request::CompletePostmortem)?;
+            let (path, incident) = written(&open_engine, &id)?;
             match open_questions(&contents(&path)?) {
                 0 => {}
-                1 => station.output.warn("1 question in it is still `TODO`"),
-                many => station.output.warn(&format!("{many} questions in it are still `TODO`")),
+                1 => session.output.warn("1 question in it is still `TODO`"),
+                many => session.output.warn(&format!("{many} questions in it are still `TODO`")),
             }
-            station.output.say(&format!("{id}: the post-mortem is complete{}", lateness(&incident)));
-            station.output.next(&next(station, &incident));
+            session.output.print_message(&format!("{id}: the post-mortem is complete{}", lateness(&incident)));
+            session.output.next(&next(session, &incident));
             return Ok(Exit::DONE);
         }
-        let (path, incident) = written(&desk, &id)?;
-        self.print_result(station, &path, &incident)?;
-        station.output.next(&next(station, &incident));
+        let (path, incident) = written(&open_engine, &id)?;
+        self.print_result(session, &path, &incident)?;
+        session.output.next(&next(session, &incident));
         Ok(Exit::DONE)
     }
 
-    fn print_result(&self, station: &Session, path: &PathBuf, incident: &Incident) -> Result<()> {
-        let shown = station.settings.shown(path);
+    fn print_result(&self, session: &Session, path: &PathBuf, incident: &Incident) -> Result<()> {
+        let shown = session.settings.shown(path);
         if self.print {
-            return station.output.text(&printable(&contents(path)?));
+            return session.output.text(&printable(&contents(path)?));
         }
-        if station.output.is_table() {
-            return station.output.text(&format!("{}\n", printable(&shown.to_string_lossy())));
+        if session.output.is_table() {
+            return session.output.text(&format!("{}\n", printable(&shown.to_string_lossy())));
         }
-        station.output.document(&serde_json::json!({"incident": incident.id, "path": shown}))
+        session.output.document(&serde_json::json!({"incident": incident.id, "path": shown}))
     }
 }
 
-/// Brings the draft up to date; where it is.
-fn written(desk: &OpenEngine<'_>, id: &IncidentId) -> Result<(PathBuf, Incident)> {
-    let incident = desk.incident(id)?;
-    let directory = &desk.engine.parts().directory;
+/// Updates the draft; returns its path and the incident.
+fn written(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result<(PathBuf, Incident)> {
+    let incident = open_engine.incident(id)?;
+    let directory = &open_engine.engine.parts().directory;
     let written =
-        report_files::write(directory, &incident, &desk.log(id)?).map_err(crate::engine::EngineError::from)?;
+        report_files::write(directory, &incident, &open_engine.log(id)?).map_err(crate::engine::EngineError::from)?;
     Ok((directory.join(written.path), incident))
 }
 
@@ -93,13 +93,13 @@ fn contents(path: &PathBuf) -> Result<String> {
     Ok(text)
 }
 
-/// How many questions of the draft nobody has answered.
+/// The number of questions in the draft that are not answered.
 fn open_questions(text: &str) -> usize {
     text.matches("TODO: ").count()
 }
 
-fn next(station: &Session, incident: &Incident) -> Vec<String> {
-    let typed = |words: String| station.command(&words);
+fn next(session: &Session, incident: &Incident) -> Vec<String> {
+    let typed = |words: String| session.command(&words);
     match (incident.status, &incident.completed) {
         (IncidentStatus::Resolved, _) if incident.is_maintenance() => vec![typed("schedule".to_owned())],
         _ if incident.is_maintenance() => vec![typed(format!("watch {}", incident.id))],

@@ -71,7 +71,7 @@ impl From<StatsGrouping> for By {
     }
 }
 
-/// What is shown, for programs: described in `docs/stats.md`.
+/// The output for programs, described in `docs/stats.md`.
 #[derive(Debug, Serialize)]
 struct StatsReport {
     since: Timestamp,
@@ -83,11 +83,11 @@ struct StatsReport {
 }
 
 impl Stats {
-    /// Shows them. A log that is damaged is named, and the exit code says it too.
-    pub fn run(self, station: &Session) -> Result {
-        let until = station.clock().now();
+    /// Shows the statistics. A corrupt log is named, and the exit code reports it too.
+    pub fn run(self, session: &Session) -> Result {
+        let until = session.clock().now();
         let since = since(&self.since, until)?;
-        let survey = if station.has_log()? { surveyed(station, since)? } else { Measures::default() };
+        let survey = if session.has_log()? { surveyed(session, since)? } else { Measures::default() };
         let report = StatsReport {
             since,
             until,
@@ -96,59 +96,59 @@ impl Stats {
             damaged: survey.damaged,
         };
         let empty = report.summary.all.incidents == 0;
-        let text = match station.output.format() {
+        let text = match session.output.format() {
             Format::Table if empty => String::new(),
-            Format::Table => tables::text(&report.summary, station.settings.width()),
+            Format::Table => tables::text(&report.summary, session.settings.width()),
             Format::Svg => svg_chart::svg(&report.summary, since, until),
             format => writer::json(&report, format == Format::Json),
         };
-        self.put(station, &text)?;
-        notified_cells(station, &report);
+        self.put(session, &text)?;
+        notified_cells(session, &report);
         if report.damaged.is_empty() {
-            self.next(station, empty);
+            self.next(session, empty);
             return Ok(Exit::DONE);
         }
-        station.output.next(&[station.command("verify")]);
+        session.output.next(&[session.command("verify")]);
         Ok(Exit::ERROR)
     }
 
-    fn put(&self, station: &Session, text: &str) -> Result<()> {
-        let Some(file) = &self.out else { return station.output.text(text) };
+    fn put(&self, session: &Session, text: &str) -> Result<()> {
+        let Some(file) = &self.out else { return session.output.text(text) };
         std::fs::write(file, text)
             .map_err(|error| Failure::error(format!("`{}` cannot be written: {error}", file.display())))?;
-        station.output.say(&format!("written to `{}`", station.settings.shown(file).display()));
+        session.output.print_message(&format!("written to `{}`", session.settings.shown(file).display()));
         Ok(())
     }
 
-    fn next(&self, station: &Session, empty: bool) {
+    fn next(&self, session: &Session, empty: bool) {
         let commands = match empty {
             true => ["stats --since 3650d", "start <runbook>"],
             false => ["stats --by month", "stats -o svg --out stats.svg"],
         };
-        station.output.next(&commands.map(|words| station.command(words)));
+        session.output.next(&commands.map(|words| session.command(words)));
     }
 }
 
-fn surveyed(station: &Session, since: Timestamp) -> Result<Measures> {
-    let desk = station.look()?;
-    Ok(desk.wait(desk.engine.measures(since))?)
+fn surveyed(session: &Session, since: Timestamp) -> Result<Measures> {
+    let open_engine = session.open_read_only()?;
+    Ok(open_engine.wait(open_engine.engine.measures(since))?)
 }
 
-/// What does not stand in the table.
-fn notified_cells(station: &Session, report: &StatsReport) {
-    let output = &station.output;
+/// Prints the facts that are not in the table.
+fn notified_cells(session: &Session, report: &StatsReport) {
+    let output = &session.output;
     if report.summary.all.incidents == 0 {
-        output.say(&format!("no incident was opened since {}", stamp(report.since)));
+        output.print_message(&format!("no incident was opened since {}", stamp(report.since)));
     }
     if report.rehearsals_left_out > 0 {
-        output.say(&format!("{} played by the demo are left out", report.rehearsals_left_out));
+        output.print_message(&format!("{} played by the demo are left out", report.rehearsals_left_out));
     }
     for id in &report.damaged {
         output.warn(&format!("the log of `{id}` is damaged, and is left out"));
     }
 }
 
-/// The instant that was typed: so long ago, the beginning of a day in UTC, or an instant.
+/// Parses a time: a duration ago, the beginning of a day in UTC, or an instant.
 fn since(typed: &str, now: Timestamp) -> Result<Timestamp> {
     let ago = || {
         let span: Span = typed.parse().ok()?;

@@ -10,9 +10,9 @@ use crate::domain::config::estate::Estate;
 use crate::domain::core::text::shell_word;
 use crate::domain::core::time::Span;
 use crate::domain::host::status::{self as statuses, HealthGrade, StatusRow, StatusSubject};
-use crate::engine::inspect::status::{StatusReport, StatusSurvey, start_words};
+use crate::engine::inspect::status::{StatusReport, StatusSurvey, start_arguments};
 use crate::surface::cli::context::action_context;
-use crate::surface::cli::context::action_context::Scene;
+use crate::surface::cli::context::action_context::ActionTarget;
 use crate::surface::cli::context::project;
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::secrets;
@@ -21,12 +21,12 @@ use crate::surface::cli::context::settings::Format;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::status::columns::Columns;
-use crate::surface::terminal::status::{self, Options};
+use crate::surface::terminal::status::{self, WatchOptions};
 use crate::surface::terminal::widgets::palette::{Colour, styled};
 
-/// The longest that one probe may take: beyond it nobody waits at a screen.
+/// The longest limit for one probe, since nobody waits longer at a screen.
 const LONGEST_LIMIT: Span = Span::seconds(60);
-/// The shortest time between two rounds of probes, and the longest.
+/// The shortest and the longest interval between two rounds of probes.
 const SHORTEST_EVERY: Span = Span::seconds(1);
 const LONGEST_EVERY: Span = Span::seconds(3600);
 
@@ -69,67 +69,68 @@ pub struct Status {
     no_probes: bool,
 }
 
-/// What `-o json` prints: the rows with what holds for all of them.
+/// The JSON document: the rows, and facts about all of them.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
     report: &'a StatusReport,
-    /// How many there are of each state.
+    /// The number of rows per state.
     counts: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Status {
-    /// Looks once, or stays.
-    pub fn run(self, station: &Session) -> Result {
+    /// Prints the state once, or runs the live board.
+    pub fn run(self, session: &Session) -> Result {
         if self.watch {
-            return self.stay(station);
+            return self.stay(session);
         }
-        let survey = self.survey(station)?;
-        let report = station.runtime()?.block_on(survey.look());
-        print(station, &report)?;
+        let survey = self.survey(session)?;
+        let report = session.runtime()?.block_on(survey.read_all());
+        print(session, &report)?;
         if let Some(trouble) = &report.systemd {
-            station.output.warn(trouble);
+            session.output.warn(trouble);
         }
-        station.output.next(&[next(station, &survey, &report)]);
+        session.output.next(&[next(session, &survey, &report)]);
         let is_well = report.systemd.is_none() && report.rows.iter().all(|row| row.grade == HealthGrade::Up);
         Ok(if is_well { Exit::DONE } else { Exit::FAILED })
     }
 
-    fn stay(self, station: &Session) -> Result {
-        let settings = &station.settings;
-        if !settings.streams.interactive() || !station.output.is_table() {
+    fn stay(self, session: &Session) -> Result {
+        let settings = &session.settings;
+        if !settings.streams.interactive() || !session.output.is_table() {
             return Err(Failure::usage("`--watch` needs a terminal, and prints for people only")
                 .hint("Type `runbook status -o jsonl` for one look that programs read."));
         }
-        let survey = self.survey(station)?;
+        let survey = self.survey(session)?;
         let shop = Project::open(settings)?;
         let directory = shop.directory.clone();
         let mut lead = vec!["--dir".to_owned(), directory.to_string_lossy().into_owned()];
         if let Ok(state) = &settings.state {
             lead.extend(["--state".to_owned(), state.to_string_lossy().into_owned()]);
         }
-        let options = Options { every: self.every.0, colour: settings.colour(), letters: settings.has_unicode(), lead };
-        let watched = station.runtime()?.block_on(status::watch(&survey, &shop.catalog, options));
+        let options =
+            WatchOptions { every: self.every.0, colour: settings.colour(), letters: settings.has_unicode(), lead };
+        let watched = session.runtime()?.block_on(status::watch(&survey, &shop.catalog, options));
         watched.map_err(|error| Failure::error(format!("the terminal cannot be used: {error}")))?;
         Ok(Exit::DONE)
     }
 
-    fn survey(&self, station: &Session) -> Result<StatusSurvey> {
-        let (directory, estate) = Project::estate_alone(&station.settings, &station.output)?;
+    fn survey(&self, session: &Session) -> Result<StatusSurvey> {
+        let (directory, estate) = Project::estate_alone(&session.settings, &session.output)?;
         let (name, environment) = project::known_environment(self.environment.as_deref(), &estate)?;
         project::guard_host(&name, &environment, "")?;
         let subjects = self.subjects(&estate)?;
         let limit = (!self.no_probes).then_some(self.limit.0);
-        // Nothing that systemd says of a unit is secret.
+        // The state of a unit holds no secret, so none is read.
         let secrets = match limit {
             None => Secrets::default(),
-            Some(_) => secrets::read(&estate, &directory, &station.settings.environment),
+            Some(_) => secrets::read(&estate, &directory, &session.settings.environment),
         };
-        let context = action_context::context(station, Scene { directory, estate, name, environment }, secrets)?;
+        let context = action_context::context(session, ActionTarget { directory, estate, name, environment }, secrets)?;
         Ok(StatusSurvey::new(context, subjects, limit))
     }
 
-    /// What is looked at: all of it, or what was named.
+    /// All services and datastores, or those that match the names.
     fn subjects(&self, estate: &Estate) -> Result<Vec<StatusSubject>> {
         let mut subjects = statuses::subjects(estate);
         for typed in &self.names {
@@ -152,19 +153,19 @@ impl Status {
     }
 }
 
-fn print(station: &Session, report: &StatusReport) -> Result<()> {
-    match station.output.format() {
-        Format::Jsonl => station.output.list(&report.rows),
-        Format::Json | Format::Svg => station.output.document(&Document { report, counts: counts(&report.rows) }),
+fn print(session: &Session, report: &StatusReport) -> Result<()> {
+    match session.output.format() {
+        Format::Jsonl => session.output.list(&report.rows),
+        Format::Json | Format::Svg => session.output.document(&Document { report, counts: counts(&report.rows) }),
         Format::Table => {
-            let letters = station.settings.has_unicode();
-            let columns = Columns::of(&report.rows, station.settings.width(), 0, report.at, letters.signs());
+            let letters = session.settings.has_unicode();
+            let columns = Columns::of(&report.rows, session.settings.width(), 0, report.at, letters.signs());
             let rows = report.rows.iter().map(|row| columns.row(row, Vec::new(), report.at));
             let lines = std::iter::once(columns.heading()).chain(rows);
-            // What is no terminal is given no colours on the way out.
+            // Colours are removed when standard output is not a terminal.
             let text: String = lines.map(|row| styled(&row, Colour::Sixteen, letters) + "\n").collect();
-            station.output.text(&text)?;
-            station.output.say(&format!("{}: {}", report.environment, summary(&report.rows)));
+            session.output.text(&text)?;
+            session.output.print_message(&format!("{}: {}", report.environment, summary(&report.rows)));
             Ok(())
         }
     }
@@ -174,7 +175,7 @@ fn counts(rows: &[StatusRow]) -> serde_json::Map<String, serde_json::Value> {
     HealthGrade::ALL.into_iter().map(|grade| (grade.code().to_owned(), statuses::count(rows, grade).into())).collect()
 }
 
-/// `2 down, 1 degraded, 20 up`.
+/// The counts as text: `2 down, 1 degraded, 20 up`.
 fn summary(rows: &[StatusRow]) -> String {
     let counted = HealthGrade::ALL.into_iter().filter_map(|grade| {
         let count = NonZeroUsize::new(statuses::count(rows, grade))?;
@@ -183,22 +184,22 @@ fn summary(rows: &[StatusRow]) -> String {
     counted.collect::<Vec<_>>().join(", ")
 }
 
-/// What to type next: the runbook for the worst row, or to stay and watch.
-fn next(station: &Session, survey: &StatusSurvey, report: &StatusReport) -> String {
+/// The next command: start the runbook for the worst row, or watch.
+fn next(session: &Session, survey: &StatusSurvey, report: &StatusReport) -> String {
     if report.systemd.is_some() && report.rows.iter().all(|row| row.grade == HealthGrade::Unknown) {
-        return station.command(&format!("doctor --env {}", shell_word(survey.environment())));
+        return session.command(&format!("doctor --env {}", shell_word(survey.environment())));
     }
     let worst = report.rows.first().filter(|row| matches!(row.grade, HealthGrade::Down | HealthGrade::Degraded));
     let words = worst.and_then(|row| {
-        // Runbooks are read only now: where all is well nobody needs them.
-        let shop = Project::open(&station.settings).ok()?;
-        start_words(row, &shop.catalog, survey.environment())
+        // Runbooks are read only if something is down, because nothing else needs them.
+        let shop = Project::open(&session.settings).ok()?;
+        start_arguments(row, &shop.catalog, survey.environment())
     });
     let words = words.unwrap_or_else(|| {
         vec!["status".to_owned(), "--env".to_owned(), survey.environment().to_owned(), "--watch".to_owned()]
     });
     let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
-    station.command(&words.join(" "))
+    session.command(&words.join(" "))
 }
 
 fn every(typed: &str) -> std::result::Result<Span, String> {

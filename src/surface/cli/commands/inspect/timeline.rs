@@ -27,30 +27,30 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Prints it.
-    pub fn run(self, station: &Session) -> Result {
-        let desk = station.look()?;
-        let id = desk.find(self.target.incident.as_deref())?;
-        let log = desk.log(&id)?;
-        if station.output.is_table() {
-            station.output.text(&self.lines(&log, station.settings.width()))?;
+    /// Prints the timeline.
+    pub fn run(self, session: &Session) -> Result {
+        let open_engine = session.open_read_only()?;
+        let id = open_engine.find(self.target.incident.as_deref())?;
+        let log = open_engine.log(&id)?;
+        if session.output.is_table() {
+            session.output.text(&self.lines(&log, session.settings.width()))?;
         } else {
-            station.output.list(&log)?;
+            session.output.list(&log)?;
         }
-        station.output.next(&[station.command(&format!("postmortem {id} --print"))]);
+        session.output.next(&[session.command(&format!("postmortem {id} --print"))]);
         Ok(Exit::DONE)
     }
 
     fn lines(&self, log: &[Recorded], width: Option<usize>) -> String {
         let timeline = timeline::Timeline::of(log);
-        let entries: Vec<&timeline::Entry> =
+        let entries: Vec<&timeline::TimelineEntry> =
             if self.short { timeline.notable().collect() } else { timeline.entries.iter().collect() };
         entries.into_iter().map(|entry| line(entry, width)).collect()
     }
 }
 
-/// One entry: its number, its time, who, and what; continued under the time where it is too wide.
-fn line(entry: &timeline::Entry, width: Option<usize>) -> String {
+/// One entry: number, time, who and what. If it is too wide, the text goes below the time.
+fn line(entry: &timeline::TimelineEntry, width: Option<usize>) -> String {
     let head = format!("{:>4}  {}  ", entry.seq, entry.at.format("%Y-%m-%d %H:%M:%SZ"));
     let text = format!("{}: {}", entry.who, entry.text);
     match width {

@@ -7,7 +7,7 @@ use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::single_line;
 use crate::surface::exit::Exit;
 
-/// How many incidents are read from the store at once.
+/// How many incidents are read from the store per query.
 const PAGE: u32 = 200;
 
 /// Checks that the log is whole: that no event was changed, lost or put in
@@ -27,51 +27,51 @@ pub struct Verify {
 }
 
 impl Verify {
-    /// Checks.
-    pub fn run(self, station: &Session) -> Result {
-        if self.incident.is_none() && !station.has_log()? {
-            station.output.say("there are no incidents");
+    /// Verifies the logs and prints the result.
+    pub fn run(self, session: &Session) -> Result {
+        if self.incident.is_none() && !session.has_log()? {
+            session.output.print_message("there are no incidents");
             return Ok(Exit::DONE);
         }
-        let desk = station.look()?;
+        let open_engine = session.open_read_only()?;
         let ids = match &self.incident {
-            Some(typed) => vec![desk.find(Some(typed))?],
-            None => all(&desk)?,
+            Some(typed) => vec![open_engine.find(Some(typed))?],
+            None => all(&open_engine)?,
         };
         let mut audits: Vec<Audit> = Vec::new();
         for id in &ids {
-            audits.push(audit(&desk, id)?);
+            audits.push(audit(&open_engine, id)?);
         }
-        if station.output.is_table() {
-            audits.iter().try_for_each(|audit| station.output.text(&line(audit)))?;
+        if session.output.is_table() {
+            audits.iter().try_for_each(|audit| session.output.text(&line(audit)))?;
         } else {
-            station.output.list(&audits)?;
+            session.output.list(&audits)?;
         }
         let broken = audits.iter().filter(|audit| audit.broken.is_some()).count();
-        station.output.say(&match broken {
+        session.output.print_message(&match broken {
             0 => format!("{} whole", counted(audits.len())),
             broken => format!("{broken} of {} broken", counted(audits.len())),
         });
-        station.output.next(&[station.command("incidents")]);
+        session.output.next(&[session.command("incidents")]);
         Ok(if broken == 0 { Exit::DONE } else { Exit::ERROR })
     }
 }
 
-/// Whether the chain holds, and, where it does, whether the events make sense one after the other.
-fn audit(desk: &OpenEngine<'_>, id: &IncidentId) -> Result<Audit> {
-    let mut audit = desk.wait(desk.store().audit(id))?;
+/// Checks the hash chain and, if it is intact, that the events form a valid history.
+fn audit(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result<Audit> {
+    let mut audit = open_engine.wait(open_engine.store().audit(id))?;
     if audit.broken.is_none() {
-        let folded = crate::domain::incident::fold(&desk.log(id)?);
+        let folded = crate::domain::incident::fold(&open_engine.log(id)?);
         audit.broken = folded.err().map(|illegal| (illegal.seq, illegal.reason));
     }
     Ok(audit)
 }
 
-fn all(desk: &OpenEngine<'_>) -> Result<Vec<IncidentId>> {
+fn all(open_engine: &OpenEngine<'_>) -> Result<Vec<IncidentId>> {
     let mut ids = Vec::new();
     loop {
         let offset = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        let page = desk.wait(desk.store().incidents(PAGE, offset))?;
+        let page = open_engine.wait(open_engine.store().incidents(PAGE, offset))?;
         if page.is_empty() {
             return Ok(ids);
         }

@@ -21,11 +21,11 @@ pub struct Completions {
 }
 
 impl Completions {
-    /// Prints them.
-    pub fn run(self, station: &Session) -> Result {
+    /// Prints the completions.
+    pub fn run(self, session: &Session) -> Result {
         let mut bytes = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "runbook", &mut bytes);
-        station.output.text(&String::from_utf8_lossy(&bytes))?;
+        session.output.text(&String::from_utf8_lossy(&bytes))?;
         Ok(Exit::DONE)
     }
 }

@@ -17,7 +17,7 @@ use crate::clock::sleep;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::text::{printable, shell_word};
 use crate::domain::incident::Incident;
-use crate::domain::incident::command::{Command, Request, Start};
+use crate::domain::incident::command::{Command, Request, StartRequest};
 use crate::domain::incident::event::{Actor, Conclusion, Mode};
 use crate::engine::{EngineError, ReturnWhen};
 use crate::surface::cli::context::project::Project;
@@ -30,16 +30,16 @@ use crate::surface::demo::environment::{DemoEnvironment, Ground, SERVICES};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::{self, Left, WorkMode};
 
-/// Where the demo's directory is made: the path of a socket in it has to stay short.
+/// Where the demo's directory is created; the paths of sockets in it must stay short.
 const PLACE: &str = "/tmp";
 
 /// The runbook that is played.
 const RUNBOOK: &str = "p1";
 
-/// How long the shop is broken before anybody notices: the first reading then finds errors in the journal.
+/// How long the services fail before the incident opens, so that the first check finds errors in the journal.
 const NOTICED: Duration = Duration::from_millis(1_500);
 
-/// The steps of the demo's runbook that mend something, and what is said of it once they have.
+/// The steps of the demo's runbook that fix something, and the text for the resolution once they succeed.
 const MENDED: [(&[&str], &str); 2] = [
     (&["rollback"], "the bad merge was reverted"),
     (&["restart", "restart_process"], "what had been caught in the fault was restarted"),
@@ -66,79 +66,80 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Shows it.
-    pub fn run(self, station: &Session) -> Result {
-        if self.interactive && !station.settings.streams.interactive() {
+    /// Plays the demo.
+    pub fn run(self, session: &Session) -> Result {
+        if self.interactive && !session.settings.streams.interactive() {
             return Err(Failure::usage("this is no terminal that questions could be answered at")
                 .hint("Leave `--interactive` away, and the demo answers them itself."));
         }
         let directory = directory()?;
-        // A thread of its own: the shop lives on beside whatever the engine does.
+        // A runtime of its own, because the services run independently of the engine.
         let backstage = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .map_err(|error| Failure::error(format!("the runtime cannot start: {error}")))?;
-        station.output.say(&format!(
+        session.output.print_message(&format!(
             "bringing up a shop of {} small services in `{}`",
             SERVICES.len(),
             directory.display()
         ));
         let stage = backstage
-            .block_on(DemoEnvironment::build(ground(station, &directory)?))
+            .block_on(DemoEnvironment::build(ground(session, &directory)?))
             .map_err(|error| demo_error(&error))?;
-        stage.missing().iter().for_each(|missing| station.output.warn(missing));
-        let ended = self.play(station, &directory, &stage);
+        stage.missing().iter().for_each(|missing| session.output.warn(missing));
+        let ended = self.play(session, &directory, &stage);
         if self.keep && ended.is_ok() {
-            station.output.say("the shop is kept: Ctrl-C takes it away");
-            // A closed terminal ends it too: whoever has stepped has set handlers, and the signals end nothing by themselves.
+            session.output.print_message("the shop is kept: Ctrl-C takes it away");
+            // The stepper has installed signal handlers, so signals, including that of a closed terminal, must be
+            // handled here.
             backstage.block_on(async { until_done::leaving().cancelled().await });
         }
-        strike(station, &backstage, stage)?;
+        strike(session, &backstage, stage)?;
         ended
     }
 
-    fn play(&self, station: &Session, directory: &Path, stage: &DemoEnvironment) -> Result {
+    fn play(&self, session: &Session, directory: &Path, stage: &DemoEnvironment) -> Result {
         stage.break_it().map_err(|error| demo_error(&error))?;
-        station.output.say("somebody merges `faster-checkout`; the gateway breaks\n");
-        let own = Session::new(settings(&station.settings, directory));
+        session.output.print_message("somebody merges `faster-checkout`; the gateway breaks\n");
+        let own = Session::new(settings(&session.settings, directory));
         let shop = Project::open(&own.settings)?;
         let order = order(&shop, &own)?;
-        let desk = own.open(shop)?;
+        let open_engine = own.open(shop)?;
         let id = order.incident.clone();
-        desk.wait(async {
-            sleep(&*station.clock(), NOTICED).await;
+        open_engine.wait(async {
+            sleep(&*session.clock(), NOTICED).await;
             Ok::<(), EngineError>(())
         })?;
-        desk.submit(&id, Request::Start(Box::new(order)))?;
-        let left = desk.wait(self.show(&desk, &id))?;
+        open_engine.submit(&id, Request::Start(Box::new(order)))?;
+        let left = open_engine.wait(self.show(&open_engine, &id))?;
         if left != Left::Over {
-            own.output.say("you have left the demo");
+            own.output.print_message("you have left the demo");
             own.output.next(&self.afterwards(&own, &id, directory));
             return Ok(Exit::INTERRUPTED);
         }
-        desk.wait(resolved(&desk, &id, self.actor(&desk)))?;
-        print_intro(&desk, &id, directory, stage)
+        open_engine.wait(resolved(&open_engine, &id, self.actor(&open_engine)))?;
+        print_intro(&open_engine, &id, directory, stage)
     }
 
-    /// The face, with the work and the script beside it unless the person holds the keys.
-    async fn show(&self, desk: &OpenEngine<'_>, id: &IncidentId) -> std::result::Result<Left, EngineError> {
+    /// Runs the interface and, unless the person answers, the engine and the script beside it.
+    async fn show(&self, open_engine: &OpenEngine<'_>, id: &IncidentId) -> std::result::Result<Left, EngineError> {
         let work = if self.interactive { WorkMode::Drive } else { WorkMode::Watch };
-        let options = options(desk, work);
+        let options = options(open_engine, work);
         if self.interactive {
-            return terminal::step(&desk.engine, id, options).await;
+            return terminal::step(&open_engine.engine, id, options).await;
         }
-        let settings = &desk.station.settings;
+        let settings = &open_engine.session.settings;
         let shown = async {
-            match settings.streams.interactive() && desk.station.output.is_table() {
-                true => terminal::step(&desk.engine, id, options).await,
-                false => terminal::plain(&desk.engine, id, options).await,
+            match settings.streams.interactive() && open_engine.session.output.is_table() {
+                true => terminal::step(&open_engine.engine, id, options).await,
+                false => terminal::plain(&open_engine.engine, id, options).await,
             }
         };
         let detach = CancellationToken::new();
         let played = async {
-            let drive = desk.engine.drive(id, ReturnWhen::UntilOver, &detach);
-            let (stop, played) = tokio::join!(drive, autoplay::play(&desk.engine, id));
+            let drive = open_engine.engine.drive(id, ReturnWhen::UntilOver, &detach);
+            let (stop, played) = tokio::join!(drive, autoplay::play(&open_engine.engine, id));
             stop.and(played)
         };
         tokio::pin!(shown, played);
@@ -148,7 +149,7 @@ impl Demo {
         }
     }
 
-    /// What whoever has left can type: while the shop is kept, the incident goes on.
+    /// The commands for a user who left early; with `--keep` the incident can be continued.
     fn afterwards(&self, own: &Session, id: &IncidentId, directory: &Path) -> Vec<String> {
         if self.keep {
             return vec![typed(own, &format!("watch {id}"))];
@@ -156,12 +157,12 @@ impl Demo {
         vec![format!("{} demo --interactive", program()), remove(directory)]
     }
 
-    fn actor(&self, desk: &OpenEngine<'_>) -> Actor {
-        if self.interactive { desk.who.clone() } else { autoplay::actor() }
+    fn actor(&self, open_engine: &OpenEngine<'_>) -> Actor {
+        if self.interactive { open_engine.who.clone() } else { autoplay::actor() }
     }
 }
 
-/// A new directory that nobody else can look into.
+/// Creates a new directory that only this user can read.
 fn directory() -> Result<PathBuf> {
     let path = Path::new(PLACE).join(format!("runbook-demo-{:08x}", crate::surface::cli::chance()));
     let made = DirBuilder::new().mode(0o700).create(&path);
@@ -169,20 +170,20 @@ fn directory() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// This program as it was typed: whoever tries the demo has often not installed it.
+/// This program as it was typed, because it may not be installed yet.
 fn program() -> String {
     let typed = std::env::args_os().next().map(|word| shell_word(&word.to_string_lossy()));
     typed.unwrap_or_else(|| "runbook".to_owned())
 }
 
-fn ground(station: &Session, directory: &Path) -> Result<Ground> {
+fn ground(session: &Session, directory: &Path) -> Result<Ground> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::error(format!("this program does not find itself: {error}")))?;
     let service: Vec<OsString> = vec![program.into(), "demo-service".into()];
-    Ok(Ground { directory: directory.to_owned(), service, clock: station.clock() })
+    Ok(Ground { directory: directory.to_owned(), service, clock: session.clock() })
 }
 
-/// The settings with which the same program works on the demo's shop.
+/// The settings for the demo's project.
 fn settings(settings: &Settings, directory: &Path) -> Settings {
     let shown = shell_word(&directory.to_string_lossy());
     Settings {
@@ -193,10 +194,10 @@ fn settings(settings: &Settings, directory: &Path) -> Settings {
     }
 }
 
-fn order(shop: &Project, station: &Session) -> Result<Start> {
-    let (runbook, digest) = shop.runbook(RUNBOOK, &station.output)?;
-    let estate = shop.estate(&station.output)?;
-    Ok(Start {
+fn order(shop: &Project, session: &Session) -> Result<StartRequest> {
+    let (runbook, digest) = shop.runbook(RUNBOOK, &session.output)?;
+    let estate = shop.estate(&session.output)?;
+    Ok(StartRequest {
         incident: IncidentId::from_bits(crate::surface::cli::chance()),
         runbook: runbook.clone(),
         digest: digest.to_owned(),
@@ -211,10 +212,10 @@ fn order(shop: &Project, station: &Session) -> Result<Start> {
     })
 }
 
-fn options(desk: &OpenEngine<'_>, work: WorkMode) -> terminal::Options {
-    let settings = &desk.station.settings;
-    terminal::Options {
-        actor: desk.who.clone(),
+fn options(open_engine: &OpenEngine<'_>, work: WorkMode) -> terminal::StepperOptions {
+    let settings = &open_engine.session.settings;
+    terminal::StepperOptions {
+        actor: open_engine.who.clone(),
         after: 0,
         patience: ReturnWhen::UntilOver,
         colour: settings.colour(),
@@ -223,14 +224,14 @@ fn options(desk: &OpenEngine<'_>, work: WorkMode) -> terminal::Options {
     }
 }
 
-/// Resolves the incident, and has the post-mortem written.
-async fn resolved(desk: &OpenEngine<'_>, id: &IncidentId, by: Actor) -> std::result::Result<(), EngineError> {
-    let request = Request::Resolve { summary: resolution(&desk.engine.incident(id).await?) };
-    desk.engine.submit(id, Command { by, request }).await?;
-    desk.engine.drive(id, ReturnWhen::UntilOver, &CancellationToken::new()).await.map(|_| ())
+/// Resolves the incident, and waits until the post-mortem is written.
+async fn resolved(open_engine: &OpenEngine<'_>, id: &IncidentId, by: Actor) -> std::result::Result<(), EngineError> {
+    let request = Request::Resolve { summary: resolution(&open_engine.engine.incident(id).await?) };
+    open_engine.engine.submit(id, Command { by, request }).await?;
+    open_engine.engine.drive(id, ReturnWhen::UntilOver, &CancellationToken::new()).await.map(|_| ())
 }
 
-/// What has ended it, as far as the log knows: whoever holds the keys may have refused everything.
+/// The resolution according to the log; the person may have denied everything.
 fn resolution(incident: &Incident) -> Option<String> {
     let run = incident.runs.first()?;
     let worked = |id: &&str| {
@@ -242,42 +243,47 @@ fn resolution(incident: &Incident) -> Option<String> {
     (!words.is_empty()).then_some(words)
 }
 
-/// What has come of it, and what to type next.
-fn print_intro(desk: &OpenEngine<'_>, id: &IncidentId, directory: &Path, stage: &DemoEnvironment) -> Result {
-    let (station, incident) = (desk.station, desk.incident(id)?);
-    let output = &station.output;
-    output.say("\nwhat #incidents has received:");
+/// Prints the result and what to type next.
+fn print_intro(open_engine: &OpenEngine<'_>, id: &IncidentId, directory: &Path, stage: &DemoEnvironment) -> Result {
+    let (session, incident) = (open_engine.session, open_engine.incident(id)?);
+    let output = &session.output;
+    output.print_message("\nwhat #incidents has received:");
     for message in stage.slack().messages() {
         let (first, rest) = if message.in_thread { ("  └ ", "    ") } else { ("  ", "  ") };
         let leads = std::iter::once(first).chain(std::iter::repeat(rest));
-        leads.zip(message.text.lines()).for_each(|(lead, line)| output.say(&format!("{lead}{}", printable(line))));
+        leads
+            .zip(message.text.lines())
+            .for_each(|(lead, line)| output.print_message(&format!("{lead}{}", printable(line))));
     }
     let draft = incident.draft.map(|draft| directory.join(draft.path));
     let draft = draft.ok_or_else(|| Failure::error("no post-mortem was written"))?;
-    output.say(&format!("\n{id} is resolved: {}", incident.resolution.as_deref().unwrap_or("by the end of the demo")));
-    output.say("its post-mortem, with every fact filled in and every judgement asked for:");
+    output.print_message(&format!(
+        "\n{id} is resolved: {}",
+        incident.resolution.as_deref().unwrap_or("by the end of the demo")
+    ));
+    output.print_message("its post-mortem, with every fact filled in and every judgement asked for:");
     output.text(&format!("{}\n", printable(&draft.to_string_lossy())))?;
     output.next(&[
         format!("{} demo --interactive", program()),
-        typed(station, &format!("timeline {id}")),
-        typed(station, &format!("verify {id}")),
+        typed(session, &format!("timeline {id}")),
+        typed(session, &format!("verify {id}")),
         remove(directory),
     ]);
     Ok(Exit::DONE)
 }
 
-/// A command on the demo's own log and shop.
-fn typed(station: &Session, words: &str) -> String {
-    station.command(words).replacen("runbook", &program(), 1)
+/// A command for the demo's own log and project.
+fn typed(session: &Session, words: &str) -> String {
+    session.command(words).replacen("runbook", &program(), 1)
 }
 
 fn remove(directory: &Path) -> String {
     format!("rm -r {}", shell_word(&directory.to_string_lossy()))
 }
 
-fn strike(station: &Session, backstage: &Runtime, stage: DemoEnvironment) -> Result<()> {
+fn strike(session: &Session, backstage: &Runtime, stage: DemoEnvironment) -> Result<()> {
     backstage.block_on(stage.strike()).map_err(|error| demo_error(&error))?;
-    station.output.say("\nthe shop is taken away again; its log and its post-mortem stay");
+    session.output.print_message("\nthe shop is taken away again; its log and its post-mortem stay");
     Ok(())
 }
 

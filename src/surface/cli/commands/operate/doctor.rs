@@ -9,12 +9,12 @@ use crate::actions;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::diagnostic;
 use crate::domain::core::text::{one_line, shell_word};
-use crate::domain::host::requirement::{CheckResult, Needs, State, Topic};
+use crate::domain::host::requirement::{CheckResult, CheckState, Needs, Topic};
 use crate::domain::runbook::Runbook;
 use crate::engine::catalog::RUNBOOKS;
-use crate::engine::inspect::doctor::{Account, Checkup, Words};
+use crate::engine::inspect::doctor::{Account, Checkup, CommandHints};
 use crate::surface::cli::context::action_context;
-use crate::surface::cli::context::action_context::Scene;
+use crate::surface::cli::context::action_context::ActionTarget;
 use crate::surface::cli::context::local_user;
 use crate::surface::cli::context::project::{Project, known_environment};
 use crate::surface::cli::context::session;
@@ -23,7 +23,7 @@ use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 use crate::surface::slack::connect::manifest;
 
-/// Characters of what was found on a line of a table.
+/// Maximum characters of a finding in the table.
 const LINE: usize = 400;
 
 /// Looks at everything that the runbooks need of this host
@@ -52,27 +52,27 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    /// Looks, and says what was found.
-    pub fn run(self, station: &Session) -> Result {
+    /// Runs the checks and prints the findings.
+    pub fn run(self, session: &Session) -> Result {
         let account = self.account()?;
-        let shop = Project::open(&station.settings)?;
-        let mut findings = files(&shop, station);
+        let shop = Project::open(&session.settings)?;
+        let mut findings = files(&shop, session);
         let none = Estate::default();
         let estate = shop.catalog.estate().content.as_ref().unwrap_or(&none);
-        let checkup = self.checkup(station, &shop, estate, account)?;
-        let looked = station.runtime()?.block_on(checkup.run());
-        // Without an estate there is no saying what is missing beyond the host itself.
+        let checkup = self.checkup(session, &shop, estate, account)?;
+        let looked = session.runtime()?.block_on(checkup.run());
+        // Without an estate, only requirements of the host itself are known.
         let known = |finding: &CheckResult| !std::ptr::eq(estate, &none) || of_host(finding.topic);
         findings.extend(looked.into_iter().filter(known));
         findings.sort_by_key(|finding| (finding.topic, finding.state));
-        match station.output.is_table() {
-            true => station.output.text(&drawn(&findings))?,
-            false => station.output.list(&findings)?,
+        match session.output.is_table() {
+            true => session.output.text(&drawn(&findings))?,
+            false => session.output.list(&findings)?,
         }
-        Ok(concluded(&findings, &self.again(), station))
+        Ok(concluded(&findings, &self.again(), session))
     }
 
-    /// The words that look once more at the same.
+    /// The arguments that repeat this check.
     fn again(&self) -> String {
         let flag = |name: &str, value: &Option<String>| {
             value.as_ref().map(|value| format!(" --{name} {}", shell_word(value))).unwrap_or_default()
@@ -80,7 +80,7 @@ impl Doctor {
         format!("doctor{}{}", flag("env", &self.environment), flag("user", &self.user))
     }
 
-    fn checkup(&self, station: &Session, shop: &Project, estate: &Estate, account: Account) -> Result<Checkup> {
+    fn checkup(&self, session: &Session, shop: &Project, estate: &Estate, account: Account) -> Result<Checkup> {
         let (name, environment) = match estate.environments.is_empty() {
             true => Default::default(),
             false => known_environment(self.environment.as_deref(), estate)?,
@@ -88,17 +88,17 @@ impl Doctor {
         let runbooks: Vec<&Runbook> =
             shop.catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok()).collect();
         let needs = Needs::of(estate, &name, &runbooks, &actions::forms());
-        let scene = Scene { directory: shop.directory.clone(), estate: estate.clone(), name, environment };
+        let scene = ActionTarget { directory: shop.directory.clone(), estate: estate.clone(), name, environment };
         Ok(Checkup {
-            context: action_context::context(station, scene, station.secrets(estate, shop))?,
+            context: action_context::context(session, scene, session.secrets(estate, shop))?,
             needs,
-            log: station.log()?,
+            log: session.log()?,
             hostname: session::hostname(),
             account,
             scopes: manifest::scopes(estate.slack.as_ref()).into_iter().map(str::to_owned).collect(),
-            words: Words {
-                runbook: station.settings.command(),
-                folder: shell_word(&station.settings.shown(&shop.directory.join(RUNBOOKS)).to_string_lossy()),
+            words: CommandHints {
+                runbook: session.settings.command(),
+                folder: shell_word(&session.settings.shown(&shop.directory.join(RUNBOOKS)).to_string_lossy()),
             },
         })
     }
@@ -117,14 +117,14 @@ impl Doctor {
     }
 }
 
-/// Whether something is about the host, and can be told without an estate.
+/// Whether a topic concerns the host itself and so can be checked without an estate.
 fn of_host(topic: Topic) -> bool {
     matches!(topic, Topic::Runbooks | Topic::Host | Topic::Disk | Topic::Log)
 }
 
-/// What is wrong with the shop's own files.
-fn files(shop: &Project, station: &Session) -> Vec<CheckResult> {
-    let lint = |name: &str| station.command(&format!("lint {}", shell_word(name)));
+/// The problems of the project's own files.
+fn files(shop: &Project, session: &Session) -> Vec<CheckResult> {
+    let lint = |name: &str| session.command(&format!("lint {}", shell_word(name)));
     let problems = shop.catalog.problems();
     let wrong = problems.iter().map(|(source, problems)| {
         CheckResult::wrong(Topic::Runbooks, &source.name, diagnostic::count(problems.len()), lint(&source.name))
@@ -134,7 +134,7 @@ fn files(shop: &Project, station: &Session) -> Vec<CheckResult> {
     wrong.chain([CheckResult::fine(Topic::Runbooks, "files", format!("{sound} {word} sound"))]).collect()
 }
 
-/// The lines, grouped, in each group the worst first.
+/// The findings by topic, the worst first.
 fn drawn(findings: &[CheckResult]) -> String {
     let mut groups: BTreeMap<Topic, Vec<&CheckResult>> = BTreeMap::new();
     findings.iter().for_each(|finding| groups.entry(finding.topic).or_default().push(finding));
@@ -155,27 +155,27 @@ fn drawn(findings: &[CheckResult]) -> String {
     text
 }
 
-/// The widest subject that others are lined up with.
+/// The widest subject that is aligned with the others.
 const WIDEST: usize = 32;
 
-/// A sign, a word and a colour: none of them is needed to understand the others.
-fn seal(state: State) -> (char, &'static str, Style) {
+/// A sign, a word and a colour, each understandable alone.
+fn seal(state: CheckState) -> (char, &'static str, Style) {
     match state {
-        State::Fine => ('✓', "ok", AnsiColor::Green.on_default()),
-        State::Doubtful => ('!', "look", AnsiColor::Yellow.on_default().bold()),
-        State::Wrong => ('✗', "wrong", AnsiColor::Red.on_default().bold()),
+        CheckState::Fine => ('✓', "ok", AnsiColor::Green.on_default()),
+        CheckState::Doubtful => ('!', "look", AnsiColor::Yellow.on_default().bold()),
+        CheckState::Wrong => ('✗', "wrong", AnsiColor::Red.on_default().bold()),
     }
 }
 
-/// Says how many of each there are, and what to type next.
-fn concluded(findings: &[CheckResult], again: &str, station: &Session) -> Exit {
+/// Prints the counts and what to type next.
+fn concluded(findings: &[CheckResult], again: &str, session: &Session) -> Exit {
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
-    let (wrong, doubtful, fine) = (count(State::Wrong), count(State::Doubtful), count(State::Fine));
-    station.output.say(&format!("{fine} ok, {doubtful} to look at, {wrong} wrong"));
+    let (wrong, doubtful, fine) = (count(CheckState::Wrong), count(CheckState::Doubtful), count(CheckState::Fine));
+    session.output.print_message(&format!("{fine} ok, {doubtful} to look at, {wrong} wrong"));
     if wrong > 0 {
-        station.output.next(&[station.command(again)]);
+        session.output.next(&[session.command(again)]);
         return Exit::PROBLEMS;
     }
-    station.output.next(&[station.command("list"), station.command("serve")]);
+    session.output.next(&[session.command("list"), session.command("serve")]);
     Exit::DONE
 }

@@ -23,12 +23,12 @@ pub struct Man {
 }
 
 impl Man {
-    /// Prints or writes.
-    pub fn run(self, station: &Session) -> Result {
+    /// Prints the manual page, or writes one per command.
+    pub fn run(self, session: &Session) -> Result {
         let mut command = Cli::command();
         command.build();
         let Some(directory) = self.into else {
-            station.output.text(&page(&command)?)?;
+            session.output.text(&page(&command)?)?;
             return Ok(Exit::DONE);
         };
         let cannot = |error| Failure::error(format!("`{}` cannot be written: {error}", directory.display()));
@@ -38,8 +38,8 @@ impl Man {
             let name = command.get_display_name().unwrap_or_else(|| command.get_name());
             std::fs::write(directory.join(format!("{name}.1")), page(command)?).map_err(cannot)?;
         }
-        station.output.say(&format!("the manual is in `{}`", directory.display()));
-        station.output.next(&[format!("man -l {}/runbook.1", directory.display())]);
+        session.output.print_message(&format!("the manual is in `{}`", directory.display()));
+        session.output.next(&[format!("man -l {}/runbook.1", directory.display())]);
         Ok(Exit::DONE)
     }
 }

@@ -28,10 +28,10 @@ use crate::surface::web;
 mod catch_up;
 mod reload;
 
-/// Where it listens unless told otherwise: what asks from outside comes through a proxy that ends TLS.
+/// The default address; requests from outside come through a proxy that terminates TLS.
 pub(crate) const ADDRESS: &str = "127.0.0.1:8417";
 
-/// What systemd shows of a process that is well.
+/// The status that systemd shows for a healthy process.
 const STATUS: &str = "taking alerts";
 
 /// Takes alerts from those who send them, starts runbooks, and keeps every
@@ -63,52 +63,57 @@ pub struct Serve {
 
 impl Serve {
     /// Serves until it is asked to stop.
-    pub fn run(self, station: &Session) -> Result {
-        let shop = Project::open(&station.settings)?;
-        let estate = shop.estate(&station.output)?.clone();
+    pub fn run(self, session: &Session) -> Result {
+        let shop = Project::open(&session.settings)?;
+        let estate = shop.estate(&session.output)?.clone();
         for (source, problems) in shop.catalog.problems() {
             let count = diagnostic::count(problems.len());
-            station.output.warn(&format!("`{}` has {count}, and is not used until they are gone", source.name));
+            session.output.warn(&format!("`{}` has {count}, and is not used until they are gone", source.name));
         }
         self.tokens_are_in(&estate)?;
-        let desk = station.open_for_many(shop)?;
-        let _lock = lock(station, desk.engine.parts())?;
-        desk.wait(self.serve(&desk, &estate))
+        let open_engine = session.open_for_many(shop)?;
+        let _lock = lock(session, open_engine.engine.parts())?;
+        open_engine.wait(self.serve(&open_engine, &estate))
     }
 
-    async fn serve(&self, desk: &OpenEngine<'_>, estate: &Estate) -> Result {
+    async fn serve(&self, open_engine: &OpenEngine<'_>, estate: &Estate) -> Result {
         let stop = stopping()?;
         let hangups = heard(SignalKind::hangup())?;
-        let listeners = self.listeners(estate, &desk.engine.parts().secrets).await?;
+        let listeners = self.listeners(estate, &open_engine.engine.parts().secrets).await?;
         let local = listeners.iter().all(Listener::is_local);
-        let (duty, officer) = Dispatcher::begin(desk.engine.clone(), terms(desk)?, stop.clone()).await?;
+        let (duty, dispatcher_task) =
+            Dispatcher::begin(open_engine.engine.clone(), terms(open_engine)?, stop.clone()).await?;
         let shown: Vec<String> = listeners.iter().map(Listener::shown).collect();
-        let server = Server::new(desk.engine.clone(), duty, self.token_secret.clone()).map_err(Failure::usage)?;
+        let server =
+            Server::new(open_engine.engine.clone(), duty, self.token_secret.clone()).map_err(Failure::usage)?;
         let server = Arc::new(server);
-        warn_unverifiable_senders(desk.station, estate, &desk.engine.parts().secrets);
-        desk.station.output.say(&format!("listening on {}", shown.join(", ")));
-        desk.station.output.next(&[desk.station.command("simulate <file>"), desk.station.command("incidents")]);
+        warn_unverifiable_senders(open_engine.session, estate, &open_engine.engine.parts().secrets);
+        open_engine.session.output.print_message(&format!("listening on {}", shown.join(", ")));
+        open_engine
+            .session
+            .output
+            .next(&[open_engine.session.command("simulate <file>"), open_engine.session.command("incidents")]);
         tokio::spawn(attended(Arc::clone(&server), stop.clone()));
         let lookout = catch_up::begin(&server, estate, &stop);
-        let slack = slack(desk, &stop).await?;
-        let reload = Reload::new(desk, &server, self, local, lookout, &slack);
+        let slack = slack(open_engine, &stop).await?;
+        let reload = Reload::new(open_engine, &server, self, local, lookout, &slack);
         if let Some(why) =
-            estate.page.as_ref().and_then(|page| page_link::secret_problem(page, &desk.engine.parts().secrets))
+            estate.page.as_ref().and_then(|page| page_link::secret_problem(page, &open_engine.engine.parts().secrets))
         {
-            desk.station.output.warn(&format!("incidents have no page, and all else goes on: {why}"));
+            open_engine.session.output.warn(&format!("incidents have no page, and all else goes on: {why}"));
         }
-        let others = slack.router().merge(web::router(desk.engine.clone()));
+        let others = slack.router().merge(web::router(open_engine.engine.clone()));
         tokio::select! {
             () = server::run(Arc::clone(&server), others, listeners, stop.clone()) => {}
             () = reload.whenever(hangups, &stop) => {}
         }
         slack.ended().await;
-        // What is being done is parked, and goes on when the next process is on duty.
-        let _ = officer.await;
+        // Steps in progress are parked and continue when the next process starts.
+        let _ = dispatcher_task.await;
         Ok(Exit::DONE)
     }
 
-    /// The sockets that systemd hands over, else those that were asked for.
+    /// The sockets passed by systemd, otherwise the addresses that were asked for.
     async fn listeners(&self, estate: &Estate, secrets: &Secrets) -> Result<Vec<Listener>> {
         let mut listeners = handed_over()?;
         if listeners.is_empty() {
@@ -127,7 +132,7 @@ impl Serve {
         Ok(listeners)
     }
 
-    /// Whether the estate has the secrets that were named.
+    /// Checks that the estate has the named secrets.
     fn tokens_are_in(&self, estate: &Estate) -> Result<()> {
         let Some(unknown) = self.token_secret.iter().find(|name| !estate.secrets.contains_key(*name)) else {
             return Ok(());
@@ -136,10 +141,10 @@ impl Serve {
             .did_you_mean(unknown, estate.secrets.keys().map(String::as_str)))
     }
 
-    /// Whether others than this machine may be listened to.
+    /// Checks that every route requires credentials, before listening beyond this machine.
     fn every_route_is_guarded(&self, estate: &Estate, secrets: &Secrets) -> Result<()> {
         let mut open = server::open_routes(&estate.senders, &self.token_secret);
-        // A link is a credential as long as nobody can guess its key.
+        // The link to a page is a credential, provided that its key is secret.
         let page = estate.page.as_ref().and_then(|page| page_link::secret_problem(page, secrets));
         open.extend(page.map(|why| format!("/incidents/<id> ({why})")));
         if open.is_empty() {
@@ -154,32 +159,32 @@ impl Serve {
     }
 }
 
-/// Names the senders whose posts are answered 503, since what they prove themselves by is not at hand.
-fn warn_unverifiable_senders(station: &Session, estate: &Estate, secrets: &Secrets) {
+/// Warns about senders whose secrets cannot be read; their requests are answered with 503.
+fn warn_unverifiable_senders(session: &Session, estate: &Estate, secrets: &Secrets) {
     for (name, sender) in &estate.senders {
         let unreadable = sender.auth.secrets().iter().find_map(|secret| secrets.get(secret).err());
         if let Some(why) = unreadable {
-            station.output.warn(&format!("what `{name}` posts cannot be checked, and is not taken: {why}"));
+            session.output.warn(&format!("what `{name}` posts cannot be checked, and is not taken: {why}"));
         }
     }
 }
 
-/// The Slack app, where the estate declares one. Alerts are taken whether or not it can be used.
-async fn slack(desk: &OpenEngine<'_>, stop: &CancellationToken) -> Result<Arc<SlackInterface>> {
-    let DispatcherConfig { chance, opening, .. } = terms(desk)?;
-    let face = SlackInterface::new(desk.engine.clone(), slack::SlackConfig { chance, opening }, stop.clone());
+/// The Slack app, if the estate declares one. Alerts are accepted even if it cannot be used.
+async fn slack(open_engine: &OpenEngine<'_>, stop: &CancellationToken) -> Result<Arc<SlackInterface>> {
+    let DispatcherConfig { chance, opening, .. } = terms(open_engine)?;
+    let face = SlackInterface::new(open_engine.engine.clone(), slack::SlackConfig { chance, opening }, stop.clone());
     if let Err(why) = face.renew().await {
-        desk.station.output.warn(&format!("the Slack app cannot be used, and all else can: {why}"));
+        open_engine.session.output.warn(&format!("the Slack app cannot be used, and all else can: {why}"));
     }
     Ok(face)
 }
 
-fn terms(desk: &OpenEngine<'_>) -> Result<DispatcherConfig> {
-    let state = desk.station.state()?;
-    let directory = desk.engine.parts().directory.to_string_lossy().into_owned();
+fn terms(open_engine: &OpenEngine<'_>) -> Result<DispatcherConfig> {
+    let state = open_engine.session.state()?;
+    let directory = open_engine.engine.parts().directory.to_string_lossy().into_owned();
     let file = move |id: &IncidentId| -> PathBuf { state.join(format!("{id}.shop")) };
     let (mine, theirs) = (directory.clone(), file.clone());
-    let schedules = Some(crate::surface::cli::commands::authoring::schedule::file(&desk.station.state()?));
+    let schedules = Some(crate::surface::cli::commands::authoring::schedule::file(&open_engine.session.state()?));
     Ok(DispatcherConfig {
         chance: crate::surface::cli::chance,
         opening: Box::new(move |id| {
@@ -192,9 +197,9 @@ fn terms(desk: &OpenEngine<'_>) -> Result<DispatcherConfig> {
     })
 }
 
-/// Two servers on one log would each open an incident for the same group of alerts.
-fn lock(station: &Session, parts: &Parts) -> Result<std::fs::File> {
-    let path = station.state()?.join(undelivered::LOCK);
+/// Locks the log: two servers on one log would each open an incident for the same group of alerts.
+fn lock(session: &Session, parts: &Parts) -> Result<std::fs::File> {
+    let path = session.state()?.join(undelivered::LOCK);
     let file = std::fs::File::options()
         .create(true)
         .truncate(false)
@@ -210,7 +215,7 @@ fn lock(station: &Session, parts: &Parts) -> Result<std::fs::File> {
     Ok(file)
 }
 
-/// A token that ends when the process is asked to.
+/// A token that is cancelled when a signal asks the process to stop.
 fn stopping() -> Result<CancellationToken> {
     let stop = CancellationToken::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
@@ -220,7 +225,7 @@ fn stopping() -> Result<CancellationToken> {
             signal.recv().await;
             let _ = sd_notify::notify(&[NotifyState::Stopping]);
             stop.cancel();
-            // Whoever insists is let go at once: the log is whole at every moment.
+            // A second signal ends the process at once; the log is consistent at any moment.
             signal.recv().await;
             std::process::exit(i32::from(Exit::INTERRUPTED.code()));
         });
@@ -232,13 +237,13 @@ fn heard(kind: SignalKind) -> Result<Signal> {
     signal(kind).map_err(|error| Failure::error(format!("signals cannot be heard: {error}")))
 }
 
-/// The sockets that systemd listens on for us (sd_listen_fds(3)).
+/// The sockets that systemd passes to the process (sd_listen_fds(3)).
 fn handed_over() -> Result<Vec<Listener>> {
     let mut given = listenfd::ListenFd::from_env();
     let unfit = |error: std::io::Error| Failure::error(format!("a socket of systemd's cannot be used: {error}"));
     let mut listeners = Vec::new();
     for index in 0..given.len() {
-        // One that is no port is left in its place.
+        // A socket that is not TCP stays in its place for the next call.
         let listener = match given.take_tcp_listener(index) {
             Ok(tcp) => tcp.map(|tcp| {
                 tcp.set_nonblocking(true)?;
@@ -254,7 +259,7 @@ fn handed_over() -> Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Tells systemd that the process is ready, and then that it is well for as long as it is.
+/// Notifies systemd that the process is ready, then feeds the watchdog while it is healthy.
 #[expect(clippy::disallowed_methods, reason = "the watchdog counts real time, whatever clock decides about incidents")]
 async fn attended(server: Arc<Server>, stop: CancellationToken) {
     let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(STATUS)]);

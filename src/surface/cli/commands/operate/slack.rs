@@ -35,13 +35,13 @@ enum Of {
 }
 
 impl Slack {
-    /// Prints it: one document whatever the format.
-    pub fn run(self, station: &Session) -> Result {
+    /// Prints one document, whatever the output format.
+    pub fn run(self, session: &Session) -> Result {
         let Of::Manifest { address } = self.of;
-        let shop = Project::open(&station.settings)?;
-        let estate = shop.estate(&station.output)?;
+        let shop = Project::open(&session.settings)?;
+        let estate = shop.estate(&session.output)?;
         let manifest = manifest::of(&estate.estate, estate.slack.as_ref(), address.as_deref());
-        station.output.text(&writer::json(&manifest, station.output.format() != Format::Jsonl))?;
+        session.output.text(&writer::json(&manifest, session.output.format() != Format::Jsonl))?;
         Ok(Exit::DONE)
     }
 }

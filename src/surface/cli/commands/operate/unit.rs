@@ -59,48 +59,47 @@ enum Which {
 
 impl UnitCommand {
     /// Prints one of the files.
-    pub fn run(self, station: &Session) -> Result {
+    pub fn run(self, session: &Session) -> Result {
         let account = account(&self.user)?;
         let text = match self.file {
             Which::Socket => socket_of(self.listen),
-            Which::Service => self.service(station, account)?,
-            Which::Polkit => self.polkit(station, account)?,
+            Which::Service => self.service(session, account)?,
+            Which::Polkit => self.polkit(session, account)?,
         };
-        station.output.text(&text)?;
-        station.output.next(&match self.file {
-            Which::Service => vec![station.command("unit socket"), station.command("unit polkit")],
+        session.output.text(&text)?;
+        session.output.next(&match self.file {
+            Which::Service => vec![session.command("unit socket"), session.command("unit polkit")],
             Which::Socket => vec!["systemctl enable --now runbook.socket".to_owned()],
             Which::Polkit => vec!["systemctl restart polkit".to_owned()],
         });
         Ok(Exit::DONE)
     }
 
-    fn service(&self, station: &Session, account: &str) -> Result<String> {
+    fn service(&self, session: &Session, account: &str) -> Result<String> {
         let place = InstallPaths { program: self.program.as_deref(), shop: self.shop.as_deref() };
-        service_of(&Project::open(&station.settings)?, station, account, place)
+        service_of(&Project::open(&session.settings)?, session, account, place)
     }
 
-    fn polkit(&self, station: &Session, account: &str) -> Result<String> {
-        polkit_of(&Project::open(&station.settings)?, station, account)
+    fn polkit(&self, session: &Session, account: &str) -> Result<String> {
+        polkit_of(&Project::open(&session.settings)?, session, account)
     }
 }
 
-/// Where the program and the shop will be, where that is not where they are now.
+/// The future paths of the program and the project, if they differ from the present ones.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InstallPaths<'a> {
-    /// The program.
     pub program: Option<&'a Path>,
-    /// The shop's directory.
+    /// The project's directory.
     pub shop: Option<&'a Path>,
 }
 
-/// The text of the service for a shop.
-pub fn service_of(shop: &Project, station: &Session, account: &str, place: InstallPaths<'_>) -> Result<String> {
-    let estate = shop.estate(&station.output)?;
+/// The text of the service unit for a project.
+pub fn service_of(shop: &Project, session: &Session, account: &str, place: InstallPaths<'_>) -> Result<String> {
+    let estate = shop.estate(&session.output)?;
     let program = place.program.map_or_else(std::env::current_exe, |program| Ok(program.to_owned()));
     let program = program.map_err(|error| Failure::error(format!("this program cannot be found: {error}")))?;
     let directory = place.shop.map_or_else(|| absolute(&shop.directory), |shop| Ok(shop.to_owned()))?;
-    let escalating: Vec<&str> = sound(shop, station).filter(|runbook| escalates(runbook)).map(id).collect();
+    let escalating: Vec<&str> = sound(shop, session).filter(|runbook| escalates(runbook)).map(id).collect();
     let made = service::service(&service::Facts { estate, program, directory, account, escalating: &escalating });
     made.map_err(|word| {
         Failure::usage(format!("`{}` cannot stand in a unit file", word.escape_debug()))
@@ -108,22 +107,22 @@ pub fn service_of(shop: &Project, station: &Session, account: &str, place: Insta
     })
 }
 
-/// The text of the socket.
+/// The text of the socket unit.
 pub fn socket_of(listen: SocketAddr) -> String {
     service::socket(listen)
 }
 
-/// The text of the rule for a shop.
-pub fn polkit_of(shop: &Project, station: &Session, account: &str) -> Result<String> {
-    let estate = shop.estate(&station.output)?;
-    Ok(polkit::rule(&Grant::of(sound(shop, station), estate), account))
+/// The text of the polkit rule for a project.
+pub fn polkit_of(shop: &Project, session: &Session, account: &str) -> Result<String> {
+    let estate = shop.estate(&session.output)?;
+    Ok(polkit::rule(&Grant::of(sound(shop, session), estate), account))
 }
 
-/// The runbooks that can run; of the others the person is told.
-fn sound<'a>(shop: &'a Project, station: &Session) -> impl Iterator<Item = &'a Runbook> {
+/// The runbooks without problems; warns about the others.
+fn sound<'a>(shop: &'a Project, session: &Session) -> impl Iterator<Item = &'a Runbook> {
     for (source, problems) in shop.catalog.problems() {
         let count = diagnostic::count(problems.len());
-        station.output.warn(&format!("`{}` has {count}, and is left out", source.name));
+        session.output.warn(&format!("`{}` has {count}, and is left out", source.name));
     }
     shop.catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok())
 }
@@ -132,9 +131,9 @@ fn id(runbook: &Runbook) -> &str {
     &runbook.id
 }
 
-/// Whether a step calls `sudo`, which cannot raise rights within the service.
+/// Whether a step calls `sudo`, which cannot gain privileges in the service.
 fn escalates(runbook: &Runbook) -> bool {
-    /// The words of a command, or of a script.
+    /// Whether a command or a script contains the word `sudo`.
     fn calls(spec: &serde_json::Value) -> bool {
         match spec {
             serde_json::Value::String(text) => text.split_whitespace().any(|word| word == "sudo"),
@@ -148,7 +147,7 @@ fn escalates(runbook: &Runbook) -> bool {
     actions.filter(|action| matches!(action.kind.as_str(), "command" | "shell")).any(|action| calls(&action.spec))
 }
 
-/// What may be an account's name: systemd's strict rule (systemd.exec(5), `User=`).
+/// Checks an account name by systemd's strict rule (systemd.exec(5), `User=`).
 pub fn account(name: &str) -> Result<&str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
@@ -158,7 +157,7 @@ pub fn account(name: &str) -> Result<&str> {
     Err(Failure::usage(format!("`{}` cannot be an account's name", name.escape_debug())))
 }
 
-/// The directory as it is called from everywhere; one that is not there yet has only that name.
+/// The canonical path of a directory; for one that does not exist yet, the absolute path.
 fn absolute(directory: &std::path::Path) -> Result<PathBuf> {
     std::fs::canonicalize(directory)
         .or_else(|_| std::path::absolute(directory))

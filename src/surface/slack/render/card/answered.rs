@@ -3,28 +3,26 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use super::super::block_kit::{Blocks, Text, text};
-use super::super::question::Waiting;
+use super::super::question::PendingQuestion;
 use super::Card;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::incident::Incident;
 use crate::domain::incident::event::{Actor, Event, Gate, Recorded, StepEvent};
 use crate::domain::report::headline;
 
-/// What somebody did to a question: answered, agreed, refused, skipped it or tried it again.
+/// A person's reaction to a question: answered, approved, denied, skipped or retried.
 pub(super) struct Reply<'a> {
-    /// The event.
     pub recorded: &'a Recorded,
-    /// The same in words.
     pub words: String,
 }
 
-/// Who has answered, what and when; nobody can answer there any more.
+/// The message for a settled question: who answered, what and when. It has no buttons.
 pub(super) fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &StepKey, round: u32) -> Card {
     let mut sheet = Blocks::default();
     let (gate, replies) = answers(log, run, step, round);
     let mut lines = Vec::new();
     if let Some(gate) = gate {
-        let question = Waiting { incident, run, step, gate };
+        let question = PendingQuestion { incident, run, step, gate };
         lines.push(vec![text(question.title())]);
     }
     for Reply { recorded, words } in &replies {
@@ -40,7 +38,7 @@ pub(super) fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &
     Card { summary, sheet }
 }
 
-/// A question of a step, and what ended it.
+/// A question of a step, and the replies that settled it.
 fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (Option<&'a Gate>, Vec<Reply<'a>>) {
     let (mut asked, mut now, mut replies) = (None, 0, Vec::new());
     for recorded in log {
@@ -57,7 +55,7 @@ fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (
         if now != round {
             continue;
         }
-        // What follows belongs to the attempt.
+        // Later events belong to the next attempt.
         if matches!(event, StepEvent::Started { .. }) {
             break;
         }
@@ -66,7 +64,7 @@ fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (
     (asked, replies)
 }
 
-/// What a person has answered last, and to which step's question.
+/// The latest reply of a person, and the name of its step.
 pub(super) fn answered<'a>(incident: &Incident, log: &'a [Recorded]) -> Option<(Reply<'a>, String)> {
     let by_person = |recorded: &&Recorded| matches!(recorded.by, Actor::Person { .. });
     log.iter().rev().filter(by_person).find_map(|recorded| {
@@ -76,7 +74,7 @@ pub(super) fn answered<'a>(incident: &Incident, log: &'a [Recorded]) -> Option<(
     })
 }
 
-/// What somebody did to a question, in words; none for any other event.
+/// A reply in words; none for an event that is not a reply.
 fn reply(event: &StepEvent) -> Option<String> {
     Some(match event {
         StepEvent::Answered { answer: serde_json::Value::String(answer), .. } => format!("answered: {answer}"),

@@ -4,14 +4,14 @@
 
 use chrono::TimeDelta;
 
-use super::{Teller, people};
+use super::{EventContext, people};
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::event::{AlertEvent, DeadlineEvent, IncidentEvent, Proposal};
+use crate::domain::incident::event::{AlertEvent, DeadlineEvent, IncidentEvent, SuggestedRunbook};
 use crate::surface::terminal::widgets::countdown::clock;
 use crate::surface::terminal::widgets::styled_text::{StyledLine, Tone};
 
-impl Teller<'_> {
+impl EventContext<'_> {
     pub(super) fn incident_lines(&self, event: &IncidentEvent) -> Vec<StyledLine> {
         match event {
             IncidentEvent::Opened { title, severity, environment, .. } => self.opened(title, *severity, environment),
@@ -28,7 +28,7 @@ impl Teller<'_> {
             IncidentEvent::PostmortemWritten { path, .. } => {
                 vec![self.head(Tone::Good, self.signs.done).faint(&format!("post-mortem draft: {path}")).indent(2)]
             }
-            IncidentEvent::RunProposed(Proposal { runbook, reason, .. }) => {
+            IncidentEvent::RunProposed(SuggestedRunbook { runbook, reason, .. }) => {
                 self.one(Tone::Accent, self.signs.person, &format!("runbook {runbook} is proposed: {reason}"))
             }
             IncidentEvent::PostmortemCompleted => self.one(Tone::Good, self.signs.done, "post-mortem complete"),

@@ -2,13 +2,13 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::Teller;
+use super::EventContext;
 use crate::domain::incident::event::{Event, MessageEvent};
 use crate::domain::report::timeline::Sign;
 use crate::domain::report::timeline::of_people;
 use crate::surface::terminal::widgets::styled_text::{StyledLine, Tone};
 
-pub(super) fn lines(teller: &Teller<'_>) -> Vec<StyledLine> {
+pub(super) fn lines(teller: &EventContext<'_>) -> Vec<StyledLine> {
     let Some((sign, text)) = of_people(teller.incident, teller.recorded) else { return Vec::new() };
     match &teller.recorded.event {
         Event::Message(MessageEvent::Notified { delivery, place, .. }) => {
@@ -29,7 +29,7 @@ pub(super) fn lines(teller: &Teller<'_>) -> Vec<StyledLine> {
     }
 }
 
-fn by_sign(teller: &Teller<'_>, sign: Sign, text: &str) -> Vec<StyledLine> {
+fn by_sign(teller: &EventContext<'_>, sign: Sign, text: &str) -> Vec<StyledLine> {
     if sign == Sign::Failed {
         return teller.one(Tone::Warn, teller.signs.warning, &format!("{}: {text}", teller.who()));
     }

@@ -6,47 +6,49 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
-/// Ever wider searches, one of which is offered when nothing was found.
+/// Increasing search intervals; the next one is suggested when nothing was found.
 const WIDER: [&str; 4] = ["1h", "24h", "7d", "90d"];
 
 impl Logs {
-    /// Attaches what was found if that was asked for, and says how it went on.
-    pub(super) fn conclude(&self, found: &SearchResult, station: &Session) -> Result {
+    /// Attaches the result if asked to, and prints what was skipped and what to type next.
+    pub(super) fn conclude(&self, found: &SearchResult, session: &Session) -> Result {
         if found.lines == 0 && found.searched.trouble.is_none() {
-            self.nothing(station);
+            self.nothing(session);
             return Ok(Exit::DONE);
         }
-        self.warn(found, station);
+        self.warn(found, session);
         let next = match &self.attach {
             Some(incident) if found.lines > 0 => {
                 let searched = format!("runbook {}", Self { attach: None, ..self.clone() }.words());
-                let id = attach::attach(station, incident, &searched, &found.evidence)?;
-                station.output.say(&format!("{id}: written down as evidence"));
+                let id = attach::attach(session, incident, &searched, &found.evidence)?;
+                session.output.print_message(&format!("{id}: written down as evidence"));
                 format!("timeline {id}")
             }
-            _ => self.next(found, station),
+            _ => self.next(found, session),
         };
         if let Some(trouble) = &found.searched.trouble {
             let failure = Failure::error(trouble.clone());
             return Err(failure.hint("`journalctl --verify` looks for damaged files; reading other accounts' lines needs the group `systemd-journal`."));
         }
-        station.output.next(&[station.command(&next)]);
+        session.output.next(&[session.command(&next)]);
         Ok(Exit::DONE)
     }
 
-    fn warn(&self, found: &SearchResult, station: &Session) {
+    fn warn(&self, found: &SearchResult, session: &Session) {
         if found.searched.oversized > 0 {
             let count = grouped(found.searched.oversized);
-            station.output.warn(&format!("{count} lines were too long to be looked at"));
+            session.output.warn(&format!("{count} lines were too long to be looked at"));
         }
         if found.searched.stopped && !self.follow {
             let shown = grouped(found.lines);
-            station.output.say(&format!("the newest {shown} lines; there are more: `--lines all`, or `--summary`"));
+            session
+                .output
+                .print_message(&format!("the newest {shown} lines; there are more: `--lines all`, or `--summary`"));
         }
     }
 
-    /// The trace behind the newest error; else what all of it adds up to; else the lines behind that.
-    fn next(&self, found: &SearchResult, station: &Session) -> String {
+    /// Suggests the trace of the newest error, otherwise a summary, otherwise the lines behind the summary.
+    fn next(&self, found: &SearchResult, session: &Session) -> String {
         let wider = Self { lines: None, ..self.clone() };
         match &found.trace {
             Some(trace) if self.trace.is_none() && !self.summary => {
@@ -56,23 +58,23 @@ impl Logs {
                 Self { trace: Some(trace.clone()), since: Some(since.to_owned()), follow: false, ..all }.words()
             }
             _ if self.summary => Self { summary: false, lines: Some(Lines::Newest(100)), ..wider }.words(),
-            _ if self.trace.is_some() && station.has_log().unwrap_or(false) => {
+            _ if self.trace.is_some() && session.has_log().unwrap_or(false) => {
                 Self { attach: Some("last".to_owned()), ..wider }.words()
             }
             _ => Self { summary: true, follow: false, ..wider }.words(),
         }
     }
 
-    /// Says what was searched, and offers a wider search.
-    fn nothing(&self, station: &Session) {
+    /// Reports that nothing was found, and suggests a wider search.
+    fn nothing(&self, session: &Session) {
         let since = self.since.as_deref().unwrap_or(SINCE);
         let words = Self { since: None, until: None, attach: None, summary: false, ..self.clone() }.words();
         let asked = words.strip_prefix("logs").unwrap_or_default().trim();
         let of = if asked.is_empty() { String::new() } else { format!(" with `{asked}`") };
         let until = self.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
-        station.output.say(&format!("no lines{of} since {since}{until}"));
+        session.output.print_message(&format!("no lines{of} since {since}{until}"));
         if self.level.is_some() && self.order.is_none() && self.trace.is_none() {
-            station.output.say("the level is the one inside a line, or its priority where it has none");
+            session.output.print_message("the level is the one inside a line, or its priority where it has none");
         }
         let position = WIDER.iter().position(|known| *known == since);
         let wider = position.map_or(WIDER.get(1), |at| WIDER.get(at + 1));
@@ -80,10 +82,10 @@ impl Logs {
             Some(wider) => Self { since: Some((*wider).to_owned()), until: None, ..self.clone() },
             None => Self { level: None, service: Vec::new(), ..self.clone() },
         };
-        station.output.next(&[station.command(&next.words())]);
+        session.output.next(&[session.command(&next.words())]);
     }
 
-    /// The command as it would be typed.
+    /// The command line for this search.
     pub(super) fn words(&self) -> String {
         let mut words = "logs".to_owned();
         let mut push = |flag: &str, value: &Option<String>| {

@@ -10,19 +10,19 @@ use super::summary;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::text::{grouped, head_and_tail};
 use crate::domain::incident::command::{Request, WORDS_LIMIT};
-use crate::domain::journal::entry::Entry;
-use crate::domain::journal::summary::Summary;
+use crate::domain::journal::entry::JournalEntry;
+use crate::domain::journal::summary::JournalSummary;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
-use crate::surface::terminal::Letters;
+use crate::surface::terminal::CharacterSet;
 
-/// Bytes of lines: what a note holds, with room for what it begins with and for names in place of secrets.
+/// Maximum bytes of lines in a note; the rest is for its title and for the names that replace secrets.
 const ROOM: usize = WORDS_LIMIT * 3 / 4;
 
-/// Bytes of the words that say what was searched.
+/// Maximum bytes of the title, which names the search.
 const TITLE: usize = WORDS_LIMIT / 8;
 
-/// The newest lines, as far as they fit.
+/// The newest lines, as many as fit.
 #[derive(Debug, Default)]
 pub(super) struct NewestLines {
     lines: VecDeque<String>,
@@ -31,9 +31,9 @@ pub(super) struct NewestLines {
 }
 
 impl NewestLines {
-    /// Takes further lines, newer ones.
-    pub(super) fn add(&mut self, lines: &[Entry], bench: &SearchContext) {
-        let look = LineStyle { width: None, letters: Letters::Unicode, is_evidence: true };
+    /// Adds newer lines.
+    pub(super) fn add(&mut self, lines: &[JournalEntry], bench: &SearchContext) {
+        let look = LineStyle { width: None, letters: CharacterSet::Unicode, is_evidence: true };
         let mut pen = LineWriter::new(bench, look);
         for line in lines {
             let line = head_and_tail(&pen.line(line), ROOM / 4, ROOM / 4);
@@ -46,7 +46,7 @@ impl NewestLines {
         }
     }
 
-    /// All of it.
+    /// The text of the kept lines.
     pub(super) fn text(&self) -> String {
         let lines: String = self.lines.iter().map(String::as_str).collect();
         match self.left_out {
@@ -56,26 +56,26 @@ impl NewestLines {
     }
 }
 
-/// The newest of these lines, as far as they fit.
-pub(super) fn lines(lines: &[Entry], bench: &SearchContext) -> String {
+/// The newest of these lines, as many as fit.
+pub(super) fn lines(lines: &[JournalEntry], bench: &SearchContext) -> String {
     let mut newest = NewestLines::default();
     newest.add(lines, bench);
     newest.text()
 }
 
-/// A summary, as far as it fits.
-pub(super) fn summary(summary: &Summary) -> String {
-    let style = summary::Style { width: None, letters: Letters::Unicode };
+/// A summary, cut to fit.
+pub(super) fn summary(summary: &JournalSummary) -> String {
+    let style = summary::Style { width: None, letters: CharacterSet::Unicode };
     head_and_tail(&summary::drawn(summary, &style), ROOM / 2, ROOM / 3)
 }
 
-/// Writes the evidence down in an incident, under what was searched.
-pub(super) fn attach(station: &Session, incident: &str, searched: &str, evidence: &str) -> Result<IncidentId> {
-    let mut desk = station.look()?;
-    let id = desk.find(Some(incident))?;
-    desk.prepare(&id)?;
+/// Adds the evidence to an incident as a note, under the command line of the search.
+pub(super) fn attach(session: &Session, incident: &str, searched: &str, evidence: &str) -> Result<IncidentId> {
+    let mut open_engine = session.open_read_only()?;
+    let id = open_engine.find(Some(incident))?;
+    open_engine.prepare(&id)?;
     let title = head_and_tail(searched, TITLE, 0);
     let text = format!("evidence from `{title}`\n{evidence}");
-    desk.submit(&id, Request::Note(text))?;
+    open_engine.submit(&id, Request::Note(text))?;
     Ok(id)
 }

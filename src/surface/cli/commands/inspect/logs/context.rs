@@ -12,29 +12,29 @@ use crate::actions::Context;
 use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::config::host::Host;
 use crate::domain::core::text::shell_word;
-use crate::domain::journal::entry::Entry;
+use crate::domain::journal::entry::JournalEntry;
 use crate::surface::cli::context::action_context;
-use crate::surface::cli::context::action_context::Scene;
+use crate::surface::cli::context::action_context::ActionTarget;
 use crate::surface::cli::context::project::{Project, guard_host, known_environment};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::context::settings::ProjectSource;
 use crate::surface::cli::output::error::{Failure, Result};
 
-/// Where is searched, and how what is found is shown.
+/// Where to search, and how to show the result.
 #[derive(Debug)]
 pub(super) struct SearchContext {
     pub(super) context: Context,
     pub(super) clean: Clean,
-    /// Services and datastores by their unit without `.service`, which is what most of them call themselves.
+    /// Services and datastores by unit name without `.service`, which is how most of them name themselves.
     names: BTreeMap<String, String>,
-    /// Whether an estate says which services there are.
+    /// Whether an estate names the services.
     pub(super) has_estate: bool,
 }
 
 impl SearchContext {
-    pub(super) fn new(logs: &Logs, station: &Session) -> Result<Self> {
-        let shop = project_label(station)?;
-        let estate = shop.as_ref().map(|shop| shop.estate(&station.output)).transpose()?.cloned();
+    pub(super) fn new(logs: &Logs, session: &Session) -> Result<Self> {
+        let shop = project_label(session)?;
+        let estate = shop.as_ref().map(|shop| shop.estate(&session.output)).transpose()?.cloned();
         let has_estate = estate.is_some();
         let estate = estate.unwrap_or_default();
         let (name, environment) = match &shop {
@@ -44,16 +44,18 @@ impl SearchContext {
             _ => Default::default(),
         };
         if shop.is_none() {
-            station.output.say("there is no estate here: services are units, and no secret is known to leave out");
+            session
+                .output
+                .print_message("there is no estate here: services are units, and no secret is known to leave out");
         }
-        let working = &station.settings.working_directory;
+        let working = &session.settings.working_directory;
         if let Some(files) = logs.files.as_ref().filter(|files| !working.join(files).is_dir()) {
             return Err(Failure::usage(format!("there is no directory `{}`", files.display())).hint(
                 "It is one with journal files, such as `/var/log/journal/<machine id>` copied from another host.",
             ));
         }
         let environment = match &logs.files {
-            // They lie here, whichever host they were copied from.
+            // Copied files are on this host, whichever host wrote them.
             Some(files) => Environment {
                 host: Host::Local,
                 journal: Some(working.join(files).to_string_lossy().into_owned()),
@@ -64,14 +66,14 @@ impl SearchContext {
                 environment
             }
         };
-        let secrets = shop.as_ref().map(|shop| station.secrets(&estate, shop)).unwrap_or_default();
+        let secrets = shop.as_ref().map(|shop| session.secrets(&estate, shop)).unwrap_or_default();
         let directory = shop.map_or_else(|| working.clone(), |shop| shop.directory);
-        let context = action_context::context(station, Scene { directory, estate, name, environment }, secrets)?;
+        let context = action_context::context(session, ActionTarget { directory, estate, name, environment }, secrets)?;
         let (names, clean) = (names(&context.estate), Clean(Arc::clone(&context.redactor)));
         Ok(Self { context, clean, names, has_estate })
     }
 
-    /// That nothing could be read at all.
+    /// The error when nothing could be read.
     pub(super) fn unread(&self, reason: String) -> Failure {
         let failure = Failure::error(reason);
         match self.has_estate {
@@ -83,27 +85,27 @@ impl SearchContext {
         }
     }
 
-    /// Who wrote a line, as the estate calls it.
-    pub(super) fn service(&self, entry: &Entry) -> String {
+    /// The service that wrote a line, by its name in the estate.
+    pub(super) fn service(&self, entry: &JournalEntry) -> String {
         let own = entry.service();
         let unit = || self.names.get(entry.unit()?.strip_suffix(".service")?);
         let name = self.names.get(&own).or_else(unit).unwrap_or(&own);
         self.clean.text(name)
     }
 
-    /// What draws lines on standard output.
-    pub(super) fn line_writer(&self, station: &Session) -> LineWriter<'_> {
-        let width = station.settings.width();
-        LineWriter::new(self, LineStyle { width, letters: station.settings.has_unicode(), is_evidence: false })
+    /// Formats lines for standard output.
+    pub(super) fn line_writer(&self, session: &Session) -> LineWriter<'_> {
+        let width = session.settings.width();
+        LineWriter::new(self, LineStyle { width, letters: session.settings.has_unicode(), is_evidence: false })
     }
 }
 
-/// The shop; none when nobody named one and none is found.
-fn project_label(station: &Session) -> Result<Option<Project>> {
-    match Project::open(&station.settings) {
+/// The project; none if it is not named and none is found.
+fn project_label(session: &Session) -> Result<Option<Project>> {
+    match Project::open(&session.settings) {
         Ok(shop) => Ok(Some(shop)),
         Err(failure) if failure.exit != crate::surface::exit::Exit::USAGE => Err(failure),
-        Err(_) if matches!(station.settings.shop, ProjectSource::Found(_)) => Ok(None),
+        Err(_) if matches!(session.settings.shop, ProjectSource::Found(_)) => Ok(None),
         Err(failure) => Err(failure),
     }
 }

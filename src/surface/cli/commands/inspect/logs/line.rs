@@ -15,41 +15,40 @@ use super::context::SearchContext;
 use super::sanitize::Clean;
 use super::wrap::{Unbreakable, flow};
 use crate::domain::core::text::one_line;
-use crate::domain::journal::entry::Entry;
+use crate::domain::journal::entry::JournalEntry;
 use crate::domain::journal::level::Level;
 use crate::domain::journal::trace_tree::TraceFields;
-use crate::surface::terminal::Letters;
+use crate::surface::terminal::CharacterSet;
 
-/// Below this width the message stands below its head, and the time has no fractions.
+/// Below this width the message goes on its own line, and the time has no fraction.
 const NARROW: usize = 60;
 
-/// The message keeps at least so many columns beside its head; else what follows is only set in a little.
+/// The minimum width of the message beside its head; with less, continuation lines use a small indent.
 const ROOM: usize = 40;
 
-/// The widest service that has a column of its own.
+/// The widest service name that gets a column.
 const SERVICE: usize = 16;
 
-/// Characters of a message's line.
+/// Maximum characters of a line of the message.
 const MESSAGE: usize = 4000;
 
-/// Characters of a field.
+/// Maximum characters of a field.
 const FIELD: usize = 400;
 
-/// Lines that are shown of a message or a stack trace: deeper frames are the runtime's own.
+/// Maximum lines of a message or a stack trace; deeper frames belong to the runtime.
 const BLOCK: usize = 40;
 
-/// How lines look.
+/// How lines are formatted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LineStyle {
-    /// How wide; none for a line a line.
+    /// The width to wrap at; none leaves each on one line.
     pub(super) width: Option<usize>,
-    /// Which letters there are to draw with.
-    pub(super) letters: Letters,
-    /// For the log of an incident: in UTC and without styles.
+    pub(super) letters: CharacterSet,
+    /// For an incident's log: in UTC and without styles.
     pub(super) is_evidence: bool,
 }
 
-/// Draws lines.
+/// Formats lines.
 pub(super) struct LineWriter<'b> {
     bench: &'b SearchContext,
     pub(super) clean: &'b Clean,
@@ -58,11 +57,11 @@ pub(super) struct LineWriter<'b> {
     day: Option<NaiveDate>,
 }
 
-/// A line's text, beside its head.
+/// The text of a line, after its head.
 #[derive(Default)]
 pub(super) struct Body {
     words: Vec<Unbreakable>,
-    /// What has lines of its own.
+    /// Lines that go below.
     block: Vec<String>,
 }
 
@@ -71,8 +70,8 @@ impl<'b> LineWriter<'b> {
         Self { bench, clean: &bench.clean, look, column: 0, day: None }
     }
 
-    /// A line, and the day before it when it is another.
-    pub(super) fn line(&mut self, entry: &Entry) -> String {
+    /// Formats a line, after a heading if the day has changed.
+    pub(super) fn line(&mut self, entry: &JournalEntry) -> String {
         let mut out = self.new_day(entry);
         let time = self.time(entry);
         let (mut head, mut words) = (time.width() + 1, vec![Unbreakable::new(self.style(Style::new().dimmed()), time)]);
@@ -94,7 +93,7 @@ impl<'b> LineWriter<'b> {
         out
     }
 
-    /// Words and then a body, the first line beginning at column `at`.
+    /// Formats words followed by a body; the first line begins at column `at`.
     pub(super) fn written(&self, mut words: Vec<Unbreakable>, body: Body, at: usize, indent: &str) -> String {
         words.extend(body.words);
         let mut out = flow(&words, at, indent, self.look.width);
@@ -108,8 +107,8 @@ impl<'b> LineWriter<'b> {
         out
     }
 
-    /// The level and the service, each of a width that makes columns.
-    pub(super) fn who(&mut self, entry: &Entry) -> (Unbreakable, Unbreakable) {
+    /// The level and the service, padded to form columns.
+    pub(super) fn who(&mut self, entry: &JournalEntry) -> (Unbreakable, Unbreakable) {
         let service = self.bench.service(entry);
         let is_narrow = self.look.width.is_some_and(|width| width < NARROW);
         if !is_narrow {
@@ -121,18 +120,18 @@ impl<'b> LineWriter<'b> {
         (level, Unbreakable::new(self.style(AnsiColor::Cyan.on_default()), padded))
     }
 
-    /// By which fields lines say where in a trace they belong.
+    /// The names of the trace fields in the estate.
     pub(super) fn trace_fields(&self) -> &'b TraceFields {
         &self.bench.context.estate.logs
     }
 
-    /// Who wrote a line.
-    pub(super) fn service(&self, entry: &Entry) -> String {
+    /// The service that wrote a line.
+    pub(super) fn service(&self, entry: &JournalEntry) -> String {
         self.bench.service(entry)
     }
 
-    /// The message and the fields that are shown.
-    pub(super) fn body(&self, entry: &Entry, is_shown: impl Fn(&str) -> bool) -> Body {
+    /// The message and the selected fields.
+    pub(super) fn body(&self, entry: &JournalEntry, is_shown: impl Fn(&str) -> bool) -> Body {
         let message = self.clean.text(&entry.message());
         let mut lines = message.lines();
         let first = one_line_of(lines.next().unwrap_or_default(), MESSAGE);
@@ -149,7 +148,7 @@ impl<'b> LineWriter<'b> {
         body
     }
 
-    /// A field; what has several lines goes below, and an error's parts stand by themselves.
+    /// Adds a field. Text of several lines goes below, and the parts of an error become fields of their own.
     fn field(&self, body: &mut Body, name: &str, value: &Value, message: &str) {
         match value {
             Value::Object(parts) if parts.get("stack").is_some_and(Value::is_string) => {
@@ -182,7 +181,7 @@ impl<'b> LineWriter<'b> {
         body.words.extend(words.map(|word| Unbreakable::new(self.style(Style::new()), word)));
     }
 
-    fn time(&self, entry: &Entry) -> String {
+    fn time(&self, entry: &JournalEntry) -> String {
         let local = entry.at.with_timezone(&Local);
         match self.look.width {
             _ if self.look.is_evidence => entry.at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string(),
@@ -192,8 +191,8 @@ impl<'b> LineWriter<'b> {
         }
     }
 
-    /// On a terminal, a line for the day that begins, with the zone that all times are in.
-    fn new_day(&mut self, entry: &Entry) -> String {
+    /// On a terminal, a heading for a new day, with the zone of all times.
+    fn new_day(&mut self, entry: &JournalEntry) -> String {
         let local = entry.at.with_timezone(&Local);
         let day = local.date_naive();
         if self.look.width.is_none() || self.day == Some(day) {
@@ -204,7 +203,7 @@ impl<'b> LineWriter<'b> {
         format!("{dim}{}{dim:#}\n", local.format("%A, %Y-%m-%d, UTC%:z"))
     }
 
-    /// A style, where there are any.
+    /// The style, or none for evidence.
     pub(super) fn style(&self, style: Style) -> Style {
         if self.look.is_evidence { Style::new() } else { style }
     }
@@ -222,7 +221,7 @@ impl Body {
     }
 }
 
-/// A line cut to so many characters, its blanks kept: they are what makes a stack trace readable.
+/// A line cut to a number of characters. It keeps its blanks, which make a stack trace readable.
 fn one_line_of(line: &str, most: usize) -> String {
     let line = line.replace('\t', "    ");
     match line.char_indices().nth(most) {
@@ -231,7 +230,7 @@ fn one_line_of(line: &str, most: usize) -> String {
     }
 }
 
-/// What a level looks like. Its word stands beside it, so that no meaning rests on colour.
+/// The style of a level. The level is also printed as a word, so no meaning depends on colour.
 pub(super) fn level_style(level: Level) -> Style {
     match level {
         Level::Trace | Level::Debug => Style::new().dimmed(),

@@ -11,7 +11,7 @@ use crate::domain::core::glob_name::{matches, suffixed};
 use crate::domain::core::text;
 use crate::domain::core::time::Timestamp;
 use crate::domain::core::time_input::moment;
-use crate::domain::journal::filter::{FieldValue, Filter, Pattern};
+use crate::domain::journal::filter::{FieldValue, JournalFilter, TextPattern};
 use crate::domain::journal::level::Level;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
@@ -19,13 +19,12 @@ use crate::surface::cli::output::error::{Failure, Result};
 /// Date and time as people type them.
 const DATES_AND_TIMES: [&str; 4] = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
 
-/// A time of day.
 const TIMES: [&str; 2] = ["%H:%M:%S%.f", "%H:%M"];
 
 impl Logs {
-    /// The search that was typed.
-    pub(super) fn filter(&self, bench: &SearchContext, station: &Session) -> Result<Filter> {
-        let now = station.clock().now();
+    /// The search of these arguments.
+    pub(super) fn filter(&self, bench: &SearchContext, session: &Session) -> Result<JournalFilter> {
+        let now = session.clock().now();
         let since = instant("--since", self.since.as_deref().unwrap_or(SINCE), now)?;
         let until = self.until.as_deref().map(|until| instant("--until", until, now)).transpose()?;
         if until.is_some_and(|until| until < since) {
@@ -38,11 +37,11 @@ impl Logs {
             Some(if id.trim().is_empty() {
                 Err(Failure::usage(format!("`{flag}` is empty")))
             } else {
-                Pattern::mention(id.trim()).map_err(|error| Failure::usage(format!("`{flag}`: {error}")))
+                TextPattern::mention(id.trim()).map_err(|error| Failure::usage(format!("`{flag}`: {error}")))
             })
         });
         let regex = self.grep.as_deref().map(|regex| {
-            Pattern::regex(regex).map_err(|error| {
+            TextPattern::regex(regex).map_err(|error| {
                 Failure::usage(format!("`--grep`: {error}")).hint("A backslash makes a sign stand for itself: `\\(`.")
             })
         });
@@ -52,7 +51,7 @@ impl Logs {
             .filter(|name| !name.is_empty())
             .map(|name| units(name, &bench.context.estate, bench.has_estate))
             .collect::<Result<_>>()?;
-        Ok(Filter {
+        Ok(JournalFilter {
             since,
             until,
             units: units.concat(),
@@ -63,7 +62,7 @@ impl Logs {
     }
 }
 
-/// The instant that was typed: so long ago, an instant with its zone, or a date, a time of day or both here.
+/// Parses an instant: a duration ago, an instant with its zone, or a local date, time of day or both.
 fn instant(flag: &str, typed: &str, now: Timestamp) -> Result<Timestamp> {
     let zoned = || moment(typed, now).ok().filter(|_| here(typed, now).is_none());
     here(typed, now).or_else(zoned).ok_or_else(|| {
@@ -73,7 +72,7 @@ fn instant(flag: &str, typed: &str, now: Timestamp) -> Result<Timestamp> {
     })
 }
 
-/// A date, a time of day or both in the reader's zone. A time of day that is still to come was yesterday.
+/// A local date, time of day or both. A time of day in the future means yesterday's.
 fn here(typed: &str, now: Timestamp) -> Option<Timestamp> {
     let (typed, today) = (typed.trim(), now.with_timezone(&Local).date_naive());
     let both = || DATES_AND_TIMES.iter().find_map(|form| NaiveDateTime::parse_from_str(typed, form).ok());
@@ -87,7 +86,7 @@ fn here(typed: &str, now: Timestamp) -> Option<Timestamp> {
     if at <= now { Some(at) } else { utc(today.pred_opt()?.and_time(time)) }
 }
 
-/// The earlier instant where clocks were put back; the next one where they were put forward.
+/// The earlier instant if clocks were set back, or an hour later if they were set forward.
 fn utc(local: NaiveDateTime) -> Option<Timestamp> {
     let hour = chrono::TimeDelta::hours(1);
     let at =
@@ -95,7 +94,7 @@ fn utc(local: NaiveDateTime) -> Option<Timestamp> {
     at.map(|at| at.to_utc()).filter(|at| *at >= DateTime::UNIX_EPOCH)
 }
 
-/// The units that a name means.
+/// The units that a name or a pattern stands for.
 fn units(name: &str, estate: &Estate, has_estate: bool) -> Result<Vec<String>> {
     let services = || {
         let stores = estate.datastores.iter().filter_map(|(name, store)| Some((name, store.unit.as_ref()?)));
@@ -106,7 +105,7 @@ fn units(name: &str, estate: &Estate, has_estate: bool) -> Result<Vec<String>> {
         let fits = |candidate: &str| matches(name, candidate) || matches(&whole, candidate);
         let known: Vec<String> =
             services().filter(|(own, unit)| fits(own) || fits(unit)).map(|(_, unit)| unit.clone()).collect();
-        // A journal knows units that are no part of the shop.
+        // The journal also holds units that the estate does not name.
         return Ok(if known.is_empty() { vec![name.to_owned()] } else { known });
     }
     if let Some((_, unit)) = services().find(|(own, unit)| *own == name || **unit == whole) {

@@ -7,23 +7,24 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::domain::core::text::printable;
-use crate::domain::journal::entry::Entry;
+use crate::domain::journal::entry::JournalEntry;
 use crate::domain::redact::Redactor;
 use crate::surface::cli::output::writer;
 
-/// Cleans text.
+/// Sanitises text with a redactor.
 #[derive(Debug, Clone)]
 pub(super) struct Clean(pub(super) Arc<Redactor>);
 
 impl Clean {
-    /// The text, safe to show and to keep.
+    /// The text, safe to show and to store.
     pub(super) fn text(&self, foreign: &str) -> String {
         let scrubbed = self.0.scrub(foreign);
         printable(&self.0.mask_phones(&scrubbed)).into_owned()
     }
 
-    /// A line as its service wrote it, as one object on one line. What is no JSON becomes an object like pino's.
-    pub(super) fn json(&self, entry: &Entry) -> String {
+    /// A line as its service wrote it, as one JSON object on one line. A line that is not JSON becomes an object in
+    /// pino's format.
+    pub(super) fn json(&self, entry: &JournalEntry) -> String {
         let mut value = match entry.json() {
             Some(_) if self.is_clean(&entry.raw) => return format!("{}\n", self.0.mask_phones(entry.raw.trim())),
             Some(object) => Value::Object(object.clone()),
@@ -37,7 +38,7 @@ impl Clean {
         writer::json(&value, false)
     }
 
-    /// Whether a text holds no secret, nothing that a terminal obeys, and no line end within.
+    /// Whether a text holds no secret, no control character and no line end.
     fn is_clean(&self, raw: &str) -> bool {
         let raw = raw.trim();
         !raw.contains('\n') && printable(raw) == raw && self.0.scrub(raw) == raw

@@ -6,37 +6,36 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::domain::core::text::grouped;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::journal::level::LEVELS;
-use crate::domain::journal::summary::{MessageGroup, Summary};
+use crate::domain::journal::summary::{JournalSummary, MessageGroup};
 use crate::surface::cli::output::table::{Table, wrapped};
-use crate::surface::terminal::Letters;
+use crate::surface::terminal::CharacterSet;
 
-/// How many of the commonest messages are shown.
+/// Maximum number of messages.
 const MESSAGES: usize = 20;
 
-/// How many services are shown.
+/// Maximum number of services.
 const SERVICES: usize = 25;
 
-/// Columns of the histogram of all lines where nobody says how wide it may be.
+/// The maximum width of the histogram of all lines.
 const WIDE: usize = 72;
 
-/// Columns of a service's.
+/// The width of a service's histogram.
 const SMALL: usize = 20;
 
-/// How it looks.
+/// How a summary is rendered.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Style {
-    /// How wide; none for tables that are never broken.
+pub(super) struct SummaryStyle {
+    /// The width to wrap at; none never wraps.
     pub(super) width: Option<usize>,
-    /// Which letters there are to draw with.
-    pub(super) letters: Letters,
+    pub(super) letters: CharacterSet,
 }
 
-/// A summary in three parts. Foreign text in it is clean already.
-pub(super) fn drawn(summary: &Summary, style: &Style) -> String {
+/// Renders a summary. Its text must be sanitised already.
+pub(super) fn drawn(summary: &JournalSummary, style: &SummaryStyle) -> String {
     let Some((first, last)) = summary.first.zip(summary.last) else {
         return String::new();
     };
-    let mut out = said(summary, first, last, style);
+    let mut out = overview(summary, first, last, style);
     out.push('\n');
     out.push_str(&over_time(summary, first, last, style));
     out.push('\n');
@@ -46,7 +45,7 @@ pub(super) fn drawn(summary: &Summary, style: &Style) -> String {
     out
 }
 
-fn said(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style) -> String {
+fn overview(summary: &JournalSummary, first: Timestamp, last: Timestamp, style: &SummaryStyle) -> String {
     let levels = LEVELS.iter().zip(summary.by_level).rev().filter(|(_, count)| *count > 0);
     let levels: Vec<String> = levels.map(|(name, count)| format!("{} {name}", grouped(count))).collect();
     let at = |at: Timestamp| at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string();
@@ -61,8 +60,8 @@ fn said(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style) -> 
     style.width.map_or_else(|| format!("{text}\n"), |width| wrapped(&text, width, ""))
 }
 
-/// One bar a stretch of time, with its scale below.
-fn over_time(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style) -> String {
+/// The histogram of all lines, with its scale below.
+fn over_time(summary: &JournalSummary, first: Timestamp, last: Timestamp, style: &SummaryStyle) -> String {
     let bars = summary.histogram.bars(first, last, style.width.unwrap_or(WIDE).clamp(10, WIDE));
     let most = bars.counts.iter().copied().max().unwrap_or_default();
     let drawing = drawing(&bars.counts, style.letters);
@@ -71,7 +70,7 @@ fn over_time(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style
     format!("{drawing}\n{}", style.width.map_or_else(|| format!("{scale}\n"), |width| wrapped(&scale, width, "")))
 }
 
-fn services(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style) -> String {
+fn services(summary: &JournalSummary, first: Timestamp, last: Timestamp, style: &SummaryStyle) -> String {
     let mut table = Table::new(["SERVICE", "LINES", "ERRORS", "OVER TIME"]);
     let services = summary.by_lines();
     let columns = |counts: &[u64]| drawing(counts, style.letters);
@@ -84,7 +83,7 @@ fn services(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style)
     table.render(style.width) + &rest
 }
 
-fn messages(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style) -> String {
+fn messages(summary: &JournalSummary, first: Timestamp, last: Timestamp, style: &SummaryStyle) -> String {
     let mut table = Table::new(["MESSAGE", "COUNT", "LEVEL", "FIRST", "LAST", "SERVICES"]);
     let one_day = first.with_timezone(&Local).date_naive() == last.with_timezone(&Local).date_naive();
     let form = if one_day { "%H:%M:%S" } else { "%m-%d %H:%M" };
@@ -113,11 +112,11 @@ fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// A letter a count, the highest of which is the highest letter. What is not nothing never looks like nothing.
-fn drawing(counts: &[u64], letters: Letters) -> String {
+/// One character per count, scaled to the highest. A count above zero never looks like zero.
+fn drawing(counts: &[u64], letters: CharacterSet) -> String {
     let steps: Vec<char> = match letters {
-        Letters::Unicode => "·▁▂▃▄▅▆▇█".chars().collect(),
-        Letters::Ascii => ".:-=+*#%@".chars().collect(),
+        CharacterSet::Unicode => "·▁▂▃▄▅▆▇█".chars().collect(),
+        CharacterSet::Ascii => ".:-=+*#%@".chars().collect(),
     };
     let most = counts.iter().copied().max().unwrap_or_default().max(1);
     let step = |count: &u64| (*count * (steps.len() as u64 - 1)).div_ceil(most) as usize;
@@ -132,7 +131,7 @@ mod tests {
 
     #[test]
     fn one_of_many_is_still_seen() {
-        assert_eq!(drawing(&[0, 1, 1000], Letters::Unicode), "·▁█");
-        assert_eq!(drawing(&[0, 0], Letters::Ascii), "..");
+        assert_eq!(drawing(&[0, 1, 1000], CharacterSet::Unicode), "·▁█");
+        assert_eq!(drawing(&[0, 0], CharacterSet::Ascii), "..");
     }
 }

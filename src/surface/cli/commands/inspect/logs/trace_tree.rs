@@ -8,19 +8,19 @@ use super::line::LineWriter;
 use super::wrap::{Unbreakable, flow};
 use crate::domain::core::text::grouped;
 use crate::domain::core::time::Timestamp;
-use crate::domain::journal::entry::Entry;
-use crate::domain::journal::trace_tree::{TraceSpan, Tree, TreeItem};
-use crate::surface::terminal::Letters;
+use crate::domain::journal::entry::JournalEntry;
+use crate::domain::journal::trace_tree::{TraceSpan, TraceTree, TreeItem};
+use crate::surface::terminal::CharacterSet;
 
-/// Columns of the time since the trace began.
+/// The width of the time since the trace began.
 const SINCE: usize = 8;
 
-/// What branches are drawn with: one that goes on, the last one, beside one that goes on, beside nothing.
+/// The branch characters: before a further item, before the last item, beside a further item, and blank.
 type Branches = [&'static str; 4];
 
-/// The lines as a tree, under a line that says what they come to.
-pub(super) fn drawn(id: &str, lines: &[Entry], pen: &mut LineWriter<'_>) -> String {
-    let tree = Tree::of(lines, pen.trace_fields());
+/// The tree, below a line of totals.
+pub(super) fn drawn(id: &str, lines: &[JournalEntry], pen: &mut LineWriter<'_>) -> String {
+    let tree = TraceTree::of(lines, pen.trace_fields());
     let first = lines.iter().map(|line| line.at).min().unwrap_or_default();
     let last = lines.iter().map(|line| line.at).max().unwrap_or_default();
     let mut services: Vec<String> = lines.iter().map(|line| pen.service(line)).collect();
@@ -51,7 +51,7 @@ fn items(items: &[TreeItem<'_>], guide: &str, begin: Timestamp, pen: &mut LineWr
         let below = format!("{guide}{}", if is_last { beneath } else { beside });
         match item {
             TreeItem::Line(entry) => {
-                // A line has no branch of its own: the way down passes beside it.
+                // A line has no branch of its own; the vertical lines continue beside it.
                 out.push_str(&line(entry, &below, begin, pen));
             }
             TreeItem::Span(span) => {
@@ -62,7 +62,7 @@ fn items(items: &[TreeItem<'_>], guide: &str, begin: Timestamp, pen: &mut LineWr
     }
 }
 
-/// What a span is: its name, its id, how long it took.
+/// The heading of a span: its name, id and duration.
 fn heading(span: &TraceSpan<'_>, branch: &str, below: &str, pen: &LineWriter<'_>) -> String {
     let (bold, dim) = (pen.style(Style::new().bold()), pen.style(Style::new().dimmed()));
     let mut words = vec![Unbreakable::new(bold, pen.clean.text(span.name.as_deref().unwrap_or("span")))];
@@ -72,7 +72,7 @@ fn heading(span: &TraceSpan<'_>, branch: &str, below: &str, pen: &LineWriter<'_>
     format!("{dim}{branch}{dim:#}{rest}")
 }
 
-fn line(entry: &Entry, below: &str, begin: Timestamp, pen: &mut LineWriter<'_>) -> String {
+fn line(entry: &JournalEntry, below: &str, begin: Timestamp, pen: &mut LineWriter<'_>) -> String {
     let dim = pen.style(Style::new().dimmed());
     let since = format!("{:>SINCE$}", format!("+{}", length(entry.at - begin)));
     let (level, service) = pen.who(entry);
@@ -83,14 +83,14 @@ fn line(entry: &Entry, below: &str, begin: Timestamp, pen: &mut LineWriter<'_>) 
     format!("{dim}{below}{dim:#}{rest}")
 }
 
-fn branches(letters: Letters) -> Branches {
+fn branches(letters: CharacterSet) -> Branches {
     match letters {
-        Letters::Unicode => ["├─ ", "└─ ", "│  ", "   "],
-        Letters::Ascii => ["|- ", "`- ", "|  ", "   "],
+        CharacterSet::Unicode => ["├─ ", "└─ ", "│  ", "   "],
+        CharacterSet::Ascii => ["|- ", "`- ", "|  ", "   "],
     }
 }
 
-/// A length as short as it can be read: `12ms`, `1.204s`, `3m 5s`.
+/// A duration in short form: `12ms`, `1.204s`, `3m 5s`.
 fn length(length: TimeDelta) -> String {
     let millis = length.num_milliseconds().max(0);
     match millis {

@@ -5,7 +5,7 @@
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// What is never torn apart while it fits a line: a word, or a field's name and value.
+/// Text that is broken only if it is wider than a line: a word, or a field's name and value.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Unbreakable(pub(super) Vec<(Style, String)>);
 
@@ -15,7 +15,7 @@ impl Unbreakable {
         Self(vec![(style, text.into())])
     }
 
-    /// The words of a text. Runs of blanks stay what they are while the text fits a line.
+    /// The words of a text. Runs of blanks are kept while the text fits a line.
     pub(super) fn all(style: Style, text: &str) -> impl Iterator<Item = Self> {
         text.split(' ').map(move |word| Self::new(style, word))
     }
@@ -30,7 +30,7 @@ impl Unbreakable {
         }
     }
 
-    /// In pieces that are no wider than `room`.
+    /// Splits it into pieces no wider than `room`.
     fn pieces(&self, room: usize) -> Vec<Self> {
         if self.width() <= room {
             return vec![self.clone()];
@@ -51,7 +51,7 @@ impl Unbreakable {
     }
 }
 
-/// The words in lines: the first begins at column `at`, further ones with `indent`. Without a width it is one line.
+/// Wraps words: the first line begins at column `at`, further lines with `indent`. Without a width there is one line.
 pub(super) fn flow(words: &[Unbreakable], at: usize, indent: &str, width: Option<usize>) -> String {
     let width = width.unwrap_or(usize::MAX);
     let room = width.saturating_sub(indent.width()).max(1);

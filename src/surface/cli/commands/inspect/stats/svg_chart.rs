@@ -15,13 +15,13 @@ use crate::domain::report::stats::quantile::Quantiles;
 use crate::domain::report::stats::summary::{IncidentGroup, StatsSummary};
 use crate::domain::report::stats::{DeadlineCounts, DeadlineKind, Phase};
 
-/// The most groups that are drawn: more make no picture. The rest is counted in words.
+/// Maximum number of groups drawn; the others are counted in a line of text.
 const GROUP_LIMIT: usize = 12;
-/// The longest name of a group, in characters: at 400 pixels there is room for it beside its figures.
+/// The longest group name, in characters, so that it fits beside its figures at 400 pixels.
 const NAME_LIMIT: usize = 20;
-/// Pixels between the tops of two rows: a line of words and a bar.
+/// The height of a row in pixels: a line of text and a bar.
 const ROW: u32 = 34;
-/// Pixels above the first row of a section, for its heading.
+/// The height of a section heading in pixels.
 const HEADING: u32 = 40;
 
 const STYLE: &str = "\
@@ -59,7 +59,7 @@ impl Drawing {
         self.y += HEADING;
     }
 
-    /// A name and its figures above a track.
+    /// Draws a name, its figures and an empty bar; returns the bar's position.
     fn row(&mut self, name: &str, figures: &str) -> u32 {
         let (words, bar) = (self.y + 11, self.y + 17);
         self.text("name", "0", words, &one_line(name, NAME_LIMIT));
@@ -93,7 +93,7 @@ pub fn svg(summary: &StatsSummary, since: Timestamp, until: Timestamp) -> String
     whole(&title, &drawing)
 }
 
-/// The groups with the most incidents, in their own order.
+/// The groups with the most incidents, in their original order.
 fn drawn(summary: &StatsSummary) -> Vec<&IncidentGroup> {
     let mut groups: Vec<(usize, &IncidentGroup)> = summary.groups.iter().enumerate().collect();
     groups.sort_by_key(|(place, group)| (std::cmp::Reverse(group.incidents), *place));
@@ -102,7 +102,7 @@ fn drawn(summary: &StatsSummary) -> Vec<&IncidentGroup> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-/// One section: a bar to the median within a paler one to the 90th percentile, all of one scale.
+/// Draws one section: for each group a bar to the median over a paler one to the 90th percentile, all to one scale.
 fn times(drawing: &mut Drawing, phase: Phase, groups: &[&IncidentGroup]) {
     let longest = groups.iter().filter_map(|group| group.times.get(&phase)?.p90).max();
     let heading = format!("Time to {}", phase.code());
@@ -130,7 +130,7 @@ fn figures(quantiles: &Quantiles) -> String {
     }
 }
 
-/// One section: what was kept and what was missed, as parts of those that are over.
+/// Draws one section: for each group the shares of deadlines met and missed, among those that are over.
 fn deadlines(drawing: &mut Drawing, duty: DeadlineKind, groups: &[&IncidentGroup]) {
     let over = |kept: &DeadlineCounts| kept.kept + kept.missed;
     let some: Vec<_> = groups.iter().filter(|group| over(&group.deadlines[&duty]) > 0).collect();
@@ -157,7 +157,7 @@ fn whole(title: &str, drawing: &Drawing) -> String {
     )
 }
 
-/// Text as it may stand in XML.
+/// Text escaped for XML.
 fn escaped(text: &str) -> String {
     printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

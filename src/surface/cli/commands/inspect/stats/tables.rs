@@ -8,10 +8,10 @@ use crate::domain::report::stats::summary::{IncidentGroup, StatsSummary};
 use crate::domain::report::stats::{DeadlineCounts, DeadlineKind, Phase};
 use crate::surface::cli::output::table::Table;
 
-/// What stands where nothing is known.
+/// The cell for an unknown value.
 const UNKNOWN: &str = "-";
 
-/// Both tables, each with the line that says how to read it.
+/// Both tables, each with a line that explains its cells.
 pub fn text(summary: &StatsSummary, width: Option<usize>) -> String {
     let heading = summary.by.code().to_uppercase();
     let mut times = Table::new([&heading, "COUNT", "DETECT", "ACK", "NOTIFY", "MITIGATE", "RESOLVE"]);
@@ -34,7 +34,7 @@ pub fn text(summary: &StatsSummary, width: Option<usize>) -> String {
     )
 }
 
-/// The groups, and all together where that says more.
+/// The groups, and the total if there is more than one group.
 fn rows(summary: &StatsSummary) -> impl Iterator<Item = &IncidentGroup> {
     let together = (summary.groups.len() > 1).then_some(&summary.all);
     summary.groups.iter().chain(together)
@@ -58,9 +58,9 @@ fn met_ratio(kept: DeadlineCounts) -> String {
     }
 }
 
-/// A length in one unit with two or three digits: `42s`, `4.2m`, `1.5h`, `12d`.
+/// A duration in one unit with at most three digits: `42s`, `4.2m`, `1.5h`, `12d`.
 pub fn short(span: Span) -> String {
-    /// Each unit in seconds, and from how many seconds on it is used.
+    /// The seconds of each unit, and from how many seconds on it is used.
     const UNITS: [(f64, f64, &str); 4] =
         [(86_400.0, 86_400.0, "d"), (3_600.0, 3_600.0, "h"), (60.0, 60.0, "m"), (1.0, 0.0, "s")];
     let Span(length) = span;
@@ -70,7 +70,7 @@ pub fn short(span: Span) -> String {
     }
     let (size, _, unit) = UNITS.into_iter().find(|(_, from, _)| seconds >= *from).unwrap_or(UNITS[3]);
     let count = seconds / size;
-    // A tenth says something beside a small number only, and nothing beside a whole one.
+    // A tenth is shown only for small numbers, and only if it is not zero.
     let digits = usize::from(count < 9.95 && (count - count.round()).abs() >= 0.05);
     format!("{count:.digits$}{unit}")
 }

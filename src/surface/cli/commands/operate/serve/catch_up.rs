@@ -9,10 +9,10 @@ use crate::domain::config::estate::Estate;
 use crate::domain::config::sender::Sender;
 use crate::surface::intake::server::{Server, catch_up};
 
-/// How long after a failed look at what fires now it is tried again.
+/// How long to wait after each check or failed attempt.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
-/// Looks out at every sender of the estate that can be asked, until `stop` or the token that this gives is cancelled.
+/// Starts catching up with every sender that supports it, until `stop` or the returned token is cancelled.
 pub(super) fn begin(server: &Arc<Server>, estate: &Estate, stop: &CancellationToken) -> CancellationToken {
     let until = stop.child_token();
     for (name, sender) in estate.senders.clone().into_iter().filter(|(_, sender)| sender.catch_up.is_some()) {
@@ -27,7 +27,7 @@ pub(super) fn begin(server: &Arc<Server>, estate: &Estate, stop: &CancellationTo
     until
 }
 
-/// Finds out what fires at a sender now, and again whenever posts could not be taken in.
+/// Catches up with one sender now, and again after the log has refused writes.
 #[expect(clippy::disallowed_methods, reason = "asking another process again counts real time")]
 async fn read_back(server: &Server, name: &str, sender: &Sender) {
     let mut missed = None;

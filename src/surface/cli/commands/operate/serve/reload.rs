@@ -30,48 +30,48 @@ use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::intake::server::Server;
 use crate::surface::slack::SlackInterface;
 
-/// What systemd shows of a process that goes on with what it had.
+/// The status that systemd shows after a failed reload.
 const OUTDATED: &str = "taking alerts; the edited files have problems, and those before are in force";
 
-/// What a reload needs.
+/// What a reload uses and replaces.
 pub(super) struct Reload<'a> {
-    desk: &'a OpenEngine<'a>,
+    open_engine: &'a OpenEngine<'a>,
     server: &'a Arc<Server>,
     serve: &'a Serve,
-    /// Whether only this machine can reach it.
+    /// Whether the server listens on this machine only.
     local: bool,
     lookout: CancellationToken,
     slack: &'a SlackInterface,
-    /// Values that were secrets and are no longer.
+    /// Former values of secrets, which are still redacted.
     retired: Vec<(String, SecretString)>,
 }
 
 impl<'a> Reload<'a> {
     pub(super) fn new(
-        desk: &'a OpenEngine<'a>,
+        open_engine: &'a OpenEngine<'a>,
         server: &'a Arc<Server>,
         serve: &'a Serve,
         local: bool,
         lookout: CancellationToken,
         slack: &'a SlackInterface,
     ) -> Self {
-        Self { desk, server, serve, local, lookout, slack, retired: Vec::new() }
+        Self { open_engine, server, serve, local, lookout, slack, retired: Vec::new() }
     }
 
-    /// Reloads whenever that is asked for. It does not end.
+    /// Reloads at each signal. It never returns.
     pub(super) async fn whenever(mut self, mut hangups: Signal, stop: &CancellationToken) {
         while hangups.recv().await.is_some() {
             let now = NotifyState::monotonic_usec_now();
             let begun: Vec<NotifyState<'_>> = std::iter::once(NotifyState::Reloading).chain(now).collect();
             let _ = sd_notify::notify(&begun);
             let reloaded = self.reload(stop).await;
-            let output = &self.desk.station.output;
+            let output = &self.open_engine.session.output;
             match &reloaded {
-                Ok(changes) => output.say(changes),
+                Ok(changes) => output.print_message(changes),
                 Err(failure) => failure.print(),
             }
             self.server.reloaded(reloaded.is_ok());
-            // A process that stops meanwhile has said so.
+            // A stopping process has already reported that to systemd.
             if stop.is_cancelled() {
                 break;
             }
@@ -81,10 +81,10 @@ impl<'a> Reload<'a> {
         std::future::pending().await
     }
 
-    /// Reads everything and takes it up; what has changed, in words.
+    /// Reloads everything; returns what has changed, in words.
     async fn reload(&mut self, stop: &CancellationToken) -> Result<String> {
         let engine = self.server.engine();
-        let (shop, fresh) = read(engine.parts().directory.clone(), self.desk.station.settings.clone()).await?;
+        let (shop, fresh) = read(engine.parts().directory.clone(), self.open_engine.session.settings.clone()).await?;
         let estate = self.sound(&shop)?.clone();
         self.serve.tokens_are_in(&estate)?;
         if !self.local {
@@ -100,18 +100,18 @@ impl<'a> Reload<'a> {
         self.server.renew(ProjectFiles { catalog: shop.catalog, secrets, redactor }).map_err(Failure::usage)?;
         self.lookout.cancel();
         self.lookout = catch_up::begin(self.server, &estate, stop);
-        super::warn_unverifiable_senders(self.desk.station, &estate, &self.server.engine().parts().secrets);
+        super::warn_unverifiable_senders(self.open_engine.session, &estate, &self.server.engine().parts().secrets);
         if let Err(why) = self.slack.renew().await {
-            self.desk.station.output.warn(&format!("the Slack app stays as it was: {why}"));
+            self.open_engine.session.output.warn(&format!("the Slack app stays as it was: {why}"));
         }
         Ok(changes)
     }
 
-    /// The estate of a shop that may be taken up; what is wrong with it is printed.
+    /// The estate, if the project has no problems; otherwise prints them.
     fn sound<'s>(&self, shop: &'s Project) -> Result<&'s Estate> {
         let problems = shop.catalog.problems();
         for (source, problems) in &problems {
-            self.desk.station.output.say_styled(&diagnostic::render(source, problems, Style::Styled));
+            self.open_engine.session.output.print_styled(&diagnostic::render(source, problems, Style::Styled));
         }
         let count = diagnostic::count(problems.iter().map(|(_, problems)| problems.len()).sum());
         match &shop.catalog.estate().content {
@@ -121,8 +121,8 @@ impl<'a> Reload<'a> {
     }
 }
 
-/// Reads the shop and its secrets. The disk may be slow or gone: alerts are taken meanwhile, and the thread is one of its
-/// own, since the runtime would wait for one of its threads when the process stops.
+/// Reads the project and its secrets in a thread of its own. Alerts are accepted while the disk is slow. The runtime
+/// would wait for one of its own threads when the process stops.
 async fn read(directory: PathBuf, settings: Settings) -> Result<(Project, Secrets)> {
     let (sender, receiver) = oneshot::channel();
     let work = move || {
@@ -132,13 +132,13 @@ async fn read(directory: PathBuf, settings: Settings) -> Result<(Project, Secret
         Ok((shop, secrets.unwrap_or_default()))
     };
     let cannot = || Failure::error("the edited files cannot be read now, and those before stay in force");
-    // Nobody may listen any more when it is done.
+    // The receiver may be gone when it is done.
     let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || drop(sender.send(work())));
     thread.map_err(|_| cannot())?;
     receiver.await.map_err(|_| cannot())?
 }
 
-/// That nothing which proves who a sender is has got lost.
+/// Checks that every secret of the estate that was readable before still is.
 fn still_readable(old: &Secrets, fresh: &Secrets, estate: &Estate) -> Result<()> {
     let lost = old.iter().filter(|(name, _)| estate.secrets.contains_key(*name));
     let why = lost.filter_map(|(name, _)| fresh.get(name).err()).next();
@@ -147,7 +147,7 @@ fn still_readable(old: &Secrets, fresh: &Secrets, estate: &Estate) -> Result<()>
     })
 }
 
-/// The secrets that had another value.
+/// The secrets whose value has changed, with the old value.
 fn replaced<'s>(old: &'s Secrets, fresh: &'s Secrets) -> impl Iterator<Item = (&'s str, &'s SecretString)> {
     old.iter().filter(|(name, old)| fresh.get(name).is_ok_and(|new| new.expose_secret() != old.expose_secret()))
 }

@@ -52,7 +52,7 @@ pub(super) fn rule(grant: &Grant, account: &str) -> String {
     text
 }
 
-/// A string of JavaScript, old and new: JSON's, in ASCII alone.
+/// A JavaScript string literal for old and new engines: JSON in pure ASCII.
 fn quoted(text: &str) -> String {
     let json = serde_json::Value::from(text).to_string();
     let mut units = [0; 2];

@@ -17,20 +17,20 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::config::estate::{Estate, SecretSource};
 
-/// The directory under which the service keeps its log, for `StateDirectory=`.
+/// The directory of the log, for `StateDirectory=`.
 const STATE: &str = "runbook";
 
 /// Where systemd finds encrypted and plain credentials.
 const CREDENTIALS: &str = "/etc/credstore";
 
-/// Where post-mortems go unless the estate says otherwise.
+/// The default directory of post-mortems.
 const POSTMORTEMS: &str = "postmortems";
-/// Where the reports of maintenance go unless the estate says otherwise.
+/// The default directory of maintenance reports.
 const REPORTS: &str = "reports";
 
-/// What the service is made of, besides the shop's facts. A failed start that no repetition mends is not repeated: wrong
-/// use (2), not allowed (4), problems in a file (7). Of a stop, only the main process hears: it ends its steps itself, within
-/// half of the time, and what it writes on the way are its own words, not those of a program that was killed.
+/// The lifecycle settings. A start that no retry would fix is not retried: wrong usage (2), no permission (4), problems
+/// in a file (7). On a stop only the main process gets the signal. It ends its steps itself, within half of the time,
+/// and so records their true outcome.
 const LIFE: &str = "\
 WatchdogSec=30s
 Restart=on-failure
@@ -71,19 +71,19 @@ SystemCallFilter=~@privileged @resources
 SystemCallErrorNumber=EPERM
 ";
 
-/// What the service is about.
+/// The inputs of the service unit.
 pub(super) struct Facts<'a> {
     pub(super) estate: &'a Estate,
-    /// This program.
+    /// The path of this program.
     pub(super) program: PathBuf,
-    /// The shop's directory, absolute.
+    /// The project's directory, absolute.
     pub(super) directory: PathBuf,
     pub(super) account: &'a str,
     /// The runbooks that call `sudo`.
     pub(super) escalating: &'a [&'a str],
 }
 
-/// The text of `runbook.service`; a word that cannot stand in it is given back.
+/// The text of `runbook.service`. The error is a word that a unit file cannot hold.
 pub(super) fn service(facts: &Facts<'_>) -> Result<String, String> {
     let Facts { estate, program, directory, account, escalating } = facts;
     let directory_word = quoted_word(&directory.to_string_lossy())?;
@@ -145,7 +145,7 @@ WantedBy=sockets.target
     )
 }
 
-/// How a secret comes to the service, or how it could.
+/// How the service gets a secret, or a comment that says how it could.
 fn secret(name: &str, source: &SecretSource) -> String {
     match source {
         SecretSource { credential: Some(credential), .. } if is_credential(credential) => {
@@ -165,7 +165,7 @@ fn secret(name: &str, source: &SecretSource) -> String {
     }
 }
 
-/// What may be a credential's name: a file's, without what separates it from its path or stands for something else.
+/// Whether a name can be that of a credential file: no separators and no leading dot.
 fn is_credential(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     !name.is_empty() && !name.starts_with('.') && name.chars().all(fits)
@@ -178,7 +178,7 @@ fn writable(estate: &Estate, directory: &Path) -> BTreeSet<PathBuf> {
     trees.map(|tree| directory.join(tree)).chain([written, reports]).collect()
 }
 
-/// A path that is passed over where it does not exist.
+/// A path with a leading minus, so that systemd ignores it if it does not exist.
 fn dashed(path: &Path) -> Result<String, String> {
     quoted_word(&format!("-{}", path.to_string_lossy()))
 }
@@ -190,7 +190,7 @@ fn assignment(name: &str, quoted: &str) -> String {
     }
 }
 
-/// A word of a unit file: its specifiers doubled, quoted where that is needed.
+/// A word of a unit file, with specifiers doubled, and quoted if necessary.
 fn quoted_word(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) || text.contains('\u{fffd}') {
         return Err(text.to_owned());
