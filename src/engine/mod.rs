@@ -163,7 +163,7 @@ impl Engine {
 
     /// The one door in: decides on the present state and appends; again when somebody else was first.
     pub async fn submit(&self, incident: &IncidentId, command: Command) -> Result<Incident, EngineError> {
-        self.submit_as(incident, command, Vec::new()).await
+        self.submit_as(incident, command.by, Ok(command.request), Vec::new()).await
     }
 
     /// The same, once: with the events the incident is given the request's name, and a request whose name was given
@@ -174,18 +174,35 @@ impl Engine {
         command: Command,
         name: String,
     ) -> Result<Incident, EngineError> {
-        self.submit_as(incident, command, vec![name]).await
+        self.submit_as(incident, command.by, Ok(command.request), vec![name]).await
+    }
+
+    /// The same for what a person typed, once an interface has found the step that is meant or refused: such a refusal is
+    /// recorded like one of [`decide`]. The request's name is given where it has one.
+    pub async fn submit_resolved(
+        &self,
+        incident: &IncidentId,
+        by: Actor,
+        request: Result<Request, Refused>,
+        name: Option<String>,
+    ) -> Result<Incident, EngineError> {
+        self.submit_as(incident, by, request, name.into_iter().collect()).await
     }
 
     async fn submit_as(
         &self,
         incident: &IncidentId,
-        command: Command,
+        by: Actor,
+        request: Result<Request, Refused>,
         names: Vec<String>,
     ) -> Result<Incident, EngineError> {
-        self.guard_host(&command)?;
+        let command = request.map(|request| Command { by: by.clone(), request });
+        if let Ok(command) = &command {
+            self.guard_host(command)?;
+        }
         let decide = |present: Option<&Incident>, at| {
-            let (events, refused) = match decide(present, &command, at) {
+            let decided = command.as_ref().map_err(Refused::clone).and_then(|command| decide(present, command, at));
+            let (events, refused) = match decided {
                 Ok(events) => (events, None),
                 // A no that others have to know of is written down before it is said.
                 Err(Refused { record: Some(event), message, hint, cause }) => {
@@ -193,7 +210,7 @@ impl Engine {
                 }
                 Err(refused) => return Err(refused),
             };
-            Ok((Decision { by: command.by.clone(), at, events }, refused))
+            Ok((Decision { by: by.clone(), at, events }, refused))
         };
         match self.decide_and_commit(incident, &names, decide).await? {
             (_, Some(refused)) => Err(refused.into()),

@@ -160,6 +160,11 @@ impl House {
         panic!("waited in vain until {what}: {:#?}", self.engine.incident(id).await.unwrap().waiting_for_person());
     }
 
+    async fn approve(&self, id: &IncidentId) {
+        let incident = self.engine.incident(id).await.unwrap();
+        self.submit(id, world::approve(&incident)).await;
+    }
+
     async fn submit(&self, id: &IncidentId, request: Request) {
         let by = Actor::person("ada", "test");
         self.engine.submit(id, Command { by, request }).await.unwrap();
@@ -228,7 +233,7 @@ async fn a_change_is_asked_for_where_the_estate_does_not_allow_it() {
     let house = House::new().await;
     let id = house.opened(&slow("production", "1")).await;
     house.until(&id, "it asks for agreement", |incident| waits_for(incident, "mend")).await;
-    house.submit(&id, Request::Approve { step: None, digest: None }).await;
+    house.approve(&id).await;
     house.until(&id, "it goes on", |incident| waits_for(incident, "ask")).await;
 }
 
@@ -391,7 +396,7 @@ async fn the_same_change_happens_by_itself_only_as_often_as_the_estate_allows() 
     let (_, _, gate) = incident.waiting_for_person()[0];
     let Gate::Approve { change, .. } = gate else { panic!("{gate:?}") };
     assert!(change.why.as_ref().unwrap().contains("2 times within 1h"), "{change:?}");
-    house.submit(&third, Request::Approve { step: None, digest: None }).await;
+    house.approve(&third).await;
     house.until(&third, "it goes on", |incident| waits_for(incident, "ask")).await;
     house.clock.advance(TimeDelta::minutes(61));
     let fourth = house.opened(&slow("staging", "fourth")).await;
@@ -406,7 +411,7 @@ async fn who_takes_over_knows_every_firing_and_goes_on() {
     house.until(&id, "it asks for agreement", |incident| waits_for(incident, "mend")).await;
     let house = house.again().await;
     assert_eq!(house.report(std::slice::from_ref(&firing)).await, [Received::Repeated(id.clone())]);
-    house.submit(&id, Request::Approve { step: None, digest: None }).await;
+    house.approve(&id).await;
     house.until(&id, "it goes on", |incident| waits_for(incident, "ask")).await;
     assert_eq!(house.report(&[slow("production", "2")]).await, [Received::Joined(id)]);
 }

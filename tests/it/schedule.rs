@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::TimeDelta;
 use runbook::actions::Secrets;
-use runbook::domain::core::id::StepKey;
 use runbook::domain::core::severity::Severity;
 use runbook::domain::core::time::{Timestamp, stamp};
 use runbook::domain::incident::command::{Command, Request};
@@ -170,7 +169,8 @@ impl House {
 
     /// The person does what the newest record waits for.
     async fn done_by_hand(&self, incident: &Incident) {
-        let request = Request::Answer { step: StepKey::main("hand"), value: serde_json::Value::Null };
+        let request =
+            Request::Answer { target: crate::world::target(incident, "hand"), value: serde_json::Value::Null };
         let by = Actor::person("ada", "test");
         self.engine.submit(&incident.id, Command { by, request }).await.unwrap();
     }

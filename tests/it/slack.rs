@@ -12,6 +12,7 @@ mod renewed;
 mod socket;
 mod terminal;
 mod turns;
+mod two_runs;
 mod words;
 
 use std::time::Duration;

@@ -765,6 +765,87 @@ fn answering_goes_on() {
 }
 
 #[test]
+fn of_two_runs_that_wait_at_one_step_the_one_that_is_named_goes_on() {
+    let shop = asked();
+    assert_eq!(shop.code(&["start", "asks", "--incident", "last"]), 6);
+    assert_snapshot!(shop.run(&["answer", "last", "cause", "bad code"]), @r#"
+    exit 2
+    --- stderr
+    error: more than one question waits for an answer: `1:cause` (runbook `asks`), `2:cause` (runbook `asks`)
+    hint: Name one: `runbook answer INCIDENT 1:cause <answer>`.
+    "#);
+    assert_snapshot!(shop.run(&["answer", "last", "3:cause", "bad code"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no run 3
+    hint: Runs: 1 (`asks`), 2 (`asks`).
+    "#);
+    assert_snapshot!(shop.run(&["answer", "last", "x:cause", "bad code"]), @r#"
+    exit 2
+    --- stderr
+    error: invalid value 'x:cause' for '<STEP>': `x:cause` is not a step such as `rollback`, `restart[2]`, or `2:rollback` for the one of run 2
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(shop.run(&["answer", "last", "2:cause", "bad code"]), @r#"
+    exit 6
+    --- stdout
+    waiting: 1:cause · Infrastructure or code?
+      runbook answer INCIDENT 1:cause infrastructure
+      runbook answer INCIDENT 1:cause 'bad code'
+    waiting: 2:fix · agreement to: run `touch mended`
+        where: production, this host
+        why: The file is what was missing.
+        undo: run `rm -f mended`
+      runbook approve INCIDENT 2:fix --digest DIGEST
+      runbook deny INCIDENT 2:fix 'why not'
+    --- stderr
+    INCIDENT: `2:cause` is answered
+
+    assess
+    HH:MM:SS ✓ Infrastructure or code? → bad code · ada  LENGTH
+    next: runbook watch INCIDENT
+    "#);
+}
+
+#[test]
+fn of_two_changes_that_wait_at_one_step_the_one_that_is_named_is_decided() {
+    let shop = asked();
+    assert_eq!(shop.code(&["start", "asks", "--incident", "last"]), 6);
+    assert_eq!(shop.code(&["answer", "last", "2:cause", "bad code"]), 6);
+    assert_snapshot!(shop.run(&["approve", "last", "1:fix"]), @r#"
+    exit 2
+    --- stderr
+    error: `1:fix` does not wait for agreement
+    hint: See what waits: `runbook watch INCIDENT`.
+    "#);
+    assert_eq!(shop.code(&["answer", "last", "cause", "bad code"]), 6, "only the one of run 1 is left");
+    assert_snapshot!(shop.run(&["approve", "last"]), @r#"
+    exit 2
+    --- stderr
+    error: more than one change waits for agreement: `1:fix` (runbook `asks`), `2:fix` (runbook `asks`)
+    hint: Name one: `runbook approve INCIDENT 1:fix`.
+    "#);
+    assert_snapshot!(shop.run(&["deny", "last", "1:fix"]), @r#"
+    exit 2
+    --- stderr
+    error: the reason is missing
+    hint: Type `runbook deny INCIDENT 1:fix 'why not'`.
+    "#);
+    assert_eq!(shop.code(&["deny", "last", "1:fix", "the other does it"]), 6);
+    assert!(!shop.directory().join("mended").exists());
+    assert_eq!(shop.code(&["approve", "last", "fix"]), 6);
+    assert!(shop.directory().join("mended").exists());
+    assert_snapshot!(shop.run(&["undo", "last", "1:fix"]), @r#"
+    exit 2
+    --- stderr
+    error: `1:fix` has changed nothing
+    "#);
+    assert_eq!(shop.code(&["undo", "last", "fix"]), 6, "one run has made the change");
+    assert!(!shop.directory().join("mended").exists());
+}
+
+#[test]
 fn agreeing_is_to_exactly_what_was_shown() {
     let shop = answered();
     assert_snapshot!(shop.run(&["approve", "last", "fix", "--digest", "0123456789ab"]), @r#"

@@ -6,6 +6,7 @@ use runbook::domain::core::time::Span;
 use runbook::domain::incident::command::Request;
 use runbook::domain::incident::event::{Conclusion, Event, Gate, Mode, RunOutcome, StepEvent};
 use runbook::domain::incident::run::RunStatus;
+use runbook::domain::incident::target::StepTarget;
 use runbook::engine::{EngineError, Stop};
 use serde_json::{Value, json};
 
@@ -15,8 +16,8 @@ fn key(text: &str) -> StepKey {
     text.parse().unwrap()
 }
 
-fn answer(step: &str, value: &str) -> Request {
-    Request::Answer { step: key(step), value: value.into() }
+async fn answer(world: &World, step: &str, value: Value) -> Request {
+    Request::Answer { target: world.target(step).await, value }
 }
 
 #[tokio::test]
@@ -51,12 +52,12 @@ async fn a_question_waits_and_its_answer_decides_what_follows() {
         |id: &str, cause: &str| with(set(id, json!({})), json!({"when": format!("steps.cause.answer == '{cause}'")}));
     world.start(json!([ask, when("rollback", "code"), when("restart", "infrastructure")])).await;
     assert_eq!(world.drive().await, Stop::NeedsPerson);
-    let refused = world.submit(answer("cause", "cod")).await.unwrap_err();
+    let refused = world.submit(answer(&world, "cause", "cod".into()).await).await.unwrap_err();
     assert!(
         matches!(&refused, EngineError::Refused(refused) if refused.hint.as_deref() == Some("Answer one of: infrastructure, code.")),
         "{refused:?}"
     );
-    world.submit(answer("cause", "infrastructure")).await.unwrap();
+    world.submit(answer(&world, "cause", "infrastructure".into()).await).await.unwrap();
     assert_eq!(world.drive().await, Stop::Over);
     assert_eq!(
         world.story_of(&["step_skipped", "step_concluded"]).await,
@@ -149,17 +150,19 @@ async fn a_failing_step_is_tried_again_with_growing_pauses() {
 
 #[tokio::test]
 async fn a_failure_asks_a_person_who_may_retry_skip_or_stop() {
-    for (request, end) in [
-        (Request::Skip { step: key("change"), reason: "not needed".to_owned() }, Some(RunOutcome::Succeeded)),
-        (Request::Cancel { reason: "stand down".to_owned() }, Some(RunOutcome::Cancelled)),
-        (Request::Retry { step: key("change") }, None),
-    ] {
+    type OfStep = fn(StepTarget) -> Request;
+    let requests: [(OfStep, Option<RunOutcome>); 3] = [
+        (|target| Request::Skip { target, reason: "not needed".to_owned() }, Some(RunOutcome::Succeeded)),
+        (|_| Request::Cancel { reason: "stand down".to_owned() }, Some(RunOutcome::Cancelled)),
+        (|target| Request::Retry { target }, None),
+    ];
+    for (request, end) in requests {
         let world = World::new();
         world
             .start_whole(json!({"steps": [run("change", "once", &["false"])], "finally": [set("tidy", json!({}))]}))
             .await;
         assert_eq!(world.drive().await, Stop::NeedsPerson);
-        let incident = world.submit(request).await.unwrap();
+        let incident = world.submit(request(world.target("change").await)).await.unwrap();
         let again = world.drive().await;
         match end {
             Some(outcome) => {
@@ -184,9 +187,9 @@ async fn a_guided_run_asks_before_a_change_and_only_what_was_agreed_to_runs() {
     let (_, step, gate) = incident.waiting_for_person()[0];
     let Gate::Approve { digest, change, .. } = gate else { panic!("{gate:?}") };
     assert_eq!((step.to_string().as_str(), change.place.contains("production")), ("change", true), "{change:?}");
-    let stale = Request::Approve { step: None, digest: Some("0123456789".to_owned()) };
+    let stale = Request::Approve { target: world.target("change").await, digest: "0123456789".to_owned() };
     assert!(world.submit(stale).await.is_err(), "another digest is another change");
-    world.submit(Request::Approve { step: None, digest: Some(digest.clone()) }).await.unwrap();
+    world.submit(Request::Approve { target: world.target("change").await, digest: digest.clone() }).await.unwrap();
     assert_eq!(world.drive().await, Stop::Over);
     assert_eq!(
         world.story_of(&["asked", "approved", "step_started"]).await,
@@ -200,7 +203,8 @@ async fn a_denied_change_is_not_made_and_the_run_goes_on() {
     world.mode = Mode::Guided;
     world.start(json!([run("change", "once", &["true"]), set("after", json!({}))])).await;
     world.drive().await;
-    world.submit(Request::Deny { step: None, reason: "too risky".to_owned() }).await.unwrap();
+    let target = world.target("change").await;
+    world.submit(Request::Deny { target, reason: "too risky".to_owned() }).await.unwrap();
     assert_eq!(world.drive().await, Stop::Over);
     let incident = world.incident().await;
     assert_eq!(incident.runs[0].state(&key("change")).unwrap().conclusion(), Some(Conclusion::Skipped));
@@ -263,8 +267,8 @@ async fn an_undo_on_request_runs_even_after_the_run() {
     let undo = json!({"undo": {"kind": "command", "spec": {"argv": ["true"]}, "effect": "once"}});
     world.start(json!([with(run("change", "once", &["true"]), undo), set("other", json!({}))])).await;
     assert_eq!(world.drive().await, Stop::Over);
-    assert!(world.submit(Request::Undo { step: key("other") }).await.is_err());
-    world.submit(Request::Undo { step: key("change") }).await.unwrap();
+    assert!(world.submit(Request::Undo { target: world.target("other").await }).await.is_err());
+    world.submit(Request::Undo { target: world.target("change").await }).await.unwrap();
     assert_eq!(world.drive().await, Stop::Over);
     assert_eq!(
         world.story_of(&["undo_requested", "step_concluded change.undo"]).await,
@@ -288,7 +292,7 @@ async fn a_deadline_is_warned_of_and_missed_at_its_time_and_never_early() {
         assert_eq!(world.drive().await, Stop::NeedsPerson);
         assert_eq!(world.story_of(&["deadline"]).await, story);
     }
-    world.submit(Request::Answer { step: key("tell"), value: Value::Null }).await.unwrap();
+    world.submit(answer(&world, "tell", Value::Null).await).await.unwrap();
     world.drive().await;
     assert_eq!(world.story_of(&["deadline_met"]).await, ["deadline_met notify"], "late, and said so");
 }
@@ -301,7 +305,7 @@ async fn a_deadline_that_was_kept_is_met_however_late_that_is_noticed() {
     world.start_whole(json!({"deadlines": [deadline], "steps": [tell]})).await;
     world.drive().await;
     world.clock.advance(TimeDelta::minutes(14));
-    world.submit(Request::Answer { step: key("tell"), value: Value::Null }).await.unwrap();
+    world.submit(answer(&world, "tell", Value::Null).await).await.unwrap();
     world.clock.advance(TimeDelta::hours(1));
     world.drive().await;
     assert_eq!(world.story_of(&["deadline_m"]).await, ["deadline_met notify"]);

@@ -5,7 +5,7 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use proptest::prelude::*;
 use runbook::domain::alert::{Alert, AlertStatus};
 use runbook::domain::core::effect::EffectClass;
-use runbook::domain::core::id::{StepKey, StepPart};
+use runbook::domain::core::id::{RunId, StepKey, StepPart};
 use runbook::domain::core::time::Timestamp;
 use runbook::domain::incident::command::{Command, Request};
 use runbook::domain::incident::decide::decide;
@@ -15,6 +15,7 @@ use runbook::domain::incident::event::{
 };
 use runbook::domain::incident::outcome::{Outcome, Verdict};
 use runbook::domain::incident::plan::PlannedChange;
+use runbook::domain::incident::target::StepTarget;
 use runbook::domain::incident::{Incident, IncidentStatus, extend, fold};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -26,7 +27,7 @@ const ROUNDS: usize = 200;
 
 /// What happens next; the numbers choose among what is possible.
 #[derive(Debug, Clone)]
-enum Turn {
+pub enum Turn {
     /// An attempt that is owed begins, or one that has begun ends, as the number says.
     World(u8, u8),
     /// A person says something about some step.
@@ -39,7 +40,7 @@ enum Turn {
     Alert(u8),
 }
 
-fn turn() -> impl Strategy<Value = Turn> {
+pub fn turn() -> impl Strategy<Value = Turn> {
     prop_oneof![
         6 => (any::<u8>(), any::<u8>()).prop_map(|(which, how)| Turn::World(which, how)),
         3 => (any::<u8>(), any::<u8>()).prop_map(|(which, what)| Turn::Person(which, what)),
@@ -86,14 +87,16 @@ fn step(id: &str, bits: u32) -> Value {
     step
 }
 
-struct Machine {
-    incident: Incident,
-    log: Vec<Recorded>,
-    now: Timestamp,
+pub struct Machine {
+    pub incident: Incident,
+    pub log: Vec<Recorded>,
+    pub now: Timestamp,
+    /// What has opened the incident.
+    opening: Command,
 }
 
 impl Machine {
-    fn new(steps: Vec<u32>, finally: u32, mode: Mode, go: bool) -> Self {
+    pub fn new(steps: Vec<u32>, finally: u32, mode: Mode, go: bool) -> Self {
         let steps: Vec<Value> = steps.iter().enumerate().map(|(n, bits)| step(&format!("s{n}"), *bits)).collect();
         let mut world = World::new();
         world.mode = mode;
@@ -105,16 +108,24 @@ impl Machine {
             "deadlines": [{"name": "notify", "within": "15m", "from": "opened", "warn_at": "10m"}],
         });
         let now = Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap();
-        let events = decide(None, &start(&world, keys), now).unwrap();
+        let opening = start(&world, keys);
+        let events = decide(None, &opening, now).unwrap();
         // What nobody attends to was opened by an alert.
         let by = if mode == Mode::Unattended { Actor::Sender { name: "prometheus".to_owned() } } else { Actor::Engine };
         let log: Vec<Recorded> =
             (1..).zip(events).map(|(seq, event)| Recorded { seq, at: now, by: by.clone(), event }).collect();
         let incident = fold(&log).unwrap().unwrap();
-        Self { incident, log, now }
+        Self { incident, log, now, opening }
     }
 
-    fn record(&mut self, event: Event) {
+    /// Starts a further run of the same runbook.
+    pub fn start_again(&mut self) {
+        for event in decide(Some(&self.incident), &self.opening, self.now).unwrap() {
+            self.record(event);
+        }
+    }
+
+    pub fn record(&mut self, event: Event) {
         let recorded = Recorded { seq: self.incident.seq + 1, at: self.now, by: Actor::Engine, event };
         let mut incident = Some(self.incident.clone());
         extend(&mut incident, std::slice::from_ref(&recorded))
@@ -124,7 +135,7 @@ impl Machine {
     }
 
     /// Records what follows until only the world or a person can go on; what is then owed.
-    fn rest(&mut self) -> Vec<Effect> {
+    pub fn rest(&mut self) -> Vec<Effect> {
         for _ in 0..ROUNDS {
             let owed = due(&self.incident, self.now);
             let seq = self.incident.seq;
@@ -151,12 +162,12 @@ impl Machine {
         panic!("what is due does not come to rest: {:#?}", due(&self.incident, self.now));
     }
 
-    fn world(&mut self, which: u8, how: u8) {
+    pub fn world(&mut self, which: u8, how: u8) {
         let owed = self.rest();
         let Some(effect) = owed.get(usize::from(which) % owed.len().max(1)) else { return };
         match effect.clone() {
             Effect::Perform { run, attempt } => {
-                self.never_twice(&attempt.step, attempt.action.effect);
+                self.never_twice(run, &attempt.step, attempt.action.effect);
                 self.never_for_nothing(&attempt.step, attempt.action.effect);
                 let (step, number) = (attempt.step.clone(), attempt.number);
                 let (action, digest) = (attempt.action.clone(), attempt.digest.clone());
@@ -193,9 +204,9 @@ impl Machine {
     }
 
     /// An attempt that acts once is only begun when the one before it has been settled.
-    fn never_twice(&self, key: &StepKey, effect: EffectClass) {
+    fn never_twice(&self, run: RunId, key: &StepKey, effect: EffectClass) {
         let of_step = |recorded: &&Recorded| {
-            runbook::domain::incident::step::place(&recorded.event).is_some_and(|(_, step)| step == key)
+            runbook::domain::incident::step::place(&recorded.event).is_some_and(|place| place == (run, key))
         };
         let last = self.log.iter().filter(of_step).rfind(|recorded| {
             matches!(
@@ -215,7 +226,7 @@ impl Machine {
         assert!(!moot || !effect.changes(), "`{key}` would change something for nothing");
     }
 
-    fn alert(&mut self, number: u8) {
+    pub fn alert(&mut self, number: u8) {
         self.rest();
         let alert = Alert { firing: number.to_string(), ..Alert::default() };
         let key = alert.key();
@@ -232,21 +243,41 @@ impl Machine {
         }
     }
 
-    fn person(&mut self, which: u8, what: u8) {
+    /// Every step that was reached, as it stands now.
+    pub fn reached(&self) -> Vec<StepTarget> {
+        let runs = self.incident.runs.iter();
+        runs.flat_map(|run| run.order.iter().map(|step| self.incident.target(run.id, step))).collect()
+    }
+
+    /// The digest of the change that waits there; that of no change where none waits.
+    pub fn digest(&self, target: &StepTarget) -> String {
+        let state = self.incident.run(target.run).and_then(|run| run.state(&target.step));
+        match state.and_then(|state| state.gate()) {
+            Some(Gate::Approve { digest, .. }) => digest.clone(),
+            _ => "0".repeat(64),
+        }
+    }
+
+    pub fn person(&mut self, which: u8, what: u8) {
         self.rest();
-        let waiting: Vec<StepKey> =
-            self.incident.waiting_for_person().into_iter().map(|(_, key, _)| key.clone()).collect();
-        let reached: Vec<StepKey> = self.incident.runs[0].order.clone();
-        let pick = |keys: &[StepKey]| keys.get(usize::from(which) % keys.len().max(1)).cloned();
-        let Some(step) = pick(&waiting).or_else(|| pick(&reached)) else { return };
+        let waiting: Vec<StepTarget> = self
+            .incident
+            .waiting_for_person()
+            .into_iter()
+            .map(|(run, key, _)| self.incident.target(run, key))
+            .collect();
+        let reached = self.reached();
+        let pick = |targets: &[StepTarget]| targets.get(usize::from(which) % targets.len().max(1)).cloned();
+        let Some(target) = pick(&waiting).or_else(|| pick(&reached)) else { return };
+        let digest = self.digest(&target);
         let request = match what % 11 {
-            0 | 1 => Request::Answer { step, value: "a".into() },
-            2 | 3 => Request::Approve { step: Some(step), digest: None },
-            4 => Request::Deny { step: Some(step), reason: "no".to_owned() },
-            5 => Request::Retry { step },
-            6 => Request::Skip { step, reason: "no need".to_owned() },
-            7 => Request::Undo { step: pick(&reached).unwrap_or(step) },
-            8 => Request::Answer { step, value: "happened".into() },
+            0 | 1 => Request::Answer { target, value: "a".into() },
+            2 | 3 => Request::Approve { target, digest },
+            4 => Request::Deny { target, reason: "no".to_owned() },
+            5 => Request::Retry { target },
+            6 => Request::Skip { target, reason: "no need".to_owned() },
+            7 => Request::Undo { target: pick(&reached).unwrap_or(target) },
+            8 => Request::Answer { target, value: "happened".into() },
             9 if which < 20 => Request::Cancel { reason: "enough".to_owned() },
             10 if which < 20 => Request::Resolve { summary: None },
             _ => Request::Note("noted".to_owned()),
@@ -254,6 +285,16 @@ impl Machine {
         let command = Command { by: Actor::person("ada", "test"), request };
         for event in decide(Some(&self.incident), &command, self.now).unwrap_or_default() {
             self.record(event);
+        }
+    }
+
+    pub fn turn(&mut self, turn: &Turn) {
+        match *turn {
+            Turn::World(which, how) => self.world(which, how),
+            Turn::Person(which, what) => self.person(which, what),
+            Turn::Crash(how) => self.crash(how),
+            Turn::Alert(number) => self.alert(number),
+            Turn::Wait(seconds) => self.now += TimeDelta::seconds(seconds.into()),
         }
     }
 
@@ -284,15 +325,7 @@ proptest! {
         turns in prop::collection::vec(turn(), 0..60),
     ) {
         let mut machine = Machine::new(steps, finally, mode, go);
-        for turn in turns {
-            match turn {
-                Turn::World(which, how) => machine.world(which, how),
-                Turn::Person(which, what) => machine.person(which, what),
-                Turn::Crash(how) => machine.crash(how),
-                Turn::Alert(number) => machine.alert(number),
-                Turn::Wait(seconds) => machine.now += TimeDelta::seconds(seconds.into()),
-            }
-        }
+        turns.iter().for_each(|turn| machine.turn(turn));
         let owed = machine.rest();
         prop_assert_eq!(fold(&machine.log).unwrap().unwrap(), machine.incident.clone());
         // What waits for a time says when; a time that has passed leaves something to do.

@@ -13,6 +13,7 @@ mod golden;
 mod language;
 mod machine;
 mod postmortem;
+mod targets;
 
 #[expect(dead_code, reason = "the other suite uses it")]
 #[path = "../support/world.rs"]

@@ -12,11 +12,13 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use runbook::actions::Secrets;
 use runbook::clock::{Clock, SharedClock, SimClock};
 use runbook::domain::config::estate::{Environment, Estate};
-use runbook::domain::core::id::IncidentId;
+use runbook::domain::core::id::{IncidentId, RunId};
 use runbook::domain::core::time::Timestamp;
 use runbook::domain::incident::command::{Command, Request, StartRequest};
 use runbook::domain::incident::event::{Actor, DeadlineEvent, Event, Mode, RunEvent, StepEvent};
+use runbook::domain::incident::resolve;
 use runbook::domain::incident::step;
+use runbook::domain::incident::target::StepTarget;
 use runbook::domain::incident::{self, Incident};
 use runbook::domain::redact::Redactor;
 use runbook::domain::runbook::Runbook;
@@ -198,6 +200,11 @@ impl World {
         self.engine.submit(&self.id, Command { by, request }).await
     }
 
+    /// A step of the first run as it stands now.
+    pub async fn target(&self, step: &str) -> StepTarget {
+        target(&self.incident().await, step)
+    }
+
     /// Works until a person is needed or all is over.
     pub async fn drive(&self) -> Stop {
         let stop = self.try_drive().await.expect("the engine works");
@@ -237,6 +244,17 @@ impl World {
         let told = |line: &String| words.iter().any(|word| line.starts_with(word));
         self.story().await.into_iter().filter(told).collect()
     }
+}
+
+/// A step of the first run as it stands now.
+pub fn target(incident: &Incident, step: &str) -> StepTarget {
+    incident.target(RunId(1), &step.parse().expect("it is a step"))
+}
+
+/// Agreement to the only change that waits.
+pub fn approve(incident: &Incident) -> Request {
+    let (target, digest) = resolve::change(incident, None, None).expect("one change waits");
+    Request::Approve { target, digest }
 }
 
 /// The command that starts a runbook with these keys.

@@ -6,9 +6,10 @@ use serde_json::{Map, Value};
 
 use super::event::{Actor, Event, Mode, Parent};
 use super::slack_post::SlackPost;
+use super::target::{StepReference, StepTarget};
 use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::config::estate::Estate;
-use crate::domain::core::id::{IncidentId, StepKey};
+use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::runbook::Runbook;
@@ -48,21 +49,21 @@ pub enum Request {
     /// Answers a question, says that something is done by hand, or whether an unclear attempt `happened`.
     Answer {
         /// The step.
-        step: StepKey,
+        target: StepTarget,
         /// The answer.
         value: Value,
     },
     /// Agrees to a change.
     Approve {
-        /// The step; the only one that waits, when none is named.
-        step: Option<StepKey>,
-        /// The digest that the person has seen; the present one when none is given.
-        digest: Option<String>,
+        /// The step.
+        target: StepTarget,
+        /// The digest of the change that the person has seen, or how it begins.
+        digest: String,
     },
     /// Refuses a change.
     Deny {
-        /// The step; the only one that waits, when none is named.
-        step: Option<StepKey>,
+        /// The step.
+        target: StepTarget,
         /// Why.
         reason: String,
     },
@@ -90,19 +91,19 @@ pub enum Request {
     /// Tries a failed step again.
     Retry {
         /// The step.
-        step: StepKey,
+        target: StepTarget,
     },
     /// Goes on without a step.
     Skip {
         /// The step.
-        step: StepKey,
+        target: StepTarget,
         /// Why.
         reason: String,
     },
     /// Takes a change back.
     Undo {
         /// The step.
-        step: StepKey,
+        target: StepTarget,
     },
     /// Stops every run.
     Cancel {
@@ -121,7 +122,7 @@ pub enum Request {
     /// Says that a face has turned somebody away.
     TurnAway {
         /// The step, where it was about one.
-        step: Option<StepKey>,
+        step: Option<StepReference>,
         /// What was wanted, in words.
         wanted: String,
     },

@@ -2,28 +2,24 @@
 //!
 //! It performs nothing. What follows from the events is found by [`super::due`].
 
-use serde_json::Value;
-
 use super::command::{Command, Refused, Request, StartRequest, WORDS_LIMIT};
 use super::deadline::{self, Deadline};
-use super::event::{
-    Conclusion, DeadlineEvent, Event, Gate, IncidentEvent, MessageEvent, RunEvent, StepEvent, StopCause,
-};
+use super::event::{DeadlineEvent, Event, IncidentEvent, MessageEvent, RunEvent, StopCause};
 use super::run::{Run, RunStatus};
 use super::run_lifecycle::Regrade;
-use super::step::StepStatus;
 use super::{Incident, IncidentStatus};
-use crate::domain::core::id::{RunId, StepKey, StepPart};
+use crate::domain::core::id::RunId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::suggest::{did_you_mean, nearest};
 use crate::domain::core::time::Timestamp;
 use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Runbook};
 
 pub mod alert;
-mod approval;
+pub(super) mod approval;
 mod params;
 mod role;
 mod scheduled;
+mod step;
 
 /// The answer to an unclear attempt that says it has happened.
 pub const HAPPENED: &str = "happened";
@@ -47,19 +43,17 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::Note(text) => {
             Ok(vec![Event::Incident(IncidentEvent::NoteAdded { text: required_text("note", text)? })])
         }
-        Request::Answer { step, value } => answer(incident, step, value),
-        Request::Approve { step, digest } => {
-            approval::approve(incident, &command.by, step.as_ref(), digest.as_deref(), now)
-        }
-        Request::Deny { step, reason } => approval::deny(incident, &command.by, step.as_ref(), reason),
+        Request::Answer { target, value } => step::answer(incident, target, value),
+        Request::Approve { target, digest } => approval::approve(incident, &command.by, target, digest, now),
+        Request::Deny { target, reason } => approval::deny(incident, &command.by, target, reason),
         Request::TakeRole { role } => role::take(incident, &command.by, role),
         Request::GiveRole { role, to } => role::give(incident, &command.by, role, to),
         Request::ReleaseRole { role } => role::release(incident, &command.by, role),
         Request::Update(text) => update(incident, &required_text("update", text)?),
         Request::Regrade(severity) => regrade(incident, *severity),
-        Request::Retry { step } => retry(incident, step, now),
-        Request::Skip { step, reason } => skip(incident, step, reason),
-        Request::Undo { step } => undo(incident, step),
+        Request::Retry { target } => step::retry(incident, target, now),
+        Request::Skip { target, reason } => step::skip(incident, target, reason),
+        Request::Undo { target } => step::undo(incident, target),
         Request::Cancel { reason } => cancel(incident, reason),
         Request::Resolve { summary } => resolve(incident, summary.as_deref(), now),
         Request::CompletePostmortem => complete(incident),
@@ -170,106 +164,6 @@ fn regrade(incident: &Incident, severity: Severity) -> Result<Vec<Event>, Refuse
         return Err(Refused::usage(format!("it is {severity} already")));
     }
     Ok(vec![Event::Incident(IncidentEvent::SeverityChanged(Regrade { severity }))])
-}
-
-fn answer(incident: &Incident, key: &StepKey, value: &Value) -> Result<Vec<Event>, Refused> {
-    let run = waiting_run(incident, key)?;
-    let answered = |answer| Ok(vec![Event::Step(StepEvent::Answered { run: run.id, step: key.clone(), answer })]);
-    match run.state(key).and_then(|state| state.gate()) {
-        Some(Gate::Ask { choices, many, .. }) => answered(chosen(key, choices, *many, value)?),
-        Some(Gate::Manual { .. }) => answered(Value::Null),
-        Some(Gate::Unclear { .. }) if value.as_str() == Some(HAPPENED) => answered(value.clone()),
-        Some(Gate::Unclear { .. }) => {
-            Err(Refused::usage(format!("`{key}` was cut off: it is asked whether it happened"))
-                .hint(format!("Answer `{HAPPENED}`, or type `runbook retry` or `runbook skip`.")))
-        }
-        Some(Gate::Approve { .. }) => Err(Refused::usage(format!("`{key}` waits for agreement, not for an answer"))
-            .hint(format!(
-                "Type `runbook approve {} {key}` or `runbook deny {} {key} <reason>`.",
-                incident.id, incident.id
-            ))),
-        Some(Gate::Failure { .. }) => Err(Refused::usage(format!("`{key}` has failed: it waits for a decision"))
-            .hint(format!("Type `runbook retry {} {key}` or `runbook skip {} {key}`.", incident.id, incident.id))),
-        Some(Gate::Timer { .. }) | None => Err(Refused::usage(format!("`{key}` asks nothing"))
-            .hint(format!("See what waits: `runbook watch {}`.", incident.id))),
-    }
-}
-
-/// The answer among the choices: one of them, or a list where several may be given.
-fn chosen(key: &StepKey, choices: &[String], many: bool, value: &Value) -> Result<Value, Refused> {
-    let texts: Vec<String> = match value {
-        Value::String(text) if many => {
-            text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
-        }
-        Value::Array(items) if many => items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
-        Value::String(text) => vec![required_text("answer", text)?],
-        other => vec![other.to_string()],
-    };
-    if let Some(unknown) = texts.iter().find(|text| !choices.is_empty() && !choices.contains(text)) {
-        let known: Vec<&str> = choices.iter().map(String::as_str).collect();
-        let refused = Refused::usage(format!("`{}` is no answer to `{key}`", unknown.escape_debug()));
-        return Err(refused.hint(format!("Answer one of: {}.", known.join(", "))));
-    }
-    Ok(if many { texts.into() } else { texts.into_iter().next().unwrap_or_default().into() })
-}
-
-/// The run in which a step waits, is done, or is to come.
-fn waiting_run<'a>(incident: &'a Incident, key: &StepKey) -> Result<&'a Run, Refused> {
-    incident.find_step(key).ok_or_else(|| {
-        let known: Vec<String> =
-            incident.runs.iter().flat_map(|run| run.runbook.all_steps()).map(|step| step.id.clone()).collect();
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        Refused::usage(format!("there is no step `{key}`")).hint(suggest(&key.id, &known, ""))
-    })
-}
-
-fn retry(incident: &Incident, key: &StepKey, now: Timestamp) -> Result<Vec<Event>, Refused> {
-    let run = waiting_run(incident, key)?;
-    let open = run.status == RunStatus::Running || key.part == StepPart::Undo;
-    // What a group that is done has come to is what its members have.
-    let is_group = run.runbook.step(&key.id).is_some_and(|step| step.is_group(key));
-    match run.standing(key) {
-        StepStatus::Waiting(Gate::Failure { .. } | Gate::Unclear { .. }) => {}
-        StepStatus::Concluded(Conclusion::Tolerated | Conclusion::Failed)
-            if open && key.part == StepPart::Main && !run.has_left(key) && !is_group => {}
-        _ => {
-            return Err(Refused::usage(format!("`{key}` has nothing to try again"))
-                .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));
-        }
-    }
-    Ok(vec![Event::Step(StepEvent::RetryScheduled { run: run.id, step: key.clone(), at: now })])
-}
-
-fn skip(incident: &Incident, key: &StepKey, reason: &str) -> Result<Vec<Event>, Refused> {
-    let run = waiting_run(incident, key)?;
-    let skippable =
-        matches!(run.standing(key), StepStatus::Pending | StepStatus::Ready { .. } | StepStatus::Waiting(_));
-    if run.is_over() && key.part != StepPart::Undo || !skippable {
-        let status = super::template_scope::status(run.standing(key));
-        return Err(Refused::usage(format!("`{key}` cannot be skipped: its status is `{status}`"))
-            .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));
-    }
-    let reason = super::event::SkipReason::Person { reason: required_text("reason", reason)? };
-    Ok(vec![Event::Step(StepEvent::Skipped { run: run.id, step: key.clone(), reason })])
-}
-
-fn undo(incident: &Incident, key: &StepKey) -> Result<Vec<Event>, Refused> {
-    let run = waiting_run(incident, key)?;
-    let step = run.runbook.step(&key.id).filter(|step| step.undo.is_some());
-    let Some(_) = step else {
-        return Err(Refused::usage(format!("`{key}` says no way to undo it"))
-            .hint(format!("Take it back by hand, and write it down: `runbook note {} <words>`.", incident.id)));
-    };
-    let undoing = key.part(StepPart::Undo);
-    if run.state(&undoing).is_some() {
-        return Err(Refused::usage(format!("`{key}` is being undone already"))
-            .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));
-    }
-    let acted = run.state(key).is_some_and(|state| state.attempts > 0);
-    if !acted {
-        return Err(Refused::usage(format!("`{key}` has changed nothing")));
-    }
-    Ok(vec![Event::Step(StepEvent::UndoRequested { run: run.id, step: undoing })])
 }
 
 fn cancel(incident: &Incident, reason: &str) -> Result<Vec<Event>, Refused> {

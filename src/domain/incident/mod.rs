@@ -50,10 +50,13 @@ pub mod outcome;
 mod pending_posts;
 pub mod permission;
 pub mod plan;
+pub mod resolve;
 pub mod run;
 pub mod run_lifecycle;
 pub mod slack_post;
 pub mod step;
+pub mod step_verb;
+pub mod target;
 pub mod template_scope;
 mod transition;
 
@@ -207,12 +210,6 @@ impl Incident {
             .flat_map(|run| run.gates().map(move |(key, gate)| (run.id, key, gate)))
             .filter(|(_, _, gate)| gate.needs_person())
             .collect()
-    }
-
-    /// The latest run that holds this step, and the step's key there.
-    pub fn find_step(&self, key: &StepKey) -> Option<&Run> {
-        let waiting = self.runs.iter().rev().find(|run| run.state(key).is_some_and(|state| state.gate().is_some()));
-        waiting.or_else(|| self.runs.iter().rev().find(|run| run.runbook.step(&key.id).is_some()))
     }
 }
 

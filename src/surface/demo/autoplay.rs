@@ -61,17 +61,13 @@ async fn submit(engine: &Engine, id: &IncidentId, request: Request) -> Result<()
 /// The first open question, the request that answers it, and the time to wait before that.
 fn next(incident: &Incident) -> Option<(StepKey, Request, Duration)> {
     let (run, step, gate) = incident.waiting_for_person().into_iter().next()?;
-    let attempts = incident.run(run).and_then(|run| run.state(step)).map_or(0, |state| state.attempts);
+    let target = incident.target(run, step);
     let (request, time) = match gate {
-        Gate::Approve { digest, .. } => {
-            (Request::Approve { step: Some(step.clone()), digest: Some(digest.clone()) }, READING + WEIGHING)
-        }
-        Gate::Failure { .. } if attempts < PATIENCE => (Request::Retry { step: step.clone() }, READING),
-        Gate::Failure { .. } => {
-            (Request::Skip { step: step.clone(), reason: "the demo goes on without it".to_owned() }, READING)
-        }
+        Gate::Approve { digest, .. } => (Request::Approve { target, digest: digest.clone() }, READING + WEIGHING),
+        Gate::Failure { .. } if target.attempt < PATIENCE => (Request::Retry { target }, READING),
+        Gate::Failure { .. } => (Request::Skip { target, reason: "the demo goes on without it".to_owned() }, READING),
         Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. } | Gate::Timer { .. } => {
-            (Request::Answer { step: step.clone(), value: answer(gate) }, READING)
+            (Request::Answer { target, value: answer(gate) }, READING)
         }
     };
     Some((step.clone(), request, time))

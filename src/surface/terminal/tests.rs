@@ -1,5 +1,6 @@
 //! What a person sees at 80 and at 40 columns, tested without a terminal.
 
+mod attempt;
 mod story;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};

@@ -7,6 +7,7 @@ use runbook::domain::incident::event::{Actor, Event, Gate, Identity, RoleEvent};
 use serde_json::{Value, json};
 
 use super::watch::{Watch, who};
+use crate::world::{self, target};
 
 /// A change that two have to agree to.
 fn rollback(approve: Value) -> Value {
@@ -22,8 +23,14 @@ async fn digest(watch: &Watch, id: &IncidentId) -> String {
     }
 }
 
-fn approve(digest: Option<&str>) -> Request {
-    Request::Approve { step: Some("rollback".parse().unwrap()), digest: digest.map(str::to_owned) }
+/// Agreement to this digest.
+async fn approve(watch: &Watch, id: &IncidentId, digest: &str) -> Request {
+    Request::Approve { target: target(&watch.incident(id).await, "rollback"), digest: digest.to_owned() }
+}
+
+/// Agreement to what waits.
+async fn approve_present(watch: &Watch, id: &IncidentId) -> Request {
+    world::approve(&watch.incident(id).await)
 }
 
 /// Why the last one was refused, as the log has it, with who asked.
@@ -49,13 +56,13 @@ async fn two_people_have_to_agree_and_one_of_them_twice_is_one() {
     let rule = json!({"by": ["incident_commander", "operations"], "count": "2"});
     let id = watch.open(1, json!({"steps": [rollback(rule)]})).await;
     let seen = digest(&watch, &id).await;
-    watch.ask(&id, who("ada"), approve(Some(&seen))).await.unwrap();
+    watch.ask(&id, who("ada"), approve(&watch, &id, &seen).await).await.unwrap();
     assert_eq!(begun(&watch, &id).await, 0);
     // The same person at another face is the same person.
     let at_slack =
         Actor::Person { name: "A.".to_owned(), via: "slack".to_owned(), id: Some(Identity::Slack("U0ADA".to_owned())) };
-    assert_eq!(refused(&watch, &id, at_slack, approve(Some(&seen))).await.0, RefusalCause::Twice);
-    watch.ask(&id, who("cleo"), approve(Some(&seen))).await.unwrap();
+    assert_eq!(refused(&watch, &id, at_slack, approve(&watch, &id, &seen).await).await.0, RefusalCause::Twice);
+    watch.ask(&id, who("cleo"), approve(&watch, &id, &seen).await).await.unwrap();
     assert_eq!(begun(&watch, &id).await, 1);
 }
 
@@ -64,17 +71,23 @@ async fn the_wrong_person_the_requester_and_somebody_of_the_same_name_are_refuse
     let watch = Watch::new(&[], json!({})).await;
     let rule = json!({"by": ["incident_commander"], "not_requester": true});
     let id = watch.open(1, json!({"steps": [rollback(rule)]})).await;
-    assert_eq!(refused(&watch, &id, who("cleo"), approve(None)).await, (RefusalCause::WrongPerson, "cleo".to_owned()));
-    assert_eq!(refused(&watch, &id, who("ada"), approve(None)).await.0, RefusalCause::Requester);
+    assert_eq!(
+        refused(&watch, &id, who("cleo"), approve_present(&watch, &id).await).await,
+        (RefusalCause::WrongPerson, "cleo".to_owned())
+    );
+    assert_eq!(refused(&watch, &id, who("ada"), approve_present(&watch, &id).await).await.0, RefusalCause::Requester);
     let spoofed = Actor::Person {
         name: "ben".to_owned(),
         via: "slack".to_owned(),
         id: Some(Identity::Slack("U0EVIL".to_owned())),
     };
-    assert_eq!(refused(&watch, &id, spoofed, approve(None)).await.0, RefusalCause::WrongPerson);
-    assert_eq!(refused(&watch, &id, Actor::person("ben", "test"), approve(None)).await.0, RefusalCause::WrongPerson);
+    assert_eq!(refused(&watch, &id, spoofed, approve_present(&watch, &id).await).await.0, RefusalCause::WrongPerson);
+    assert_eq!(
+        refused(&watch, &id, Actor::person("ben", "test"), approve_present(&watch, &id).await).await.0,
+        RefusalCause::WrongPerson
+    );
     assert_eq!(begun(&watch, &id).await, 0);
-    watch.ask(&id, who("ben"), approve(None)).await.unwrap();
+    watch.ask(&id, who("ben"), approve_present(&watch, &id).await).await.unwrap();
     assert_eq!(begun(&watch, &id).await, 1);
 }
 
@@ -87,14 +100,23 @@ async fn an_agreement_is_good_once_and_for_nothing_else() {
         (watch.open(1, json!({"steps": [step.clone()]})).await, watch.open(2, json!({"steps": [step]})).await);
     let (seen, of_another) = (digest(&watch, &one).await, digest(&watch, &other).await);
     assert_ne!(seen, of_another, "the same change of another incident is another");
-    assert_eq!(refused(&watch, &one, who("ben"), approve(Some(&of_another))).await.0, RefusalCause::AnotherPlan);
-    watch.ask(&one, who("ben"), approve(Some(&seen))).await.unwrap();
+    assert_eq!(
+        refused(&watch, &one, who("ben"), approve(&watch, &one, &of_another).await).await.0,
+        RefusalCause::AnotherPlan
+    );
+    watch.ask(&one, who("ben"), approve(&watch, &one, &seen).await).await.unwrap();
     assert_eq!(begun(&watch, &one).await, 1);
-    assert_eq!(refused(&watch, &one, who("ben"), approve(Some(&seen))).await.0, RefusalCause::NotWaiting);
+    assert_eq!(refused(&watch, &one, who("ben"), approve(&watch, &one, &seen).await).await.0, RefusalCause::NotWaiting);
     // It has failed: to try again is to ask again, and what was agreed to before is not agreed to now.
-    watch.ask(&one, who("ben"), Request::Retry { step: "rollback".parse().unwrap() }).await.unwrap();
+    watch
+        .ask(&one, who("ben"), Request::Retry { target: target(&watch.incident(&one).await, "rollback") })
+        .await
+        .unwrap();
     assert_eq!(begun(&watch, &one).await, 1);
-    assert_eq!(refused(&watch, &one, who("ben"), approve(Some(&seen))).await.0, RefusalCause::AnotherPlan);
+    assert_eq!(
+        refused(&watch, &one, who("ben"), approve(&watch, &one, &seen).await).await.0,
+        RefusalCause::AnotherPlan
+    );
 }
 
 #[tokio::test]
@@ -103,7 +125,7 @@ async fn a_question_lapses_and_the_step_has_failed() {
     let rule = json!({"by": ["incident_commander"], "count": "2", "expires": "5m"});
     let id = watch.open(1, json!({"steps": [rollback(rule)]})).await;
     let seen = digest(&watch, &id).await;
-    watch.ask(&id, who("ada"), approve(Some(&seen))).await.unwrap();
+    watch.ask(&id, who("ada"), approve(&watch, &id, &seen).await).await.unwrap();
     watch.pass(299).await;
     digest(&watch, &id).await;
     watch.pass(1).await;
@@ -113,7 +135,7 @@ async fn a_question_lapses_and_the_step_has_failed() {
         matches!(&waiting[0].2, Gate::Failure { error } if error == "only 1 of 2 people have agreed in time"),
         "{waiting:?}"
     );
-    assert_eq!(refused(&watch, &id, who("ben"), approve(Some(&seen))).await.0, RefusalCause::NotWaiting);
+    assert_eq!(refused(&watch, &id, who("ben"), approve(&watch, &id, &seen).await).await.0, RefusalCause::NotWaiting);
     assert_eq!(begun(&watch, &id).await, 0);
 }
 
@@ -124,9 +146,8 @@ async fn nobody_is_at_work_when_the_time_is_over_and_it_is_too_late_all_the_same
     let id = watch.open(1, json!({"steps": [rollback(rule)]})).await;
     // In one breath with the clock: the one on duty has had no time to notice.
     watch.clock.advance(chrono::TimeDelta::seconds(301));
-    let answer = watch
-        .engine
-        .submit(&id, runbook::domain::incident::command::Command { by: who("ben"), request: approve(None) });
+    let request = approve_present(&watch, &id).await;
+    let answer = watch.engine.submit(&id, Command { by: who("ben"), request });
     assert!(answer.await.is_err());
     watch.settle().await;
     let log = watch.log(&id).await;
@@ -144,9 +165,9 @@ async fn how_many_must_agree_may_depend_on_the_environment() {
     let watch = Watch::new(&[], json!({})).await;
     let rule = json!({"by": [], "count": "{{ 2 if environment.name == 'production' else 1 }}"});
     let id = watch.open(1, json!({"steps": [rollback(rule)]})).await;
-    watch.ask(&id, who("ada"), approve(None)).await.unwrap();
+    watch.ask(&id, who("ada"), approve_present(&watch, &id).await).await.unwrap();
     assert_eq!(begun(&watch, &id).await, 0);
-    watch.ask(&id, who("stranger"), approve(None)).await.unwrap();
+    watch.ask(&id, who("stranger"), approve_present(&watch, &id).await).await.unwrap();
     assert_eq!(begun(&watch, &id).await, 1);
 }
 
@@ -163,5 +184,5 @@ async fn a_stranger_who_goes_on_asking_fills_neither_the_log_nor_the_place_of_ot
     }
     assert_eq!(watch.incident(&id).await.refusals, 100);
     let seen = digest(&watch, &id).await;
-    assert_eq!(refused(&watch, &id, who("cleo"), approve(Some(&seen))).await.0, RefusalCause::WrongPerson);
+    assert_eq!(refused(&watch, &id, who("cleo"), approve(&watch, &id, &seen).await).await.0, RefusalCause::WrongPerson);
 }

@@ -199,7 +199,8 @@ async fn a_time_that_has_passed_behind_a_step_that_is_tried_again_delays_no_dead
     let rule = json!({"name": "notify", "within": "903s", "from": "opened", "warn_at": "607s"});
     let id = watch.open(1, json!({"steps": steps, "deadlines": [rule]})).await;
     watch.slack.always(Fault::Status(500));
-    watch.ask(&id, who("ada"), Request::Retry { step: "stakeholders".parse().unwrap() }).await.unwrap();
+    let target = crate::world::target(&watch.incident(&id).await, "stakeholders");
+    watch.ask(&id, who("ada"), Request::Retry { target }).await.unwrap();
     watch.pass(920).await;
     let told = watch.story(&id, &["deadline_warned", "deadline_missed"]).await;
     assert_eq!(told, [("deadline_warned notify".to_owned(), 607), ("deadline_missed notify".to_owned(), 903)]);

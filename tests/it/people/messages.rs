@@ -72,7 +72,10 @@ async fn a_person_who_goes_on_without_a_message_has_it_withdrawn() {
     watch.slack.always(Fault::Error("is_archived"));
     let id =
         watch.open(1, json!({"steps": [tell("stakeholders", &["incidents"], json!({"on_failure": "ask"}))]})).await;
-    let skip = Request::Skip { step: "stakeholders".parse().unwrap(), reason: "a false alarm".to_owned() };
+    let skip = Request::Skip {
+        target: crate::world::target(&watch.incident(&id).await, "stakeholders"),
+        reason: "a false alarm".to_owned(),
+    };
     watch.ask(&id, who("ada"), skip).await.unwrap();
     watch.slack.recover();
     watch.pass(10).await;

@@ -3,6 +3,7 @@
 //! **Invariant:** a refusal because of the person, the plan or the time is recorded with who asked; no other refusal is.
 
 use super::required_text;
+use super::step::{run, unchanged};
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
@@ -12,6 +13,8 @@ use crate::domain::incident::command::{Refused, WORDS_LIMIT};
 use crate::domain::incident::event::{Actor, Event, Gate, RoleEvent, StepEvent};
 use crate::domain::incident::permission::{counted, is_one_of, named};
 use crate::domain::incident::run::Run;
+use crate::domain::incident::step_verb::StepVerb;
+use crate::domain::incident::target::{StepReference, StepTarget};
 
 /// The fewest characters of a digest that name it: what git takes for unmistakable in a small repository is seven.
 const DIGEST_SHORTEST: usize = 8;
@@ -20,28 +23,34 @@ const REFUSALS_LIMIT: u32 = 200;
 /// How many of them are recorded at most when a stranger is turned away: the others are kept for agreement.
 const STRANGERS_LIMIT: u32 = 100;
 
-/// A change that waits.
-struct WaitingChange<'a> {
-    run: &'a Run,
-    step: StepKey,
-    gate: &'a Gate,
+/// What was asked, for the record of a refusal.
+pub(in crate::domain::incident) struct ApprovalRequest<'a> {
+    /// The run, where it is known.
+    pub run: Option<RunId>,
+    /// The step, where one was named.
+    pub step: Option<&'a StepKey>,
+    /// The digest that was given.
+    pub digest: Option<&'a str>,
 }
 
-/// What was asked, for the record of a no.
-struct ApprovalRequest<'a> {
-    incident: &'a Incident,
-    step: Option<&'a StepKey>,
-    digest: Option<&'a str>,
-}
+impl<'a> ApprovalRequest<'a> {
+    fn of(target: &'a StepTarget, digest: Option<&'a str>) -> Self {
+        Self { run: Some(target.run), step: Some(&target.step), digest }
+    }
 
-impl ApprovalRequest<'_> {
-    fn no(&self, run: Option<RunId>, step: Option<&StepKey>, cause: RefusalCause, refused: Refused) -> Refused {
-        if self.incident.refusals >= REFUSALS_LIMIT {
+    /// A refusal with its record, as long as the incident has room for it.
+    pub(in crate::domain::incident) fn record(
+        &self,
+        incident: &Incident,
+        cause: RefusalCause,
+        refused: Refused,
+    ) -> Refused {
+        if incident.refusals >= REFUSALS_LIMIT {
             return refused;
         }
         let event = Event::Role(RoleEvent::ApprovalRefused(ApprovalRefusal {
-            run,
-            step: step.or(self.step).cloned(),
+            run: self.run,
+            step: self.step.cloned(),
             digest: self.digest.map(|digest| one_line(digest, 64)),
             cause,
             reason: one_line(&refused.message, WORDS_LIMIT),
@@ -53,24 +62,28 @@ impl ApprovalRequest<'_> {
 pub(super) fn approve(
     incident: &Incident,
     by: &Actor,
-    step: Option<&StepKey>,
-    seen: Option<&str>,
+    target: &StepTarget,
+    seen: &str,
     now: Timestamp,
 ) -> Result<Vec<Event>, Refused> {
-    let asked = ApprovalRequest { incident, step, digest: seen };
-    let change = change(&asked)?;
-    let WaitingChange { run, step, gate } = &change;
+    let asked = ApprovalRequest::of(target, Some(seen));
+    let (run, gate) = waiting(incident, target, &asked, StepVerb::Approve)?;
     let Gate::Approve { by: roles, digest, not_requester, expires_at, given, .. } = gate else {
         return Err(Refused::usage("no change waits for agreement"));
     };
-    let no = |cause, refused| Err(asked.no(Some(run.id), Some(step), cause, refused));
+    let step = &target.step;
+    let no = |cause, refused| Err(asked.record(incident, cause, refused));
     if expires_at.is_some_and(|at| now >= at) {
         let refused = Refused::usage(format!("the time to agree to `{step}` is over"));
-        return no(RefusalCause::Expired, refused.hint(format!("Ask again: `runbook retry {} {step}`.", incident.id)));
+        let again = format!("Ask again: `runbook retry {} {}`.", incident.id, incident.reference(run.id, step));
+        return no(RefusalCause::Expired, refused.hint(again));
     }
-    if seen.is_some_and(|seen| seen.len() < DIGEST_SHORTEST || !digest.starts_with(seen)) {
+    if !names_digest(seen, digest) {
         let refused = Refused::usage(format!("what `{step}` would do has changed since, or that was another question"));
         return no(RefusalCause::AnotherPlan, refused.hint(format!("Look again: `runbook watch {}`.", incident.id)));
+    }
+    if let Err(refused) = unchanged(incident, target) {
+        return no(RefusalCause::AnotherPlan, refused);
     }
     if let Err(refused) = may(incident, run, by, roles) {
         return no(RefusalCause::WrongPerson, refused);
@@ -92,51 +105,50 @@ pub(super) fn approve(
     })])
 }
 
-pub(super) fn deny(
-    incident: &Incident,
-    by: &Actor,
-    step: Option<&StepKey>,
-    reason: &str,
-) -> Result<Vec<Event>, Refused> {
-    let asked = ApprovalRequest { incident, step, digest: None };
-    let WaitingChange { run, step, gate } = change(&asked)?;
-    if let Gate::Approve { by: roles, .. } = gate
-        && let Err(refused) = may(incident, run, by, roles)
-    {
-        return Err(asked.no(Some(run.id), Some(&step), RefusalCause::WrongPerson, refused));
+pub(super) fn deny(incident: &Incident, by: &Actor, target: &StepTarget, reason: &str) -> Result<Vec<Event>, Refused> {
+    let asked = ApprovalRequest::of(target, None);
+    let (run, gate) = waiting(incident, target, &asked, StepVerb::Deny)?;
+    unchanged(incident, target).map_err(|refused| asked.record(incident, RefusalCause::AnotherPlan, refused))?;
+    if let Gate::Approve { by: roles, .. } = gate {
+        may(incident, run, by, roles).map_err(|refused| asked.record(incident, RefusalCause::WrongPerson, refused))?;
     }
-    Ok(vec![Event::Step(StepEvent::Denied { run: run.id, step, reason: required_text("reason", reason)? })])
+    let reason = required_text("reason", reason)?;
+    Ok(vec![Event::Step(StepEvent::Denied { run: run.id, step: target.step.clone(), reason })])
+}
+
+/// The run of a target and the gate at which its change waits.
+fn waiting<'a>(
+    incident: &'a Incident,
+    target: &StepTarget,
+    asked: &ApprovalRequest<'_>,
+    verb: StepVerb,
+) -> Result<(&'a Run, &'a Gate), Refused> {
+    let run = run(incident, target)?;
+    let checked = verb.check(incident, run, &target.step);
+    checked.map_err(|refused| asked.record(incident, RefusalCause::NotWaiting, refused))?;
+    let gate = run.state(&target.step).and_then(|state| state.gate());
+    gate.map(|gate| (run, gate)).ok_or_else(|| Refused::usage("no change waits for agreement"))
+}
+
+/// Whether what somebody typed is a digest, or enough of its beginning.
+pub(in crate::domain::incident) fn names_digest(typed: &str, digest: &str) -> bool {
+    typed.len() >= DIGEST_SHORTEST && digest.starts_with(typed)
 }
 
 /// That somebody was turned away by a face, as long as there is room for it.
-pub(super) fn refuse_unknown_user(incident: &Incident, by: &Actor, step: Option<&StepKey>, wanted: &str) -> Vec<Event> {
+pub(super) fn refuse_unknown_user(
+    incident: &Incident,
+    by: &Actor,
+    step: Option<&StepReference>,
+    wanted: &str,
+) -> Vec<Event> {
     if incident.refusals >= STRANGERS_LIMIT {
         return Vec::new();
     }
     let refused = Refused::not_allowed(format!("`{}` may not {wanted}", by.name()));
-    let asked = ApprovalRequest { incident, step, digest: None };
-    let recorded = asked.no(None, None, RefusalCause::Stranger, refused).record;
+    let (run, step) = (step.and_then(|step| step.run), step.map(|step| &step.step));
+    let recorded = ApprovalRequest { run, step, digest: None }.record(incident, RefusalCause::Stranger, refused).record;
     recorded.into_iter().map(|event| *event).collect()
-}
-
-/// The change that a person speaks of: the step named, or the only one that waits.
-fn change<'a>(asked: &ApprovalRequest<'a>) -> Result<WaitingChange<'a>, Refused> {
-    let (incident, step) = (asked.incident, asked.step);
-    let mut open = incident.waiting_for_person().into_iter().filter_map(|(run, key, gate)| {
-        let fits = matches!(gate, Gate::Approve { .. }) && step.is_none_or(|step| step == key);
-        Some(WaitingChange { run: incident.run(run).filter(|_| fits)?, step: key.clone(), gate })
-    });
-    let none = |refused| Err(asked.no(None, None, RefusalCause::NotWaiting, refused));
-    match (open.next(), open.next(), step) {
-        (Some(one), None, _) => Ok(one),
-        (Some(one), Some(two), _) => Err(Refused::usage("more than one change waits for agreement")
-            .hint(format!("Name one: `{}`, `{}` …", one.step, two.step))),
-        (None, _, Some(step)) => none(
-            Refused::usage(format!("`{step}` does not wait for agreement"))
-                .hint(format!("See what waits: `runbook watch {}`.", incident.id)),
-        ),
-        (None, _, None) => none(Refused::usage("no change waits for agreement")),
-    }
 }
 
 fn may(incident: &Incident, run: &Run, by: &Actor, roles: &[String]) -> Result<(), Refused> {

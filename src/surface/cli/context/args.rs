@@ -1,6 +1,6 @@
 //! The incident and the step of a command, as arguments that many commands share.
 
-use crate::domain::core::id::StepKey;
+use crate::domain::incident::target::StepReference;
 
 /// The incident to change: it has to be named.
 #[derive(Debug, Clone, clap::Args)]
@@ -21,9 +21,9 @@ pub struct ReadTarget {
 /// A step that has to be named.
 #[derive(Debug, Clone, clap::Args)]
 pub struct StepArg {
-    /// The step, such as `rollback` or `restart[2]`
-    #[arg(value_name = "STEP", value_parser = key)]
-    pub step: StepKey,
+    /// The step, such as `rollback` or `restart[2]`; `2:rollback` is the one of run 2
+    #[arg(value_name = "STEP", value_parser = reference)]
+    pub step: StepReference,
 }
 
 /// Whether a command that has changed an incident goes on with it.
@@ -34,7 +34,7 @@ pub struct Going {
     pub detach: bool,
 }
 
-/// Parses a step.
-pub fn key(typed: &str) -> Result<StepKey, String> {
+/// A step as it was typed.
+pub fn reference(typed: &str) -> Result<StepReference, String> {
     typed.parse()
 }

@@ -20,7 +20,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::Incident;
-use crate::domain::incident::command::{Command, Request};
+use crate::domain::incident::command::{Command, Refused, Request};
 use crate::domain::incident::event::{Actor, Recorded};
 use crate::domain::redact::Redactor;
 use crate::engine::catalog::Catalog;
@@ -269,6 +269,11 @@ impl OpenEngine<'_> {
     pub fn submit(&self, id: &IncidentId, request: Request) -> Result<Incident> {
         let command = Command { by: self.who.clone(), request };
         Ok(self.wait(self.engine.submit(id, command))?)
+    }
+
+    /// The same for a request about a step, or for why no step could be found.
+    pub fn submit_resolved(&self, id: &IncidentId, request: std::result::Result<Request, Refused>) -> Result<Incident> {
+        Ok(self.wait(self.engine.submit_resolved(id, self.who.clone(), request, None))?)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::text::{printable, shell_word};
 use crate::domain::incident::decide::HAPPENED;
 use crate::domain::incident::event::Gate;
+use crate::domain::incident::target::StepReference;
 use crate::domain::incident::{Incident, IncidentStatus};
 
 /// Maximum number of choices written out as commands.
@@ -23,6 +24,9 @@ const DIGEST_SHOWN: usize = 12;
 pub struct PendingItem<'a> {
     pub run: RunId,
     pub step: &'a StepKey,
+    /// The step as it is typed.
+    #[serde(skip)]
+    pub typed: StepReference,
     /// The question itself.
     #[serde(flatten)]
     pub gate: &'a Gate,
@@ -32,7 +36,10 @@ pub struct PendingItem<'a> {
 
 /// All pending questions. `program` is the way to call `runbook`, with its flags.
 pub fn of<'a>(incident: &'a Incident, program: &str) -> Vec<PendingItem<'a>> {
-    let one = |(run, step, gate)| PendingItem { run, step, gate, commands: commands(incident, step, gate, program) };
+    let one = |(run, step, gate)| {
+        let typed = incident.reference(run, step);
+        PendingItem { run, step, gate, commands: commands(incident, &typed, gate, program), typed }
+    };
     incident.waiting_for_person().into_iter().map(one).collect()
 }
 
@@ -67,7 +74,7 @@ pub fn render_proposed(proposed: &[Proposed<'_>]) -> String {
     out
 }
 
-fn commands(incident: &Incident, step: &StepKey, gate: &Gate, program: &str) -> Vec<String> {
+fn commands(incident: &Incident, step: &StepReference, gate: &Gate, program: &str) -> Vec<String> {
     let id = &incident.id;
     let place = shell_word(&step.to_string());
     let typed = |verb: &str, rest: &str| format!("{program} {verb} {id} {place}{rest}");
@@ -104,7 +111,7 @@ pub fn render(waiting: &[PendingItem<'_>]) -> String {
     for one in waiting {
         let question = question(one.gate);
         let mut lines = question.lines().map(str::to_owned).chain(details(one.gate));
-        let _ = writeln!(out, "waiting: {} · {}", one.step, single_line(&lines.next().unwrap_or_default()));
+        let _ = writeln!(out, "waiting: {} · {}", one.typed, single_line(&lines.next().unwrap_or_default()));
         for line in lines {
             let _ = writeln!(out, "    {}", single_line(&line));
         }

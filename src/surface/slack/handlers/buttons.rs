@@ -11,12 +11,14 @@ use super::super::render::card;
 use super::super::render::modal;
 use super::super::render::modal::{ModalPurpose, WORDS};
 use super::add_note::note_reply;
-use super::{HandlerReply, HandlerResult, Interaction, reply_text};
-use crate::domain::core::id::{IncidentId, StepKey};
+use super::{HandlerReply, HandlerResult, Interaction, refusal_at, reply_text};
+use crate::domain::core::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::Request;
 use crate::domain::incident::event::Gate;
 use crate::domain::incident::slack_post::PostSubject;
+use crate::domain::incident::step_verb::StepVerb;
+use crate::domain::incident::target::StepTarget;
 
 /// The reply to a button on an outdated message.
 const STALE: &str = "This was answered or has changed since the message was written; nothing was done. Type `/runbook` for what waits now.";
@@ -40,9 +42,11 @@ impl Interaction<'_> {
             ButtonAction::Approve(question, digest) => {
                 // The engine refuses and records an approval without permission.
                 let by = identity::actor(self.estate, &self.from.user);
-                let request = Request::Approve { step: Some(question.step.clone()), digest: Some(digest) };
-                let incident = self.ask(&id, by, request).await?;
-                self.answered(&incident, question).await
+                let target = question.target(&self.incident(&id).await?, StepVerb::Approve);
+                let request = target.clone().map(|target| Request::Approve { target, digest });
+                let incident = self.ask_resolved(&id, by, request).await?;
+                let target = target.map_err(|refused| refusal_at(&id, &refused.into()))?;
+                self.answered(&incident, target).await
             }
             ButtonAction::Resolve => {
                 self.may_at(&id, None, "resolve it", RequestedIdentity::Act).await?;
@@ -53,14 +57,18 @@ impl Interaction<'_> {
                 self.may_at(&id, None, &format!("start `{runbook}`"), RequestedIdentity::Act).await?;
                 self.start_proposed(&id, &runbook).await
             }
-            ButtonAction::Ask(question) => self.form_for(&id, question, false).await,
-            ButtonAction::Deny(question) => self.form_for(&id, question, true).await,
+            ButtonAction::Ask(question) => self.form_for(&id, &question, StepVerb::Answer).await,
+            ButtonAction::Deny(question) => self.form_for(&id, &question, StepVerb::Deny).await,
             ButtonAction::Answer(question, value) => {
-                self.settle(&id, question, |step| Request::Answer { step, value: Value::String(value) }).await
+                let answer = |target| Request::Answer { target, value: Value::String(value) };
+                self.settle(&id, &question, StepVerb::Answer, answer).await
             }
-            ButtonAction::Retry(question) => self.settle(&id, question, |step| Request::Retry { step }).await,
+            ButtonAction::Retry(question) => {
+                self.settle(&id, &question, StepVerb::Retry, |target| Request::Retry { target }).await
+            }
             ButtonAction::Skip(question) => {
-                self.settle(&id, question, |step| Request::Skip { step, reason: BY_BUTTON.to_owned() }).await
+                let skip = |target| Request::Skip { target, reason: BY_BUTTON.to_owned() };
+                self.settle(&id, &question, StepVerb::Skip, skip).await
             }
         }
     }
@@ -71,15 +79,15 @@ impl Interaction<'_> {
         match purpose {
             ModalPurpose::Start { runbook, order } => self.start_filled(&runbook, order, fields).await,
             ModalPurpose::Answer(id, question) => {
-                self.settle(&id, question, |step| Request::Answer { step, value: Value::String(words()) }).await
+                let answer = |target| Request::Answer { target, value: Value::String(words()) };
+                self.settle(&id, &question, StepVerb::Answer, answer).await
             }
             ModalPurpose::Deny(id, question) => {
-                // The engine refuses and records a denial without permission.
-                self.asked(&id, &question).await?;
+                // Who may not is refused by the engine, which writes it down.
+                let (_, target) = self.asked(&id, &question, StepVerb::Deny).await?;
                 let by = identity::actor(self.estate, &self.from.user);
-                let request = Request::Deny { step: Some(question.step.clone()), reason: words() };
-                let incident = self.ask(&id, by, request).await?;
-                self.answered(&incident, question).await
+                let incident = self.ask(&id, by, Request::Deny { target: target.clone(), reason: words() }).await?;
+                self.answered(&incident, target).await
             }
             ModalPurpose::Keep(note) => {
                 let id = field(modal::INCIDENT)
@@ -96,21 +104,22 @@ impl Interaction<'_> {
     async fn settle(
         &self,
         id: &IncidentId,
-        question: StepQuestion,
-        request: impl FnOnce(StepKey) -> Request,
+        question: &StepQuestion,
+        verb: StepVerb,
+        request: impl FnOnce(StepTarget) -> Request,
     ) -> HandlerResult {
-        self.current(id, &question).await?;
-        let incident = self.act(id, request(question.step.clone())).await?;
-        self.answered(&incident, question).await
+        let (_, target) = self.current(id, question, verb).await?;
+        let incident = self.act(id, request(target.clone())).await?;
+        self.answered(&incident, target).await
     }
 
     /// Shows the answer in place of an ephemeral message, which the incident messages do not update.
-    async fn answered(&self, incident: &Incident, question: StepQuestion) -> HandlerResult {
+    async fn answered(&self, incident: &Incident, target: StepTarget) -> HandlerResult {
         if !self.from.is_alone() {
             return Ok(HandlerReply::Done(None));
         }
         let log = self.handlers.engine.log(&incident.id).await.map_err(|error| super::engine_refusal(&error))?;
-        let StepQuestion { run, step, round } = question;
+        let StepTarget { run, step, question: round, .. } = target;
         let card = card::of(incident, &log, &PostSubject::Waits { run, step, round }, None);
         Ok(HandlerReply::Done(Some(card.leading_to(incident))))
     }
@@ -120,30 +129,42 @@ impl Interaction<'_> {
         HandlerReply::Done(self.from.is_alone().then(|| self.live(incident)))
     }
 
-    /// The incident, if the question is still open and the person may answer it.
-    async fn current(&self, id: &IncidentId, question: &StepQuestion) -> Result<Incident, super::Card> {
-        self.may_at(id, Some(&question.step), "answer it", RequestedIdentity::Act).await?;
-        self.asked(id, question).await
+    /// The incident and the step that was shown, if it still asks this question.
+    async fn current(
+        &self,
+        id: &IncidentId,
+        question: &StepQuestion,
+        verb: StepVerb,
+    ) -> Result<(Incident, StepTarget), super::Card> {
+        self.may_at(id, Some(&question.reference()), "answer it", RequestedIdentity::Act).await?;
+        self.asked(id, question, verb).await
     }
 
-    /// The incident, if the question is still open; permission is not checked.
-    async fn asked(&self, id: &IncidentId, question: &StepQuestion) -> Result<Incident, super::Card> {
+    /// The same, whoever asks.
+    async fn asked(
+        &self,
+        id: &IncidentId,
+        question: &StepQuestion,
+        verb: StepVerb,
+    ) -> Result<(Incident, StepTarget), super::Card> {
         let incident = self.incident(id).await?;
-        match incident.waits(question.run, &question.step, question.round) {
-            Some(_) => Ok(incident),
+        let target = question.target(&incident, verb).map_err(|refused| refusal_at(id, &refused.into()))?;
+        match incident.waits(target.run, &target.step, target.question) {
+            Some(_) => Ok((incident, target)),
             None => Err(reply_text(STALE)),
         }
     }
 
-    async fn form_for(&self, id: &IncidentId, question: StepQuestion, deny: bool) -> HandlerResult {
-        let incident = self.current(id, &question).await?;
-        let gate = incident.waits(question.run, &question.step, question.round).ok_or_else(|| reply_text(STALE))?;
-        let ((title, fields), purpose) = match gate {
-            Gate::Approve { change, .. } if deny => {
-                (modal::deny(&change.what), ModalPurpose::Deny(id.clone(), question))
+    async fn form_for(&self, id: &IncidentId, question: &StepQuestion, verb: StepVerb) -> HandlerResult {
+        let (incident, target) = self.current(id, question, verb).await?;
+        let gate = incident.waits(target.run, &target.step, target.question).ok_or_else(|| reply_text(STALE))?;
+        let shown = StepQuestion::of(&target);
+        let ((title, fields), purpose) = match (gate, verb) {
+            (Gate::Approve { change, .. }, StepVerb::Deny) => {
+                (modal::deny(&change.what), ModalPurpose::Deny(id.clone(), shown))
             }
-            Gate::Ask { prompt, choices, many, .. } => {
-                (modal::answer(prompt, choices, *many), ModalPurpose::Answer(id.clone(), question))
+            (Gate::Ask { prompt, choices, many, .. }, StepVerb::Answer) => {
+                (modal::answer(prompt, choices, *many), ModalPurpose::Answer(id.clone(), shown))
             }
             _ => return Err(reply_text(STALE)),
         };

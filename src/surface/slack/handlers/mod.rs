@@ -17,9 +17,10 @@ use super::render::card::Card;
 use super::render::modal;
 use super::render::modal::{Carried, ModalPurpose};
 use crate::domain::config::estate::Estate;
-use crate::domain::core::id::{IncidentId, StepKey};
-use crate::domain::incident::command::{Command, Request};
+use crate::domain::core::id::IncidentId;
+use crate::domain::incident::command::{Command, Refused, Request};
 use crate::domain::incident::event::Actor;
+use crate::domain::incident::target::StepReference;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::engine::Engine;
 
@@ -109,12 +110,18 @@ impl Interaction<'_> {
 
     /// Submits a request to an incident.
     async fn ask(&self, id: &IncidentId, by: Actor, request: Request) -> Result<Incident, Card> {
-        let command = Command { by, request };
-        self.handlers
-            .engine
-            .submit_once(id, command, self.from.name.clone())
-            .await
-            .map_err(|error| refusal_at(id, &error))
+        self.ask_resolved(id, by, Ok(request)).await
+    }
+
+    /// The same for a request about a step, or for why no step could be found.
+    async fn ask_resolved(
+        &self,
+        id: &IncidentId,
+        by: Actor,
+        request: Result<Request, Refused>,
+    ) -> Result<Incident, Card> {
+        let asked = self.handlers.engine.submit_resolved(id, by, request, Some(self.from.name.clone()));
+        asked.await.map_err(|error| refusal_at(id, &error))
     }
 
     /// Submits a request that only people of the estate may make.
@@ -127,7 +134,7 @@ impl Interaction<'_> {
     async fn may_at(
         &self,
         id: &IncidentId,
-        step: Option<&StepKey>,
+        step: Option<&StepReference>,
         wanted: &str,
         wish: RequestedIdentity,
     ) -> Result<Actor, Card> {
@@ -157,7 +164,7 @@ impl Interaction<'_> {
         Err(refused)
     }
 
-    async fn refuse_unknown_user(&self, id: &IncidentId, step: Option<&StepKey>, wanted: &str) {
+    async fn refuse_unknown_user(&self, id: &IncidentId, step: Option<&StepReference>, wanted: &str) {
         let by = identity::actor(self.estate, &self.from.user);
         let request = Request::TurnAway { step: step.cloned(), wanted: wanted.to_owned() };
         if let Err(error) = self.handlers.engine.submit_once(id, Command { by, request }, self.from.name.clone()).await

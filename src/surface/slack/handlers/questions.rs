@@ -3,20 +3,23 @@
 use serde_json::Value;
 
 use super::super::parse::button_value::{ButtonAction, ButtonValue};
-use super::super::parse::command::{Typed, opens_quote};
+use super::super::parse::command::{Typed, first, opens_quote};
 use super::super::parse::identity;
 use super::super::parse::identity::RequestedIdentity;
 use super::super::render::block_kit::{Blocks, Button, ButtonStyle, Text, text};
 use super::super::render::card::Card;
 use super::super::render::question;
 use super::super::render::question::PendingQuestion;
-use super::{HandlerReply, HandlerResult, Interaction, reply_text};
-use crate::domain::core::id::StepKey;
+use super::{HandlerReply, HandlerResult, Interaction, refusal_at, reply_text};
+use crate::domain::core::id::RunId;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::Incident;
-use crate::domain::incident::command::Request;
+use crate::domain::incident::command::{Refused, Request};
 use crate::domain::incident::event::{Actor, Gate};
 use crate::domain::incident::permission::{counted, is_one_of, is_unknown_user};
+use crate::domain::incident::resolve;
+use crate::domain::incident::step_verb::StepVerb;
+use crate::domain::incident::target::{StepReference, StepTarget};
 
 /// The most incidents that a list shows.
 const LISTED: usize = 20;
@@ -74,15 +77,12 @@ impl Interaction<'_> {
     pub(super) async fn approve(&self, typed: &Typed) -> HandlerResult {
         let incident = self.meant(typed).await?;
         let (step, digest) = typed.split();
-        let step: Option<StepKey> = Some(step)
-            .filter(|step| !step.is_empty())
-            .map(str::parse)
-            .transpose()
-            .map_err(|why: String| reply_text(&why))?;
+        let step = typed_step(step)?;
         if !digest.is_empty() {
             let by = identity::actor(self.estate, &self.from.user);
-            let request = Request::Approve { step, digest: Some(digest.to_owned()) };
-            return Ok(done("Agreed", &self.ask(&incident.id, by, request).await?));
+            let request = resolve::change(&incident, step.as_ref(), Some(digest))
+                .map(|(target, digest)| Request::Approve { target, digest });
+            return Ok(done("Agreed", &self.ask_resolved(&incident.id, by, request).await?));
         }
         self.may(RequestedIdentity::Look)?;
         let is_change = |one: &PendingQuestion<'_>| matches!(one.gate, Gate::Approve { .. });
@@ -96,15 +96,13 @@ impl Interaction<'_> {
         }
         let by = identity::actor(self.estate, &self.from.user);
         let incident = self.meant(typed).await?;
-        let (word, rest) = typed.split();
-        let changes = question::all(&incident).into_iter().filter(|one| matches!(one.gate, Gate::Approve { .. }));
-        let step = changes.map(|one| one.step.clone()).find(|step| step.to_string() == word);
-        let reason = if step.is_some() { rest } else { typed.rest.as_str() };
-        if reason.is_empty() {
-            return Err(reply_text(&format!("Type `/runbook deny {word} <reason>`.")));
+        let (step, reason) = named(&incident, &typed.rest, StepVerb::Deny);
+        if let (Some(step), "") = (&step, reason) {
+            return Err(reply_text(&format!("Type `/runbook deny {step} <reason>`.")));
         }
-        let request = Request::Deny { step, reason: reason.to_owned() };
-        Ok(done("Refused", &self.ask(&incident.id, by, request).await?))
+        let target = step_or_words(&incident, StepVerb::Deny, step.as_ref());
+        let request = target.map(|target| Request::Deny { target, reason: reason.to_owned() });
+        Ok(done("Refused", &self.ask_resolved(&incident.id, by, request).await?))
     }
 
     /// Answers the only pending question, or the one whose step is named first. Without an answer it shows the
@@ -115,45 +113,33 @@ impl Interaction<'_> {
         let asks = |one: &PendingQuestion<'_>| {
             matches!(one.gate, Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. })
         };
-        let questions: Vec<PendingQuestion<'_>> = question::all(&incident).into_iter().filter(asks).collect();
-        let (word, rest) = typed.split();
-        let named = questions.iter().find(|one| one.step.to_string() == word);
-        let (step, words) = match (named, questions.as_slice()) {
-            (Some(one), _) => (one.step, rest),
-            (None, [only]) => (only.step, typed.rest.as_str()),
-            (None, several) if several.is_empty() || typed.rest.is_empty() => {
-                return self.shown(&incident, None, asks, "", "asks nothing");
-            }
-            (None, several) => {
-                let steps: Vec<String> = several.iter().map(|one| format!("`{}`", one.step)).collect();
-                return Err(reply_text(&format!(
-                    "Name the step: `/runbook answer {} <step> <words>`, one of {}.",
-                    incident.id,
-                    steps.join(", ")
-                )));
-            }
-        };
-        let gate = questions.iter().find(|one| one.step == step).map(|one| one.gate);
-        let by_hand = matches!(gate, Some(Gate::Manual { .. }));
-        if words.is_empty() && !by_hand {
-            return self.shown(&incident, Some(step), asks, "", "asks nothing");
+        let (step, words) = named(&incident, &typed.rest, StepVerb::Answer);
+        let nothing_waits = !question::all(&incident).iter().any(asks);
+        if step.is_none() && (words.is_empty() || nothing_waits) {
+            return self.shown(&incident, None, asks, "", "asks nothing");
         }
-        let request = Request::Answer { step: step.clone(), value: Value::String(meant(gate, words)) };
-        Ok(done("Answered", &self.act(&incident.id, request).await?))
+        let target = step_or_words(&incident, StepVerb::Answer, step.as_ref())
+            .map_err(|refused| refusal_at(&incident.id, &refused.into()))?;
+        let gate = incident.waits(target.run, &target.step, target.question);
+        if words.is_empty() && !matches!(gate, Some(Gate::Manual { .. })) {
+            return self.shown(&incident, step.as_ref(), asks, "", "asks nothing");
+        }
+        let value = Value::String(meant(gate, words));
+        Ok(done("Answered", &self.act(&incident.id, Request::Answer { target, value }).await?))
     }
 
     /// The questions of a kind, with their buttons.
     fn shown(
         &self,
         incident: &Incident,
-        step: Option<&StepKey>,
+        step: Option<&StepReference>,
         wanted: impl Fn(&PendingQuestion<'_>) -> bool,
         before: &str,
         after: &str,
     ) -> HandlerResult {
         let mut sheet = Blocks::default();
         let all = question::all(incident).into_iter();
-        let wanted = all.filter(|one| wanted(one) && step.is_none_or(|step| step == one.step));
+        let wanted = all.filter(|one| wanted(one) && step.is_none_or(|step| step.matches(one.run, one.step)));
         if wanted.take(QUESTIONS).map(|one| one.draw(&mut sheet)).count() == 0 {
             let said =
                 format!("{before} {} {after}. See how it stands: `/runbook status {}`.", incident.id, incident.id);
@@ -161,6 +147,34 @@ impl Interaction<'_> {
         }
         Ok(HandlerReply::Say(Card { summary: "Look, then press the button".to_owned(), sheet }))
     }
+}
+
+/// The step that was typed; none when nothing was.
+pub(super) fn typed_step(word: &str) -> Result<Option<StepReference>, Card> {
+    let step = Some(word).filter(|word| !word.is_empty()).map(str::parse).transpose();
+    step.map_err(|why: String| reply_text(&question::capital(&why)))
+}
+
+/// The step that words begin with, and what follows it. A step that has been reached is taken for one even where `verb` makes
+/// no sense for it: the words of an answer to one question must not reach another question.
+fn named<'a>(incident: &Incident, words: &'a str, verb: StepVerb) -> (Option<StepReference>, &'a str) {
+    let (word, rest) = first(words);
+    let Ok(step) = word.parse::<StepReference>() else { return (None, words) };
+    let is_place = |run: RunId| incident.run(run).is_some_and(|run| run.has(&step.step));
+    let is_reached = || incident.runs.iter().any(|run| run.state(&step.step).is_some());
+    let is_named = step.run.is_some_and(is_place) || resolve::fits(incident, verb, &step);
+    if is_named || !rest.is_empty() && is_reached() { (Some(step), rest) } else { (None, words) }
+}
+
+/// The one step that is meant. Where the first word may not have been meant as the step, the refusal says what to type then.
+fn step_or_words(incident: &Incident, verb: StepVerb, step: Option<&StepReference>) -> Result<StepTarget, Refused> {
+    resolve::target(incident, verb, step).map_err(|refused| match (step, resolve::target(incident, verb, None)) {
+        (Some(step), Ok(only)) if step.run.is_none() => {
+            let (verb, id, only) = (verb.name(), &incident.id, incident.reference(only.run, &only.step));
+            refused.hint(format!("If `{step}` does not name the step, type `runbook {verb} {id} {only} {step} …`."))
+        }
+        _ => refused,
+    })
 }
 
 /// Matches an answer to a choice, since phones capitalise the first letter and some quote the answer.

@@ -1,21 +1,18 @@
 //! Typed commands that steer a run: retry, skip, undo. `cancel` is in [`typed_commands`](super::typed_commands).
 
 use super::super::parse::command::{Typed, first};
-use super::super::render::question;
-use super::super::render::question::PendingQuestion;
-use super::{HandlerResult, Interaction, reply_text};
-use crate::domain::core::id::StepKey;
+use super::questions::{done, typed_step};
+use super::{HandlerResult, Interaction, RequestedIdentity, refusal_at, reply_text};
 use crate::domain::incident::command::Request;
-use crate::domain::incident::event::Gate;
+use crate::domain::incident::resolve;
+use crate::domain::incident::step_verb::StepVerb;
+use crate::domain::incident::target::{StepReference, StepTarget};
 
 impl Interaction<'_> {
     /// Retries the named step, or the only one that has failed.
     pub(super) async fn retry(&self, typed: &Typed) -> HandlerResult {
-        let step = match typed.rest.as_str() {
-            "" => self.failed(typed).await?,
-            word => key(word)?,
-        };
-        self.request(typed, &format!("`{step}` is tried again"), Request::Retry { step }).await
+        let step = typed_step(&typed.rest)?;
+        self.step_request(typed, "tried again", StepVerb::Retry, step, |target| Request::Retry { target }).await
     }
 
     pub(super) async fn skip(&self, typed: &Typed) -> HandlerResult {
@@ -23,39 +20,32 @@ impl Interaction<'_> {
         if step.is_empty() || reason.is_empty() {
             return Err(reply_text("Type `/runbook skip <step> <reason>`."));
         }
-        let request = Request::Skip { step: key(step)?, reason: reason.to_owned() };
-        self.request(typed, &format!("`{step}` is skipped"), request).await
+        let skip = |target| Request::Skip { target, reason: reason.to_owned() };
+        self.step_request(typed, "skipped", StepVerb::Skip, typed_step(step)?, skip).await
     }
 
     pub(super) async fn undo(&self, typed: &Typed) -> HandlerResult {
         if typed.rest.is_empty() {
             return Err(reply_text("Type `/runbook undo <step>`; `/runbook timeline` shows what was done."));
         }
-        let step = key(&typed.rest)?;
-        self.request(typed, &format!("`{step}` is being taken back"), Request::Undo { step }).await
+        let undo = |target| Request::Undo { target };
+        self.step_request(typed, "being taken back", StepVerb::Undo, typed_step(&typed.rest)?, undo).await
     }
 
-    async fn failed(&self, typed: &Typed) -> Result<StepKey, super::Card> {
-        self.may_typed(typed, super::RequestedIdentity::Act).await?;
+    /// Does something to the one step that is meant, and says so.
+    async fn step_request(
+        &self,
+        typed: &Typed,
+        what: &str,
+        verb: StepVerb,
+        step: Option<StepReference>,
+        request: impl FnOnce(StepTarget) -> Request,
+    ) -> HandlerResult {
+        self.may_typed(typed, RequestedIdentity::Act).await?;
         let incident = self.meant(typed).await?;
-        let failed = |one: &PendingQuestion<'_>| matches!(one.gate, Gate::Failure { .. } | Gate::Unclear { .. });
-        let mut failed = question::all(&incident).into_iter().filter(failed);
-        match (failed.next(), failed.next()) {
-            (Some(one), None) => Ok(one.step.clone()),
-            (None, _) => {
-                let id = &incident.id;
-                Err(reply_text(&format!(
-                    "No step of {id} has failed and waits. See how it stands: `/runbook status {id}`."
-                )))
-            }
-            (Some(one), Some(two)) => Err(reply_text(&format!(
-                "More than one step has failed. Type `/runbook retry {} {}`, or another step such as `{}`.",
-                incident.id, one.step, two.step
-            ))),
-        }
+        let target = resolve::target(&incident, verb, step.as_ref())
+            .map_err(|refused| refusal_at(&incident.id, &refused.into()))?;
+        let said = format!("`{}` is {what}", incident.reference(target.run, &target.step));
+        Ok(done(&said, &self.act(&incident.id, request(target)).await?))
     }
-}
-
-fn key(word: &str) -> Result<StepKey, super::Card> {
-    word.parse().map_err(|why: String| reply_text(&super::super::render::question::capital(&why)))
 }

@@ -160,5 +160,8 @@ fn help() -> Card {
     let mut sheet = Blocks::default();
     sheet.lines(HELP.iter().map(|(typed, what)| vec![Text::Code((*typed).to_owned()), text(format!(" {what}"))]));
     sheet.note("With more than one incident open, its name comes after the first word: /runbook note lusab-fidok the disk is full");
+    sheet.note(
+        "With more than one run that has the step, the run's number comes before it: /runbook answer 2:cause load",
+    );
     Card { summary: "What `/runbook` can do".to_owned(), sheet }
 }

@@ -1,11 +1,16 @@
 //! The value of a button: the incident, the action, and the question that it answers.
 //!
-//! **Invariant:** an approval carries the digest of the plan that was shown, and every action on a step the number of
-//! the question. A click on an outdated message therefore answers nothing else.
+//! **Invariant:** a button carries the run, the step, the attempt and the question that were shown, and agreement the digest of
+//! exactly what was shown, so that a click answers nothing else.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::core::id::{IncidentId, RunId, StepKey};
+use crate::domain::incident::Incident;
+use crate::domain::incident::command::Refused;
+use crate::domain::incident::resolve;
+use crate::domain::incident::step_verb::StepVerb;
+use crate::domain::incident::target::{StepReference, StepTarget};
 
 /// The value of a button, encoded as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,16 +41,45 @@ pub enum ButtonAction {
     Skip(StepQuestion),
 }
 
-/// One question of a step.
+/// One question of a step. What a message of an older version lacks is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepQuestion {
-    #[serde(rename = "r")]
-    pub run: RunId,
+    /// The run.
+    #[serde(rename = "r", default)]
+    pub run: Option<RunId>,
     #[serde(rename = "s")]
     pub step: StepKey,
-    /// The number of the question among those of the step.
-    #[serde(rename = "n")]
-    pub round: u32,
+    /// Which of the step's questions.
+    #[serde(rename = "n", default)]
+    pub question: Option<u32>,
+    /// How many attempts had begun.
+    #[serde(rename = "a", default)]
+    pub attempt: Option<u32>,
+}
+
+impl StepQuestion {
+    /// The question that a target names.
+    pub fn of(target: &StepTarget) -> Self {
+        let StepTarget { run, step, question, attempt, .. } = target;
+        Self { run: Some(*run), step: step.clone(), question: Some(*question), attempt: Some(*attempt) }
+    }
+
+    /// The step as it would be typed.
+    pub fn reference(&self) -> StepReference {
+        StepReference { run: self.run, step: self.step.clone() }
+    }
+
+    /// The step that was shown. What an older message lacks is filled in when only one step is meant.
+    ///
+    /// # Errors
+    /// No step or more than one is meant, or the one that is has asked another question since.
+    pub fn target(&self, incident: &Incident, verb: StepVerb) -> Result<StepTarget, Refused> {
+        if let (Some(run), Some(question), Some(attempt)) = (self.run, self.question, self.attempt) {
+            return Ok(StepTarget { incident: incident.id.clone(), run, step: self.step.clone(), attempt, question });
+        }
+        let found = resolve::target(incident, verb, Some(&self.reference()))?;
+        Ok(StepTarget { question: self.question.unwrap_or(found.question), ..found })
+    }
 }
 
 impl ButtonValue {

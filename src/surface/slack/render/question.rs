@@ -54,6 +54,18 @@ impl PendingQuestion<'_> {
 
     /// The question with everything that a person needs to answer it.
     pub fn lines(&self) -> Vec<Vec<Text>> {
+        let mut lines = self.question();
+        lines.extend(self.of_run().map(|run| vec![text(run)]));
+        lines
+    }
+
+    /// Which run asks, where another run has such a step.
+    fn of_run(&self) -> Option<String> {
+        let run = self.incident.reference(self.run, self.step).run.and_then(|run| self.incident.run(run))?;
+        Some(format!("Run {}, runbook {}", run.id, run.runbook.id))
+    }
+
+    fn question(&self) -> Vec<Vec<Text>> {
         let strong = |words: String| vec![Text::Strong(words)];
         match self.gate {
             Gate::Ask { prompt, suggest, .. } => {
@@ -142,8 +154,7 @@ impl PendingQuestion<'_> {
     }
 
     fn button(&self, label: String, look: ButtonStyle, deed: impl FnOnce(StepQuestion) -> ButtonAction) -> Button {
-        let round = self.incident.round(self.run, self.step);
-        let question = StepQuestion { run: self.run, step: self.step.clone(), round };
+        let question = StepQuestion::of(&self.incident.target(self.run, self.step));
         let value = ButtonValue { incident: self.incident.id.clone(), deed: deed(question) }.encoded();
         Button { label, value, look, confirm: None }
     }

@@ -158,11 +158,9 @@ impl Model {
             .map(Incident::waiting_for_person)
             .unwrap_or_default()
             .into_iter()
-            .map(|(run, key, gate)| Prompt::new(run, key.clone(), gate.clone(), now))
+            .filter_map(|(run, key, gate)| Some(Prompt::new(self.incident()?.target(run, key), gate.clone(), now)))
             .collect();
-        let same = |prompt: &Prompt, other: &Prompt| {
-            (prompt.run, &prompt.key, &prompt.gate) == (other.run, &other.key, &other.gate)
-        };
+        let same = |prompt: &Prompt, other: &Prompt| (&prompt.target, &prompt.gate) == (&other.target, &other.gate);
         if let Some(prompt) = &self.prompt
             && open.iter().any(|other| same(prompt, other))
         {
@@ -191,12 +189,11 @@ impl Model {
         if open.len() < 2 {
             return;
         }
-        let here = self
-            .prompt
-            .as_ref()
-            .and_then(|prompt| open.iter().position(|(run, key, _)| (*run, *key) == (prompt.run, &prompt.key)));
+        let here = self.prompt.as_ref().and_then(|prompt| {
+            open.iter().position(|(run, key, _)| (*run, *key) == (prompt.target.run, &prompt.target.step))
+        });
         let (run, key, gate) = open[(here.unwrap_or(0) + step) % open.len()];
-        let next = Prompt::new(run, key.clone(), gate.clone(), now);
+        let next = Prompt::new(incident.target(run, key), gate.clone(), now);
         self.show_prompt(Some(next));
     }
 

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use crossterm::event::{KeyCode, KeyEvent};
 use serde_json::Value;
 
-use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::command::Request;
 use crate::domain::incident::event::Gate;
+use crate::domain::incident::target::StepTarget;
 use crate::surface::terminal::widgets::line_editor::Editor;
 
 /// The reason recorded when a person gives none.
@@ -19,8 +19,8 @@ const NO_REASON: &str = "no reason given";
 /// A closed gate as shown to the person.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt {
-    pub run: RunId,
-    pub key: StepKey,
+    /// The step with the attempt and the question that are on the screen.
+    pub target: StepTarget,
     pub gate: Gate,
     /// The choice that enter takes.
     pub chosen: usize,
@@ -41,11 +41,11 @@ pub struct Typing {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Purpose {
     /// The answer to a question without choices, and its default.
-    Answer(StepKey, Option<String>),
-    /// The reason for a denial.
-    Deny(StepKey),
-    /// The reason for skipping a step.
-    Skip(StepKey),
+    Answer(StepTarget, Option<String>),
+    /// Why a change is refused.
+    Deny(StepTarget),
+    /// Why a step is passed over.
+    Skip(StepTarget),
     /// The reason for stopping the run.
     Stop,
     Note,
@@ -76,9 +76,9 @@ impl Purpose {
     pub fn request(&self, words: String) -> Option<Request> {
         let words = if words.is_empty() { self.fallback()?.to_owned() } else { words };
         Some(match self {
-            Self::Answer(step, _) => Request::Answer { step: step.clone(), value: Value::String(words) },
-            Self::Deny(step) => Request::Deny { step: Some(step.clone()), reason: words },
-            Self::Skip(step) => Request::Skip { step: step.clone(), reason: words },
+            Self::Answer(target, _) => Request::Answer { target: target.clone(), value: Value::String(words) },
+            Self::Deny(target) => Request::Deny { target: target.clone(), reason: words },
+            Self::Skip(target) => Request::Skip { target: target.clone(), reason: words },
             Self::Stop => Request::Cancel { reason: words },
             Self::Note => Request::Note(words),
         })
@@ -98,20 +98,20 @@ pub enum Pressed {
 }
 
 impl Prompt {
-    /// A prompt for a gate, with the suggested choice selected.
-    pub fn new(run: RunId, key: StepKey, gate: Gate, since: Timestamp) -> Self {
+    /// A gate that comes on the screen.
+    pub fn new(target: StepTarget, gate: Gate, since: Timestamp) -> Self {
         let chosen = match &gate {
             Gate::Ask { choices, suggest: Some(suggest), .. } => choices.iter().position(|choice| choice == suggest),
             _ => None,
         };
-        Self { run, key, gate, chosen: chosen.unwrap_or(0), ticked: BTreeSet::new(), since }
+        Self { target, gate, chosen: chosen.unwrap_or(0), ticked: BTreeSet::new(), since }
     }
 
     /// The line that opens at once: a question without choices is answered by typing.
     pub fn opens(&self) -> Option<Purpose> {
         match &self.gate {
             Gate::Ask { choices, suggest, .. } if choices.is_empty() => {
-                Some(Purpose::Answer(self.key.clone(), suggest.clone()))
+                Some(Purpose::Answer(self.target.clone(), suggest.clone()))
             }
             _ => None,
         }
@@ -119,18 +119,18 @@ impl Prompt {
 
     /// Handles a key.
     pub fn press(&mut self, key: KeyEvent) -> Pressed {
-        let step = || self.key.clone();
+        let target = || self.target.clone();
         let typed = |purpose| Pressed::Type(purpose);
         match (&self.gate, key.code) {
             (Gate::Timer { .. }, _) => Pressed::Unknown,
-            (_, KeyCode::Char('s')) => typed(Purpose::Skip(step())),
+            (_, KeyCode::Char('s')) => typed(Purpose::Skip(target())),
             (Gate::Approve { digest, .. }, KeyCode::Enter | KeyCode::Char('y')) => {
-                Pressed::Request(Request::Approve { step: Some(step()), digest: Some(digest.clone()) })
+                Pressed::Request(Request::Approve { target: target(), digest: digest.clone() })
             }
-            (Gate::Approve { .. }, KeyCode::Char('n')) => typed(Purpose::Deny(step())),
+            (Gate::Approve { .. }, KeyCode::Char('n')) => typed(Purpose::Deny(target())),
             (Gate::Manual { .. }, KeyCode::Enter | KeyCode::Char('y')) => self.answer(Value::Null),
             (Gate::Failure { .. } | Gate::Unclear { .. }, KeyCode::Char('r')) => {
-                Pressed::Request(Request::Retry { step: step() })
+                Pressed::Request(Request::Retry { target: target() })
             }
             (Gate::Unclear { .. }, KeyCode::Char('h')) => self.answer("happened".into()),
             (Gate::Ask { .. }, code) => self.press_ask(code),
@@ -165,7 +165,7 @@ impl Prompt {
     }
 
     fn answer(&self, value: Value) -> Pressed {
-        Pressed::Request(Request::Answer { step: self.key.clone(), value })
+        Pressed::Request(Request::Answer { target: self.target.clone(), value })
     }
 
     fn choose(&mut self, at: usize) -> Pressed {
@@ -210,9 +210,12 @@ mod tests {
     use crossterm::event::KeyModifiers;
 
     use super::*;
+    use crate::domain::core::id::{IncidentId, RunId, StepKey};
 
     fn prompt(gate: Gate) -> Prompt {
-        Prompt::new(RunId(1), StepKey::main("cause"), gate, DateTime::from_timestamp(0, 0).unwrap())
+        let (incident, run, step) = (IncidentId::from_bits(7), RunId(1), StepKey::main("cause"));
+        let target = StepTarget { incident, run, step, attempt: 0, question: 1 };
+        Prompt::new(target, gate, DateTime::from_timestamp(0, 0).unwrap())
     }
 
     fn ask(many: bool) -> Prompt {
@@ -262,7 +265,7 @@ mod tests {
         let Pressed::Request(Request::Approve { digest, .. }) = press(&mut approve, KeyCode::Char('y')) else {
             panic!()
         };
-        assert_eq!(digest.as_deref(), Some("d1"));
+        assert_eq!(digest, "d1");
         assert!(matches!(press(&mut approve, KeyCode::Char('n')), Pressed::Type(Purpose::Deny(_))));
         assert_eq!(press(&mut approve, KeyCode::Char('r')), Pressed::Unknown);
     }

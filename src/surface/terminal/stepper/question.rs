@@ -85,7 +85,8 @@ impl AskedQuestion<'_> {
     fn head(&self, tone: Tone, sign: &str, text: &str) -> StyledLine {
         let line = StyledLine::new().plain(" ").with(tone, sign).plain(" ").with(Tone::Strong, text).indent(3);
         let gates = self.model.gates();
-        let here = gates.iter().position(|(run, key)| (*run, key) == (self.prompt.run, &self.prompt.key));
+        let here =
+            gates.iter().position(|(run, key)| (*run, key) == (self.prompt.target.run, &self.prompt.target.step));
         match here.filter(|_| gates.len() > 1) {
             Some(here) => line.right(Tone::Faint, &format!("{} of {}", here + 1, gates.len())),
             None => line,
@@ -118,9 +119,9 @@ impl AskedQuestion<'_> {
     }
 
     fn effect_class(&self) -> Option<EffectClass> {
-        let run = self.incident.run(self.prompt.run);
-        let step = run.and_then(|run| run.runbook.step(&self.prompt.key.id))?;
-        Some(match (&step.undo, self.prompt.key.part) {
+        let run = self.incident.run(self.prompt.target.run);
+        let step = run.and_then(|run| run.runbook.step(&self.prompt.target.step.id))?;
+        Some(match (&step.undo, self.prompt.target.step.part) {
             (Some(undo), StepPart::Undo) => undo.effect,
             _ => step.effect(),
         })
@@ -136,7 +137,7 @@ impl AskedQuestion<'_> {
 
     /// Who may approve, and whether this person is one of them.
     fn may(&self, by: &[String]) -> StyledLine {
-        let estate = self.incident.run(self.prompt.run).map(|run| &run.estate);
+        let estate = self.incident.run(self.prompt.target.run).map(|run| &run.estate);
         let roles: Vec<String> = by
             .iter()
             .map(|role| {
@@ -206,7 +207,7 @@ impl AskedQuestion<'_> {
     }
 
     fn name(&self) -> String {
-        step_name::name(self.incident, self.prompt.run, &self.prompt.key)
+        step_name::name(self.incident, self.prompt.target.run, &self.prompt.target.step)
     }
 
     fn signs(&self) -> &'static Signs {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::incident::command::Request;
+use crate::domain::incident::step_verb::StepVerb;
 use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
@@ -41,7 +42,10 @@ impl Answer {
             many => many.iter().cloned().map(Value::String).collect(),
         };
         let said = format!("`{}` is answered", self.step.step);
-        let request = Request::Answer { step: self.step.step, value };
-        submit::then_go_on(session, &self.target, &self.going, &said, request)
+        let step = (StepVerb::Answer, Some(&self.step.step));
+        submit::step_then_go_on(session, &self.target, &self.going, step, &said, |target| Request::Answer {
+            target,
+            value,
+        })
     }
 }

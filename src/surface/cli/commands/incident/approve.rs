@@ -1,8 +1,9 @@
 //! `runbook approve`: approves a change.
 
-use crate::domain::core::id::StepKey;
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, IncidentArg, key};
+use crate::domain::incident::resolve;
+use crate::domain::incident::target::StepReference;
+use crate::surface::cli::context::args::{Going, IncidentArg, reference};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -20,9 +21,9 @@ use crate::surface::cli::output::error::Result;
 pub struct Approve {
     #[command(flatten)]
     target: IncidentArg,
-    /// The step; not needed when only one change waits
-    #[arg(value_name = "STEP", value_parser = key)]
-    step: Option<StepKey>,
+    /// The step, not needed when only one change waits; `2:rollback` is the one of run 2
+    #[arg(value_name = "STEP", value_parser = reference)]
+    step: Option<StepReference>,
     /// The digest of the change that was shown, or its first 8 or more letters
     #[arg(long, value_name = "DIGEST")]
     digest: Option<String>,
@@ -33,7 +34,9 @@ pub struct Approve {
 impl Approve {
     /// Approves the change and continues.
     pub fn run(self, session: &Session) -> Result {
-        let request = Request::Approve { step: self.step, digest: self.digest };
-        submit::then_go_on(session, &self.target, &self.going, "agreed", request)
+        submit::resolved_then_go_on(session, &self.target, &self.going, "agreed", |incident| {
+            let (target, digest) = resolve::change(incident, self.step.as_ref(), self.digest.as_deref())?;
+            Ok(Request::Approve { target, digest })
+        })
     }
 }

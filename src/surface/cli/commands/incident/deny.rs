@@ -1,8 +1,9 @@
 //! `runbook deny`: denies a change.
 
-use crate::domain::core::id::StepKey;
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, IncidentArg, key};
+use crate::domain::incident::step_verb::StepVerb;
+use crate::domain::incident::target::StepReference;
+use crate::surface::cli::context::args::{Going, IncidentArg, reference};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::{Failure, Result};
@@ -19,9 +20,9 @@ use crate::surface::cli::output::error::{Failure, Result};
 pub struct Deny {
     #[command(flatten)]
     target: IncidentArg,
-    /// The step; not needed when only one change waits
-    #[arg(value_name = "STEP", value_parser = key)]
-    step: Option<StepKey>,
+    /// The step, not needed when only one change waits; `2:rollback` is the one of run 2
+    #[arg(value_name = "STEP", value_parser = reference)]
+    step: Option<StepReference>,
     /// Why, in a few words
     #[arg(value_name = "REASON", required = true)]
     reason: String,
@@ -35,16 +36,17 @@ impl Deny {
         if self.step.is_none() {
             self.refuse_a_step_for_a_reason(session)?;
         }
-        let request = Request::Deny { step: self.step, reason: self.reason };
-        submit::then_go_on(session, &self.target, &self.going, "refused", request)
+        let step = (StepVerb::Deny, self.step.as_ref());
+        let deny = |target| Request::Deny { target, reason: self.reason };
+        submit::step_then_go_on(session, &self.target, &self.going, step, "refused", deny)
     }
 
     /// Refuses a single word that names a waiting step: the user meant the step and forgot the reason.
     fn refuse_a_step_for_a_reason(&self, session: &Session) -> Result<()> {
-        let Ok(step) = self.reason.parse::<StepKey>() else { return Ok(()) };
+        let Ok(step) = self.reason.parse::<StepReference>() else { return Ok(()) };
         let open_engine = session.open_read_only()?;
         let id = open_engine.find(Some(&self.target.incident))?;
-        let waits = open_engine.incident(&id)?.waiting_for_person().iter().any(|(_, key, _)| **key == step);
+        let waits = open_engine.incident(&id)?.waiting_for_person().iter().any(|(run, key, _)| step.matches(*run, key));
         if waits {
             let typed = session.command(&format!("deny {id} {step} 'why not'"));
             return Err(Failure::usage("the reason is missing").hint(format!("Type `{typed}`.")));

@@ -1,6 +1,7 @@
 //! `runbook retry`: retries a failed step.
 
 use crate::domain::incident::command::Request;
+use crate::domain::incident::step_verb::StepVerb;
 use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
@@ -27,7 +28,7 @@ impl Retry {
     /// Retries the step and continues.
     pub fn run(self, session: &Session) -> Result {
         let said = format!("`{}` is tried again", self.step.step);
-        let request = Request::Retry { step: self.step.step };
-        submit::then_go_on(session, &self.target, &self.going, &said, request)
+        let step = (StepVerb::Retry, Some(&self.step.step));
+        submit::step_then_go_on(session, &self.target, &self.going, step, &said, |target| Request::Retry { target })
     }
 }

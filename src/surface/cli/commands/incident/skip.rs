@@ -1,6 +1,7 @@
 //! `runbook skip`: skips a step.
 
 use crate::domain::incident::command::Request;
+use crate::domain::incident::step_verb::StepVerb;
 use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
@@ -28,7 +29,10 @@ impl Skip {
     /// Skips the step and continues.
     pub fn run(self, session: &Session) -> Result {
         let said = format!("`{}` is skipped", self.step.step);
-        let request = Request::Skip { step: self.step.step, reason: self.reason };
-        submit::then_go_on(session, &self.target, &self.going, &said, request)
+        let step = (StepVerb::Skip, Some(&self.step.step));
+        submit::step_then_go_on(session, &self.target, &self.going, step, &said, |target| Request::Skip {
+            target,
+            reason: self.reason,
+        })
     }
 }

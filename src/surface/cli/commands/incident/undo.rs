@@ -1,6 +1,7 @@
 //! `runbook undo`: runs a step's undo.
 
 use crate::domain::incident::command::Request;
+use crate::domain::incident::step_verb::StepVerb;
 use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
@@ -25,7 +26,7 @@ impl Undo {
     /// Runs the undo and continues.
     pub fn run(self, session: &Session) -> Result {
         let said = format!("`{}` is taken back", self.step.step);
-        let request = Request::Undo { step: self.step.step };
-        submit::then_go_on(session, &self.target, &self.going, &said, request)
+        let step = (StepVerb::Undo, Some(&self.step.step));
+        submit::step_then_go_on(session, &self.target, &self.going, step, &said, |target| Request::Undo { target })
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::core::id::{IncidentId, StepKey};
+use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::{Incident, IncidentStatus};
@@ -52,7 +52,7 @@ struct IncidentRow {
     opened_at: Timestamp,
     changed_at: Timestamp,
     runs: Vec<String>,
-    waiting: Vec<StepKey>,
+    waiting: Vec<String>,
     #[serde(skip)]
     standing: String,
 }
@@ -126,7 +126,9 @@ fn row(incident: &Incident, summary: &StreamSummary) -> IncidentRow {
     let waits = incident.waiting_for_person();
     let standing = match (waits.first(), incident.status) {
         (_, IncidentStatus::Resolved) => "resolved".to_owned(),
-        (Some((_, key, gate)), _) => format!("waits: {key}, {}", pending::question(gate)),
+        (Some((run, key, gate)), _) => {
+            format!("waits: {}, {}", incident.reference(*run, key), pending::question(gate))
+        }
         (None, _) if !incident.proposals.is_empty() => format!("proposed: {}", incident.proposals[0].runbook),
         (None, _) => {
             incident.runs.last().map_or_else(|| status_name(incident).to_owned(), |run| run_status_name(run).to_owned())
@@ -141,7 +143,7 @@ fn row(incident: &Incident, summary: &StreamSummary) -> IncidentRow {
         opened_at: incident.opened.at,
         changed_at: summary.changed_at,
         runs: incident.runs.iter().map(|run| format!("{}: {}", run.runbook.id, run_status_name(run))).collect(),
-        waiting: waits.iter().map(|(_, key, _)| (*key).clone()).collect(),
+        waiting: waits.iter().map(|(run, key, _)| incident.reference(*run, key).to_string()).collect(),
         standing,
     }
 }

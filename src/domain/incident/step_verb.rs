@@ -1,0 +1,132 @@
+//! What a person's command does to a step, and whether the step's state allows it.
+//!
+//! **Invariant:** [`super::decide`] and [`super::resolve`] ask the same question here, so that what is offered is accepted.
+
+use super::Incident;
+use super::command::Refused;
+use super::event::{Conclusion, Gate};
+use super::run::{Run, RunStatus};
+use super::step::StepStatus;
+use super::template_scope;
+use crate::domain::core::id::{StepKey, StepPart};
+
+/// What a command does to a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StepVerb {
+    /// Answers a question, says that something is done by hand, or that an unclear attempt happened.
+    Answer,
+    /// Approves a change.
+    Approve,
+    /// Denies a change.
+    Deny,
+    /// Tries a failed step again.
+    Retry,
+    /// Goes on without a step.
+    Skip,
+    /// Runs a step's undo.
+    Undo,
+}
+
+impl StepVerb {
+    /// The command's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+            Self::Retry => "retry",
+            Self::Skip => "skip",
+            Self::Undo => "undo",
+        }
+    }
+
+    /// What is typed after the step.
+    pub(super) const fn arguments(self) -> &'static str {
+        match self {
+            Self::Answer => " <answer>",
+            Self::Deny | Self::Skip => " <reason>",
+            Self::Approve | Self::Retry | Self::Undo => "",
+        }
+    }
+
+    /// Whether it makes sense for a step as the step stands now; if not, why.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(super) fn check(self, incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
+        match self {
+            Self::Answer => answer(incident, run, key),
+            Self::Approve | Self::Deny => change(incident, run, key),
+            Self::Retry => retry(incident, run, key),
+            Self::Skip => skip(incident, run, key),
+            Self::Undo => undo(incident, run, key),
+        }
+    }
+}
+
+fn answer(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
+    let (id, typed) = (&incident.id, incident.reference(run.id, key));
+    match run.state(key).and_then(|state| state.gate()) {
+        Some(Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. }) => Ok(()),
+        Some(Gate::Approve { .. }) => Err(Refused::usage(format!("`{typed}` waits for agreement, not for an answer"))
+            .hint(format!("Type `runbook approve {id} {typed}` or `runbook deny {id} {typed} <reason>`."))),
+        Some(Gate::Failure { .. }) => Err(Refused::usage(format!("`{typed}` has failed: it waits for a decision"))
+            .hint(format!("Type `runbook retry {id} {typed}` or `runbook skip {id} {typed} <reason>`."))),
+        Some(Gate::Timer { .. }) | None => {
+            Err(Refused::usage(format!("`{typed}` asks nothing"))
+                .hint(format!("See what waits: `runbook watch {id}`.")))
+        }
+    }
+}
+
+fn change(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
+    if let Some(Gate::Approve { .. }) = run.state(key).and_then(|state| state.gate()) {
+        return Ok(());
+    }
+    let typed = incident.reference(run.id, key);
+    Err(Refused::usage(format!("`{typed}` does not wait for agreement"))
+        .hint(format!("See what waits: `runbook watch {}`.", incident.id)))
+}
+
+fn retry(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
+    let open = run.status == RunStatus::Running || key.part == StepPart::Undo;
+    // What a group that is done has come to is what its members have.
+    let is_group = run.runbook.step(&key.id).is_some_and(|step| step.is_group(key));
+    match run.standing(key) {
+        StepStatus::Waiting(Gate::Failure { .. } | Gate::Unclear { .. }) => Ok(()),
+        StepStatus::Concluded(Conclusion::Tolerated | Conclusion::Failed)
+            if open && key.part == StepPart::Main && !run.has_left(key) && !is_group =>
+        {
+            Ok(())
+        }
+        _ => Err(Refused::usage(format!("`{}` has nothing to try again", incident.reference(run.id, key)))
+            .hint(format!("See how it stands: `runbook timeline {}`.", incident.id))),
+    }
+}
+
+fn skip(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
+    let standing = run.standing(key);
+    let skippable = matches!(standing, StepStatus::Pending | StepStatus::Ready { .. } | StepStatus::Waiting(_));
+    if skippable && (!run.is_over() || key.part == StepPart::Undo) {
+        return Ok(());
+    }
+    let (typed, status) = (incident.reference(run.id, key), template_scope::status(standing));
+    Err(Refused::usage(format!("`{typed}` cannot be skipped: its status is `{status}`"))
+        .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)))
+}
+
+fn undo(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
+    let (id, typed) = (&incident.id, incident.reference(run.id, key));
+    if run.runbook.step(&key.id).is_none_or(|step| step.undo.is_none()) {
+        return Err(Refused::usage(format!("`{typed}` says no way to undo it"))
+            .hint(format!("Take it back by hand, and write it down: `runbook note {id} <words>`.")));
+    }
+    if run.state(&key.part(StepPart::Undo)).is_some() {
+        return Err(Refused::usage(format!("`{typed}` is being undone already"))
+            .hint(format!("See how it stands: `runbook timeline {id}`.")));
+    }
+    if run.state(key).is_none_or(|state| state.attempts == 0) {
+        return Err(Refused::usage(format!("`{typed}` has changed nothing")));
+    }
+    Ok(())
+}
