@@ -145,7 +145,7 @@ mod tests {
         let repository = repository.unwrap().expect("git is installed (Debian package `git`)");
         repository.merge("faster", &[("a/b", "fast\n", "Be faster")], "Merge faster").unwrap();
         repository.push().unwrap();
-        let log = git_in(repository.remote(), &["log", "--format=%s", BRANCH]).unwrap();
+        let log = git_in(repository.remote(), &["log", "--topo-order", "--format=%s", BRANCH]).unwrap();
         assert_eq!(log, "Merge faster\nBe faster\nOpen");
         repository.git(&["revert", "--no-edit", "--mainline", "1", "HEAD"]).unwrap();
         assert!(!repository.work().join("a/b").exists());

@@ -253,12 +253,12 @@ impl Model {
             Pressed::Moved => Some(Intent::None),
             // A typed line is submitted only by a further key.
             Pressed::Type(purpose) => Some(self.begin(purpose)),
-            Pressed::Request(_) if self.sent => Some(Intent::None),
             Pressed::Request(_) if now < takes_keys_at => {
                 self.said = Some((Tone::Warn, PRESS_AGAIN.to_owned()));
                 self.takes_keys_at = Some(takes_keys_at);
                 Some(Intent::None)
             }
+            Pressed::Request(_) if self.sent => Some(Intent::None),
             Pressed::Request(request) => Some(self.send(request)),
         }
     }
@@ -316,7 +316,9 @@ impl Model {
 
     /// The response to a request: none, or a refusal.
     pub fn answered(&mut self, refusal: Option<String>) {
-        (self.sent, self.takes_keys_at) = (false, None);
-        self.said = refusal.map(|text| (Tone::Warn, text));
+        self.sent = false;
+        if let Some(text) = refusal {
+            (self.said, self.takes_keys_at) = (Some((Tone::Warn, text)), None);
+        }
     }
 }
