@@ -107,7 +107,7 @@ impl Catalog {
         Ok(Self::of(directory, &shown, texts))
     }
 
-    /// The estate alone, for who needs no runbook; named as by [`Catalog::load_as`].
+    /// Reads only the estate, for callers that need no runbook. The file is named as by [`Catalog::load_as`].
     pub fn estate_alone(directory: &Path, shown: &Path) -> CheckedFile<Estate> {
         let folder = directory.join(RUNBOOKS);
         let shown = shown_folder(shown);
@@ -117,7 +117,8 @@ impl Catalog {
         }
     }
 
-    /// What a directory would hold whose `runbooks/` had these files, by name; nothing is read but a template.
+    /// The catalog of a directory as if its `runbooks/` held these files. Only the post-mortem template is read from
+    /// disk.
     pub fn of_texts(directory: &Path, files: impl IntoIterator<Item = (String, String)>) -> Self {
         let folder = directory.join(RUNBOOKS);
         let text = |(name, text): (String, String)| {

@@ -80,8 +80,8 @@ impl Engine {
         checked.into_iter().map(|checked| checked.and_then(&mut answer)).collect()
     }
 
-    /// Decides on the current state and commits, again while another writer is first; the state afterwards, and what else
-    /// the decision comes to.
+    /// Decides on the current state and commits; decides again after a conflict. Returns the new state and the other
+    /// result of the decision.
     pub(super) async fn decide_and_commit<T>(
         &self,
         incident: &IncidentId,

@@ -130,7 +130,7 @@ impl HeldLease {
         now < self.claim.expires_at
     }
 
-    /// Renews it when it is time; the other's claim when we were too late.
+    /// Renews the lease when it is due. Returns the lease of the other holder when it was too late.
     pub(super) async fn renew(
         &mut self,
         store: &dyn EventStore,

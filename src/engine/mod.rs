@@ -161,13 +161,13 @@ impl Engine {
         &self.delivery
     }
 
-    /// The one door in: decides on the present state and appends; again when somebody else was first.
+    /// Submits a command: decides on the current state and appends. Decides again after a conflict.
     pub async fn submit(&self, incident: &IncidentId, command: Command) -> Result<Incident, EngineError> {
         self.submit_as(incident, command.by, Ok(command.request), Vec::new()).await
     }
 
-    /// The same, once: with the events the incident is given the request's name, and a request whose name was given
-    /// before is [`StoreError::Taken`], by whichever process and however long ago.
+    /// Submits a command at most once. The request's name is registered with the events; a name that any process
+    /// registered before gives [`StoreError::Taken`].
     pub async fn submit_once(
         &self,
         incident: &IncidentId,
@@ -204,7 +204,7 @@ impl Engine {
             let decided = command.as_ref().map_err(Refused::clone).and_then(|command| decide(present, command, at));
             let (events, refused) = match decided {
                 Ok(events) => (events, None),
-                // A no that others have to know of is written down before it is said.
+                // A refusal that others must know of is recorded before it is returned.
                 Err(Refused { record: Some(event), message, hint, cause }) => {
                     (vec![*event], Some(Refused { message, hint, cause, record: None }))
                 }

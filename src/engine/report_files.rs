@@ -63,7 +63,7 @@ const FILE_LIMIT: u64 = 16 * 1024 * 1024;
 /// How often it is tried again when the file changes while it is being merged.
 const RACE_LIMIT: u32 = 5;
 
-/// How many events the log may have gone on after a crash for the file to be known as unedited.
+/// The most events after a crash for which an unedited file is still recognised.
 const PREFIX_LIMIT: usize = 24;
 
 /// A draft that is on disk.
@@ -184,8 +184,8 @@ fn brought_up(known: Option<&str>, on_disk: &str, draft: &str, log: &[Recorded],
     merged.text
 }
 
-/// Whether nobody has edited the file: it is what an earlier part of the log gives. So it is after a crash between
-/// writing the file and recording that, when the log has gone on since.
+/// Whether the file is unedited: it equals the draft of an earlier part of the log. A crash between writing and
+/// recording a draft leaves such a file.
 fn is_of_a_prefix(on_disk: &str, log: &[Recorded], template: &Template) -> bool {
     (1..log.len()).rev().take(PREFIX_LIMIT).any(|length| {
         let prefix = &log[..length];

@@ -83,7 +83,7 @@ pub struct ScheduleStatus {
     pub seen: Vec<HandledOccurrence>,
     /// Those that never ran, since it is in force here, the oldest first.
     pub missed: Vec<Timestamp>,
-    /// Why it is not known what ran and what was missed, if that is so: what the log says of it is damaged.
+    /// Why past occurrences are unknown, if they are: their part of the log is damaged.
     pub damaged: Option<String>,
 }
 

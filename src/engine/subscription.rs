@@ -104,7 +104,7 @@ impl Subscription {
                 return Some(IncidentUpdate::Line { run, step, text });
             }
             Ok((incident, _)) if incident != self.incident => {}
-            // What follows on what was told before needs not be read again.
+            // Events that follow directly on the last delivered one need not be read from the store.
             Ok((_, Hint::Appended(events))) if events.first().is_some_and(|first| first.seq == self.after + 1) => {
                 self.after = events.last().map_or(self.after, |last| last.seq);
                 return Some(IncidentUpdate::Events(events.to_vec()));

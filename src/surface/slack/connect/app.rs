@@ -1,6 +1,6 @@
 //! The face as a server has it: the app that is in force, and another one in its place when tokens or the estate change.
 //!
-//! **Invariant:** an app that cannot be opened takes the place of none.
+//! **Invariant:** an app that cannot be opened replaces no running app.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
