@@ -169,7 +169,8 @@ pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)
     }
 }
 
-/// Starts a job without waiting for it. Its standard input, if it has one, can be [held](RunningChild::hold) open.
+/// Starts a job without waiting for it. Its standard input, if it has one, can be held open with
+/// [`RunningChild::keep_input_open`].
 ///
 /// # Errors
 ///

@@ -2,8 +2,8 @@
 //! place.
 //!
 //! Requests arrive by [socket](connect::socket_mode) or [HTTP](connect::http). They are acknowledged at once and
-//! handled afterwards, so a slow log does not block Slack. [`board`] keeps the incident messages, which [`render`]
-//! draws.
+//! handled afterwards, so a slow log does not block Slack. [`incident_messages`] updates the incident messages, which
+//! [`render`] draws.
 //!
 //! **Invariant:** a request changes an incident once, however often it is delivered and even across restarts. Changes
 //! go through [`Engine::submit_once`], and the log records where messages were posted.
