@@ -17,7 +17,7 @@ use crate::real::terminal::Terminal;
 mod ssh;
 
 /// What the stepper shows after a key that came sooner after a question than a person can read it, until it takes keys.
-const TOO_SOON: &str = "came too soon";
+const PRESS_AGAIN: &str = "press that key again";
 /// High enough for a whole run, so that nothing that is looked for has scrolled away.
 const ROWS: u16 = 60;
 
@@ -116,9 +116,8 @@ impl Shop {
 /// Presses a key, once more when the question takes keys if the first came too soon, and waits for the effect.
 fn answer(terminal: &mut Terminal, key: &str, text: &str) {
     terminal.press(key);
-    let screen = terminal.until(text, |screen| screen.contains(text) || screen.contains(TOO_SOON));
-    if screen.contains(TOO_SOON) {
-        terminal.until("a question that takes keys", |screen| !screen.contains(TOO_SOON));
+    let screen = terminal.until(text, |screen| screen.contains(text) || screen.contains(PRESS_AGAIN));
+    if screen.contains(PRESS_AGAIN) {
         terminal.press(key);
     }
     terminal.see(text);

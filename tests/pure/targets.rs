@@ -148,6 +148,20 @@ fn the_only_step_that_a_command_makes_sense_for_needs_no_run() {
 }
 
 #[test]
+fn an_undo_in_one_run_leaves_the_step_ambiguous() {
+    let mut scene = two();
+    scene.fails(1, "try", 1);
+    scene.fails(2, "try", 1);
+    let target = scene.target(StepVerb::Undo, "1:try").unwrap();
+    scene.command(Request::Undo { target }).unwrap();
+    let (message, hint) = scene.refused(StepVerb::Undo, "try");
+    assert!(message.contains("`1:try`") && message.contains("`2:try`"), "{message}");
+    assert!(hint.contains("runbook undo"), "{hint}");
+    assert_eq!(scene.refused(StepVerb::Undo, "1:try").0, "`1:try` is being undone already");
+    assert_eq!(scene.target(StepVerb::Undo, "2:try").unwrap().run, RunId(2));
+}
+
+#[test]
 fn a_run_or_a_step_that_is_not_there_is_said_with_those_that_are() {
     let scene = two();
     let refused = |typed| scene.refused(StepVerb::Answer, typed);

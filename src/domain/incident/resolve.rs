@@ -86,11 +86,16 @@ fn fitting<'a>(
     typed: Option<&'a StepReference>,
 ) -> Result<Vec<Candidate<'a>>, Refused> {
     let (mut fitting, mut refusals) = (Vec::new(), Vec::new());
-    for (run, step) in places(incident, typed)? {
+    let places = places(incident, typed)?;
+    for &(run, step) in &places {
         match verb.check(incident, run, step) {
             Ok(()) => fitting.push((run, step)),
             Err(refused) => refusals.push((run, refused)),
         }
+    }
+    if !fitting.is_empty() && verb == StepVerb::Undo {
+        // Which of several changes of one step is meant does not follow from what was undone before.
+        return Ok(places.into_iter().filter(|(run, step)| run.has_attempted(step)).collect());
     }
     if !fitting.is_empty() {
         return Ok(fitting);

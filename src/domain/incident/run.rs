@@ -76,6 +76,11 @@ impl Run {
         self.steps.get(key)
     }
 
+    /// Whether an attempt of a step has begun.
+    pub fn has_attempted(&self, key: &StepKey) -> bool {
+        self.state(key).is_some_and(|state| state.attempts > 0)
+    }
+
     /// How a step stands.
     pub fn standing(&self, key: &StepKey) -> &StepStatus {
         self.steps.get(key).map_or(&StepStatus::Pending, |state| &state.standing)

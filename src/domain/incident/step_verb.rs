@@ -121,11 +121,14 @@ fn undo(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
         return Err(Refused::usage(format!("`{typed}` says no way to undo it"))
             .hint(format!("Take it back by hand, and write it down: `runbook note {id} <words>`.")));
     }
-    if run.state(&key.part(StepPart::Undo)).is_some() {
-        return Err(Refused::usage(format!("`{typed}` is being undone already"))
-            .hint(format!("See how it stands: `runbook timeline {id}`.")));
+    if let Some(undoing) = run.state(&key.part(StepPart::Undo)) {
+        let ended = undoing.conclusion().is_some();
+        let message = if ended { "was undone already; a step is undone once" } else { "is being undone already" };
+        return Err(
+            Refused::usage(format!("`{typed}` {message}")).hint(format!("See how it stands: `runbook timeline {id}`."))
+        );
     }
-    if run.state(key).is_none_or(|state| state.attempts == 0) {
+    if !run.has_attempted(key) {
         return Err(Refused::usage(format!("`{typed}` has changed nothing")));
     }
     Ok(())

@@ -23,8 +23,10 @@ const LINES_KEPT: usize = 200;
 /// change that nobody has read.
 const TOO_SOON: TimeDelta = TimeDelta::milliseconds(300);
 
-/// What is shown after such a key, for as long as the question takes no other.
-const PRESS_AGAIN: &str = "that key came too soon after the question: read it, then press again";
+/// What is shown when a key comes too soon after a question, until the question takes keys.
+const TOO_EARLY: &str = "that key came too soon after the question: read it first";
+/// What is shown then, until the next key or the next question: a message that passes by is not read.
+const PRESS_AGAIN: &str = "press that key again: it came too soon after the question";
 
 /// What a key asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -175,6 +177,10 @@ impl Model {
 
     fn show_prompt(&mut self, prompt: Option<Prompt>) {
         self.prompt = prompt;
+        // The key was meant for the question before.
+        if self.said.as_ref().is_some_and(|(_, text)| text == TOO_EARLY || text == PRESS_AGAIN) {
+            (self.said, self.takes_keys_at) = (None, None);
+        }
         if self.typing.is_none()
             && let Some(purpose) = self.prompt.as_ref().and_then(Prompt::opens)
         {
@@ -254,7 +260,7 @@ impl Model {
             // A typed line is submitted only by a further key.
             Pressed::Type(purpose) => Some(self.begin(purpose)),
             Pressed::Request(_) if now < takes_keys_at => {
-                self.said = Some((Tone::Warn, PRESS_AGAIN.to_owned()));
+                self.said = Some((Tone::Warn, TOO_EARLY.to_owned()));
                 self.takes_keys_at = Some(takes_keys_at);
                 Some(Intent::None)
             }
@@ -307,10 +313,10 @@ impl Model {
         self.takes_keys_at
     }
 
-    /// Takes back what is no longer so: the question takes keys.
+    /// Says that the question takes keys, when a key came before that.
     pub fn tick(&mut self, now: Timestamp) {
         if self.takes_keys_at.is_some_and(|at| at <= now) {
-            (self.said, self.takes_keys_at) = (None, None);
+            (self.said, self.takes_keys_at) = (Some((Tone::Warn, PRESS_AGAIN.to_owned())), None);
         }
     }
 
