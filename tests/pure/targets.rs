@@ -2,7 +2,7 @@
 
 use chrono::{TimeZone, Utc};
 use proptest::prelude::*;
-use runbook::domain::core::id::{RunId, StepKey};
+use runbook::domain::core::id::{RunId, StepKey, StepPart};
 use runbook::domain::core::time::Timestamp;
 use runbook::domain::incident::approval_refusal::RefusalCause;
 use runbook::domain::incident::command::{Command, Refused, Request};
@@ -388,7 +388,10 @@ proptest! {
             let accepting: Vec<RunId> = incident.runs.iter().filter(accepts).map(|run| run.id).collect();
             let typed = key.to_string().parse().unwrap();
             let meant = resolve::target(incident, verb, Some(&typed)).ok().map(|target| target.run);
-            let only = if let [only] = accepting.as_slice() { Some(*only) } else { None };
+            // What was undone in another run may be meant as well.
+            let undone = |run: &&Run| verb == StepVerb::Undo && run.state(&key.part(StepPart::Undo)).is_some();
+            let rivals = incident.runs.iter().filter(undone).count();
+            let only = if let ([only], 0) = (accepting.as_slice(), rivals) { Some(*only) } else { None };
             prop_assert_eq!(meant, only, "{:?} {}: {:?}", verb, key, accepting);
             for run in &incident.runs {
                 let typed = format!("{}:{key}", run.id).parse().unwrap();

@@ -11,7 +11,7 @@ use super::event::Gate;
 use super::run::Run;
 use super::step_verb::StepVerb;
 use super::target::{StepReference, StepTarget};
-use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey, StepPart};
 
 /// The most steps that a refusal lists.
 const LISTED: usize = 8;
@@ -95,7 +95,10 @@ fn fitting<'a>(
     }
     if !fitting.is_empty() && verb == StepVerb::Undo {
         // Which of several changes of one step is meant does not follow from what was undone before.
-        return Ok(places.into_iter().filter(|(run, step)| run.has_attempted(step)).collect());
+        let is_undone = |(run, step): &Candidate<'_>| run.state(&step.part(StepPart::Undo)).is_some();
+        fitting.extend(places.into_iter().filter(is_undone));
+        fitting.sort_by_key(|(run, _)| run.id);
+        return Ok(fitting);
     }
     if !fitting.is_empty() {
         return Ok(fitting);
