@@ -57,7 +57,7 @@ impl Worker {
     }
 
     /// The state before a change. `None` if the kind has to wait; a task then returns the result. With a task for every
-    /// kind, a change and its check would take 15 % longer.
+    /// kind, a change and its check would take about a tenth longer.
     async fn observe_before(&mut self, place: &RunStep, attempt: &Attempt, now: Timestamp) -> Option<Value> {
         let (cancel, effect) = (CancellationToken::new(), EffectClass::Read);
         let context = self.context(place, &attempt.action, LOOK_LIMIT.after(now), cancel.clone())?;
