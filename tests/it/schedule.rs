@@ -155,13 +155,13 @@ impl House {
         self.until(&format!("{count} records rest"), |all| all.len() == count && all.iter().all(rests)).await
     }
 
-    /// Moves the clock on, and waits until the process has seen to all that is due by then.
+    /// Moves the clock on, and waits until the process has handled all that is due by then.
     async fn settle(&self) {
         self.clock.advance(LOOK * 2);
         self.looked().await;
     }
 
-    /// Waits until the process has seen to all that is due. It sleeps until its next look when it has; at every other time it
+    /// Waits until the process has handled all that is due. It sleeps until its next check when it has; at every other time it
     /// sleeps no further than to an instant that is past, since the clock was moved by more than that.
     async fn looked(&self) {
         self.clock.sleeps_within(LOOK).await;

@@ -93,14 +93,13 @@ fn fitting<'a>(
             Err(refused) => refusals.push((run, refused)),
         }
     }
-    if !fitting.is_empty() && verb == StepVerb::Undo {
-        // Which of several changes of one step is meant does not follow from what was undone before.
-        let is_undone = |(run, step): &Candidate<'_>| run.state(&step.part(StepPart::Undo)).is_some();
-        fitting.extend(places.into_iter().filter(is_undone));
-        fitting.sort_by_key(|(run, _)| run.id);
-        return Ok(fitting);
-    }
     if !fitting.is_empty() {
+        if verb == StepVerb::Undo {
+            // A step that was undone in one run does not show that the step of another run is meant.
+            let is_undone = |(run, step): &Candidate<'_>| run.state(&step.part(StepPart::Undo)).is_some();
+            fitting.extend(places.into_iter().filter(is_undone));
+            fitting.sort_by_key(|(run, _)| run.id);
+        }
         return Ok(fitting);
     }
     let Some(StepReference { step, .. }) = typed else { return Err(nothing(incident, verb)) };
@@ -167,7 +166,7 @@ fn ambiguous(incident: &Incident, verb: StepVerb, several: &[Candidate<'_>]) -> 
         StepVerb::Approve | StepVerb::Deny => "more than one change waits for agreement",
         StepVerb::Retry => "more than one step can be tried again",
         StepVerb::Skip => "more than one step can be skipped",
-        StepVerb::Undo => "more than one change can be undone",
+        StepVerb::Undo => "more than one run has changed something at this step",
     };
     let named =
         |(run, step): &Candidate<'_>| format!("`{}` (runbook `{}`)", incident.reference(run.id, step), run.runbook.id);
@@ -175,8 +174,9 @@ fn ambiguous(incident: &Incident, verb: StepVerb, several: &[Candidate<'_>]) -> 
     if several.len() > LISTED {
         listed.push(format!("{} more", several.len() - LISTED));
     }
-    let first = several.first().map(|(run, step)| incident.reference(run.id, step).to_string()).unwrap_or_default();
+    let example = several.iter().find(|(run, step)| verb.check(incident, run, step).is_ok());
+    let example = example.map(|(run, step)| incident.reference(run.id, step).to_string()).unwrap_or_default();
     let (name, arguments, id) = (verb.name(), verb.arguments(), &incident.id);
     Refused::usage(format!("{message}: {}", listed.join(", ")))
-        .hint(format!("Name one: `runbook {name} {id} {first}{arguments}`."))
+        .hint(format!("Name one: `runbook {name} {id} {example}{arguments}`."))
 }
