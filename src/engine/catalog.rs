@@ -181,6 +181,11 @@ impl Catalog {
         self.runbooks.iter().map(|(id, file)| (id.as_str(), file))
     }
 
+    /// Every runbook without problems, in the order of the ids.
+    pub fn valid_runbooks(&self) -> impl Iterator<Item = &Runbook> {
+        self.runbooks.values().filter_map(|file| file.content.as_ref().ok())
+    }
+
     /// The project's post-mortem template, when the estate names one.
     pub fn template(&self) -> Option<&CheckedFile<()>> {
         self.template.as_ref()

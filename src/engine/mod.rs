@@ -265,7 +265,7 @@ impl Engine {
     }
 
     /// Subscribes to an incident: the events behind event `after`, and live output.
-    pub fn feed(&self, incident: &IncidentId, after: u64) -> Subscription {
+    pub fn subscribe(&self, incident: &IncidentId, after: u64) -> Subscription {
         Subscription::new(Arc::clone(&self.parts), &self.publisher, incident.clone(), after)
     }
 

@@ -36,7 +36,7 @@ impl LoadedFiles {
 
 impl Engine {
     /// Replaces the project's files. Each clone of this engine uses them from its next [`refresh`](Self::refresh).
-    pub fn renew(&self, files: ProjectFiles) {
+    pub fn reload(&self, files: ProjectFiles) {
         let parts = Arc::new(Parts {
             catalog: Arc::new(files.catalog),
             secrets: Arc::new(files.secrets),

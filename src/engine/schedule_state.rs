@@ -78,7 +78,7 @@ pub struct ScheduleStatus {
     /// The next occurrence.
     pub next: Option<Timestamp>,
     /// The handled occurrences, most recent first, at most [`LIMIT`].
-    pub seen: Vec<HandledOccurrence>,
+    pub handled: Vec<HandledOccurrence>,
     /// The occurrences that were not handled since the schedule is active here, oldest first.
     pub missed: Vec<Timestamp>,
     /// The error message when the part of the log with the past occurrences is damaged.
@@ -90,7 +90,7 @@ impl Engine {
     pub fn plans(&self) -> Vec<ScheduledRunbook> {
         let catalog = &self.parts.catalog;
         let default = catalog.estate().content.as_ref().ok().and_then(|estate| estate.default_environment.as_deref());
-        ScheduledRunbook::all(catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok()), default)
+        ScheduledRunbook::all(catalog.valid_runbooks(), default)
     }
 
     /// Whether this host may act in an environment.
@@ -104,7 +104,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn seen(&self, plan: &ScheduledRunbook) -> Result<Vec<HandledOccurrence>, EngineError> {
+    pub async fn handled_occurrences(&self, plan: &ScheduledRunbook) -> Result<Vec<HandledOccurrence>, EngineError> {
         let keys = self.parts.store.keys(&plan.prefix(), LIMIT as u32).await?;
         Ok(keys
             .into_iter()
@@ -116,23 +116,23 @@ impl Engine {
     ///
     /// # Errors
     /// When the log cannot be read. A damaged part of the log affects only its schedule.
-    pub async fn agenda(&self, state: &ScheduleState) -> Result<Vec<ScheduleStatus>, EngineError> {
+    pub async fn schedule_statuses(&self, state: &ScheduleState) -> Result<Vec<ScheduleStatus>, EngineError> {
         let now = self.parts.clock.now();
         let mut statuses = Vec::new();
         for plan in self.plans() {
-            let (seen, damaged) = match self.seen(&plan).await {
-                Ok(seen) => (seen, None),
+            let (handled, damaged) = match self.handled_occurrences(&plan).await {
+                Ok(handled) => (handled, None),
                 Err(EngineError::Store(StoreError::Damaged(reason))) => (Vec::new(), Some(reason)),
                 Err(error) => return Err(error),
             };
-            let is_handled = |due: &Timestamp| seen.iter().any(|seen| seen.due == *due);
+            let is_handled = |due: &Timestamp| handled.iter().any(|handled| handled.due == *due);
             // Only LIMIT names are read. Whether an older occurrence was handled is unknown, so none of them counts as missed.
-            let oldest = seen.last().filter(|_| seen.len() == LIMIT).map(|seen| seen.due);
+            let oldest = handled.last().filter(|_| handled.len() == LIMIT).map(|handled| handled.due);
             let since = state.since(&plan).max(oldest);
             let mut missed = since.map(|since| plan.timetable.between(since, now)).unwrap_or_default();
             missed.retain(|due| damaged.is_none() && !is_handled(due));
             let (here, next) = (self.is_host_of(&plan.environment), plan.timetable.next(now));
-            statuses.push(ScheduleStatus { here, next, seen, missed, damaged, plan });
+            statuses.push(ScheduleStatus { here, next, handled, missed, damaged, plan });
         }
         statuses.sort_by(|one, other| (one.next, &one.plan.runbook).cmp(&(other.next, &other.plan.runbook)));
         Ok(statuses)
@@ -149,7 +149,7 @@ const DAYS_AHEAD: i64 = 370;
 pub fn entries(statuses: &[ScheduleStatus], now: Timestamp) -> Vec<CalendarEntry> {
     let until = now.checked_add_signed(chrono::TimeDelta::days(DAYS_AHEAD)).unwrap_or(Timestamp::MAX_UTC);
     let mut entries = Vec::new();
-    for ScheduleStatus { plan, seen, .. } in statuses {
+    for ScheduleStatus { plan, handled, .. } in statuses {
         let zone = &plan.schedule.timezone;
         let details = |due| format!("{}, due {}", plan.runbook, local(due, zone));
         let entry = |due, details| CalendarEntry {
@@ -159,7 +159,9 @@ pub fn entries(statuses: &[ScheduleStatus], now: Timestamp) -> Vec<CalendarEntry
             environment: plan.environment.clone(),
             details,
         };
-        let past = seen.iter().map(|seen| entry(seen.due, format!("{}\nRecord: {}", details(seen.due), seen.incident)));
+        let past = handled
+            .iter()
+            .map(|handled| entry(handled.due, format!("{}\nRecord: {}", details(handled.due), handled.incident)));
         entries.extend(past);
         let mut next = plan.timetable.next(now);
         while let Some(due) = next.filter(|due| *due < until && entries.len() < ENTRY_LIMIT) {

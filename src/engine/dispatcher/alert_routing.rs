@@ -64,7 +64,8 @@ impl DispatcherTask {
             return AlertResponse::Notice;
         }
         let catalog = &self.engine.parts().catalog;
-        let Some(Choice { runbook, params, asks }) = trigger::choose(request.alert, self.runbooks()).choice else {
+        let Some(Choice { runbook, params, asks }) = trigger::choose(request.alert, catalog.valid_runbooks()).choice
+        else {
             return AlertResponse::Notice;
         };
         let digest = catalog.sheet(&runbook.id).map(|file| file.digest.clone()).unwrap_or_default();
@@ -79,12 +80,9 @@ impl DispatcherTask {
     /// almost every alert, so that no triggers are evaluated.
     fn all_runbooks_started(&self, request: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> bool {
         let Some(incident) = request.incident.filter(|_| request.alert.runbook.is_none()) else { return false };
-        let mut matching = self.runbooks().filter(|runbook| trigger::speaks_of(runbook, &request.alert.name));
+        let runbooks = self.engine.parts().catalog.valid_runbooks();
+        let mut matching = runbooks.filter(|runbook| trigger::speaks_of(runbook, &request.alert.name));
         matching.all(|runbook| is_answered(incident, &runbook.id, estate.alerts.cool_down, now))
-    }
-
-    fn runbooks(&self) -> impl Iterator<Item = &Runbook> {
-        self.engine.parts().catalog.sheets().filter_map(|(_, file)| file.content.as_ref().ok())
     }
 }
 

@@ -92,7 +92,13 @@ impl DispatcherTask {
         self.scheduler.schedules.clear();
         for plan in plans {
             // A name in the future was registered while the clock was wrong.
-            let last = self.engine.seen(&plan).await?.into_iter().map(|seen| seen.due).find(|due| *due <= now);
+            let last = self
+                .engine
+                .handled_occurrences(&plan)
+                .await?
+                .into_iter()
+                .map(|handled| handled.due)
+                .find(|due| *due <= now);
             let since = self.scheduler.state.since(&plan).max(last).unwrap_or(now);
             self.scheduler.schedules.push(ActiveSchedule { plan, since });
         }

@@ -63,7 +63,7 @@ pub struct Checkup {
     /// The scopes that the Slack app needs.
     pub scopes: Vec<String>,
     /// The parts of commands that are suggested.
-    pub words: CommandHints,
+    pub commands: CommandHints,
 }
 
 /// The account whose permissions are checked.
@@ -138,7 +138,7 @@ impl Checkup {
     /// The command that opens the file to correct: the runbook if only one names the thing, otherwise the estate.
     fn edit(&self, users: &Users) -> String {
         let runbook = users.iter().next().and_then(|user| user.strip_prefix("runbook ")).filter(|_| users.len() == 1);
-        format!("${{EDITOR:-vi}} {}/{}.yaml", self.words.folder, runbook.unwrap_or("estate"))
+        format!("${{EDITOR:-vi}} {}/{}.yaml", self.commands.folder, runbook.unwrap_or("estate"))
     }
 
     /// The command line that runs `command` as the checked account on the environment's host.

@@ -46,7 +46,7 @@ pub struct Searched {
     /// Lines that were too long to be examined.
     pub oversized: u64,
     /// The first error because of which lines may be missing.
-    pub trouble: Option<String>,
+    pub error: Option<String>,
     /// Whether the receiver of the lines stopped the search.
     pub stopped: bool,
 }

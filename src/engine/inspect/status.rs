@@ -155,8 +155,7 @@ pub fn sighting(subject: &StatusSubject, units: &Units) -> Sighting {
 
 /// The arguments that start the suggested runbook for a row, without the program's name.
 pub fn start_arguments(row: &StatusRow, catalog: &Catalog, environment: &str) -> Option<Vec<String>> {
-    let runbooks = catalog.sheets().filter_map(|(_, file)| file.content.as_ref().ok());
-    let remedy = status::remedy(row, runbooks, environment)?;
+    let remedy = status::remedy(row, catalog.valid_runbooks(), environment)?;
     let mut arguments = vec!["start".to_owned(), remedy.runbook, "--env".to_owned(), environment.to_owned()];
     arguments
         .extend(remedy.param.into_iter().flat_map(|param| ["--param".to_owned(), format!("{param}={}", row.name)]));

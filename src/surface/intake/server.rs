@@ -85,12 +85,12 @@ impl Server {
     ///
     /// # Errors
     /// When a certificate that a sender names cannot be used. Then nothing changes.
-    pub fn renew(&self, files: ProjectFiles) -> Result<(), String> {
+    pub fn reload(&self, files: ProjectFiles) -> Result<(), String> {
         let directory = &self.engine.parts().directory;
         // Tries all certificates first, so that an error changes nothing.
         load_certificates(&Certificates::default(), &files.catalog, directory)?;
         load_certificates(&self.certificates, &files.catalog, directory)?;
-        self.engine.renew(files);
+        self.engine.reload(files);
         Ok(())
     }
 

@@ -37,7 +37,7 @@ impl Checkup {
         if !self.log.exists() {
             return CheckResult::fine(Topic::Log, subject, "does not exist yet; the first incident creates it");
         }
-        let verify = format!("{} verify", self.words.runbook);
+        let verify = format!("{} verify", self.commands.runbook);
         let store = match Sqlite::open_existing(&self.log).await {
             Ok(store) => store,
             Err(error) => return CheckResult::wrong(Topic::Log, subject, error.to_string(), verify),
@@ -58,7 +58,7 @@ impl Checkup {
             Ok(each) if each >= SLOW => {
                 let found = format!("{} per fsync in `{shown}`: every step waits for two or three", Span(each));
                 CheckResult::doubtful(Topic::Log, "disk", found)
-                    .remedy(format!("{} --state DIR doctor", self.words.runbook))
+                    .remedy(format!("{} --state DIR doctor", self.commands.runbook))
             }
             Ok(each) => {
                 let found = format!("{:.1} ms per fsync in `{shown}`", each.as_secs_f64() * 1000.0);

@@ -102,7 +102,7 @@ impl Checkup {
             Topic::Slack,
             subject,
             found,
-            format!("{} slack manifest   # then reinstall the app", self.words.runbook),
+            format!("{} slack manifest   # then reinstall the app", self.commands.runbook),
         )
     }
 }

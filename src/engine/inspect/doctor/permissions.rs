@@ -77,7 +77,7 @@ impl Checkup {
         // A user's manager does not ask polkit.
         let asks_polkit = manager.0 == "system";
         for (_, what) in for_all_units.into_iter().filter(|(used, _)| *used && asks_polkit) {
-            let found = format!("root can ask: `sudo {} doctor --user {}`", self.words.runbook, self.account.name);
+            let found = format!("root can ask: `sudo {} doctor --user {}`", self.commands.runbook, self.account.name);
             findings.push(CheckResult::doubtful(Topic::Rights, what, found));
         }
         findings
@@ -149,7 +149,7 @@ impl Checkup {
         if !refused.is_empty() {
             let found = format!("`{account}` may not {verb} {}", few(refused));
             let rule = "/etc/polkit-1/rules.d/50-runbook.rules";
-            let remedy = format!("{} unit polkit --user {account} | {at}sudo tee {rule}", self.words.runbook);
+            let remedy = format!("{} unit polkit --user {account} | {at}sudo tee {rule}", self.commands.runbook);
             return CheckResult::wrong(Topic::Rights, verb, found, remedy);
         }
         let unknown = rights.iter().find_map(|(unit, right)| match right {

@@ -118,6 +118,6 @@ impl Searched {
     fn add(&mut self, read: &JournalctlExit, context: &Context) {
         self.oversized += read.oversized;
         let error = read.read_error(context).map(|error| format!("journalctl {error}"));
-        self.trouble = self.trouble.take().or(error);
+        self.error = self.error.take().or(error);
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn calendar(State(server): State<Arc<Server>>, headers: HeaderM
     let engine = server.engine();
     let parts = engine.parts();
     // Missed runs are not shown, so the time since when a schedule is active does not matter.
-    match engine.agenda(&ScheduleState::default()).await {
+    match engine.schedule_statuses(&ScheduleState::default()).await {
         Ok(statuses) => {
             let name = parts.catalog.estate().content.as_ref().map(|estate| estate.estate.as_str()).unwrap_or_default();
             let now = parts.clock.now();

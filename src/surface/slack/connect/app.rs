@@ -38,7 +38,7 @@ pub struct SlackInterface {
 }
 
 impl SlackInterface {
-    /// The interface of an engine, until `stop` is cancelled. No app is active before the first [`renew`](Self::renew).
+    /// The interface of an engine, until `stop` is cancelled. No app is active before the first [`reload`](Self::reload).
     pub fn new(engine: Engine, config: SlackConfig, stop: CancellationToken) -> Arc<Self> {
         let (config, handled, unrecorded, running) =
             (Arc::new(config), HandledRequests::default(), Unrecorded::default(), Mutex::default());
@@ -50,7 +50,7 @@ impl SlackInterface {
     ///
     /// # Errors
     /// The reason why the app cannot be used, such as a missing secret. The active app stays.
-    pub async fn renew(&self) -> Result<bool, String> {
+    pub async fn reload(&self) -> Result<bool, String> {
         let engine = self.engine.refreshed();
         let config_digest = config_digest(&engine);
         if self.lock().as_ref().map(|running| running.config_digest) == config_digest {
