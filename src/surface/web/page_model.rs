@@ -40,7 +40,7 @@ pub(super) struct PageModel {
     waits: Vec<String>,
     deadlines: Vec<PageDeadline>,
     roles: Vec<PageRole>,
-    told: Vec<String>,
+    notified: Vec<String>,
     days: Vec<Day>,
     /// The number of earlier lines, which are left out.
     earlier: usize,
@@ -142,7 +142,7 @@ impl PageModel {
             waits: handover.waits.iter().map(ToString::to_string).collect(),
             deadlines: incident.deadlines.iter().map(|deadline| PageDeadline::of(deadline, now)).collect(),
             roles: handover.roles.into_iter().map(PageRole::of).collect(),
-            told: handover.told.iter().map(ToString::to_string).collect(),
+            notified: handover.told.iter().map(ToString::to_string).collect(),
             days: days(&notable[earlier..]),
             earlier,
             draft: draft.and_then(|text| PageDraft::of(incident, text)),
