@@ -187,8 +187,7 @@ mod tests {
         let (mut task, id) = (dispatcher(now), IncidentId::from_bits(1));
         let slot = task.incidents.put(&[opened(&id, now)]).unwrap();
         task.incidents.mark_busy(slot);
-        let panicking = async { Err(EngineError::NotFound(None::<String>.unwrap())) };
-        let result = catch_panic(panicking).await;
+        let result = catch_panic(async { panic!("a bug of the worker") }).await;
         assert!(result.is_none());
         task.worker_ended((id, result));
         assert!(!task.incidents.get(slot).unwrap().has_worker);
