@@ -201,7 +201,7 @@ fn senders_without_a_readable_secret_and_rejected_posts_are_logged() {
     let log = server.log_end();
     let unheard: Vec<&str> = log.lines().filter(|line| line.contains("cannot be checked, and is not taken")).collect();
     assert!(matches!(unheard[..], [line] if line.contains("`grafana`") && line.contains("`LOST`")), "{log}");
-    assert!(log.lines().any(|line| line.contains("a post was rejected") && line.contains("alertmanager")), "{log}");
+    assert!(log.lines().any(|line| line.contains("a request was rejected") && line.contains("alertmanager")), "{log}");
 }
 
 #[test]

@@ -216,7 +216,7 @@ async fn errors_of_a_channel_name_the_remedy() {
         ("secretless", "channel `secretless` cannot be used: secret `unread`: the environment has no `SLACK_TOKEN`"),
         ("nameless", "secret `unheard_of` is not in the estate"),
         ("tokenless", "it has no `token`; name a secret there in estate.yaml"),
-        ("wayless", "it has no way out in estate.yaml"),
+        ("wayless", "it has no route in estate.yaml"),
         ("missing", "it is not in the estate"),
         ("gone", "`no_service`: the webhook is gone; make a new one"),
         ("deaf", "Slack cannot be reached: "),

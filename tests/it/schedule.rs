@@ -183,7 +183,7 @@ impl SchedulerFixture {
 
     async fn schedule_status(&self, environment: &str) -> ScheduleStatus {
         let force = ScheduleState::read(Some(&self.directory.path().join("schedules.json")));
-        let agenda = self.engine.refreshed().agenda(&force).await.unwrap();
+        let agenda = self.engine.refreshed().schedule_statuses(&force).await.unwrap();
         agenda.into_iter().find(|schedule_status| schedule_status.plan.environment == environment).unwrap()
     }
 }
@@ -266,7 +266,7 @@ async fn after_down_time_the_newest_missed_occurrence_runs_and_names_the_others(
     let schedule_status = fixture.schedule_status("production").await;
     assert_eq!(schedule_status.missed.len(), 3);
     assert_eq!(
-        (schedule_status.seen[0].due, &schedule_status.seen[0].incident),
+        (schedule_status.handled[0].due, &schedule_status.handled[0].incident),
         (at("2026-01-04T07:00:00Z"), &incident.id)
     );
     assert_eq!(schedule_status.next, Some(at("2026-01-05T07:00:00Z")));
@@ -366,7 +366,7 @@ async fn a_new_or_edited_schedule_has_no_missed_occurrences() {
     fixture.clock.set(at("2026-01-01T06:30:00Z"));
     let earlier = DAILY.replace("0 9", "0 8");
     let catalog = catalog(&fixture.directory, &earlier);
-    fixture.engine.renew(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
+    fixture.engine.reload(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
     fixture.settle().await;
     fixture.clock.set(at("2026-01-01T07:30:00Z"));
     fixture.settle().await;
@@ -387,7 +387,7 @@ async fn maintenance_has_no_deadlines_no_severity_and_no_postmortem() {
         .unwrap();
     let daily = DAILY.replace("  - { id: hand", "  - { id: more, start: down }\n  - { id: hand");
     let catalog = catalog(&fixture.directory, &daily);
-    fixture.engine.renew(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
+    fixture.engine.reload(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
     fixture.settle().await;
     fixture.clock.set(at("2026-01-01T07:00:00Z"));
     let incident = fixture.incidents_at_rest(1).await.remove(0);

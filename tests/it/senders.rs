@@ -237,14 +237,14 @@ fn ignored_github_events_have_a_reason() {
         other => panic!("{other:?}"),
     };
     let body = completed_run("test.yml", "failure");
-    assert_eq!(run(&json!({ "zen": "Keep it simple" }), "ping"), "event `ping` is no run of a workflow");
+    assert_eq!(run(&json!({ "zen": "Keep it simple" }), "ping"), "event `ping` is not a workflow run");
     assert_eq!(
         run(&completed_run("lint.yml", "failure"), "workflow_run"),
-        "workflow `lint.yml` is none that the estate names"
+        "the estate does not name workflow `lint.yml`"
     );
     assert_eq!(
         run(&completed_run("test.yml", "cancelled"), "workflow_run"),
-        "a run that ended as `cancelled` says nothing"
+        "the conclusion `cancelled` is neither a success nor a failure"
     );
     let changed = |pointer: &str, value: &str| {
         let mut body = body.clone();

@@ -26,7 +26,7 @@ fn a_lost_answer_causes_at_most_one_duplicate_and_blocks_nothing() {
     server.slack.next(Fault::Lost);
     let reply = server.command(ADA, "start p1");
     assert!(server.answer(&reply).contains("Live platform down"));
-    assert!(server.reply_to(ADA, "note seen").contains("Written down"), "only the incident message hangs");
+    assert!(server.reply_to(ADA, "note seen").contains("Note added"), "only the incident message hangs");
     server.until("it is posted again", || {
         server.slack.messages().iter().filter(|message| message.thread.is_none()).count() == 2
     });
@@ -67,11 +67,11 @@ fn a_command_is_answered_within_a_second_while_the_log_is_locked() {
     assert_eq!(reply.status, 200);
     let text = server.answer(&reply);
     let took = begun.elapsed();
-    assert!(text.contains("does not answer yet"), "{text}");
+    assert!(text.contains("takes longer than usual"), "{text}");
     assert!(took < Duration::from_secs(1), "{took:?}");
     log.execute_batch("COMMIT").unwrap();
     server.until("the note is recorded", || server.slack.replies(&reply.number).len() == 2);
     let text = text_of(&server.slack.replies(&reply.number)[1]["blocks"]);
-    assert!(text.contains("Written down"), "{text}");
+    assert!(text.contains("Note added"), "{text}");
     assert!(server.timeline(&server.incident()).contains("written while it was locked"));
 }

@@ -119,7 +119,7 @@ fn late_users_and_unknown_users_cannot_approve() {
     let value = button(&message.blocks, "Run touch").unwrap()["value"].clone();
     let text = refusal(&server, EVE, &message, &value);
     assert!(text.contains("is not one of the estate's `people`") || text.contains("does not wait"), "{text}");
-    server.message("It is not asked any more");
+    server.message("It needs no answer any more");
     server.message("nobody has agreed in time");
     assert!(refusal(&server, ADA, &message, &value).contains("does not wait for agreement"));
     assert!(!server.is_repaired());
@@ -155,8 +155,9 @@ fn commands_of_an_unknown_user_are_refused_and_recorded() {
         assert!(server.timeline(&id).contains(&written), "{words}: {}", server.timeline(&id));
     }
     assert!(server.reply_to(EVE, "start p1").contains("add `slack: U0EVE`"));
-    server
-        .until("a refusal without an incident is in the server's log", || server.log_end().contains("was turned away"));
+    server.until("a refusal without an incident is in the server's log", || {
+        server.log_end().contains("a person without permission was refused")
+    });
     assert_eq!(server.incident(), id, "no incident was opened");
     assert!(server.cli(&["incidents", "--open"]).contains("P1"), "nothing was changed");
 }

@@ -56,7 +56,7 @@ fn a_run_is_controlled_from_slack_to_its_end() {
     assert!(server.reply_to(BOB, "skip broken").contains("Type `/runbook skip <step> <reason>`"));
     assert!(server.reply_to(BOB, "skip broken it is only a drill").contains("is skipped"));
     server.message("Anything else?");
-    assert!(server.reply_to(BOB, "undo mark").contains("is being taken back"));
+    assert!(server.reply_to(BOB, "undo mark").contains("is being undone"));
     server.until("it is taken back", || !server.is_repaired());
     assert!(server.reply_to(BOB, "undo rest").contains("says no way to undo it"));
     server.reply_to(BOB, "answer no");
@@ -66,7 +66,7 @@ fn a_run_is_controlled_from_slack_to_its_end() {
     assert!(server.reply_to(BOB, "incidents").contains("Tidies up"));
     assert!(server.reply_to(BOB, "show tidy").contains("Anything else?"));
     assert!(server.reply_to(BOB, "verify").contains("is whole"));
-    assert!(server.reply_to(BOB, "page").contains("All of it"));
+    assert!(server.reply_to(BOB, "page").contains("Incident page"));
     server.validate_messages();
 }
 

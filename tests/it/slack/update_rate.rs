@@ -53,7 +53,7 @@ impl SlackFixture {
         let engine = engine(&clock, &directory);
         let stop = CancellationToken::new();
         let config = SlackConfig { chance: || 1, opening: Box::new(|_| {}) };
-        SlackInterface::new(engine.clone(), config, stop.clone()).renew().await.expect("the app can be used");
+        SlackInterface::new(engine.clone(), config, stop.clone()).reload().await.expect("the app can be used");
         Self { slack, clock, engine, stop, _directory: directory }
     }
 
