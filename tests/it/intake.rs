@@ -199,7 +199,8 @@ fn the_journal_says_which_sender_cannot_be_checked_and_which_post_was_rejected()
     assert_eq!(house.post("grafana", KEY, b"{}"), 503, "it may be the sender");
     assert_eq!(house.post("alertmanager", "wrong", b"{}"), 401);
     let said = house.said();
-    let unheard: Vec<&str> = said.lines().filter(|line| line.contains("cannot be checked, and is not taken")).collect();
+    let unheard: Vec<&str> =
+        said.lines().filter(|line| line.contains("cannot be authenticated and are refused")).collect();
     assert!(matches!(unheard[..], [line] if line.contains("`grafana`") && line.contains("`LOST`")), "{said}");
     assert!(said.lines().any(|line| line.contains("a post was rejected") && line.contains("alertmanager")), "{said}");
 }

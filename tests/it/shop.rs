@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use runbook::actions::transport::process::{output_detached, spawn_detached};
 use runbook::clock::SystemClock;
-use runbook::surface::demo::environment::{DemoEnvironment, Ground};
+use runbook::surface::demo::environment::{DemoEnvironment, DemoOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -343,9 +343,9 @@ fn a_p3_over_ssh_keeps_the_evidence_restarts_and_verifies_there() {
     eventually("the last process has hung up", || sshd.connections().is_empty());
 }
 
-fn ground(directory: &TempDir) -> Ground {
+fn demo_options(directory: &TempDir) -> DemoOptions {
     let service: Vec<OsString> = vec![PROGRAM.into(), "demo-service".into()];
-    Ground { directory: directory.path().to_owned(), service, clock: Arc::new(SystemClock) }
+    DemoOptions { directory: directory.path().to_owned(), service, clock: Arc::new(SystemClock) }
 }
 
 #[test]
@@ -353,10 +353,10 @@ fn the_demos_shop_comes_up_and_goes_away() {
     let directory = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let stage = DemoEnvironment::build(ground(&directory)).await.expect("the stage is built");
-        assert!(stage.has_systemd(), "{:?}", stage.missing());
-        stage.break_it().expect("it breaks");
-        stage.strike().await.expect("nothing is left");
+        let environment = DemoEnvironment::build(demo_options(&directory)).await.expect("the environment is built");
+        assert!(environment.has_systemd(), "{:?}", environment.missing());
+        environment.break_it().expect("it breaks");
+        environment.remove().await.expect("nothing is left");
     });
     assert!(!directory.path().join("parts").exists());
 }
@@ -372,6 +372,6 @@ fn the_demo_plays_by_itself_within_a_minute() {
     let text = fs::read_to_string(&draft).expect("the post-mortem is where it says");
     assert!(text.contains("The shop is down") && text.contains("demo-search.service"), "{text}");
     let place = draft.parent().and_then(Path::parent).expect("it is in the demo's directory");
-    assert!(!place.join("parts").exists(), "the shop is taken away");
+    assert!(!place.join("parts").exists(), "the demo shop is removed");
     fs::remove_dir_all(place).unwrap();
 }

@@ -167,8 +167,8 @@ fn what_cannot_be_meant_is_told() {
         (&["--env", "hree"], 2, "Did you mean `here`?"),
         (&["--env", "there"], 4, "is not a host of `there`"),
         (&["--env", "here", "gatway"], 2, "Did you mean `gateway`?"),
-        (&["--env", "here", "--limit", "2h"], 2, "1m is the most"),
-        (&["--env", "here", "--watch"], 2, "Type `runbook status -o jsonl` for one look that programs read."),
+        (&["--env", "here", "--limit", "2h"], 2, "1m is the maximum"),
+        (&["--env", "here", "--watch"], 2, "Type `runbook status -o jsonl` for output that programs can read."),
     ] {
         let (ended, _, said) = status(directory.path(), words);
         assert_eq!(ended, code, "{words:?}: {said}");

@@ -254,7 +254,7 @@ fn a_reload_takes_up_what_is_sound_and_fails_with_what_is_not() {
     std::fs::write(&file, sound.replace("steps:", "stepps:")).expect("a file can be written");
     assert!(!shop.try_systemctl(&["reload", "runbook.service"]).status.success(), "there is a problem");
     assert_eq!(shop.property("runbook.service", "ActiveState"), "active");
-    assert_eq!(shop.property("runbook.service", "StatusText"), "taking alerts", "the process was not troubled");
+    assert_eq!(shop.property("runbook.service", "StatusText"), "receiving alerts", "the process was not troubled");
     std::fs::write(&file, sound.replace("Mends", "Mends otherwise")).expect("a file can be written");
     shop.systemctl(&["reload", "runbook.service"]);
     let metric = |line: &str| get(port, "/metrics").expect("it answers").1.lines().any(|known| known == line);

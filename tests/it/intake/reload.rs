@@ -49,7 +49,7 @@ fn an_edited_runbook_is_taken_up_and_a_run_goes_on_with_its_own() {
     let first = incident(&house, "Mends first", "mends: ");
     house.edit("mends", &asking("mends", "second", "after"));
     house.edit("other", &asking("other", "third", "other"));
-    house.reload("taken up: `mends` is another, `other` is new");
+    house.reload("reloaded: `mends` changed, `other` was added");
     fire(&house, "second", 2);
     fire(&house, "third", 3);
     incident(&house, "Mends second", "mends: ");
@@ -59,8 +59,8 @@ fn an_edited_runbook_is_taken_up_and_a_run_goes_on_with_its_own() {
     incident(&house, "Mends first", "mends: succeeded");
     assert!(house.told(&["-o", "jsonl", "timeline", id]).contains(r#"{"word":"before"}"#), "the run has its own copy");
     house.remove("other");
-    house.reload("taken up: `other` is gone");
-    house.reload("read again: nothing has changed");
+    house.reload("reloaded: `other` was removed");
+    house.reload("reloaded: no changes");
     assert_eq!(metric(&house), "runbook_last_reload_successful 1");
 }
 
@@ -71,7 +71,7 @@ fn with_a_problem_in_any_file_everything_stays_as_it_was() {
     house.begin(Signal::TERM);
     house.edit("mends", &asking("mends", "second", "after").replace("set:", "sett:"));
     house.edit("other", &asking("other", "third", "other"));
-    house.reload("the edited files have 1 problem, and those before stay in force");
+    house.reload("the edited files have 1 problem; the previous configuration stays active");
     assert_eq!(metric(&house), "runbook_last_reload_successful 0");
     assert!(house.is_well());
     fire(&house, "first", 1);
@@ -80,11 +80,11 @@ fn with_a_problem_in_any_file_everything_stays_as_it_was() {
     // The sound file is not taken up alone.
     incident(&house, "firing-3-", "notice: ");
     house.edit("estate", "estate: [\n");
-    house.reload("stay in force");
+    house.reload("the previous configuration stays active");
     fire(&house, "first", 4);
     house.edit("estate", ESTATE);
     house.edit("mends", &asking("mends", "second", "after"));
-    house.reload("taken up: `mends` is another, `other` is new");
+    house.reload("reloaded: `mends` changed, `other` was added");
     assert_eq!(metric(&house), "runbook_last_reload_successful 1");
 }
 
@@ -104,7 +104,7 @@ fn senders_and_their_secrets_are_taken_up_and_old_values_stay_secret() {
     assert_eq!(house.post("alertmanager", "value-of-old-times", b"{}"), 200);
     word("value-of-new-times");
     house.edit("estate", &estate("second"));
-    house.reload("taken up: the estate is another, secret `key` has another value");
+    house.reload("reloaded: estate.yaml changed, secret `key` changed");
     assert_eq!(house.post("alertmanager", "value-of-old-times", b"{}"), 401);
     assert_eq!(house.post("alertmanager", NEXT, b"{}"), 200);
     assert_eq!(house.post("grafana", "value-of-new-times", b"{}"), 404);

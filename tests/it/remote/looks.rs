@@ -115,7 +115,7 @@ fn of_a_host_that_is_not_reached_nothing_is_known_and_nothing_is_called_down() {
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("Connection refused") && said.contains("`runbook doctor --env live`"), "{said}");
     let (code, findings, _) = place.runbook(&["doctor"]);
-    let by_hand = format!("mend: ssh -F {}", sshd.client_config().display());
+    let by_hand = format!("fix: ssh -F {}", sshd.client_config().display());
     assert!(code == 7 && findings.contains(&by_hand), "{findings}");
     assert_eq!(findings.matches("Connection refused").count(), 1, "{findings}");
 }

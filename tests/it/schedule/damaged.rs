@@ -51,5 +51,5 @@ async fn a_damaged_schedule_is_named_and_hides_no_other() {
     assert_eq!(output.status.code(), Some(1), "{data}{said}");
     assert_eq!(data.lines().count(), 3, "both are listed: {data}");
     assert!(data.lines().any(|line| line.contains("production") && line.ends_with("not known")), "{data}");
-    assert!(said.contains("what ran of `daily` in `production` is not known") && said.contains("verify"), "{said}");
+    assert!(said.contains("past runs of `daily` in `production` are unknown") && said.contains("verify"), "{said}");
 }

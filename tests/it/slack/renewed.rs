@@ -14,7 +14,7 @@ fn a_new_token_is_taken_up_without_a_restart() {
     house.until("the old one was tried", || shown(&house, "xoxb-of-old-times"));
     assert_eq!(house.slack.messages().len(), 0, "Slack does not know the old one");
     house.put("bot_token", TOKEN);
-    house.reload("secret `bot` has another value");
+    house.reload("secret `bot` changed");
     house.message("Live platform down");
     assert!(house.told(ADA, "ack").contains("Acknowledged"), "and people are still heard");
     house.message("acknowledged by ada");
@@ -29,7 +29,7 @@ fn what_is_being_posted_while_tokens_change_is_posted_once() {
     let id = house.incident();
     assert!(!house.timeline(&id).contains("shown in"), "and its answer is still on the way");
     house.put("bot_token", SECOND);
-    house.reload("secret `bot` has another value");
+    house.reload("secret `bot` changed");
     house.told(ADA, "ack");
     house.message("acknowledged by ada");
     let live = house.slack.messages().into_iter().filter(|message| message.thread.is_none()).count();

@@ -78,25 +78,25 @@ fn who_leaves_while_a_message_is_owed_is_told_unless_somebody_delivers_it() {
         let output = house.tried(&[], words);
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let owed = "a message to incidents is still owed, and nobody is at work who delivers it";
+    let pending = "message to incidents not sent yet: no runbook process is running";
     let (code, said) = told(&house, &["start", "tidy", "--auto"]);
     let id = house.incident();
     assert_eq!(code, Some(6), "{said}");
-    assert!(said.contains(owed) && said.contains(&format!("watch {id}")), "{said}");
+    assert!(said.contains(pending) && said.contains(&format!("watch {id}")), "{said}");
     let (_, said) = told(&house, &["note", &id, "seen"]);
-    assert!(said.contains(owed), "{said}");
+    assert!(said.contains(pending), "{said}");
     house.begin();
     let (_, said) = told(&house, &["note", &id, "seen again"]);
-    assert!(!said.contains("still owed"), "the server delivers it: {said}");
+    assert!(!said.contains("not sent yet"), "the server delivers it: {said}");
     house.end();
     let (_, said) = told(&house, &["note", &id, "and again"]);
-    assert!(said.contains(owed), "it has gone: {said}");
+    assert!(said.contains(pending), "it has gone: {said}");
     house.slack.recover();
     house.begin();
     house.until("it arrives", || house.timeline(&id).contains("told incidents"));
     house.end();
     let (_, said) = told(&house, &["note", &id, "and again"]);
-    assert!(!said.contains("still owed"), "{said}");
+    assert!(!said.contains("not sent yet"), "{said}");
 }
 
 #[test]
