@@ -274,7 +274,7 @@ fn list_says_where_it_looked_when_there_is_no_shop() {
     exit 2
     --- stderr
     error: there is no `runbooks/` here, above, or in `/etc/runbook`
-    hint: Go to the shop's directory, or name it: `--dir DIR` or `RUNBOOK_DIR`.
+    hint: Go to the project's directory, or name it: `--dir DIR` or `RUNBOOK_DIR`.
     "#);
 }
 
@@ -535,7 +535,7 @@ fn completions_and_the_manual_are_made_from_the_commands() {
     assert_snapshot!(shop.run(&["man", "--into", "pages"]), @r#"
     exit 0
     --- stderr
-    the manual is in `pages`
+    the manual pages are in `pages`
     next: man -l pages/runbook.1
     "#);
     let page = std::fs::read_to_string(shop.directory().join("pages/runbook-start.1")).unwrap();
@@ -579,7 +579,7 @@ fn the_plan_is_exact_and_touches_nothing() {
         by hand: Call the office and say “{{ steps.cause.answer }}” (known during the run)
         meets: notify
     --- stderr
-    nothing has been done
+    nothing was started
     next: runbook start asks --env production --param service=search
     "#);
     assert!(!shop.state().exists(), "a plan makes no state");
@@ -636,7 +636,7 @@ steps:
           meets: notify
     --- stderr
     warning: secret `token`: `SHOP_TOKEN` is not set
-    nothing has been done
+    nothing was started
     next: runbook start parent --env production
     "#);
     let plan = shop.output(&["start", "parent", "--plan", "-o", "json"]);
@@ -861,7 +861,7 @@ fn agreeing_is_to_exactly_what_was_shown() {
     waiting: tell · to be done by hand: Call the office and say “bad code”
       runbook answer INCIDENT tell done
     --- stderr
-    INCIDENT: agreed
+    INCIDENT: approved
 
     mitigate
     HH:MM:SS › ada agreed to: run `touch mended`
@@ -887,7 +887,7 @@ fn refusing_needs_a_reason_and_goes_on_without_the_step() {
     waiting: tell · to be done by hand: Call the office and say “bad code”
       runbook answer INCIDENT tell done
     --- stderr
-    INCIDENT: refused
+    INCIDENT: denied
 
     mitigate
     HH:MM:SS – Write the file · denied by ada: it is not that
@@ -925,7 +925,7 @@ fn an_incident_from_beginning_to_end() {
     assert_snapshot!(shop.run(&["note", "last", "the", "office", "knows"]), @r#"
     exit 0
     --- stderr
-    INCIDENT: written down
+    INCIDENT: note added
     next: runbook timeline INCIDENT
     "#);
     assert_snapshot!(shop.run(&["answer", "last", "tell", "done"]), @r#"
@@ -949,10 +949,10 @@ fn an_incident_from_beginning_to_end() {
     assert_snapshot!(shop.run(&["undo", "last", "fix"]), @r#"
     exit 0
     --- stderr
-    INCIDENT: `fix` is taken back
+    INCIDENT: `fix` is being undone
 
     mitigate
-    HH:MM:SS › ada wants this taken back: undo: Write the file
+    HH:MM:SS › ada requested undo: Write the file
     HH:MM:SS ✓ undo: Write the file · `rm` succeeded  LENGTH
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-something-is-slow.md
 
@@ -1074,7 +1074,7 @@ fn a_run_that_fails_ends_with_5_and_can_be_tried_again_or_gone_on_without() {
     assert_snapshot!(shop.run(&["retry", "last", "try"]), @r#"
     exit 0
     --- stderr
-    INCIDENT: `try` is tried again
+    INCIDENT: `try` is retried
     HH:MM:SS ↻ Try it · again · ada
     HH:MM:SS ✓ Try it · `test` succeeded  LENGTH
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-it-does-not-work.md
@@ -1189,7 +1189,7 @@ fn a_worker_in_the_background_goes_on_and_watch_sees_it_through() {
     exit 0
     --- stderr
     INCIDENT: Something is slow, production
-    INCIDENT goes on in the background: process PID, `HOME/state/runbook/INCIDENT.log`
+    INCIDENT continues in the background: process PID, `HOME/state/runbook/INCIDENT.log`
     next: runbook watch INCIDENT
        or runbook cancel INCIDENT 'why'
     "#);
@@ -1215,8 +1215,8 @@ fn an_interrupted_run_is_whole_and_goes_on_later() {
     --- stderr
     ● P3 It does not work
       INCIDENT · production · opened by ada TIME
-    › detached from INCIDENT: nothing is lost, and nothing was stopped for good
-    INCIDENT goes on in the background: process PID, `HOME/state/runbook/INCIDENT.log`
+    › detached from INCIDENT; nothing is lost
+    INCIDENT continues in the background: process PID, `HOME/state/runbook/INCIDENT.log`
     next: runbook watch INCIDENT
        or runbook cancel INCIDENT 'why'
     "#);
@@ -1273,7 +1273,7 @@ fn a_hint_at_a_damaged_log_repeats_where_it_is() {
     std::fs::write(shop.state().join("runbook.db"), "no log at all".repeat(20)).unwrap();
     let state = shop.state().display().to_string();
     let told = shop.run(&["--state", &state, "timeline"]);
-    assert!(told.contains("hint: `runbook --state ") && told.contains(" verify` says"), "{told}");
+    assert!(told.contains("hint: `runbook --state ") && told.contains(" verify` lists"), "{told}");
 }
 
 #[test]
@@ -1400,7 +1400,7 @@ fn without_home_or_state_it_says_what_to_type() {
     assert_snapshot!(shop.told(&output), @r#"
     exit 2
     --- stderr
-    error: there is no place for the log: neither `XDG_STATE_HOME` nor `HOME` is set
+    error: there is no directory for the log: neither `XDG_STATE_HOME` nor `HOME` is set
     hint: Name a directory: `--state DIR` or `RUNBOOK_STATE`.
     "#);
 }
@@ -1419,7 +1419,7 @@ fn a_shop_that_anybody_may_have_left_there_is_not_used() {
     assert_snapshot!(shop.run(&["list"]), @r#"
     exit 4
     --- stderr
-    error: `HOME/shop/runbooks` is somebody else's, in a place where everybody may write
+    error: `HOME/shop/runbooks` belongs to another user, in a directory where everybody may write
     hint: If you trust it, name it: `--dir .`.
     "#);
     assert_eq!(shop.code(&["list", "-C", "."]), 0, "named, it is trusted");

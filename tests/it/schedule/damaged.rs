@@ -50,6 +50,6 @@ async fn a_damaged_schedule_is_named_and_hides_no_other() {
     let (data, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(1), "{data}{said}");
     assert_eq!(data.lines().count(), 3, "both are listed: {data}");
-    assert!(data.lines().any(|line| line.contains("production") && line.ends_with("not known")), "{data}");
+    assert!(data.lines().any(|line| line.contains("production") && line.ends_with("unknown")), "{data}");
     assert!(said.contains("past runs of `daily` in `production` are unknown") && said.contains("verify"), "{said}");
 }

@@ -21,7 +21,7 @@ fn a_person_goes_through_a_whole_run_over_ssh() {
     let (sshd, shop) = (Sshd::start(), Shop::with(RUNBOOK));
     let mut terminal = over(&sshd, &shop, 80, "start small");
     terminal.see("notify due in 14:");
-    terminal.see("▸ 2 code · the evidence suggests it");
+    terminal.see("▸ 2 code · suggested");
     answer(&mut terminal, "\r", "→ code");
     terminal.see("y do it");
     assert!(!shop.path().join("restarted").exists(), "nothing is changed before it is agreed to");
