@@ -49,7 +49,7 @@ pub async fn play(engine: &Engine, id: &IncidentId) -> Result<(), EngineError> {
         sleep(&*engine.parts().clock, pause).await;
         // The question may have been answered or withdrawn in the meantime.
         if let Err(EngineError::Refused(refused)) = submit(engine, id, request).await {
-            tracing::debug!(%step, %refused, "the question was answered by somebody else");
+            tracing::debug!(%step, %refused, "the automatic answer was refused");
         }
     }
 }

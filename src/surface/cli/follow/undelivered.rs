@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::domain::incident::Incident;
 use crate::engine;
-use crate::surface::cli::context::session::OpenEngine;
+use crate::surface::cli::context::session::{OpenEngine, project_file};
 use crate::surface::cli::output::error::Result;
 
 /// The lock file that prevents a second server on the same log.
@@ -45,12 +45,13 @@ pub(crate) fn warn_if_undelivered(open_engine: &OpenEngine<'_>, incident: &Incid
 /// Whether a running server serves the incident's project.
 fn is_served(open_engine: &OpenEngine<'_>, incident: &Incident) -> Result<bool> {
     let state = open_engine.session.state()?;
-    let read = |name: &str| {
+    let read = |path: &Path| {
         let mut text = String::new();
-        let file = File::open(state.join(name)).ok()?;
+        let file = File::open(path).ok()?;
         file.take(LOCK_LIMIT).read_to_string(&mut text).ok().map(|_| text)
     };
-    let (Some(lock), Some(project)) = (read(LOCK), read(&format!("{}.shop", incident.id))) else { return Ok(false) };
+    let (lock, project) = (read(&state.join(LOCK)), read(&project_file(&state, &incident.id)));
+    let (Some(lock), Some(project)) = (lock, project) else { return Ok(false) };
     let Some((holder, served)) = lock.split_once('\n') else { return Ok(false) };
     let hostname = &open_engine.engine.parts().hostname;
     // A process on another host cannot be checked and does not count; nor one from before this host was renamed.

@@ -56,8 +56,8 @@ pub struct Start<'a> {
 }
 
 impl<'a> Start<'a> {
-    /// A program that reports by `sd_notify(3)` that it is ready. It runs in `directory`, which gets its notification socket and
-    /// its log under this name.
+    /// A program that reports by `sd_notify(3)` that it is ready. It runs in `directory`, where its notification socket
+    /// and its log have this name.
     pub fn notifying(argv: Vec<OsString>, directory: &'a Path, name: &str) -> Self {
         let socket = directory.join(format!("{name}.ready"));
         let log = directory.join(format!("{name}.log"));
@@ -92,7 +92,8 @@ impl<'a> Start<'a> {
         self
     }
 
-    /// Makes the kernel send SIGKILL instead of SIGTERM when this process is killed, for a program that may be suspended.
+    /// Makes the kernel send SIGKILL instead of SIGTERM when this process is killed, for a program that may be
+    /// suspended.
     #[must_use]
     pub fn killed_with_owner(mut self) -> Self {
         self.death_signal = Signal::KILL;
@@ -117,7 +118,8 @@ struct ExitState {
 }
 
 impl BackgroundProcess {
-    /// Starts the program. See [`BackgroundProcess::wait_ready`] and [`BackgroundProcess::wait_until`] for when it is ready.
+    /// Starts the program. [`BackgroundProcess::wait_ready`] and [`BackgroundProcess::wait_until`] wait until it is
+    /// ready.
     ///
     /// # Errors
     /// When its socket or its log cannot be created, or `setpriv` does not start.

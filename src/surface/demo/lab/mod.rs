@@ -1,5 +1,5 @@
-//! The lab: private instances of real programs for the demo and the tests: a systemd user manager, journald, services, a git
-//! repository.
+//! The lab: private instances of real programs for the demo and the tests: a systemd user manager, journald, services,
+//! a git repository.
 //!
 //! Each instance has a separate directory, separate ports and a separate control group. It ends when its value is dropped.
 //!

@@ -81,7 +81,8 @@ impl DemoRepository {
         self.git(&["commit", "--quiet", "--message", message]).map(drop)
     }
 
-    /// Creates a branch with these commits (file, content, message), and merges it into the present branch with a merge commit.
+    /// Creates a branch with these commits (file, content, message), and merges it into the present branch with a merge
+    /// commit.
     ///
     /// # Errors
     /// When git fails or the disk cannot be written.

@@ -136,10 +136,22 @@ impl<'a> Watch<'a> {
                 _ = terminate.recv() => LoopControl::Leave,
                 _ = interrupt.recv() => LoopControl::Leave,
                 input = keys.next() => self.input(input, screen, &mut tasks)?,
-                Some((index, probe)) = tasks.probes.next() => { self.apply_probe(index, probe, &mut tasks); LoopControl::Continue }
-                units = pending(&mut tasks.read_units) => { self.apply_units(units, &mut tasks); LoopControl::Continue }
-                signal = &mut tasks.next_unit_signal => { tasks.apply_signal(signal, self.survey); LoopControl::Continue }
-                () = clock.sleep_until(tasks.next_probe_at) => { tasks.probe_next(self.survey, self.options.every); LoopControl::Continue }
+                Some((index, probe)) = tasks.probes.next() => {
+                    self.apply_probe(index, probe, &mut tasks);
+                    LoopControl::Continue
+                }
+                units = pending(&mut tasks.read_units) => {
+                    self.apply_units(units, &mut tasks);
+                    LoopControl::Continue
+                }
+                signal = &mut tasks.next_unit_signal => {
+                    tasks.apply_signal(signal, self.survey);
+                    LoopControl::Continue
+                }
+                () = clock.sleep_until(tasks.next_probe_at) => {
+                    tasks.probe_next(self.survey, self.options.every);
+                    LoopControl::Continue
+                }
                 () = clock::sleep(&*clock, TICK) => LoopControl::Continue,
             };
             if !matches!(next, LoopControl::Continue) {
