@@ -74,7 +74,7 @@ ExecStart=/usr/bin/dbus-daemon --session --address=systemd: --nofork --nopidfile
 UNIT
   local at
   for at in "${!services[@]}"; do
-    printf '[Service]\nExecStart=%s demo-service --name %s --port %s --broken-file %s/broken.%s\n' \
+    printf '[Service]\nExecStart=%s demo-service --name %s --port %s --fault-file %s/broken.%s\n' \
       "$program" "${services[at]}" "$((base + at))" "$place" "${services[at]}" | unit "pakashop-${services[at]}.service"
   done
 }

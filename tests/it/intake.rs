@@ -199,7 +199,8 @@ fn senders_without_a_readable_secret_and_rejected_posts_are_logged() {
     assert_eq!(server.post("grafana", KEY, b"{}"), 503, "the credentials cannot be checked");
     assert_eq!(server.post("alertmanager", "wrong", b"{}"), 401);
     let log = server.log_end();
-    let unheard: Vec<&str> = log.lines().filter(|line| line.contains("cannot be checked, and is not taken")).collect();
+    let unheard: Vec<&str> =
+        log.lines().filter(|line| line.contains("cannot be authenticated and are refused")).collect();
     assert!(matches!(unheard[..], [line] if line.contains("`grafana`") && line.contains("`LOST`")), "{log}");
     assert!(log.lines().any(|line| line.contains("a request was rejected") && line.contains("alertmanager")), "{log}");
 }

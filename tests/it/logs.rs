@@ -319,7 +319,7 @@ fn found_lines_become_evidence_in_an_incident() {
     assert_eq!(code, 6, "{err}");
     let words = [&["logs"], &THEN[..], &["--order", "A-17", "--attach", "last"]].concat();
     let (out, err, code) = project.run(&words);
-    assert!(code == 0 && err.contains("written down as evidence") && err.contains("next: runbook timeline "), "{err}");
+    assert!(code == 0 && err.contains("added to the timeline") && err.contains("next: runbook timeline "), "{err}");
     assert!(out.contains("provider timed out"), "it is shown too: {out}");
     let (timeline, _, _) = project.run(&["timeline", "last", "-o", "json"]);
     let events: Value = serde_json::from_str(&timeline).expect("events");

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use runbook::actions::transport::process::{output_detached, spawn_detached};
 use runbook::clock::SystemClock;
-use runbook::surface::demo::environment::{DemoEnvironment, Ground};
+use runbook::surface::demo::environment::{DemoEnvironment, DemoOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -185,7 +185,7 @@ fn the_shipped_runbooks_have_no_problems_and_plan_in_both_environments() {
     for (id, param) in all {
         for environment in ["staging", "production"] {
             let plan = output_text(&run(&["start", id, "--plan", "--env", environment, "--param", param]));
-            assert!(plan.contains("nothing has been done"), "{plan}");
+            assert!(plan.contains("nothing was started"), "{plan}");
         }
     }
     assert!(!state.path().join("state").exists(), "a plan creates no state");
@@ -345,9 +345,9 @@ fn a_p3_over_ssh_collects_evidence_restarts_and_verifies_remotely() {
     eventually("the last connection is closed", || sshd.connections().is_empty());
 }
 
-fn ground(directory: &TempDir) -> Ground {
+fn demo_options(directory: &TempDir) -> DemoOptions {
     let service: Vec<OsString> = vec![PROGRAM.into(), "demo-service".into()];
-    Ground { directory: directory.path().to_owned(), service, clock: Arc::new(SystemClock) }
+    DemoOptions { directory: directory.path().to_owned(), service, clock: Arc::new(SystemClock) }
 }
 
 #[test]
@@ -355,10 +355,10 @@ fn the_environment_of_the_demo_starts_and_is_removed() {
     let directory = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let stage = DemoEnvironment::build(ground(&directory)).await.expect("the stage is built");
-        assert!(stage.has_systemd(), "{:?}", stage.missing());
-        stage.break_it().expect("it breaks");
-        stage.strike().await.expect("nothing is left");
+        let environment = DemoEnvironment::build(demo_options(&directory)).await.expect("the environment is built");
+        assert!(environment.has_systemd(), "{:?}", environment.missing());
+        environment.break_it().expect("it breaks");
+        environment.remove().await.expect("nothing is left");
     });
     assert!(!directory.path().join("parts").exists());
 }

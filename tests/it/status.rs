@@ -168,8 +168,8 @@ fn wrong_arguments_are_refused_with_their_remedy() {
         (&["--env", "hree"], 2, "Did you mean `here`?"),
         (&["--env", "there"], 4, "is not a host of `there`"),
         (&["--env", "here", "gatway"], 2, "Did you mean `gateway`?"),
-        (&["--env", "here", "--limit", "2h"], 2, "1m is the most"),
-        (&["--env", "here", "--watch"], 2, "Type `runbook status -o jsonl` for one look that programs read."),
+        (&["--env", "here", "--limit", "2h"], 2, "1m is the maximum"),
+        (&["--env", "here", "--watch"], 2, "Type `runbook status -o jsonl` for output that programs can read."),
     ] {
         let (ended, _, stderr) = status(directory.path(), words);
         assert_eq!(ended, code, "{words:?}: {stderr}");

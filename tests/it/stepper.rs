@@ -133,7 +133,7 @@ fn a_person_completes_a_run() {
     let project = Project::with(RUNBOOK);
     let mut terminal = project.terminal(80, &["start", "small"]);
     terminal.see("notify due in 14:");
-    terminal.see("▸ 2 code · the evidence suggests it");
+    terminal.see("▸ 2 code · suggested");
     answer(&mut terminal, "\r", "→ code");
     for part in ["Restart the gateway", "what ", "where ", "why ", "undo ", "who    commander", "y do it"] {
         terminal.see(part);

@@ -247,7 +247,7 @@ fn a_reload_loads_valid_files_and_fails_with_a_problem() {
     std::fs::write(&file, valid.replace("steps:", "stepps:")).expect("a file can be written");
     assert!(!units.try_systemctl(&["reload", "runbook.service"]).status.success(), "there is a problem");
     assert_eq!(units.property("runbook.service", "ActiveState"), "active");
-    assert_eq!(units.property("runbook.service", "StatusText"), "taking alerts", "the process serves as before");
+    assert_eq!(units.property("runbook.service", "StatusText"), "receiving alerts", "the process serves as before");
     std::fs::write(&file, valid.replace("Mends", "Mends otherwise")).expect("a file can be written");
     units.systemctl(&["reload", "runbook.service"]);
     let metric = |line: &str| get(port, "/metrics").expect("it answers").1.lines().any(|known| known == line);

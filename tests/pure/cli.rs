@@ -273,7 +273,7 @@ fn list_names_the_searched_places_when_there_is_no_project() {
     exit 2
     --- stderr
     error: there is no `runbooks/` here, above, or in `/etc/runbook`
-    hint: Go to the shop's directory, or name it: `--dir DIR` or `RUNBOOK_DIR`.
+    hint: Go to the project's directory, or name it: `--dir DIR` or `RUNBOOK_DIR`.
     "#);
 }
 
@@ -549,7 +549,7 @@ fn completions_and_the_manual_are_made_from_the_commands() {
     assert_snapshot!(project.run(&["man", "--into", "pages"]), @r#"
     exit 0
     --- stderr
-    the manual is in `pages`
+    the manual pages are in `pages`
     next: man -l pages/runbook.1
     "#);
     let page = std::fs::read_to_string(project.directory().join("pages/runbook-start.1")).unwrap();
@@ -593,7 +593,7 @@ fn the_plan_is_exact_and_touches_nothing() {
         by hand: Call the office and say “{{ steps.cause.answer }}” (known during the run)
         meets: notify
     --- stderr
-    nothing has been done
+    nothing was started
     next: runbook start asks --env production --param service=search
     "#);
     assert!(!project.state().exists(), "a plan creates no state");
@@ -650,7 +650,7 @@ steps:
           meets: notify
     --- stderr
     warning: secret `token`: `SHOP_TOKEN` is not set
-    nothing has been done
+    nothing was started
     next: runbook start parent --env production
     "#);
     let plan = project.output(&["start", "parent", "--plan", "-o", "json"]);
@@ -875,7 +875,7 @@ fn an_approval_is_for_the_digest_that_was_shown() {
     waiting: tell · to be done by hand: Call the office and say “bad code”
       runbook answer INCIDENT tell done
     --- stderr
-    INCIDENT: agreed
+    INCIDENT: approved
 
     mitigate
     HH:MM:SS › ada agreed to: run `touch mended`
@@ -901,7 +901,7 @@ fn a_denial_needs_a_reason_and_skips_the_step() {
     waiting: tell · to be done by hand: Call the office and say “bad code”
       runbook answer INCIDENT tell done
     --- stderr
-    INCIDENT: refused
+    INCIDENT: denied
 
     mitigate
     HH:MM:SS – Write the file · denied by ada: it is not that
@@ -939,7 +939,7 @@ fn an_incident_from_beginning_to_end() {
     assert_snapshot!(project.run(&["note", "last", "the", "office", "knows"]), @r#"
     exit 0
     --- stderr
-    INCIDENT: written down
+    INCIDENT: note added
     next: runbook timeline INCIDENT
     "#);
     assert_snapshot!(project.run(&["answer", "last", "tell", "done"]), @r#"
@@ -963,10 +963,10 @@ fn an_incident_from_beginning_to_end() {
     assert_snapshot!(project.run(&["undo", "last", "fix"]), @r#"
     exit 0
     --- stderr
-    INCIDENT: `fix` is taken back
+    INCIDENT: `fix` is being undone
 
     mitigate
-    HH:MM:SS › ada wants this taken back: undo: Write the file
+    HH:MM:SS › ada requested undo: Write the file
     HH:MM:SS ✓ undo: Write the file · `rm` succeeded  LENGTH
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-something-is-slow.md
 
@@ -1088,7 +1088,7 @@ fn a_failed_run_ends_with_5_and_its_step_can_be_retried_or_skipped() {
     assert_snapshot!(project.run(&["retry", "last", "try"]), @r#"
     exit 0
     --- stderr
-    INCIDENT: `try` is tried again
+    INCIDENT: `try` is retried
     HH:MM:SS ↻ Try it · again · ada
     HH:MM:SS ✓ Try it · `test` succeeded  LENGTH
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-it-does-not-work.md
@@ -1209,7 +1209,7 @@ fn a_background_worker_continues_and_watch_follows_it() {
     exit 0
     --- stderr
     INCIDENT: Something is slow, production
-    INCIDENT goes on in the background: process PID, `HOME/state/runbook/INCIDENT.log`
+    INCIDENT continues in the background: process PID, `HOME/state/runbook/INCIDENT.log`
     next: runbook watch INCIDENT
        or runbook cancel INCIDENT 'why'
     "#);
@@ -1235,8 +1235,8 @@ fn an_interrupted_run_is_intact_and_continues() {
     --- stderr
     ● P3 It does not work
       INCIDENT · production · opened by ada TIME
-    › detached from INCIDENT: nothing is lost, and nothing was stopped for good
-    INCIDENT goes on in the background: process PID, `HOME/state/runbook/INCIDENT.log`
+    › detached from INCIDENT; nothing is lost
+    INCIDENT continues in the background: process PID, `HOME/state/runbook/INCIDENT.log`
     next: runbook watch INCIDENT
        or runbook cancel INCIDENT 'why'
     "#);
@@ -1293,7 +1293,7 @@ fn the_hint_for_a_damaged_log_repeats_the_state_directory() {
     std::fs::write(project.state().join("runbook.db"), "no log at all".repeat(20)).unwrap();
     let state = project.state().display().to_string();
     let transcript = project.run(&["--state", &state, "timeline"]);
-    assert!(transcript.contains("hint: `runbook --state ") && transcript.contains(" verify` says"), "{transcript}");
+    assert!(transcript.contains("hint: `runbook --state ") && transcript.contains(" verify` lists"), "{transcript}");
 }
 
 #[test]
@@ -1423,7 +1423,7 @@ fn without_home_or_state_the_options_are_named() {
     assert_snapshot!(project.transcript(&output), @r#"
     exit 2
     --- stderr
-    error: there is no place for the log: neither `XDG_STATE_HOME` nor `HOME` is set
+    error: there is no directory for the log: neither `XDG_STATE_HOME` nor `HOME` is set
     hint: Name a directory: `--state DIR` or `RUNBOOK_STATE`.
     "#);
 }
@@ -1442,7 +1442,7 @@ fn a_project_of_another_user_in_a_shared_directory_is_not_used() {
     assert_snapshot!(project.run(&["list"]), @r#"
     exit 4
     --- stderr
-    error: `HOME/shop/runbooks` is somebody else's, in a place where everybody may write
+    error: `HOME/shop/runbooks` belongs to another user, in a directory where everybody may write
     hint: If you trust it, name it: `--dir .`.
     "#);
     assert_eq!(project.code(&["list", "-C", "."]), 0, "a named directory is trusted");

@@ -49,7 +49,7 @@ fn an_edited_runbook_is_loaded_and_a_run_continues_with_its_own_copy() {
     let first = incident(&server, "Mends first", "mends: ");
     server.edit("mends", &asking("mends", "second", "after"));
     server.edit("other", &asking("other", "third", "other"));
-    server.reload("taken up: `mends` is another, `other` is new");
+    server.reload("reloaded: `mends` changed, `other` was added");
     fire(&server, "second", 2);
     fire(&server, "third", 3);
     incident(&server, "Mends second", "mends: ");
@@ -62,8 +62,8 @@ fn an_edited_runbook_is_loaded_and_a_run_continues_with_its_own_copy() {
         "the run has its own copy"
     );
     server.remove("other");
-    server.reload("taken up: `other` is gone");
-    server.reload("read again: nothing has changed");
+    server.reload("reloaded: `other` was removed");
+    server.reload("reloaded: no changes");
     assert_eq!(metric(&server), "runbook_last_reload_successful 1");
 }
 
@@ -74,7 +74,7 @@ fn a_problem_in_one_file_keeps_every_file_as_it_was() {
     server.start(Signal::TERM);
     server.edit("mends", &asking("mends", "second", "after").replace("set:", "sett:"));
     server.edit("other", &asking("other", "third", "other"));
-    server.reload("the edited files have 1 problem, and those before stay in force");
+    server.reload("the edited files have 1 problem; the previous configuration stays active");
     assert_eq!(metric(&server), "runbook_last_reload_successful 0");
     assert!(server.is_ready());
     fire(&server, "first", 1);
@@ -83,11 +83,11 @@ fn a_problem_in_one_file_keeps_every_file_as_it_was() {
     // The valid file is not loaded alone.
     incident(&server, "firing-3-", "notice: ");
     server.edit("estate", "estate: [\n");
-    server.reload("stay in force");
+    server.reload("the previous configuration stays active");
     fire(&server, "first", 4);
     server.edit("estate", ESTATE);
     server.edit("mends", &asking("mends", "second", "after"));
-    server.reload("taken up: `mends` is another, `other` is new");
+    server.reload("reloaded: `mends` changed, `other` was added");
     assert_eq!(metric(&server), "runbook_last_reload_successful 1");
 }
 
@@ -107,7 +107,7 @@ fn senders_and_secrets_are_reloaded_and_old_values_stay_redacted() {
     assert_eq!(server.post("alertmanager", "value-of-old-times", b"{}"), 200);
     word("value-of-new-times");
     server.edit("estate", &estate("second"));
-    server.reload("taken up: the estate is another, secret `key` has another value");
+    server.reload("reloaded: estate.yaml changed, secret `key` changed");
     assert_eq!(server.post("alertmanager", "value-of-old-times", b"{}"), 401);
     assert_eq!(server.post("alertmanager", NEXT, b"{}"), 200);
     assert_eq!(server.post("grafana", "value-of-new-times", b"{}"), 404);

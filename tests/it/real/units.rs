@@ -200,7 +200,7 @@ fn broken(directory: &Path, service: &str) -> PathBuf {
 /// As on the customer's hosts, except that a restart waits 100 ms instead of five seconds.
 fn service_unit(name: &str, port: u16, broken: &Path) -> String {
     let port = port.to_string();
-    let options = [env!("CARGO_BIN_EXE_runbook"), "demo-service", "--name", name, "--port", &port, "--broken-file"];
+    let options = [env!("CARGO_BIN_EXE_runbook"), "demo-service", "--name", name, "--port", &port, "--fault-file"];
     let mut argv: Vec<OsString> = options.map(OsString::from).into();
     argv.push(broken.into());
     let (description, identifier) = (format!("Pakashop {name}"), format!("pakashop-{name}"));

@@ -115,7 +115,7 @@ fn an_unreachable_host_is_unknown_and_not_down() {
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("Connection refused") && stderr.contains("`runbook doctor --env live`"), "{stderr}");
     let (code, findings, _) = project.runbook(&["doctor"]);
-    let by_hand = format!("mend: ssh -F {}", sshd.client_config().display());
+    let by_hand = format!("fix: ssh -F {}", sshd.client_config().display());
     assert!(code == 7 && findings.contains(&by_hand), "{findings}");
     assert_eq!(findings.matches("Connection refused").count(), 1, "{findings}");
 }

@@ -50,9 +50,9 @@ async fn a_damaged_schedule_is_named_and_the_others_are_listed() {
     let (data, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(1), "{data}{stderr}");
     assert_eq!(data.lines().count(), 3, "both are listed: {data}");
-    assert!(data.lines().any(|line| line.contains("production") && line.ends_with("not known")), "{data}");
+    assert!(data.lines().any(|line| line.contains("production") && line.ends_with("unknown")), "{data}");
     assert!(
-        stderr.contains("what ran of `daily` in `production` is not known") && stderr.contains("verify"),
+        stderr.contains("past runs of `daily` in `production` are unknown") && stderr.contains("verify"),
         "{stderr}"
     );
 }

@@ -78,7 +78,7 @@ fn a_command_that_leaves_a_pending_message_warns_unless_a_server_delivers_it() {
         let output = server.run_below(&[], words);
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let warning = "a message to incidents is still owed, and nobody is at work who delivers it";
+    let warning = "message to incidents not sent yet: no runbook process is running";
     let (code, reply) = run(&server, &["start", "tidy", "--auto"]);
     let id = server.incident();
     assert_eq!(code, Some(6), "{reply}");
@@ -87,7 +87,7 @@ fn a_command_that_leaves_a_pending_message_warns_unless_a_server_delivers_it() {
     assert!(reply.contains(warning), "{reply}");
     server.start();
     let (_, reply) = run(&server, &["note", &id, "seen again"]);
-    assert!(!reply.contains("still owed"), "the server delivers it: {reply}");
+    assert!(!reply.contains("not sent yet"), "the server delivers it: {reply}");
     server.stop();
     let (_, reply) = run(&server, &["note", &id, "and again"]);
     assert!(reply.contains(warning), "the server is stopped: {reply}");
@@ -96,7 +96,7 @@ fn a_command_that_leaves_a_pending_message_warns_unless_a_server_delivers_it() {
     server.until("it arrives", || server.timeline(&id).contains("told incidents"));
     server.stop();
     let (_, reply) = run(&server, &["note", &id, "and again"]);
-    assert!(!reply.contains("still owed"), "{reply}");
+    assert!(!reply.contains("not sent yet"), "{reply}");
 }
 
 #[test]

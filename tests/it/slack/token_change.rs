@@ -14,7 +14,7 @@ fn a_new_token_is_used_without_a_restart() {
     server.until("the old one was tried", || is_used(&server, "xoxb-of-old-times"));
     assert_eq!(server.slack.messages().len(), 0, "Slack does not know the old one");
     server.write("bot_token", TOKEN);
-    server.reload("secret `bot` has another value");
+    server.reload("secret `bot` changed");
     server.message("Live platform down");
     assert!(server.reply_to(ADA, "ack").contains("Acknowledged"), "commands still work");
     server.message("acknowledged by ada");
@@ -29,7 +29,7 @@ fn a_message_being_posted_during_a_token_change_is_posted_once() {
     let id = server.incident();
     assert!(!server.timeline(&id).contains("shown in"), "the answer of Slack is still pending");
     server.write("bot_token", SECOND);
-    server.reload("secret `bot` has another value");
+    server.reload("secret `bot` changed");
     server.reply_to(ADA, "ack");
     server.message("acknowledged by ada");
     let live = server.slack.messages().into_iter().filter(|message| message.thread.is_none()).count();

@@ -21,7 +21,7 @@ fn a_person_completes_a_run_over_ssh() {
     let (sshd, project) = (Sshd::start(), Project::with(RUNBOOK));
     let mut terminal = remote_terminal(&sshd, &project, 80, "start small");
     terminal.see("notify due in 14:");
-    terminal.see("▸ 2 code · the evidence suggests it");
+    terminal.see("▸ 2 code · suggested");
     answer(&mut terminal, "\r", "→ code");
     terminal.see("y do it");
     assert!(!project.path().join("restarted").exists(), "nothing is changed before the approval");
