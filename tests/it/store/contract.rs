@@ -353,7 +353,7 @@ async fn a_stream_is_live_until_its_writer_says_that_nothing_is_owed(store: impl
 
 async fn a_new_stream_may_begin_with_its_claim(store: impl EventStore) {
     let begin = |holder: &str, expected| Write {
-        claim: Some(InitialLease { holder: holder.to_owned(), until: at(10) }),
+        lease: Some(InitialLease { holder: holder.to_owned(), until: at(10) }),
         ..Write::of(&id("one"), expected, notes(1))
     };
     store.write(begin("a", 0)).await.unwrap();
