@@ -79,7 +79,7 @@ impl DispatcherTask {
     fn all_answered(&self, asked: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> bool {
         let Some(incident) = asked.incident.filter(|_| asked.alert.runbook.is_none()) else { return false };
         let runbooks = self.engine.parts().catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
-        let mut speaking = runbooks.filter(|runbook| trigger::speaks_of(runbook, &asked.alert.name));
+        let mut speaking = runbooks.filter(|runbook| trigger::is_for_alert(runbook, &asked.alert.name));
         speaking.all(|runbook| is_answered(incident, &runbook.id, estate.alerts.cool_down, now))
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::config::yaml::node::Node;
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::core::severity::Severity;
 use crate::domain::core::timezone;
-use crate::domain::runbook::schedule::{CatchUp, Overlap, Schedule, Timetable, Wrong};
+use crate::domain::runbook::schedule::{CatchUp, Overlap, Schedule, ScheduleError, Timetable};
 
 /// The keys of a schedule.
 pub(in crate::domain) const SCHEDULE_KEYS: &[&str] =
@@ -53,16 +53,16 @@ impl RunbookChecker<'_> {
     /// That the expression and the zone can be read, and that an instant fits.
     fn comes(&mut self, schedule: &str, timezone: &str, [expression, place]: [Option<&Node>; 2]) {
         let Err(wrong) = Timetable::read(schedule, timezone) else { return };
-        let (node, text) = if wrong == Wrong::Zone { (place, timezone) } else { (expression, schedule) };
+        let (node, text) = if wrong == ScheduleError::Zone { (place, timezone) } else { (expression, schedule) };
         let Some(node) = node else { return };
         let shown = visible(text, MAX_QUOTED);
         let problem = match wrong {
-            Wrong::Zone => Problem::new(node.span.clone(), format!("`{shown}` is no time zone"))
+            ScheduleError::Zone => Problem::new(node.span.clone(), format!("`{shown}` is no time zone"))
                 .did_you_mean(text, timezone::names().iter().map(String::as_str))
                 .or_help("Use a name of the IANA's list, such as `Africa/Lusaka` or `UTC`."),
-            Wrong::Expression => Problem::new(node.span.clone(), format!("`{shown}` is no cron expression"))
+            ScheduleError::Expression => Problem::new(node.span.clone(), format!("`{shown}` is no cron expression"))
                 .help("Write minute, hour, day of the month, month and day of the week: `0 9 * * mon`."),
-            Wrong::Never => Problem::new(node.span.clone(), format!("`{shown}` never comes"))
+            ScheduleError::Never => Problem::new(node.span.clone(), format!("`{shown}` never comes"))
                 .help("No day of the calendar fits it."),
         };
         self.report.add(problem);

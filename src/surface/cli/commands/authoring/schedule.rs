@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
-use crate::domain::runbook::schedule::{SHOWN, calendar};
+use crate::domain::runbook::schedule::{LOCAL_FORMAT, calendar};
 use crate::engine::schedule_state::{ScheduleState, ScheduleStatus, entries};
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session::{OpenEngine, Session};
@@ -150,7 +150,7 @@ fn shown(at: Timestamp, zone: &str) -> String {
 
 /// The same instant in the reader's time zone.
 fn yours(at: Timestamp) -> String {
-    at.with_timezone(&chrono::Local).format(&format!("{SHOWN} %:z")).to_string()
+    at.with_timezone(&chrono::Local).format(&format!("{LOCAL_FORMAT} %:z")).to_string()
 }
 
 fn became(open_engine: &OpenEngine<'_>, id: &IncidentId, due: Timestamp) -> String {
