@@ -18,6 +18,7 @@ use super::core::time::Span;
 pub mod check;
 mod deadline_rule;
 pub mod reference;
+pub(in crate::domain) mod runbook_schema;
 pub mod schedule;
 pub mod schema;
 pub mod scope_names;

@@ -14,7 +14,7 @@ use crate::domain::incident::plan::{Attempt, Poll, RenderedAction};
 use crate::domain::incident::run::{Run, RunStatus};
 use crate::domain::incident::step::{StepState, StepStatus};
 use crate::domain::incident::template_scope;
-use crate::domain::runbook::check::MAX_PEOPLE;
+use crate::domain::runbook::runbook_schema::MAX_PEOPLE;
 use crate::domain::runbook::time_limits::{BACKOFF_LIMIT, CHANGE_TIMEOUT, usual_timeout};
 use crate::domain::runbook::{Action, Ask, OnFailure, Start, Step, StepBody, Verify};
 use crate::domain::template::expression;

@@ -7,8 +7,8 @@ use crate::domain::config::kind_schema::{Field, KindForm, Shape};
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::Problem;
-use crate::domain::core::effect::EffectClass;
 use crate::domain::runbook::Action;
+use crate::domain::runbook::runbook_schema::EFFECTS;
 use crate::domain::template::expression;
 
 impl RunbookChecker<'_> {
@@ -96,9 +96,7 @@ impl RunbookChecker<'_> {
 
     /// The class of an action after the step's own word for it.
     pub(super) fn declared_effect(&mut self, node: &Node, action: &mut Action) {
-        const WORDS: &[(&str, EffectClass)] =
-            &[("read", EffectClass::Read), ("repeatable", EffectClass::Repeatable), ("once", EffectClass::Once)];
-        let Some(declared) = self.report.keyword(node, WORDS) else { return };
+        let Some(declared) = self.report.keyword(node, EFFECTS) else { return };
         if self.form(&action.kind).is_some_and(|form| !form.verbs.is_empty()) && declared < action.effect {
             let message = format!("`{}` knows that this is `{}`", action.kind, action.effect);
             self.report.add(Problem::new(node.span.clone(), message).help("Take `effect` away."));

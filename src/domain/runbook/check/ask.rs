@@ -5,10 +5,8 @@ use super::action::is_literal;
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::runbook_schema::ASK;
 use crate::domain::runbook::{Ask, StepBody};
-
-/// The keys of a question.
-pub(in crate::domain) const ASK_KEYS: &[&str] = &["choices", "suggest", "auto", "many"];
 
 /// Choices of one question: more do not fit a screen.
 const MAX_CHOICES: usize = 20;
@@ -22,7 +20,7 @@ impl RunbookChecker<'_> {
             Content::Null => return Some(StepBody::Ask(ask)),
             Content::List(_) => ask.choices = self.answers(node)?,
             _ => {
-                let fields = Fields::open(&mut self.report, node, "a question", ASK_KEYS)?;
+                let fields = self.open(node, &ASK)?;
                 ask.choices = fields.get("choices").map_or(Some(Vec::new()), |node| self.answers(node))?;
                 ask.auto = fields.get("auto").is_some_and(|node| self.report.boolean(node).unwrap_or_default());
                 ask.many = fields.get("many").is_some_and(|node| self.report.boolean(node).unwrap_or_default());

@@ -6,14 +6,8 @@ use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::{Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::core::time::Span;
+use crate::domain::runbook::runbook_schema::{DEADLINE, FROM};
 use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Step};
-
-/// The keys of a deadline.
-pub(in crate::domain) const DEADLINE_KEYS: &[&str] =
-    &["within", "every", "from", "warn_at", "fallback_at", "role", "to", "escalate"];
-
-/// The instants that deadlines are counted from, as they are written.
-const FROM: &[(&str, DeadlineFrom)] = &[("opened", DeadlineFrom::Opened), ("resolved", DeadlineFrom::Resolved)];
 
 /// The shortest time between two words to stakeholders: a shorter one would only be noise.
 const SHORTEST_EVERY: Span = Span::seconds(60);
@@ -28,15 +22,13 @@ impl RunbookChecker<'_> {
         let name = self.report.named(&entry.key, &entry.key_span);
         // Known by name even when its own fields are wrong, so that `meets` is not blamed too.
         self.deadlines.insert(entry.key.clone(), (entry.key_span.clone(), false));
-        let mut fields = Fields::open(&mut self.report, &entry.value, "a deadline", DEADLINE_KEYS)?;
-        if entry.value.as_map().is_some_and(<[Entry]>::is_empty) {
-            fields.span = entry.key_span.clone();
-        }
+        let fields = self.open_entry(entry, &DEADLINE)?;
         let every = fields.get("every");
         let within = match every {
             Some(node) => self.every(node, &fields),
             None => {
-                fields.required(&mut self.report, "within", "a deadline").and_then(|node| self.report.duration(node))
+                let within = fields.required(&mut self.report, "within", DEADLINE.what);
+                within.and_then(|node| self.report.duration(node))
             }
         };
         let from = fields.get("from").map_or(Some(DeadlineFrom::Opened), |node| self.report.keyword(node, FROM));

@@ -7,41 +7,22 @@ use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::core::severity::Severity;
+use crate::domain::runbook::runbook_schema::{PARAM, PARAM_TYPES, RUNBOOK, RUNBOOK_SEVERITIES};
 use crate::domain::runbook::{Param, ParamKind, Runbook};
-
-/// The keys of a runbook.
-const RUNBOOK_KEYS: &[&str] =
-    &["runbook", "title", "severity", "summary", "environments", "on", "deadlines", "params", "steps", "finally"];
-
-/// The keys of a param.
-const PARAM_KEYS: &[&str] = &["type", "default", "choices", "help"];
-
-/// What a runbook may open, as it is written: an incident of a severity, or the record of planned work.
-pub(in crate::domain) const GRADES: &[(&str, Severity)] = &[
-    ("p1", Severity::P1),
-    ("p2", Severity::P2),
-    ("p3", Severity::P3),
-    ("p4", Severity::P4),
-    ("maintenance", Severity::Maintenance),
-];
-
-/// The types of params as they are written.
-pub(in crate::domain) const PARAM_TYPES: &[&str] =
-    &["text", "integer", "number", "boolean", "duration", "service", "unit", "choice"];
 
 /// Params that one runbook may have: a form of more is no form for three in the morning.
 const MAX_PARAMS: usize = 50;
 
 impl RunbookChecker<'_> {
     pub(super) fn document(&mut self, node: &Node) -> Option<Runbook> {
-        let fields = Fields::open(&mut self.report, node, "a runbook", RUNBOOK_KEYS)?;
+        let fields = self.open(node, &RUNBOOK)?;
         let id = self.id(&fields);
         let title = fields
-            .required(&mut self.report, "title", "a runbook")
+            .required(&mut self.report, "title", RUNBOOK.what)
             .and_then(|node| self.report.text(node).map(str::to_owned));
         let severity = fields
-            .required(&mut self.report, "severity", "a runbook")
-            .and_then(|node| self.report.keyword(node, GRADES));
+            .required(&mut self.report, "severity", RUNBOOK.what)
+            .and_then(|node| self.report.keyword(node, RUNBOOK_SEVERITIES));
         let summary = fields.get("summary").and_then(|node| self.report.text(node).map(str::to_owned));
         let environments = fields.get("environments").map(|node| self.environments(node)).unwrap_or_default();
         if let Some(entry) = fields.entry("deadlines").filter(|_| severity == Some(Severity::Maintenance)) {
@@ -51,7 +32,7 @@ impl RunbookChecker<'_> {
         let deadlines = fields.get("deadlines").map(|node| self.deadlines(node)).unwrap_or_default();
         self.params = fields.get("params").map(|node| self.declared(node)).unwrap_or_default();
         let (on, schedules) = fields.get("on").map(|node| self.triggers(node, severity)).unwrap_or_default();
-        let steps = fields.required(&mut self.report, "steps", "a runbook");
+        let steps = fields.required(&mut self.report, "steps", RUNBOOK.what);
         for given in [steps, fields.get("finally")].into_iter().flatten() {
             self.gather_ids(given);
         }
@@ -81,7 +62,7 @@ impl RunbookChecker<'_> {
     }
 
     fn id(&mut self, fields: &Fields<'_>) -> Option<String> {
-        let node = fields.required(&mut self.report, "runbook", "a runbook")?;
+        let node = fields.required(&mut self.report, "runbook", RUNBOOK.what)?;
         let id = self.report.name(node)?;
         let stem = self.report.source.stem();
         if id != stem {
@@ -128,12 +109,7 @@ impl RunbookChecker<'_> {
             self.report.add(problem.help(format!("Call it `{}`.", visible(&entry.key.replace('-', "_"), MAX_QUOTED))));
         }
         let mut param = Param { name: entry.key.clone(), kind: ParamKind::Text, default: None, help: None };
-        let Some(mut fields) = Fields::open(&mut self.report, &entry.value, "a param", PARAM_KEYS) else {
-            return param;
-        };
-        if entry.value.as_map().is_some_and(<[Entry]>::is_empty) {
-            fields.span = entry.key_span.clone();
-        }
+        let Some(fields) = self.open_entry(entry, &PARAM) else { return param };
         if let Some(kind) = self.param_kind(&fields) {
             param.kind = kind;
             param.default = fields.get("default").map(|node| self.default_value(node, &param.kind));
@@ -143,7 +119,7 @@ impl RunbookChecker<'_> {
     }
 
     fn param_kind(&mut self, fields: &Fields<'_>) -> Option<ParamKind> {
-        let node = fields.required(&mut self.report, "type", "a param")?;
+        let node = fields.required(&mut self.report, "type", PARAM.what)?;
         let word = self.report.text(node)?;
         let choices = fields.get("choices");
         if let Some(choices) = choices.filter(|_| word != "choice") {

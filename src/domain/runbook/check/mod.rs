@@ -21,24 +21,16 @@ mod worst_case;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::runbook_schema::RunbookSection;
 use super::{Param, Runbook};
 use crate::domain::config::estate::Estate;
 use crate::domain::config::kind_schema::KindForm;
+use crate::domain::config::yaml::fields::{Fields, FileProblems};
+use crate::domain::config::yaml::node::{Entry, Node};
 use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::{Problem, Source, SourceSpan};
 
-use crate::domain::config::yaml::fields::FileProblems;
-
 pub(in crate::domain) use self::action::all_fields;
-pub(in crate::domain) use self::ask::ASK_KEYS;
-pub(in crate::domain) use self::deadline::DEADLINE_KEYS;
-pub(in crate::domain) use self::document::{GRADES, PARAM_TYPES};
-pub(in crate::domain) use self::modifier::{
-    APPROVE_KEYS, MAX_AT_ONCE, MAX_ATTEMPTS, MAX_PEOPLE, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS,
-};
-pub(in crate::domain) use self::schedule::{CATCH_UPS, OVERLAPS, SCHEDULE_KEYS};
-pub(in crate::domain) use self::sub_runbook::START_KEYS;
-pub(in crate::domain) use self::trigger::{LAUNCHES, TRIGGER_KEYS};
 
 /// What a runbook may speak of.
 #[derive(Debug, Clone, Copy)]
@@ -115,6 +107,20 @@ impl<'a> RunbookChecker<'a> {
         let result = walk(self);
         self.only = before;
         result
+    }
+
+    /// Opens a mapping with the keys of a section; unknown and doubled keys are reported.
+    fn open<'n>(&mut self, node: &'n Node, section: &RunbookSection) -> Option<Fields<'n>> {
+        Fields::open(&mut self.report, node, section.what, &section.keys())
+    }
+
+    /// The same for an entry of a mapping. A problem with an empty section is reported at the entry's key.
+    fn open_entry<'n>(&mut self, entry: &'n Entry, section: &RunbookSection) -> Option<Fields<'n>> {
+        let mut fields = self.open(&entry.value, section)?;
+        if entry.value.as_map().is_some_and(<[Entry]>::is_empty) {
+            fields.span = entry.key_span.clone();
+        }
+        Some(fields)
     }
 
     fn form(&self, name: &str) -> Option<&'static KindForm> {

@@ -8,38 +8,17 @@ use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::Problem;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::time::Span;
+use crate::domain::runbook::runbook_schema::{
+    APPROVE, MAX_AT_ONCE, MAX_ATTEMPTS, MAX_PEOPLE, ON_FAILURE, RETRY, RunbookSection, UNDO, UNTIL, VERIFY,
+};
 use crate::domain::runbook::{Action, Approve, OnFailure, Retry, StepBody, Until, Verify};
 use crate::domain::template::expression;
 
-/// The keys of an approval.
-pub(in crate::domain) const APPROVE_KEYS: &[&str] = &["by", "count", "not_requester", "expires"];
-
-/// People who have to agree to one change: more are not awake.
-pub(in crate::domain) const MAX_PEOPLE: u32 = 5;
-
-/// The keys of a retry.
-pub(in crate::domain) const RETRY_KEYS: &[&str] = &["attempts", "backoff", "if"];
-
-/// The keys of an `until`.
-pub(in crate::domain) const UNTIL_KEYS: &[&str] = &["condition", "every"];
-
-/// The keys of a `verify` besides its one kind.
-pub(in crate::domain) const VERIFY_KEYS: &[&str] = &["within", "hold", "every", "effect"];
-
-/// The keys of an `undo` besides its one kind.
-pub(in crate::domain) const UNDO_KEYS: &[&str] = &["effect"];
-
-/// Attempts that a step may make: with a doubled pause between them, more are never seen.
-pub(in crate::domain) const MAX_ATTEMPTS: i64 = 100;
-
-/// The most items that are worked on at the same time: as many steps as a group may have.
-pub(in crate::domain) const MAX_AT_ONCE: i64 = 100;
-
 /// The pause before a second attempt, and between readings, unless the file says otherwise.
-pub(in crate::domain) const PAUSE: Span = Span::seconds(5);
+const PAUSE: Span = Span::seconds(5);
 
 /// How long a change may take to show, unless the file says otherwise.
-pub(in crate::domain) const WITHIN: Span = Span::seconds(60);
+const WITHIN: Span = Span::seconds(60);
 
 impl RunbookChecker<'_> {
     /// Who must agree: roles or people, or a mapping; nothing for anybody.
@@ -48,7 +27,7 @@ impl RunbookChecker<'_> {
             Content::Null | Content::Boolean(true) => Some(Approve::default()),
             Content::Text(_) | Content::List(_) => Some(Approve { by: self.agreeing(node)?, ..Approve::default() }),
             _ => {
-                let fields = Fields::open(&mut self.report, node, "an approval", APPROVE_KEYS)?;
+                let fields = self.open(node, &APPROVE)?;
                 Some(Approve {
                     by: fields.get("by").map_or(Some(Vec::new()), |node| self.agreeing(node))?,
                     count: fields.get("count").and_then(|node| self.people(node)),
@@ -90,8 +69,8 @@ impl RunbookChecker<'_> {
         if matches!(node.content, Content::Integer(_)) {
             return Some(Retry { attempts: self.attempts(node)?, backoff: PAUSE, condition: None });
         }
-        let fields = Fields::open(&mut self.report, node, "a retry", RETRY_KEYS)?;
-        let attempts = fields.required(&mut self.report, "attempts", "a retry").and_then(|node| self.attempts(node));
+        let fields = self.open(node, &RETRY)?;
+        let attempts = fields.required(&mut self.report, "attempts", RETRY.what).and_then(|node| self.attempts(node));
         let backoff = fields.get("backoff").map_or(Some(PAUSE), |node| self.report.duration(node));
         let condition = fields.get("if").and_then(|node| self.expression(node));
         Some(Retry { attempts: attempts?, backoff: backoff?, condition })
@@ -117,16 +96,16 @@ impl RunbookChecker<'_> {
         if !matches!(node.content, Content::Map(_)) {
             return Some(Until { condition: self.expression(node)?, every: PAUSE });
         }
-        let fields = Fields::open(&mut self.report, node, "`until`", UNTIL_KEYS)?;
+        let fields = self.open(node, &UNTIL)?;
         let condition =
-            fields.required(&mut self.report, "condition", "`until`").and_then(|node| self.expression(node));
+            fields.required(&mut self.report, "condition", UNTIL.what).and_then(|node| self.expression(node));
         let every = fields.get("every").map_or(Some(PAUSE), |node| self.pause(node));
         Some(Until { condition: condition?, every: every? })
     }
 
     /// How a change is known to have worked: one reading, and times.
     pub(super) fn verify(&mut self, node: &Node) -> Option<Verify> {
-        let (fields, action) = self.one_action(node, "verify", VERIFY_KEYS)?;
+        let (fields, action) = self.one_action(node, &VERIFY)?;
         let within = fields.get("within").map_or(Some(WITHIN), |node| self.report.duration(node));
         let hold = fields.get("hold").map_or(Some(Span::default()), |node| self.report.duration(node));
         let every = fields.get("every").map_or(Some(PAUSE), |node| self.pause(node));
@@ -152,30 +131,30 @@ impl RunbookChecker<'_> {
     }
 
     pub(super) fn on_failure(&mut self, node: &Node) -> Option<OnFailure> {
-        self.report
-            .keyword(node, &[("ask", OnFailure::Ask), ("stop", OnFailure::Stop), ("continue", OnFailure::Continue)])
+        self.report.keyword(node, ON_FAILURE)
     }
 
     /// How a change is taken back.
     pub(super) fn undo(&mut self, node: &Node) -> Option<Action> {
-        self.one_action(node, "undo", UNDO_KEYS)?.1
+        self.one_action(node, &UNDO)?.1
     }
 
     /// The mapping of a `verify` or an `undo`, and its one action.
-    fn one_action<'n>(&mut self, node: &'n Node, what: &str, extra: &[&str]) -> Option<(Fields<'n>, Option<Action>)> {
+    fn one_action<'n>(&mut self, node: &'n Node, section: &RunbookSection) -> Option<(Fields<'n>, Option<Action>)> {
+        let what = section.what;
         let names: Vec<&str> = self.world.forms.iter().map(|form| form.name).collect();
-        let known: Vec<&str> = names.iter().chain(extra).copied().collect();
-        let fields = Fields::open(&mut self.report, node, &format!("`{what}`"), &known)?;
+        let known: Vec<&str> = names.iter().copied().chain(section.keys()).collect();
+        let fields = Fields::open(&mut self.report, node, what, &known)?;
         let actions: Vec<&Entry> = fields.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
         let action = match actions.as_slice() {
             [entry] => self.form(&entry.key).and_then(|form| self.action(entry, form)),
             [] => {
-                let problem = Problem::new(fields.span.clone(), format!("`{what}` names no action"));
+                let problem = Problem::new(fields.span.clone(), format!("{what} names no action"));
                 self.report.add(problem.help(format!("Give exactly one of {}.", list(&names))));
                 None
             }
             [first, second, ..] => {
-                let message = format!("`{what}` names two actions, `{}` and `{}`", first.key, second.key);
+                let message = format!("{what} names two actions, `{}` and `{}`", first.key, second.key);
                 self.report.add(
                     Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here"),
                 );

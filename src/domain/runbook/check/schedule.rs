@@ -8,25 +8,15 @@ use crate::domain::config::yaml::node::Node;
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::core::severity::Severity;
 use crate::domain::core::timezone;
+use crate::domain::runbook::runbook_schema::{CATCH_UPS, OVERLAPS, SCHEDULE};
 use crate::domain::runbook::schedule::{CatchUp, Overlap, Schedule, ScheduleError, Timetable};
-
-/// The keys of a schedule.
-pub(in crate::domain) const SCHEDULE_KEYS: &[&str] =
-    &["schedule", "timezone", "overlap", "catch_up", "environments", "params"];
-
-/// What happens while the run before goes on, as it is written.
-pub(in crate::domain) const OVERLAPS: &[(&str, Overlap)] =
-    &[("skip", Overlap::Skip), ("queue", Overlap::Queue), ("allow", Overlap::Allow)];
-
-/// What happens after a time without anybody on duty, as it is written.
-pub(in crate::domain) const CATCH_UPS: &[(&str, CatchUp)] = &[("once", CatchUp::Once), ("none", CatchUp::None)];
 
 impl RunbookChecker<'_> {
     /// One schedule; what is wrong with it is reported.
     pub(super) fn schedule(&mut self, node: &Node) -> Option<Schedule> {
-        let fields = Fields::open(&mut self.report, node, "a schedule", SCHEDULE_KEYS)?;
-        let expression = fields.required(&mut self.report, "schedule", "a schedule");
-        let zone = fields.required(&mut self.report, "timezone", "a schedule");
+        let fields = self.open(node, &SCHEDULE)?;
+        let expression = fields.required(&mut self.report, "schedule", SCHEDULE.what);
+        let zone = fields.required(&mut self.report, "timezone", SCHEDULE.what);
         let (schedule, timezone) = (self.literal(expression), self.literal(zone));
         if let (Some(schedule), Some(timezone)) = (&schedule, &timezone) {
             self.comes(schedule, timezone, [expression, zone]);

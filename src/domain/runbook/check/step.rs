@@ -5,31 +5,8 @@ use crate::domain::config::kind_schema::KindForm;
 use crate::domain::config::yaml::fields::{Fields, list, unknown_key};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::runbook_schema::{BODIES, MODIFIERS};
 use crate::domain::runbook::{Action, OnFailure, STEP_LIMIT, Step, StepBody};
-
-/// The bodies that the machine itself knows.
-const GATES: &[&str] = &["ask", "manual", "wait", "parallel", "start"];
-
-/// The keys around a body.
-const MODIFIERS: &[&str] = &[
-    "id",
-    "name",
-    "phase",
-    "why",
-    "when",
-    "for_each",
-    "max_parallel",
-    "approve",
-    "timeout",
-    "retry",
-    "until",
-    "verify",
-    "on_failure",
-    "undo",
-    "meets",
-    "effect",
-    "host",
-];
 
 /// The modifiers that only an action can have.
 const FOR_ACTIONS: &[&str] = &["timeout", "retry", "until", "undo", "effect", "host"];
@@ -131,7 +108,7 @@ impl RunbookChecker<'_> {
     // ── one step ─────────────────────────────────────────────────────────────────────────────────────────────
 
     fn step(&mut self, node: &Node) -> Option<Step> {
-        let fields = Fields::open_any(&mut self.report, node, "a step")?;
+        let fields = Fields::open_any(&mut self.report, node, MODIFIERS.what)?;
         let id = match fields.get("id") {
             Some(id) => id.as_text().unwrap_or_default().to_owned(),
             None => self.made_up_id(node),
@@ -177,11 +154,12 @@ impl RunbookChecker<'_> {
 
     /// The one thing that a step does.
     fn body<'n>(&mut self, fields: &Fields<'n>, node: &Node) -> Option<(StepBody, &'n Entry)> {
-        let names: Vec<&str> = GATES.iter().copied().chain(self.world.forms.iter().map(|form| form.name)).collect();
+        let names: Vec<&str> = BODIES.keys().into_iter().chain(self.world.forms.iter().map(|form| form.name)).collect();
+        let modifiers = MODIFIERS.keys();
         let bodies: Vec<&Entry> = fields.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
         let unknown: Vec<&Entry> = fields
             .iter()
-            .filter(|entry| !names.contains(&entry.key.as_str()) && !MODIFIERS.contains(&entry.key.as_str()))
+            .filter(|entry| !names.contains(&entry.key.as_str()) && !modifiers.contains(&entry.key.as_str()))
             .collect();
         for entry in &unknown {
             self.unknown_part(entry, &names, bodies.is_empty());
@@ -208,9 +186,9 @@ impl RunbookChecker<'_> {
     }
 
     fn unknown_part(&mut self, entry: &Entry, names: &[&str], bodiless: bool) {
-        let known: Vec<&str> = MODIFIERS.iter().copied().chain(names.iter().copied()).collect();
+        let known: Vec<&str> = MODIFIERS.keys().into_iter().chain(names.iter().copied()).collect();
         if !bodiless {
-            return unknown_key(&mut self.report, entry, "a step", &known);
+            return unknown_key(&mut self.report, entry, MODIFIERS.what, &known);
         }
         let problem =
             Problem::new(entry.key_span.clone(), format!("unknown kind `{}`", visible(&entry.key, MAX_QUOTED)));

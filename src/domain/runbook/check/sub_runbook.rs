@@ -6,13 +6,11 @@ use serde_json::{Map, Value};
 
 use super::RunbookChecker;
 use super::action::is_literal;
-use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::fields::list;
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::runbook_schema::START;
 use crate::domain::runbook::{Runbook, Start, StepBody};
-
-/// The keys of a start.
-pub(in crate::domain) const START_KEYS: &[&str] = &["runbook", "params"];
 
 impl<'a> RunbookChecker<'a> {
     /// Another runbook: its id, or a mapping with its params.
@@ -23,11 +21,11 @@ impl<'a> RunbookChecker<'a> {
             self.handed(node, &runbook, &[]);
             return Some(StepBody::Start(Start { runbook, params: Map::new() }));
         }
-        let fields = Fields::open(&mut self.report, node, "`start`", START_KEYS)?;
+        let fields = self.open(node, &START)?;
         let given = fields.get("params").and_then(|node| self.report.entries(node, "a mapping of params"));
         let given = given.unwrap_or_default();
         let params = self.checked_params(&given);
-        let node = fields.required(&mut self.report, "runbook", "`start`")?;
+        let node = fields.required(&mut self.report, "runbook", START.what)?;
         let runbook = self.other_runbook(node)?;
         self.handed(node, &runbook, &given);
         Some(StepBody::Start(Start { runbook, params }))

@@ -26,7 +26,7 @@ roles: { commander: }
 secrets: { hook: { env: HOOK }, payments: { file: /x, key: 'PAY_*' } }
 ";
 
-fn checked(text: &str) -> (Source, Result<Runbook, Vec<Problem>>) {
+pub(in crate::domain) fn checked(text: &str) -> (Source, Result<Runbook, Vec<Problem>>) {
     let estate =
         crate::domain::config::estate_check::check(&Source::new("estate.yaml", ESTATE)).expect("the estate is right");
     let runbooks = ["p1".to_owned(), "p2".to_owned(), "failover".to_owned()];

@@ -8,14 +8,9 @@ use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::{Content, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::core::severity::Severity;
+use crate::domain::runbook::runbook_schema::{START_MODES, TRIGGER};
 use crate::domain::runbook::schedule::Schedule;
 use crate::domain::runbook::trigger::{StartMode, Trigger};
-
-/// The keys of a trigger.
-pub(in crate::domain) const TRIGGER_KEYS: &[&str] = &["alert", "where", "start", "params"];
-
-/// How a runbook may start, as it is written.
-pub(in crate::domain) const LAUNCHES: &[(&str, StartMode)] = &[("auto", StartMode::Auto), ("ask", StartMode::Ask)];
 
 /// Triggers that one runbook may have.
 const MAX_TRIGGERS: usize = 50;
@@ -42,10 +37,10 @@ impl RunbookChecker<'_> {
     }
 
     fn trigger(&mut self, node: &Node) -> Option<Trigger> {
-        let fields = Fields::open(&mut self.report, node, "a trigger", TRIGGER_KEYS)?;
-        let alert = fields.required(&mut self.report, "alert", "a trigger").map(|node| self.alert_names(node));
+        let fields = self.open(node, &TRIGGER)?;
+        let alert = fields.required(&mut self.report, "alert", TRIGGER.what).map(|node| self.alert_names(node));
         let condition = fields.get("where").and_then(|node| self.with_only(NAMES, |checker| checker.expression(node)));
-        let start = fields.get("start").map_or(Some(StartMode::Ask), |node| self.report.keyword(node, LAUNCHES));
+        let start = fields.get("start").map_or(Some(StartMode::Ask), |node| self.report.keyword(node, START_MODES));
         let params = fields.get("params").map(|node| self.params_from_alert(node)).unwrap_or_default();
         if start == Some(StartMode::Auto) {
             self.check_params(&fields, &params);
