@@ -25,7 +25,7 @@ pub struct ProgramExit {
     /// The exit code; `None` if a signal or this process ended the program.
     pub code: Option<i32>,
     /// The last line of standard error, redacted.
-    pub said: String,
+    pub last_line: String,
 }
 
 /// Starts programs; implemented by the engine.
@@ -68,7 +68,7 @@ impl MessageChannel for ProgramChannel {
         let input = format!("{}\n", printable(&message.text)).into_bytes();
         let exit = self.runner.run(&self.argv, env, input).await.map_err(permanent)?;
         let program = self.argv.first().map_or("", String::as_str);
-        let stderr = one_line(&exit.said, 200);
+        let stderr = one_line(&exit.last_line, 200);
         match exit.code {
             Some(0) => Ok(Receipt { message: None, place: None }),
             Some(code) if code != TEMPORARY_FAILURE && PERMANENT_FAILURES.contains(&code) => {

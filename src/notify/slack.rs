@@ -19,7 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use slack_morphism::errors::SlackClientError;
 
-pub use self::escape::{dead, plain};
+pub use self::escape::{plain, without_mentions};
 pub use self::message::Message;
 pub use self::web_api::Web;
 use super::{

@@ -26,7 +26,7 @@ pub fn plain(text: &str) -> String {
 }
 
 /// Printable text without channel-wide mentions, for plain text and rich text, where Slack parses nothing else.
-pub fn dead(text: &str) -> String {
+pub fn without_mentions(text: &str) -> String {
     let text = printable(text);
     let mut safe = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
