@@ -390,7 +390,7 @@ fn what_start_hands_over_is_checked_against_the_other_file() {
             "{{\"file\":\"runbooks/first.yaml\",\"line\":{line},\"column\":{column},\"message\":\"{message}\",\"help\":\"{help}\"}}"
         )
     };
-    let needs = at(5, 21, "`second` needs the param `count`", "Hand it over: `params: { count: … }`.");
+    let needs = at(5, 21, "`second` needs the param `count`", "Add `params: { count: … }` here.");
     let has_none = at(6, 63, "`second` has no param `wodr`", "Did you mean `word`?");
     assert_eq!((told.len(), told[0], told[2]), (3, needs.as_str(), has_none.as_str()), "{told:#?}");
     assert!(told[1].contains("\"line\":6,\"column\":57,") && told[1].contains("whole number"), "{}", told[1]);

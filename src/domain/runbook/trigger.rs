@@ -104,7 +104,7 @@ pub fn choose<'a>(alert: &Alert, runbooks: impl IntoIterator<Item = &'a Runbook>
     if let Some(best) = &best {
         let others = candidates.iter().rev().map(|other| PassedOver {
             runbook: other.runbook.id.clone(),
-            reason: format!("it would, but `{}` goes before it", best.runbook.id),
+            reason: format!("it fits, but `{}` comes before it", best.runbook.id),
         });
         passed_over.extend(others);
     }
@@ -117,7 +117,7 @@ fn candidate<'a>(alert: &Alert, runbook: &'a Runbook, scope: &minijinja::Value) 
     let mut reason = if runbook.on.is_empty() {
         "it has no `on`".to_owned()
     } else {
-        format!("its `on` does not speak of `{}`", alert.name.escape_debug())
+        format!("its `on` does not name `{}`", alert.name.escape_debug())
     };
     for trigger in runbook.on.iter().filter(|trigger| trigger.alert.iter().any(|pattern| matches(pattern, &alert.name)))
     {
@@ -142,14 +142,14 @@ fn holds(trigger: &Trigger, scope: &minijinja::Value) -> Result<(), String> {
 fn chosen<'a>(best: &Candidate<'a>, scope: &minijinja::Value) -> Choice<'a> {
     let runbook = best.runbook;
     let Some(trigger) = best.trigger else {
-        let asks = Some("the alert names it, and its own `on` does not speak of the alert".to_owned());
+        let asks = Some("the alert names it, but its `on` does not name the alert".to_owned());
         return Choice { runbook, params: Map::new(), asks };
     };
     let (params, failure) = params(trigger, scope);
     let asks = match (failure, trigger.start) {
         (Some(failure), _) => Some(failure),
         (None, StartMode::Auto) => None,
-        (None, StartMode::Ask) => Some("it starts when a person says so".to_owned()),
+        (None, StartMode::Ask) => Some("a person has to start it".to_owned()),
     };
     Choice { runbook, params, asks }
 }
@@ -224,15 +224,15 @@ mod tests {
             runbook("narrow", json!([{"alert": ["payment_error_rate"], "where": "value > 5", "start": "auto"}]));
         let none = runbook("none", json!([]));
         let first = |runbooks: &[Runbook]| outcome(&alert(), runbooks).remove(0);
-        assert_eq!(first(&[any.clone(), none.clone()]), "any {}, asks: it starts when a person says so");
+        assert_eq!(first(&[any.clone(), none.clone()]), "any {}, asks: a person has to start it");
         assert_eq!(first(&[any.clone(), exact.clone()]), "exact {}");
         assert_eq!(
             outcome(&alert(), &[any, exact, narrow, none]),
             [
                 "narrow {}",
                 "not none: it has no `on`",
-                "not exact: it would, but `narrow` goes before it",
-                "not any: it would, but `narrow` goes before it"
+                "not exact: it fits, but `narrow` comes before it",
+                "not any: it fits, but `narrow` comes before it"
             ]
         );
     }

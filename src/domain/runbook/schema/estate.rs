@@ -12,7 +12,7 @@ use crate::domain::config::estate_schema::{
 pub fn estate() -> Value {
     let mut schema = section(&ESTATE);
     schema["$schema"] = json!(DIALECT);
-    schema["title"] = json!("An estate: what runbooks speak of");
+    schema["title"] = json!("An estate");
     schema
 }
 
@@ -23,7 +23,7 @@ fn section(of: &Section) -> Value {
     }
 }
 
-/// A section with the keys of one of its ways, and those that belong to none.
+/// A section with the keys of one of its alternatives, and those that belong to none.
 fn one_alternative(of: &Section, way: &Alternative) -> Value {
     let common = of.common().filter(|field| field.required).map(|field| field.name);
     let mut schema = record(of, common.chain([way.key]).chain(way.with.iter().copied()));
