@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_explanation_of_a_known_code_says_what_to_do() {
+    fn a_known_code_is_explained_with_what_to_do() {
         let error = explain("not_in_channel", "`#incidents`").unwrap();
         assert!(error.permanent);
         assert!(error.reason.contains("`not_in_channel`") && error.reason.contains("/invite"), "{}", error.reason);
