@@ -58,8 +58,9 @@
 //!
 //! Within `domain`, [`domain::config`] reads the estate and [`domain::runbook`] the runbooks: a file becomes nodes with their
 //! places, and the checker returns a resolved value or every problem at once. What a kind takes is data
-//! ([`KindForm`](domain::config::kind_schema::KindForm)), which the checker, the schema, the manual and the plan share. What the
-//! estate may hold is data as well ([`Section`](domain::config::estate_schema::Section)).
+//! ([`KindForm`](domain::config::kind_schema::KindForm)), which the checker, the schema, the manual and the plan share. The keys of
+//! the estate ([`Section`](domain::config::estate_schema::Section)) and of a runbook (`domain::runbook::runbook_schema`) are data as
+//! well.
 //!
 //! # Not here
 //!

@@ -389,7 +389,7 @@ fn parameters_passed_to_another_runbook_are_checked() {
             "{{\"file\":\"runbooks/first.yaml\",\"line\":{line},\"column\":{column},\"message\":\"{message}\",\"help\":\"{help}\"}}"
         )
     };
-    let needs = at(5, 21, "`second` needs the param `count`", "Hand it over: `params: { count: … }`.");
+    let needs = at(5, 21, "`second` needs the param `count`", "Add `params: { count: … }` here.");
     let has_none = at(6, 63, "`second` has no param `wodr`", "Did you mean `word`?");
     assert_eq!(
         (transcript.len(), transcript[0], transcript[2]),

@@ -26,8 +26,8 @@ pub(in crate::domain) use self::sender::FORMS;
 /// One key of the estate.
 pub type EstateField = Field<EstateShape>;
 
-/// The words of a list of words with their meanings.
-const fn names<T, const N: usize>(pairs: &[(&'static str, T)]) -> [&'static str; N] {
+/// The names of a list of names with their values.
+pub(in crate::domain) const fn names<T, const N: usize>(pairs: &[(&'static str, T)]) -> [&'static str; N] {
     let mut words = [""; N];
     let mut at = 0;
     while at < N {
@@ -351,4 +351,4 @@ impl EstateShape {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::domain) mod tests;

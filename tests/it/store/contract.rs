@@ -353,7 +353,7 @@ async fn a_stream_is_live_until_its_writer_marks_it_done(store: impl EventStore)
 
 async fn a_new_stream_may_start_with_a_lease(store: impl EventStore) {
     let begin = |holder: &str, expected| Write {
-        claim: Some(InitialLease { holder: holder.to_owned(), until: at(10) }),
+        lease: Some(InitialLease { holder: holder.to_owned(), until: at(10) }),
         ..Write::of(&id("one"), expected, notes(1))
     };
     store.write(begin("a", 0)).await.unwrap();

@@ -273,7 +273,7 @@ async fn a_changed_lease_is_noticed() {
     tamper(&path, "UPDATE claims SET epoch = 7");
     let store = Sqlite::open_existing(&path).await.unwrap();
     let error = store.lease(&id(INCIDENTS[0])).await.unwrap_err().to_string();
-    assert!(error.contains("the claim on incident `lusab-fidok` was changed"), "{error}");
+    assert!(error.contains("the lease on incident `lusab-fidok` was changed"), "{error}");
     let error = store.acquire_lease(&id(INCIDENTS[0]), "b", None, at(0), at(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
     // The lock for writing was given back.

@@ -46,7 +46,7 @@ impl EstateChecker<'_> {
     fn mail_is_protected(&mut self, email: &Node) {
         let is_far = email.get("server").and_then(Node::as_text).is_some_and(|server| !is_loopback_host(server));
         if let Some(tls) = email.get("tls").filter(|tls| is_far && tls.as_text() == Some("none")) {
-            let problem = Problem::new(tls.span.clone(), "without TLS a letter goes only to this machine");
+            let problem = Problem::new(tls.span.clone(), "without TLS a message goes only to this machine");
             self.report.add(problem.help("Write `tls: starttls` or `tls: implicit`."));
         }
         if let (Some(lone), None) | (None, Some(lone)) = (entry(email, "user"), entry(email, "password")) {

@@ -306,11 +306,11 @@ fn a_letter_has_a_server_that_keeps_it_secret_and_people_with_addresses() {
         &email("to: b@, server: mx"),
         &["13:35 `b@` is no e-mail address | Write it bare, such as `oncall@shop.example`."],
     );
-    wrong(channel, &email("to: [], server: mx"), &["13:35 a letter goes to 1 to 50 people, this one to 0"]);
+    wrong(channel, &email("to: [], server: mx"), &["13:35 a message goes to 1 to 50 people, this one to 0"]);
     wrong(
         channel,
         &email("to: b@y, server: mx, tls: none"),
-        &["13:57 without TLS a letter goes only to this machine | Write `tls: starttls` or `tls: implicit`."],
+        &["13:57 without TLS a message goes only to this machine | Write `tls: starttls` or `tls: implicit`."],
     );
     wrong(
         channel,

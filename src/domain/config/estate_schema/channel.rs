@@ -91,7 +91,7 @@ static RECIPIENTS: Items = Items {
     one: true,
     min: 1,
     max: 50,
-    message: "a letter goes to 1 to 50 people, this one to {}",
+    message: "a message goes to 1 to 50 people, this one to {}",
     help: "",
 };
 

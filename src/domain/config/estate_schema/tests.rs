@@ -60,7 +60,7 @@ impl<'de> Deserializer<'de> for Asked<'_> {
 }
 
 /// The fields of a struct or the variants of an enum, in the order of the alphabet.
-fn asked<T: DeserializeOwned>() -> Vec<&'static str> {
+pub(in crate::domain) fn asked<T: DeserializeOwned>() -> Vec<&'static str> {
     let mut names = Vec::new();
     assert!(T::deserialize(Asked(&mut names)).is_err() && !names.is_empty());
     names.sort_unstable();
@@ -68,7 +68,7 @@ fn asked<T: DeserializeOwned>() -> Vec<&'static str> {
 }
 
 /// The same without one that is written otherwise in the file, or nowhere in it.
-fn without(mut names: Vec<&'static str>, name: &str) -> Vec<&'static str> {
+pub(in crate::domain) fn without(mut names: Vec<&'static str>, name: &str) -> Vec<&'static str> {
     assert!(names.contains(&name), "{name}");
     names.retain(|known| *known != name);
     names

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
-use crate::domain::runbook::schedule::{SHOWN, calendar};
+use crate::domain::runbook::schedule::{LOCAL_FORMAT, calendar};
 use crate::engine::schedule_state::{ScheduleState, ScheduleStatus, entries};
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session::{OpenEngine, Session};
@@ -152,7 +152,7 @@ fn shown(at: Timestamp, zone: &str) -> String {
 
 /// An instant in the reader's time zone.
 fn yours(at: Timestamp) -> String {
-    at.with_timezone(&chrono::Local).format(&format!("{SHOWN} %:z")).to_string()
+    at.with_timezone(&chrono::Local).format(&format!("{LOCAL_FORMAT} %:z")).to_string()
 }
 
 /// The status of the run that an occurrence started, or that the occurrence was skipped.
