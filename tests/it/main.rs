@@ -13,6 +13,7 @@ mod crash;
 mod cut;
 mod disk;
 mod doctor;
+mod git;
 mod health;
 mod hostile;
 mod http;
