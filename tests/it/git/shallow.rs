@@ -296,7 +296,7 @@ async fn a_history_that_becomes_shallow_during_the_revert_is_detected() {
     let act = with_git(&repository, &script);
     for push in [true, false] {
         let message = repository.refuses(&json!({"revert": "HEAD", "push": push}), &act).await;
-        assert!(message.contains("`a.txt`, which the commit did not touch; nothing was changed"), "{message}");
+        assert!(message.contains("`README.md`, which the commit did not touch; nothing was changed"), "{message}");
         fs::remove_file(repository.file(".git/shallow")).expect("the history was cut");
     }
 }
