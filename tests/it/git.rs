@@ -16,7 +16,7 @@ use runbook::domain::incident::outcome::{Outcome, Verdict};
 use runbook::surface::demo::lab::repository::git_in;
 use serde_json::{Value, json};
 
-use crate::act::Act;
+use crate::kind_harness::KindHarness;
 use crate::real::repository::Repository;
 
 /// A repository on `production` whose newest commit is the merge of `feature`, all pushed.
@@ -63,20 +63,20 @@ impl TestRepository {
     }
 
     /// A step in the environment `production`.
-    fn act(&self) -> Act {
-        Act::new(json!({ "branch": "production", "repository": self.0.work() }), json!({}))
+    fn harness(&self) -> KindHarness {
+        KindHarness::new(json!({ "branch": "production", "repository": self.0.work() }), json!({}))
     }
 
     async fn perform(&self, spec: Value) -> Outcome {
-        self.act().perform("git", spec).await
+        self.harness().perform("git", spec).await
     }
 
     async fn observe(&self, spec: Value) -> Value {
-        self.act().observe("git", spec).await
+        self.harness().observe("git", spec).await
     }
 
     async fn reconcile(&self, spec: Value, before: &Value) -> Reconciled {
-        self.act().reconcile("git", spec, before).await
+        self.harness().reconcile("git", spec, before).await
     }
 
     /// The number of the remote's commits whose message says that they revert this one.
@@ -107,15 +107,15 @@ fn head() -> Value {
 }
 
 /// Writes an executable `git` that is found before the real one, and returns a step that runs it.
-fn with_git(repository: &TestRepository, script: &str) -> Act {
+fn with_git(repository: &TestRepository, script: &str) -> KindHarness {
     let bin = repository.path("bin");
     fs::create_dir_all(&bin).expect("a directory can be made");
     fs::write(bin.join("git"), script).expect("a script can be written");
     fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).expect("it can be made executable");
-    let mut act = repository.act();
+    let mut harness = repository.harness();
     let path = format!("{}:/usr/bin:/bin", bin.display());
-    Arc::make_mut(&mut act.context.basics).insert("PATH".to_owned(), path);
-    act
+    Arc::make_mut(&mut harness.context.basics).insert("PATH".to_owned(), path);
+    harness
 }
 
 #[tokio::test]
@@ -218,9 +218,9 @@ async fn a_conflict_or_a_refused_push_leaves_the_work_tree_unchanged() {
     assert_eq!(repository.state()[..3], before[..3]);
 
     repository.0.hang_pushes();
-    let mut act = repository.act();
-    act.context.deadline = Some(Span(Duration::from_millis(1500)).after(act.context.clock.now()));
-    let hung = act.perform("git", head()).await;
+    let mut harness = repository.harness();
+    harness.context.deadline = Some(Span(Duration::from_millis(1500)).after(harness.context.clock.now()));
+    let hung = harness.perform("git", head()).await;
     assert_eq!(hung.verdict, Verdict::TimedOut, "{}", hung.summary);
     assert_eq!(repository.state()[..3], before[..3]);
 }
@@ -281,7 +281,7 @@ async fn without_a_configured_author_runbook_is_the_author() {
 }
 
 /// A step whose `git` hangs before its n-th call, after it has created the file `reached`.
-fn hanging_at(repository: &TestRepository, call: usize) -> Act {
+fn hanging_at(repository: &TestRepository, call: usize) -> KindHarness {
     let script = format!(
         "#!/bin/sh\nn=$(($(cat {0}/count 2>/dev/null || echo 0) + 1)); echo $n > {0}/count\n\
          if [ $n -eq {call} ]; then touch {0}/reached; exec sleep 100000; fi\nexec /usr/bin/git \"$@\"\n",

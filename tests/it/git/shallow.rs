@@ -45,9 +45,9 @@ impl TestRepository {
     }
 
     /// Performs a revert that must change nothing. Returns its message.
-    async fn refuses(&self, spec: &Value, act: &Act) -> String {
+    async fn refuses(&self, spec: &Value, harness: &KindHarness) -> String {
         let before = self.everything();
-        let outcome = act.perform("git", spec.clone()).await;
+        let outcome = harness.perform("git", spec.clone()).await;
         assert_eq!(outcome.verdict, Verdict::Failed, "{}", outcome.summary);
         assert_eq!(self.everything(), before, "{}", outcome.summary);
         outcome.summary
@@ -94,7 +94,7 @@ async fn a_merge_at_the_end_of_a_shallow_clone_is_reverted_against_its_first_par
 async fn without_a_push_the_message_has_the_command_that_completes_the_history() {
     let repository = TestRepository::new().longer().cloned("--depth 1");
     let spec = json!({"revert": "HEAD"});
-    let message = repository.refuses(&spec, &repository.act()).await;
+    let message = repository.refuses(&spec, &repository.harness()).await;
     assert!(
         message.contains("is not in this shallow clone; nothing was changed")
             && message.contains(&repository.unshallow_command()),
@@ -114,7 +114,7 @@ async fn a_shallow_remote_gets_no_revert_of_its_oldest_commit() {
     output(repository.0.directory(), &clone);
     let repository = repository.cloned("");
     for revision in ["HEAD", "HEAD~1"] {
-        let message = repository.refuses(&json!({"revert": revision, "push": true}), &repository.act()).await;
+        let message = repository.refuses(&json!({"revert": revision, "push": true}), &repository.harness()).await;
         assert!(message.contains(&repository.unshallow_command()), "{message}");
     }
     assert_eq!(repository.git_in_remote("ls-tree --name-only production").lines().count(), 5);
@@ -135,7 +135,7 @@ async fn a_commit_that_a_shallow_clone_lacks_is_fetched_and_reverted() {
         let repository = TestRepository::new().longer().cloned(&format!("--depth {depth}"));
         let fourth = repository.git_in_full("rev-parse HEAD~2");
         let revision = if named.is_empty() { fourth } else { named.to_owned() };
-        let message = repository.refuses(&json!({"revert": revision}), &repository.act()).await;
+        let message = repository.refuses(&json!({"revert": revision}), &repository.harness()).await;
         assert!(
             message.contains("in this shallow clone; nothing was changed")
                 && message.contains(&repository.unshallow_command()),
@@ -151,9 +151,9 @@ async fn a_commit_that_a_shallow_clone_lacks_is_fetched_and_reverted() {
 async fn a_commit_that_does_not_exist_is_an_error() {
     let repository = TestRepository::new().longer().cloned("--depth 1");
     let absent = "0123456789012345678901234567890123456789";
-    repository.refuses(&json!({"revert": absent, "push": true}), &repository.act()).await;
+    repository.refuses(&json!({"revert": absent, "push": true}), &repository.harness()).await;
     assert!(!repository.is_shallow(), "the history was small enough to be fetched");
-    let message = repository.refuses(&json!({"revert": absent, "push": true}), &repository.act()).await;
+    let message = repository.refuses(&json!({"revert": absent, "push": true}), &repository.harness()).await;
     assert_eq!(message, format!("there is no commit `{absent}`"));
 }
 
@@ -165,7 +165,7 @@ async fn a_root_commit_is_not_reverted() {
         repository.git("push -q --force origin production");
         let repository = repository.cloned(options);
         for push in [true, false] {
-            let message = repository.refuses(&json!({"revert": "HEAD", "push": push}), &repository.act()).await;
+            let message = repository.refuses(&json!({"revert": "HEAD", "push": push}), &repository.harness()).await;
             assert!(message.contains("is a root commit of `production`"), "{message}");
         }
     }
@@ -222,7 +222,7 @@ async fn a_revert_that_a_shallow_clone_lacks_is_not_repeated() {
     repository.git("merge -q --no-ff -m merge-side side");
     repository.0.push();
     let repository = repository.cloned("--depth 3");
-    let message = repository.refuses(&json!({"revert": target}), &repository.act()).await;
+    let message = repository.refuses(&json!({"revert": target}), &repository.harness()).await;
     assert!(
         message.contains("one may revert it; nothing was changed") && message.contains(&repository.unshallow_command()),
         "{message}"
@@ -261,7 +261,7 @@ async fn the_status_does_not_guess_the_difference_of_a_shallow_clone() {
     let unknown = status().await;
     let expected = "on `production`, clean, its difference from `origin` is unknown in this shallow clone";
     assert_eq!((unknown.summary.as_str(), &unknown.output["behind"]), (expected, &Value::Null));
-    let message = repository.refuses(&head(), &repository.act()).await;
+    let message = repository.refuses(&head(), &repository.harness()).await;
     assert!(
         message.contains("is unknown in this shallow clone") && message.contains(&repository.unshallow_command()),
         "{message}"
@@ -293,9 +293,9 @@ async fn a_history_that_becomes_shallow_during_the_revert_is_detected() {
         "#!/bin/sh\nif [ \"$2\" = revert ]; then /usr/bin/git -C {0} rev-parse HEAD >{0}/.git/shallow; fi\nexec /usr/bin/git \"$@\"\n",
         work.display()
     );
-    let act = with_git(&repository, &script);
+    let harness = with_git(&repository, &script);
     for push in [true, false] {
-        let message = repository.refuses(&json!({"revert": "HEAD", "push": push}), &act).await;
+        let message = repository.refuses(&json!({"revert": "HEAD", "push": push}), &harness).await;
         assert!(message.contains("`README.md`, which the commit did not touch; nothing was changed"), "{message}");
         fs::remove_file(repository.file(".git/shallow")).expect("the history was cut");
     }
@@ -321,6 +321,6 @@ async fn a_revert_follows_a_renamed_file_and_changes_no_other() {
     repository.git("commit -q -m move");
     repository.0.push();
     repository.git("config merge.directoryRenames true");
-    let message = repository.refuses(&json!({"revert": target, "push": true}), &repository.act()).await;
+    let message = repository.refuses(&json!({"revert": target, "push": true}), &repository.harness()).await;
     assert!(message.contains("`new/x.txt`, which the commit did not touch; nothing was changed"), "{message}");
 }
