@@ -101,7 +101,7 @@ async fn a_file_system_that_does_not_answer_is_named_and_the_others_are_listed()
         harness().within(0).perform("disk", json!({ "path": &path })).await;
     }
     let outcome = harness().perform("disk", json!({ "path": &path })).await;
-    assert!(outcome.summary.ends_with("has not answered 16 earlier looks yet"), "{outcome:?}");
+    assert!(outcome.summary.ends_with("has not responded to 16 earlier measurements yet"), "{outcome:?}");
 }
 
 /// Runs `runbook` on a project; its exit code and standard output.

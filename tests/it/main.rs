@@ -12,6 +12,7 @@ mod crash;
 mod cut;
 mod disk;
 mod doctor;
+mod git;
 mod health;
 mod hostile;
 mod http;

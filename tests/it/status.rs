@@ -153,8 +153,8 @@ fn an_invalid_huge_or_missing_answer_is_one_line() {
     let directory = directory(&estate);
     let (code, all, _) = status(directory.path(), &["--limit", "1s"]);
     assert_eq!((code, all.lines().count()), (5, 4), "{all}");
-    assert!(line(&all, "garbage").ends_with("what it says of its readiness is no JSON"), "{all}");
-    assert!(line(&all, "huge").ends_with("it says more than 1 MiB of its readiness"), "{all}");
+    assert!(line(&all, "garbage").ends_with("its readiness response is not JSON"), "{all}");
+    assert!(line(&all, "huge").ends_with("its readiness response is larger than 1 MiB"), "{all}");
     assert!(line(&all, "silent").ends_with("no answer within 1s"), "{all}");
 }
 

@@ -61,6 +61,11 @@ impl Repository {
         Self { repository: repository::DemoRepository::below(directory.path()), directory }
     }
 
+    /// The directory of the work tree and the remote.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// The work tree.
     pub fn work(&self) -> PathBuf {
         self.repository.work().to_owned()

@@ -199,7 +199,7 @@ async fn an_account_that_takes_no_commands_is_reported() {
     let sshd = Sshd::with("ForceCommand echo 'This account is not available.' >&2; exit 1\n");
     let outcome = on(&sshd).perform("command", command(&["true"])).await;
     assert_eq!(outcome.verdict, Verdict::Failed);
-    assert_eq!(outcome.summary, format!("`{}` takes no command: This account is not available.", sshd.to()));
+    assert_eq!(outcome.summary, format!("`{}` runs no command: This account is not available.", sshd.to()));
 }
 
 #[tokio::test]
