@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::sender::form_of;
+use crate::domain::alert::field;
 use crate::domain::config::estate::{Environment, Estate};
-use crate::domain::config::sender::{Mapping, Sender, SenderFormat};
+use crate::domain::config::sender::{Sender, SenderFormat};
 
 /// The usual ports of SMTP: submission, submissions (RFC 8314) and plain.
 const SMTP_PORTS: [(&str, u16); 3] = [("starttls", 587), ("implicit", 465), ("none", 25)];
@@ -100,7 +101,7 @@ fn proof(mut auth: Value) -> Value {
 
 fn mapping(mapping: &mut Value) {
     let Some(given) = mapping.as_object_mut() else { return };
-    let fields: Map<String, Value> = Mapping::FIELDS.iter().filter_map(|field| given.remove_entry(*field)).collect();
+    let fields: Map<String, Value> = field::mapped().filter_map(|name| given.remove_entry(name)).collect();
     given.insert("fields".to_owned(), fields.into());
     for key in ["labels", "annotations"] {
         given.get_mut(key).map(pairs);

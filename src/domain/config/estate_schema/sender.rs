@@ -6,8 +6,8 @@ use super::{Alternative, Alternatives, Entries, EntryKey, EstateField, EstateSha
 use crate::domain::config::sender::SenderFormat;
 use crate::domain::core::severity::SEVERITIES;
 
-/// The forms of senders.
-pub(in crate::domain) static FORMS: [&str; SenderFormat::WORDS.len()] = names(SenderFormat::WORDS);
+/// The formats of senders, by name.
+pub(in crate::domain) static FORMS: [&str; SenderFormat::NAMES.len()] = names(SenderFormat::NAMES);
 
 static SEVERITY_NAMES: [&str; SEVERITIES.len()] = names(SEVERITIES);
 

@@ -5,6 +5,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde_json::Value;
 
 use super::*;
+use crate::domain::alert::field;
 use crate::domain::config::alert_policy::{AlertPolicy, Budget, Permission};
 use crate::domain::config::estate::{
     Channel, Datastore, Email, Environment, Estate, Person, PostmortemPolicy, Program, Role, SecretSource, Service,
@@ -77,7 +78,7 @@ fn without(mut names: Vec<&'static str>, name: &str) -> Vec<&'static str> {
 /// What a struct has, by the heading of its section.
 fn structs() -> Vec<(&'static str, Vec<&'static str>)> {
     let ssh = [without(asked::<SshHost>(), "to"), vec!["ssh"]].concat();
-    let mapping = [&without(asked::<Mapping>(), "fields")[..], Mapping::FIELDS].concat();
+    let mapping = without(asked::<Mapping>(), "fields").into_iter().chain(field::mapped()).collect();
     vec![
         ("The estate, `estate.yaml`", asked::<Estate>()),
         ("An environment", asked::<Environment>()),

@@ -125,7 +125,7 @@ impl Simulate {
         let understood = readings.find(|(_, reading)| is_understood(reading));
         Ok(understood.unwrap_or_else(|| {
             let name =
-                SenderFormat::WORDS.iter().find(|(_, form)| *form == USUAL).map_or("", |(word, _)| word).to_owned();
+                SenderFormat::NAMES.iter().find(|(_, form)| *form == USUAL).map_or("", |(name, _)| name).to_owned();
             let reading = intake::read(&name, &usual(), post);
             (name, reading)
         }))
