@@ -9,12 +9,12 @@ use super::time::{Span, Timestamp};
 /// The accepted forms of a date and time without a zone. They are in UTC.
 const UTC_FORMATS: [&str; 3] = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"];
 
-/// The instant that a user gave: `5m` is five minutes before `now`; otherwise RFC 3339, or a date and time in UTC. No instant is
-/// earlier than 1970.
+/// The instant that a user gave: `5m` is five minutes before `now`, and at the earliest 1970; otherwise RFC 3339, or a date and
+/// time in UTC.
 ///
 /// # Errors
 ///
-/// A phrase that quotes the text.
+/// A phrase that quotes the text, also for a date before 1970.
 pub fn moment(given: &str, now: Timestamp) -> Result<Timestamp, String> {
     let trimmed = given.trim();
     if let Ok(ago) = trimmed.parse::<Span>() {
