@@ -129,6 +129,12 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_matches_the_whole_name() {
+        assert!(matches("pakashop-*", "pakashop-gateway.service") && matches("*", "") && matches("a?c*e", "abcdde"));
+        assert!(!matches("web?", "web") && !matches("web", "web1") && !matches("*-a", "a-b"));
+    }
+
+    #[test]
     fn only_a_pattern_of_units_has_sets_in_brackets() {
         assert!(matches("web[1]-*", "web[1]-a") && !matches("web[1]-*", "web1-a"));
         assert!(matches_unit("web[1]-*", "web1-a") && !matches_unit("web[1]-*", "web[1]-a"));
