@@ -137,6 +137,7 @@ impl Needs {
             sender.auth.secrets().iter().for_each(|secret| note(&mut self.secrets, secret, &user));
             sender.certificate.iter().for_each(|file| self.local_file(file, &user));
         }
+        self.secret(estate.page.as_ref().map(|page| &page.secret), "the incident page");
         if let Some(app) = &estate.slack {
             self.secret(app.app_token.as_ref(), "the Slack app");
             self.secret(app.signing_secret.as_ref(), "the Slack app");

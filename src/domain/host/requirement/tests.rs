@@ -51,6 +51,7 @@ fn estate() -> Value {
         "services": { "web": { "unit": "shop-web" } },
         "datastores": { "db": { "kind": "postgres", "url": { "secret": "db_url" } } },
         "channels": { "sms": { "command": { "argv": ["/opt/sms"], "env": { "T": { "secret": "sms" } } } } },
+        "page": { "url": "https://runbook.shop.example", "secret": { "secret": "page_key" } },
     })
 }
 
@@ -62,7 +63,8 @@ fn names(of: &BTreeMap<String, Users>) -> Vec<&str> {
 fn the_estate_needs_what_it_names() {
     let needs = needs(estate(), &[]);
     assert_eq!(names(&needs.units), ["shop-web.service"]);
-    assert_eq!(names(&needs.secrets), ["db_url", "sms"]);
+    assert_eq!(names(&needs.secrets), ["db_url", "page_key", "sms"]);
+    assert!(needs.secrets["page_key"].contains("the incident page"));
     assert_eq!(names(&needs.paths), ["/srv/.env"]);
     assert_eq!(names(&needs.programs), ["/opt/sms", "git"]);
     assert_eq!(names(&needs.repositories), ["/srv/shop"]);
