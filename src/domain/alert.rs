@@ -146,7 +146,8 @@ impl Alert {
     pub fn limited(mut self) -> Self {
         let mut cut = self.shorten(TEXT_LIMIT);
         // The estimate spares most alerts, which are small, the serialization.
-        if self.json_size_bound() > ALERT_LIMIT && serde_json::to_vec(&self).map_or(0, |json| json.len()) > ALERT_LIMIT {
+        if self.json_size_bound() > ALERT_LIMIT && serde_json::to_vec(&self).map_or(0, |json| json.len()) > ALERT_LIMIT
+        {
             cut |= self.shorten(SHORT_TEXT_LIMIT);
         }
         self.value = self.value.filter(|value| value.is_finite());

@@ -124,8 +124,7 @@ fn set_branches(senders: &mut BTreeMap<String, Sender>, environments: &BTreeMap<
         }
     }
     let single = deployed.into_iter().filter(|(_, names)| names.len() == 1);
-    let branches: BTreeMap<String, String> =
-        single.map(|(branch, names)| (branch.clone(), names[0].clone())).collect();
+    let branches: BTreeMap<String, String> = single.map(|(branch, names)| (branch.clone(), names[0].clone())).collect();
     for sender in senders.values_mut().filter(|sender| sender.form == SenderFormat::Github) {
         sender.branches.clone_from(&branches);
     }

@@ -86,8 +86,7 @@ impl EstateChecker<'_> {
             return;
         }
         let known: Vec<&str> = environments.iter().map(String::as_str).collect();
-        let problem =
-            Problem::new(senders.key_span.clone(), "there is no environment for alerts that name none");
+        let problem = Problem::new(senders.key_span.clone(), "there is no environment for alerts that name none");
         self.report.add(problem.help(format!("Add `alerts: {{ environment: … }}` with one of {}.", list(&known))));
     }
 

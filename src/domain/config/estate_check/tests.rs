@@ -201,7 +201,7 @@ fn a_page_has_a_secure_address_and_a_declared_secret() {
     assert_eq!(
         page("url: \"https://runbook.shop.example/?a=b\", secret: slack"),
         [
-            "24:14 a link cannot begin with an address that has a `?` or a `#` | Write only where it is reached, such as `https://runbook.shop.example`."
+            "24:14 a link cannot begin with an address that has a `?` or a `#` | Write the address without them, such as `https://runbook.shop.example`."
         ]
     );
     assert_eq!(page("url: \"https://runbook.shop.example\"").len(), 1);
@@ -243,9 +243,7 @@ fn a_host_is_local_or_a_destination_of_ssh_and_nothing_that_could_be_more() {
     wrong(
         host,
         "{ hosts: { local: { ssh: w } } }",
-        &[
-            "5:20 `local` is always this machine, so no further host can have the name | Give the host another name.",
-        ],
+        &["5:20 `local` is always this machine, so no further host can have the name | Give the host another name."],
     );
 }
 

@@ -62,7 +62,11 @@ static EMAIL: Section = Section::new(
     "`email`",
     "A channel, `email`",
     &[
-        EstateField::required("to", EstateShape::Items(&RECIPIENTS), "The recipients: addresses, or people with `email`."),
+        EstateField::required(
+            "to",
+            EstateShape::Items(&RECIPIENTS),
+            "The recipients: addresses, or people with `email`.",
+        ),
         EstateField::required("from", EstateShape::Pattern(&MAILBOX), "The sender's address."),
         EstateField::required("server", EstateShape::Text, "The name or address of the SMTP server."),
         EstateField::optional(

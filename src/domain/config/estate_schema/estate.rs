@@ -35,11 +35,7 @@ pub static ESTATE: Section = Section::new(
             "The datastores that services depend on.",
         ),
         EstateField::optional("channels", EstateShape::Entries(&CHANNELS), "The destinations of messages."),
-        EstateField::optional(
-            "people",
-            EstateShape::Entries(&PEOPLE),
-            "The people, and how each is identified.",
-        ),
+        EstateField::optional("people", EstateShape::Entries(&PEOPLE), "The people, and how each is identified."),
         EstateField::optional(
             "roles",
             EstateShape::Entries(&ROLES),

@@ -46,11 +46,7 @@ pub(super) static SENDER: Section = Section::new(
             EstateShape::Entries(&SEVERITIES_BY_NAME),
             "The sender's names for severities. Common ones such as `critical`, `warning` and `info` are known.",
         ),
-        EstateField::optional(
-            "mapping",
-            EstateShape::Section(&MAPPING),
-            "For `mapping`: how the body is read.",
-        ),
+        EstateField::optional("mapping", EstateShape::Section(&MAPPING), "For `mapping`: how the body is read."),
         EstateField::optional(
             "workflows",
             EstateShape::Entries(&WORKFLOWS),

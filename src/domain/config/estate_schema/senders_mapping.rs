@@ -41,7 +41,11 @@ pub(super) static MAPPING: Section = Section {
                 EstateShape::Section(&STATUS),
                 "Whether it fires or is resolved; without `status` every alert fires.",
             ),
-            EstateField::optional("labels", PAIRS, "The labels: one expression that gives a mapping, or one for each label."),
+            EstateField::optional(
+                "labels",
+                PAIRS,
+                "The labels: one expression that gives a mapping, or one for each label.",
+            ),
             EstateField::optional("annotations", PAIRS, "The annotations, likewise."),
             EstateField::with_default(
                 "recurs",

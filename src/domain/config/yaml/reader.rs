@@ -215,7 +215,9 @@ fn message(error: &Error) -> (String, Option<&'static str>) {
         Error::TaggedScalarCannotDeserializeIntoString { .. } => {
             with_help("tags are not supported", "Remove the `!…`.")
         }
-        Error::Eof { .. } => with_help("the file is empty", "Begin a runbook with `runbook: <id>`, and an estate with `estate: <name>`."),
+        Error::Eof { .. } => {
+            with_help("the file is empty", "Begin a runbook with `runbook: <id>`, and an estate with `estate: <name>`.")
+        }
         other => {
             let text = other.to_string();
             let text = text.split(" at line ").next().unwrap_or_default();
