@@ -124,7 +124,7 @@ pub enum Auth {
     },
     /// The signature of AWS SNS, made with a certificate of AWS. Only the sender's topics are accepted.
     Sns,
-    /// Every request is accepted, but only while the server listens on loopback.
+    /// Every request is accepted. `runbook serve` listens only on loopback then.
     None,
 }
 
