@@ -164,7 +164,8 @@ pub struct Probe {
     /// The states of its dependencies that it reports.
     pub dependencies: BTreeMap<String, String>,
     /// Why it is not alive, not ready, or could not be checked.
-    pub trouble: Option<String>,
+    #[serde(rename = "trouble")]
+    pub error: Option<String>,
     /// A remark on an answer that is accepted although it is unusual.
     pub remark: Option<String>,
 }
@@ -172,7 +173,7 @@ pub struct Probe {
 impl Probe {
     /// The check could not be made.
     pub fn unasked(why: impl Into<String>) -> Self {
-        Self { trouble: Some(why.into()), ..Self::default() }
+        Self { error: Some(why.into()), ..Self::default() }
     }
 
     /// It did not answer, or reports that it is not alive.
@@ -263,7 +264,7 @@ pub fn count(rows: &[StatusRow], grade: HealthGrade) -> usize {
 
 /// The grade of a subject and its reason.
 fn graded(unit: &Sighting, health: Option<&Probe>) -> (HealthGrade, Option<String>) {
-    let error = health.and_then(|health| health.trouble.clone());
+    let error = health.and_then(|health| health.error.clone());
     let live = health.and_then(|health| health.live);
     if let Sighting::Seen(unit) = unit
         && !unit.is_up

@@ -40,7 +40,7 @@ fn the_unit_and_the_health_check_give_a_grade_and_a_reason() {
     let running = || Sighting::Seen(unit("active", "running"));
     let looping = UnitState { exit: Some("exited 1".to_owned()), ..unit("activating", "auto-restart") };
     let missing = UnitState { load: "not-found".to_owned(), name: "x.service".to_owned(), ..unit("inactive", "dead") };
-    let unready = Probe { ready: Some(false), trouble: Some("postgres is timeout".to_owned()), ..healthy() };
+    let unready = Probe { ready: Some(false), error: Some("postgres is timeout".to_owned()), ..healthy() };
     let table = [
         (running(), Some(healthy()), HealthGrade::Up, ""),
         (running(), None, HealthGrade::Up, ""),

@@ -52,7 +52,7 @@ pub(super) async fn probe(subject: &StatusSubject, limit: Duration, context: &Co
     if probe.live == Some(true) && probe.latency_ms.is_none() {
         probe.latency_ms = u64::try_from(latency).ok();
     }
-    for text in [&mut probe.trouble, &mut probe.remark].into_iter().flatten() {
+    for text in [&mut probe.error, &mut probe.remark].into_iter().flatten() {
         *text = one_line(&context.redactor.scrub(text), SAID);
     }
     Some(probe)
@@ -151,8 +151,8 @@ fn read(subject: &StatusSubject, outcome: &Outcome) -> Probe {
         _ if is_well => {}
         _ if !output["protocol"].is_string() => return dead(problem, outcome.reason_text()),
         _ if EXPIRED.contains(&problem) => {
-            let trouble = Some(outcome.summary.clone());
-            return Probe { live: Some(true), ready: Some(false), trouble, ..Probe::default() };
+            let error = Some(outcome.summary.clone());
+            return Probe { live: Some(true), ready: Some(false), error, ..Probe::default() };
         }
         _ => {}
     }
@@ -177,7 +177,7 @@ fn health(found: &Value, outcome: &Outcome) -> Probe {
             .map(|(name, word)| (name.clone(), word.as_str().unwrap_or_default().to_owned()))
             .collect(),
         // The row already shows whether it is alive and ready, so only the reason is added.
-        trouble: text.map(|text| short(code, text)),
+        error: text.map(|text| short(code, text)),
         remark: found["remark"].as_str().map(str::to_owned),
     }
 }
@@ -215,8 +215,8 @@ mod tests {
     #[test]
     fn a_refused_connection_is_told_in_two_words() {
         let text = "127.0.0.1:1: the connection was refused: nothing listens there";
-        assert_eq!(of_service("refused", text).trouble.as_deref(), Some("connection refused"));
+        assert_eq!(of_service("refused", text).error.as_deref(), Some("connection refused"));
         let outcome = Reason::new("refused", text).outcome(json!({}));
-        assert_eq!(read(&subject("postgres"), &outcome).trouble.as_deref(), Some("connection refused"));
+        assert_eq!(read(&subject("postgres"), &outcome).error.as_deref(), Some("connection refused"));
     }
 }

@@ -30,8 +30,8 @@ fn row(name: &str, active: &str, health: Option<Probe>) -> StatusRow {
 }
 
 fn unready() -> Option<Probe> {
-    let trouble = Some("postgres is unreachable".to_owned());
-    Some(Probe { live: Some(true), ready: Some(false), latency_ms: Some(12), trouble, ..Probe::default() })
+    let error = Some("postgres is unreachable".to_owned());
+    Some(Probe { live: Some(true), ready: Some(false), latency_ms: Some(12), error, ..Probe::default() })
 }
 
 fn model(many: usize) -> StatusModel {
