@@ -54,9 +54,9 @@ pub struct Alert {
     /// The sender's identifier of this firing, unique among its firings: for Alertmanager the fingerprint and the start. It is
     /// the same in every repeat, and when the alert is resolved.
     pub firing: String,
-    /// Whether `firing` names the monitored thing and so returns with each of its firings: a CloudWatch alarm has one name for
-    /// ever. Then a firing after a resolve is a new one, unless its `starts_at` is not later than that `ends_at`: that is a
-    /// late repeat. A resolve whose `ends_at` is earlier than the `starts_at` of the current firing is late too.
+    /// Whether `firing` names the monitored thing, so that all its firings have the same: a CloudWatch alarm has one name for ever.
+    /// Then a firing after a resolve is a new one. But it is a late repeat if its `starts_at` is not after the resolve's `ends_at`,
+    /// and a resolve is late if its `ends_at` is before the `starts_at` of the current firing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recurs: bool,
     #[serde(default)]
@@ -78,10 +78,10 @@ pub struct Alert {
     /// The value that was measured, a finite number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
-    /// They identify what the alert is about.
+    /// Pairs that identify what the alert is about.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// They describe it for people.
+    /// Pairs that describe it for people.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// The address at which the sender shows it.
@@ -108,13 +108,13 @@ pub struct Alert {
 pub struct AlertKey([u8; 16]);
 
 impl Alert {
-    /// The key of this firing. The start is a part of it where `firing` returns with each firing.
+    /// The key of this firing. If the alert recurs, the start is a part of it.
     pub fn key(&self) -> AlertKey {
         let start = self.starts_at.filter(|_| self.recurs).map(crate::domain::core::time::stamp).unwrap_or_default();
         self.key_with_start(&start)
     }
 
-    /// The key of the monitored thing where `firing` returns with each of its firings: the same for all of them.
+    /// The key without the start. If the alert recurs, it is the same for all firings.
     pub fn identity(&self) -> AlertKey {
         self.key_with_start("")
     }
@@ -126,7 +126,7 @@ impl Alert {
             hasher.update(part.as_bytes());
         }
         let digest: [u8; 32] = hasher.finalize().into();
-        // The identifier of Alertmanager and Grafana ends in the start.
+        // The identifiers of Alertmanager's firings end in the start.
         let starts = [Some(start), self.firing.rsplit(' ').next()].into_iter().flatten();
         let began = starts.filter_map(|text| text.parse::<Timestamp>().ok()).next();
         let second = began.and_then(|began| u32::try_from(began.timestamp()).ok()).unwrap_or_default();

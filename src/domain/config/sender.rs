@@ -183,7 +183,7 @@ pub struct Mapping {
     pub labels: Pairs,
     #[serde(default, skip_serializing_if = "Pairs::is_empty")]
     pub annotations: Pairs,
-    /// Whether `firing` returns when the same thing fires again (see [`crate::domain::alert::Alert::recurs`]).
+    /// Whether `firing` is the same when the same thing fires again (see [`crate::domain::alert::Alert::recurs`]).
     #[serde(default)]
     pub recurs: bool,
 }
