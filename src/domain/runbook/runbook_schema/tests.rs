@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::domain::config::estate_schema::tests::{asked, without};
+use crate::domain::config::estate_schema::tests::{names_of, without};
 use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::Source;
 use crate::domain::runbook::check::tests::{FORMS, HEAD, checked};
@@ -41,21 +41,21 @@ fn same(section: &RunbookSection, names: &[&'static str]) {
 #[test]
 fn the_table_and_the_structs_have_the_same_fields() {
     // The key `runbook` is the field `id`; `on` holds triggers and schedules.
-    same(&RUNBOOK, &[without(without(asked::<Runbook>(), "id"), "schedules"), vec!["runbook"]].concat());
-    same(&TRIGGER, &asked::<Trigger>());
-    same(&SCHEDULE, &asked::<Schedule>());
+    same(&RUNBOOK, &[without(without(names_of::<Runbook>(), "id"), "schedules"), vec!["runbook"]].concat());
+    same(&TRIGGER, &names_of::<Trigger>());
+    same(&SCHEDULE, &names_of::<Schedule>());
     // The name of a deadline or a param is the key of its mapping; `every` sets `within` and `repeats`.
-    same(&DEADLINE, &[without(without(asked::<DeadlineRule>(), "name"), "repeats"), vec!["every"]].concat());
-    same(&PARAM, &[without(asked::<Param>(), "name"), vec!["choices"]].concat());
-    same(&BODIES, &without(asked::<StepBody>(), "action"));
+    same(&DEADLINE, &[without(without(names_of::<DeadlineRule>(), "name"), "repeats"), vec!["every"]].concat());
+    same(&PARAM, &[without(names_of::<Param>(), "name"), vec!["choices"]].concat());
+    same(&BODIES, &without(names_of::<StepBody>(), "action"));
     // The effect and the host are fields of the step's actions.
-    same(&MODIFIERS, &[without(asked::<Step>(), "body"), vec!["effect", "host"]].concat());
-    same(&ASK, &asked::<Ask>());
-    same(&START, &asked::<Start>());
-    same(&APPROVE, &asked::<Approve>());
-    same(&RETRY, &asked::<Retry>());
-    same(&UNTIL, &asked::<Until>());
-    same(&VERIFY, &[without(asked::<Verify>(), "action"), vec!["effect"]].concat());
+    same(&MODIFIERS, &[without(names_of::<Step>(), "body"), vec!["effect", "host"]].concat());
+    same(&ASK, &names_of::<Ask>());
+    same(&START, &names_of::<Start>());
+    same(&APPROVE, &names_of::<Approve>());
+    same(&RETRY, &names_of::<Retry>());
+    same(&UNTIL, &names_of::<Until>());
+    same(&VERIFY, &[without(names_of::<Verify>(), "action"), vec!["effect"]].concat());
     same(&UNDO, &["effect"]);
 }
 

@@ -31,7 +31,7 @@ fn row(name: &str, active: &str, health: Option<Probe>) -> StatusRow {
 
 fn unready() -> Option<Probe> {
     let reason = Some("postgres is unreachable".to_owned());
-    Some(Probe { live: Some(true), ready: Some(false), latency_ms: Some(12), trouble: reason, ..Probe::default() })
+    Some(Probe { live: Some(true), ready: Some(false), latency_ms: Some(12), error: reason, ..Probe::default() })
 }
 
 fn model(healthy: usize) -> StatusModel {

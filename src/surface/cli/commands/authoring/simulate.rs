@@ -126,7 +126,7 @@ impl Simulate {
             estate.senders.iter().map(|(name, sender)| (name.clone(), intake::read(name, sender, request)));
         let recognised = attempts.find(|(_, parsed)| is_recognised(parsed));
         Ok(recognised.unwrap_or_else(|| {
-            let name = SenderFormat::WORDS.iter().find(|(_, format)| *format == DEFAULT_FORMAT);
+            let name = SenderFormat::NAMES.iter().find(|(_, format)| *format == DEFAULT_FORMAT);
             let name = name.map_or("", |(name, _)| name).to_owned();
             let parsed = intake::read(&name, &Sender::new(DEFAULT_FORMAT, Auth::None), request);
             (name, parsed)
