@@ -4,15 +4,17 @@ use chrono::{TimeZone, Utc};
 use proptest::prelude::*;
 use runbook::domain::core::id::{RunId, StepKey, StepPart};
 use runbook::domain::core::time::Timestamp;
-use runbook::domain::incident::approval_refusal::RefusalCause;
+use runbook::domain::incident::command::target::StepTarget;
 use runbook::domain::incident::command::{Command, Refused, Request};
 use runbook::domain::incident::decide::decide;
-use runbook::domain::incident::event::{Actor, Event, Gate, IncidentEvent, Mode, Recorded, RoleEvent, StepEvent};
+use runbook::domain::incident::decide::step_verb::StepVerb;
+use runbook::domain::incident::decide::target_lookup;
+use runbook::domain::incident::event::{
+    Actor, Event, Gate, IncidentEvent, Mode, Recorded, RefusalCause, RoleEvent, StepEvent,
+};
 use runbook::domain::incident::plan::PlannedChange;
 use runbook::domain::incident::run::Run;
-use runbook::domain::incident::step_verb::StepVerb;
-use runbook::domain::incident::target::StepTarget;
-use runbook::domain::incident::{Incident, extend, resolve};
+use runbook::domain::incident::{Incident, extend};
 use serde_json::{Value, json};
 
 use crate::machine::{Machine, Turn, turn};
@@ -81,7 +83,7 @@ impl Scene {
     }
 
     fn target(&self, verb: StepVerb, typed: &str) -> Result<StepTarget, Refused> {
-        resolve::target(self.incident(), verb, Some(&typed.parse().unwrap()))
+        target_lookup::target(self.incident(), verb, Some(&typed.parse().unwrap()))
     }
 
     /// Why a command is refused: the message and the hint.
@@ -122,7 +124,7 @@ fn of_several_steps_none_is_chosen_and_each_is_listed_as_it_is_typed() {
         "more than one question waits for an answer: `1:cause` (runbook `slow`), `2:cause` (runbook `pay`)"
     );
     assert_eq!(hint, format!("Name one: `runbook answer {id} 1:cause <answer>`."));
-    let unnamed = resolve::target(scene.incident(), StepVerb::Answer, None).unwrap_err();
+    let unnamed = target_lookup::target(scene.incident(), StepVerb::Answer, None).unwrap_err();
     assert_eq!(unnamed.message, message);
     for (typed, run) in [("1:cause", 1), ("2:cause", 2)] {
         assert_eq!(scene.target(StepVerb::Answer, typed).unwrap().run, RunId(run));
@@ -136,7 +138,7 @@ fn the_only_step_that_a_command_makes_sense_for_needs_no_run() {
     scene.command(Request::Answer { target: target.clone(), value: "code".into() }).unwrap();
     let other = scene.target(StepVerb::Answer, "cause").unwrap();
     assert_eq!(other.run, RunId(2));
-    assert_eq!(resolve::target(scene.incident(), StepVerb::Answer, None).unwrap(), other);
+    assert_eq!(target_lookup::target(scene.incident(), StepVerb::Answer, None).unwrap(), other);
     let late = scene.command(Request::Answer { target, value: "load".into() }).unwrap_err();
     assert_eq!(late.message, "`1:cause` asks nothing");
     assert_eq!(scene.incident().run(RunId(2)).unwrap().state(&other.step).unwrap().answer, None);
@@ -240,16 +242,16 @@ fn two_changes_at_one_step_id_can_be_agreed_to_and_a_digest_says_which() {
     scene.asks(1, "try", change(&digests[0]));
     scene.asks(2, "try", change(&digests[1]));
     let typed = Some("try".parse().unwrap());
-    let refused = resolve::change(scene.incident(), typed.as_ref(), None).unwrap_err();
+    let refused = target_lookup::change(scene.incident(), typed.as_ref(), None).unwrap_err();
     assert_eq!(
         refused.message,
         "more than one change waits for agreement: `1:try` (runbook `slow`), `2:try` (runbook `pay`)"
     );
-    assert!(resolve::change(scene.incident(), None, Some("22")).is_err(), "that is too short to name one");
-    let (target, digest) = resolve::change(scene.incident(), typed.as_ref(), Some("22222222")).unwrap();
+    assert!(target_lookup::change(scene.incident(), None, Some("22")).is_err(), "that is too short to name one");
+    let (target, digest) = target_lookup::change(scene.incident(), typed.as_ref(), Some("22222222")).unwrap();
     assert_eq!((target.run, digest.as_str()), (RunId(2), "22222222"));
     scene.command(Request::Approve { target, digest }).unwrap();
-    let (target, digest) = resolve::change(scene.incident(), None, None).unwrap();
+    let (target, digest) = target_lookup::change(scene.incident(), None, None).unwrap();
     assert_eq!((target.run, &digest), (RunId(1), &digests[0]));
     scene.command(Request::Approve { target, digest }).unwrap();
 }
@@ -259,9 +261,9 @@ fn agreement_that_finds_nothing_is_still_recorded() {
     let scene = two();
     let refusals = [
         scene.target(StepVerb::Deny, "2:try").unwrap_err(),
-        resolve::change(scene.incident(), Some(&"2:try".parse().unwrap()), Some("0123456789")).unwrap_err(),
-        resolve::change(scene.incident(), None, None).unwrap_err(),
-        resolve::change(scene.incident(), Some(&"try".parse().unwrap()), None).unwrap_err(),
+        target_lookup::change(scene.incident(), Some(&"2:try".parse().unwrap()), Some("0123456789")).unwrap_err(),
+        target_lookup::change(scene.incident(), None, None).unwrap_err(),
+        target_lookup::change(scene.incident(), Some(&"try".parse().unwrap()), None).unwrap_err(),
         scene.target(StepVerb::Deny, "ty").unwrap_err(),
     ];
     let messages: Vec<&str> = refusals.iter().map(|refused| refused.message.as_str()).collect();
@@ -387,7 +389,7 @@ proptest! {
             };
             let accepting: Vec<RunId> = incident.runs.iter().filter(accepts).map(|run| run.id).collect();
             let typed = key.to_string().parse().unwrap();
-            let meant = resolve::target(incident, verb, Some(&typed)).ok().map(|target| target.run);
+            let meant = target_lookup::target(incident, verb, Some(&typed)).ok().map(|target| target.run);
             // What was undone in another run may be meant as well.
             let undone = |run: &&Run| verb == StepVerb::Undo && run.state(&key.part(StepPart::Undo)).is_some();
             let rivals = incident.runs.iter().filter(undone).count();
@@ -395,7 +397,7 @@ proptest! {
             prop_assert_eq!(meant, only, "{:?} {}: {:?}", verb, key, accepting);
             for run in &incident.runs {
                 let typed = format!("{}:{key}", run.id).parse().unwrap();
-                let meant = resolve::target(incident, verb, Some(&typed)).ok().map(|target| target.run);
+                let meant = target_lookup::target(incident, verb, Some(&typed)).ok().map(|target| target.run);
                 prop_assert_eq!(meant, accepting.contains(&run.id).then_some(run.id));
             }
         }

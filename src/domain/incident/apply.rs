@@ -9,9 +9,12 @@ use super::event::{Delivery, Event, IncidentEvent, MessageEvent, Recorded, RoleE
 use super::permission::Holder;
 use super::run::{self, Run, RunStatus};
 use super::step::StepState;
-use super::{Illegal, Incident, PostmortemDraft, deadline, illegal, mark, transition};
+use super::{Illegal, Incident, PostmortemDraft, deadline, illegal, mark};
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
+
+mod message_state;
+mod transition;
 
 impl Incident {
     /// Applies the next event.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use self::target::{StepReference, StepTarget};
 use super::event::{Actor, Event, Mode, Parent};
 use super::slack_post::SlackPost;
-use super::target::{StepReference, StepTarget};
 use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::IncidentId;
@@ -14,6 +14,8 @@ use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::runbook::Runbook;
 use crate::domain::runbook::schedule::{Occurrence, Skipped};
+
+pub mod target;
 
 /// The longest note, answer or reason, in bytes.
 pub const WORDS_LIMIT: usize = 16 * 1024;

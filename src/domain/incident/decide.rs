@@ -4,9 +4,8 @@
 
 use super::command::{Command, Refused, Request, StartRequest, WORDS_LIMIT};
 use super::deadline::{self, Deadline};
-use super::event::{DeadlineEvent, Event, IncidentEvent, MessageEvent, RunEvent, StopCause};
+use super::event::{DeadlineEvent, Event, IncidentEvent, MessageEvent, Regrade, RunEvent, StopCause};
 use super::run::{Run, RunStatus};
-use super::run_lifecycle::Regrade;
 use super::{Incident, IncidentStatus};
 use crate::domain::core::id::RunId;
 use crate::domain::core::severity::Severity;
@@ -15,11 +14,13 @@ use crate::domain::core::time::Timestamp;
 use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Runbook};
 
 pub mod alert;
-pub(super) mod approval;
+mod approval;
 mod params;
 mod role;
 mod scheduled;
 mod step;
+pub mod step_verb;
+pub mod target_lookup;
 
 /// The answer to an unclear attempt that says it has happened.
 pub const HAPPENED: &str = "happened";

@@ -9,26 +9,30 @@
 use serde::Serialize;
 
 mod alert;
+mod approval_refusal;
 mod deadline;
 mod event_record;
+mod gate;
 mod incident;
 mod message;
 mod role;
 mod run;
+mod run_lifecycle;
 mod step;
 mod wire;
 
 pub use self::alert::AlertEvent;
+pub use self::approval_refusal::{ApprovalRefusal, RefusalCause};
 pub use self::deadline::DeadlineEvent;
 pub use self::event_record::{EVENT_LIMIT, Recorded};
+pub use self::gate::{Conclusion, Gate, Reconciliation, SkipReason};
 pub use self::incident::IncidentEvent;
 pub use self::message::{Delivery, MessageEvent};
 pub use self::role::RoleEvent;
 pub use self::run::RunEvent;
+pub use self::run_lifecycle::{Mode, Parent, Regrade, RunOutcome, StopCause, SuggestedRunbook};
 pub use self::step::StepEvent;
 pub use self::wire::TYPES;
-pub use super::gate::{Conclusion, Gate, Reconciliation, SkipReason};
-pub use super::run_lifecycle::{Mode, Parent, RunOutcome, StopCause, SuggestedRunbook};
 pub use crate::domain::core::actor::{Actor, Identity};
 
 /// What happened.

@@ -36,29 +36,20 @@ pub struct ActorStamp {
 
 pub mod alert_set;
 mod apply;
-pub mod approval_refusal;
 pub mod auto_notice;
 pub mod command;
 pub mod deadline;
 pub mod decide;
 pub mod due;
 pub mod event;
-pub mod gate;
 pub mod message;
-mod message_state;
 pub mod outcome;
-mod pending_posts;
 pub mod permission;
 pub mod plan;
-pub mod resolve;
 pub mod run;
-pub mod run_lifecycle;
 pub mod slack_post;
 pub mod step;
-pub mod step_verb;
-pub mod target;
 pub mod template_scope;
-mod transition;
 
 /// A message that reached a channel: further ones go into its thread.
 #[derive(Debug, Clone, PartialEq, Eq)]

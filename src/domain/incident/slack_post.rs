@@ -1,6 +1,6 @@
 //! A message in a chat that shows how an incident stands: what it is about, and where it was posted.
 //!
-//! Not here: which ones are to be posted, see [`super::pending_posts`]; and messages to stakeholders, see [`super::message`].
+//! Not here: which ones are to be posted, see [`Incident::unposted`](super::Incident::unposted); and messages to stakeholders, see [`super::message`].
 
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,8 @@
 //! Agreement: bound to exactly what will run, by the right people, once.
 
 use runbook::domain::core::id::IncidentId;
-use runbook::domain::incident::approval_refusal::RefusalCause;
 use runbook::domain::incident::command::{Command, Request};
-use runbook::domain::incident::event::{Actor, Event, Gate, Identity, RoleEvent};
+use runbook::domain::incident::event::{Actor, Event, Gate, Identity, RefusalCause, RoleEvent};
 use serde_json::{Value, json};
 
 use super::watch::{Watch, who};

@@ -4,17 +4,16 @@
 
 use super::required_text;
 use super::step::{run, unchanged};
+use super::step_verb::StepVerb;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::incident::approval_refusal::{ApprovalRefusal, RefusalCause};
+use crate::domain::incident::command::target::{StepReference, StepTarget};
 use crate::domain::incident::command::{Refused, WORDS_LIMIT};
-use crate::domain::incident::event::{Actor, Event, Gate, RoleEvent, StepEvent};
+use crate::domain::incident::event::{Actor, ApprovalRefusal, Event, Gate, RefusalCause, RoleEvent, StepEvent};
 use crate::domain::incident::permission::{counted, is_one_of, named};
 use crate::domain::incident::run::Run;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::domain::incident::target::{StepReference, StepTarget};
 
 /// The fewest characters of a digest that name it: what git takes for unmistakable in a small repository is seven.
 const DIGEST_SHORTEST: usize = 8;
@@ -24,7 +23,7 @@ const REFUSALS_LIMIT: u32 = 200;
 const STRANGERS_LIMIT: u32 = 100;
 
 /// What was asked, for the record of a refusal.
-pub(in crate::domain::incident) struct ApprovalRequest<'a> {
+pub(super) struct ApprovalRequest<'a> {
     /// The run, where it is known.
     pub run: Option<RunId>,
     /// The step, where one was named.
@@ -39,12 +38,7 @@ impl<'a> ApprovalRequest<'a> {
     }
 
     /// A refusal with its record, as long as the incident has room for it.
-    pub(in crate::domain::incident) fn record(
-        &self,
-        incident: &Incident,
-        cause: RefusalCause,
-        refused: Refused,
-    ) -> Refused {
+    pub(super) fn record(&self, incident: &Incident, cause: RefusalCause, refused: Refused) -> Refused {
         if incident.refusals >= REFUSALS_LIMIT {
             return refused;
         }
@@ -131,7 +125,7 @@ fn waiting<'a>(
 }
 
 /// Whether what somebody typed is a digest, or enough of its beginning.
-pub(in crate::domain::incident) fn names_digest(typed: &str, digest: &str) -> bool {
+pub(super) fn names_digest(typed: &str, digest: &str) -> bool {
     typed.len() >= DIGEST_SHORTEST && digest.starts_with(typed)
 }
 

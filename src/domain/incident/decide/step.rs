@@ -4,15 +4,15 @@
 
 use serde_json::Value;
 
+use super::step_verb::StepVerb;
 use super::{HAPPENED, required_text};
 use crate::domain::core::id::{StepKey, StepPart};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::Refused;
+use crate::domain::incident::command::target::StepTarget;
 use crate::domain::incident::event::{Event, Gate, SkipReason, StepEvent};
 use crate::domain::incident::run::Run;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::domain::incident::target::StepTarget;
 
 pub(super) fn answer(incident: &Incident, target: &StepTarget, value: &Value) -> Result<Vec<Event>, Refused> {
     let run = current(incident, target, StepVerb::Answer)?;

@@ -17,6 +17,7 @@ use crate::domain::core::time::{Span, Timestamp};
 
 mod deadline;
 mod message;
+mod pending_posts;
 mod position;
 mod step;
 

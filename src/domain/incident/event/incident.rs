@@ -1,13 +1,13 @@
 //! The incident itself: opened, acknowledged, graded, resolved and written up.
 //!
-//! Its tables are [`crate::domain::incident::transition`] and [`Incident::apply`](crate::domain::incident::Incident::apply).
+//! Its tables are `apply/transition.rs` and [`Incident::apply`](crate::domain::incident::Incident::apply).
 
 use serde::{Deserialize, Serialize};
 
+use super::run_lifecycle::{Regrade, SuggestedRunbook};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::run_lifecycle::{Regrade, SuggestedRunbook};
 use crate::domain::runbook::schedule::Skipped;
 
 /// An event of the incident itself.

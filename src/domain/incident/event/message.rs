@@ -1,4 +1,4 @@
-//! Messages: pending, delivered, failed, posted. The table is [`crate::domain::incident::message_state`].
+//! Messages: pending, delivered, failed, posted. The table is `apply/message_state.rs`.
 
 use serde::{Deserialize, Serialize};
 

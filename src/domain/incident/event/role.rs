@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::approval_refusal::ApprovalRefusal;
 use crate::domain::core::actor::Identity;
-use crate::domain::incident::approval_refusal::ApprovalRefusal;
 
 /// An event of a role or of a permission.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::run_lifecycle::{Mode, Parent, RunOutcome, StopCause};
 use crate::domain::alert::AlertKey;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::RunId;
-use crate::domain::incident::run_lifecycle::{Mode, Parent, RunOutcome, StopCause};
 use crate::domain::runbook::Runbook;
 use crate::domain::runbook::schedule::Occurrence;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::gate::{Conclusion, Gate, Reconciliation, SkipReason};
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::gate::{Conclusion, Gate, Reconciliation, SkipReason};
 use crate::domain::incident::outcome::{self, Outcome};
 use crate::domain::incident::plan::RenderedAction;
 

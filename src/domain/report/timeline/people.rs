@@ -3,11 +3,9 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use crate::domain::incident::Incident;
-use crate::domain::incident::approval_refusal::{ApprovalRefusal, RefusalCause};
-use crate::domain::incident::event::{Delivery, MessageEvent, RoleEvent};
+use crate::domain::incident::event::{ApprovalRefusal, Delivery, MessageEvent, RefusalCause, Regrade, RoleEvent};
 use crate::domain::incident::message::{MessageId, NoticeCause};
 use crate::domain::incident::permission::Holder;
-use crate::domain::incident::run_lifecycle::Regrade;
 use crate::domain::report::timeline::line::{Phrase, Sign};
 
 /// The words for a message's event.

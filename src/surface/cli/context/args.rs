@@ -1,6 +1,6 @@
 //! The incident and the step of a command, as arguments that many commands share.
 
-use crate::domain::incident::target::StepReference;
+use crate::domain::incident::command::target::StepReference;
 
 /// The incident to change: it has to be named.
 #[derive(Debug, Clone, clap::Args)]

@@ -18,9 +18,9 @@ use super::render::modal;
 use super::render::modal::{Carried, ModalPurpose};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::IncidentId;
+use crate::domain::incident::command::target::StepReference;
 use crate::domain::incident::command::{Command, Refused, Request};
 use crate::domain::incident::event::Actor;
-use crate::domain::incident::target::StepReference;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::engine::Engine;
 

@@ -14,12 +14,12 @@ use super::{HandlerReply, HandlerResult, Interaction, refusal_at, reply_text};
 use crate::domain::core::id::RunId;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::Incident;
+use crate::domain::incident::command::target::{StepReference, StepTarget};
 use crate::domain::incident::command::{Refused, Request};
+use crate::domain::incident::decide::step_verb::StepVerb;
+use crate::domain::incident::decide::target_lookup;
 use crate::domain::incident::event::{Actor, Gate};
 use crate::domain::incident::permission::{counted, is_one_of, is_unknown_user};
-use crate::domain::incident::resolve;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::domain::incident::target::{StepReference, StepTarget};
 
 /// The most incidents that a list shows.
 const LISTED: usize = 20;
@@ -80,7 +80,7 @@ impl Interaction<'_> {
         let step = typed_step(step)?;
         if !digest.is_empty() {
             let by = identity::actor(self.estate, &self.from.user);
-            let request = resolve::change(&incident, step.as_ref(), Some(digest))
+            let request = target_lookup::change(&incident, step.as_ref(), Some(digest))
                 .map(|(target, digest)| Request::Approve { target, digest });
             return Ok(done("Agreed", &self.ask_resolved(&incident.id, by, request).await?));
         }
@@ -162,18 +162,20 @@ fn named<'a>(incident: &Incident, words: &'a str, verb: StepVerb) -> (Option<Ste
     let Ok(step) = word.parse::<StepReference>() else { return (None, words) };
     let is_place = |run: RunId| incident.run(run).is_some_and(|run| run.has(&step.step));
     let is_reached = || incident.runs.iter().any(|run| run.state(&step.step).is_some());
-    let is_named = step.run.is_some_and(is_place) || resolve::fits(incident, verb, &step);
+    let is_named = step.run.is_some_and(is_place) || target_lookup::fits(incident, verb, &step);
     if is_named || !rest.is_empty() && is_reached() { (Some(step), rest) } else { (None, words) }
 }
 
 /// The one step that is meant. Where the first word may not have been meant as the step, the refusal says what to type then.
 fn step_or_words(incident: &Incident, verb: StepVerb, step: Option<&StepReference>) -> Result<StepTarget, Refused> {
-    resolve::target(incident, verb, step).map_err(|refused| match (step, resolve::target(incident, verb, None)) {
-        (Some(step), Ok(only)) if step.run.is_none() => {
-            let (verb, id, only) = (verb.name(), &incident.id, incident.reference(only.run, &only.step));
-            refused.hint(format!("If `{step}` does not name the step, type `runbook {verb} {id} {only} {step} …`."))
+    target_lookup::target(incident, verb, step).map_err(|refused| {
+        match (step, target_lookup::target(incident, verb, None)) {
+            (Some(step), Ok(only)) if step.run.is_none() => {
+                let (verb, id, only) = (verb.name(), &incident.id, incident.reference(only.run, &only.step));
+                refused.hint(format!("If `{step}` does not name the step, type `runbook {verb} {id} {only} {step} …`."))
+            }
+            _ => refused,
         }
-        _ => refused,
     })
 }
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::command::Request;
+use crate::domain::incident::command::target::StepTarget;
 use crate::domain::incident::event::Gate;
-use crate::domain::incident::target::StepTarget;
 use crate::surface::terminal::widgets::line_editor::Editor;
 
 /// The reason recorded when a person gives none.

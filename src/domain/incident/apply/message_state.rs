@@ -2,12 +2,11 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::{Incident, Thread};
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::deadline;
 use crate::domain::incident::event::{Delivery, MessageEvent, StepEvent};
 use crate::domain::incident::message::{FALLBACK_AFTER, Message, MessageId, NoticeCause, RouteAttempt, of_spec};
 use crate::domain::incident::outcome::Verdict;
+use crate::domain::incident::{Incident, Thread, deadline};
 use crate::domain::runbook::DeadlineFrom;
 
 impl Incident {

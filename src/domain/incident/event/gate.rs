@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::outcome::Outcome;
-use super::plan::PlannedChange;
 use crate::domain::core::time::Timestamp;
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::PlannedChange;
 
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

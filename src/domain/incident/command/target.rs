@@ -3,14 +3,14 @@
 //! **Invariant:** a target names one question and one attempt of one step of one run. A command that was made for another
 //! one is refused.
 //!
-//! Not here: how a reference becomes a target, see [`super::resolve`].
+//! Not here: how a reference becomes a target, see [`target_lookup`](crate::domain::incident::decide::target_lookup).
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::Incident;
-use super::run::Run;
 use crate::domain::core::id::{IncidentId, RunId, StepKey, StepPart};
+use crate::domain::incident::Incident;
+use crate::domain::incident::run::Run;
 
 /// A step of a run as an interface has shown it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -4,14 +4,14 @@
 //! notice. Which ones follows from the incident. Where each was posted is in the log, so that after a restart the same message
 //! is edited and none is posted twice.
 //!
-//! Not here: the rendering, and messages to stakeholders (see [`super::message`]).
+//! Not here: the rendering, and messages to stakeholders (see [`message`](crate::domain::incident::message)).
 
-use super::deadline::{Deadline, DeadlineStatus};
-use super::event::{Gate, RunOutcome};
-use super::run::{Run, RunStatus};
-use super::slack_post::{PostSubject, SlackPost};
-use super::{Incident, IncidentStatus};
 use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
+use crate::domain::incident::event::{Gate, RunOutcome};
+use crate::domain::incident::run::{Run, RunStatus};
+use crate::domain::incident::slack_post::{PostSubject, SlackPost};
+use crate::domain::incident::{Incident, IncidentStatus};
 
 impl Incident {
     /// Which of a step's questions is asked now: each is another one, whatever it asks.

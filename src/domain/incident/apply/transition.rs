@@ -2,7 +2,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::IncidentStatus;
+use crate::domain::incident::IncidentStatus;
 use crate::domain::incident::event::{AlertEvent, Event, IncidentEvent, MessageEvent, RunEvent};
 
 /// The table: what an incident in `status` becomes by `event`; none when it refuses it.

@@ -1,6 +1,6 @@
 //! A refused approval: somebody wanted to agree to a change or to refuse it, and may not.
 //!
-//! Not here: who may; see [`permission`](super::permission).
+//! Not here: who may; see [`permission`](crate::domain::incident::permission).
 
 use serde::{Deserialize, Serialize};
 

@@ -2,16 +2,15 @@
 //!
 //! **Invariant:** exactly one step that the command makes sense for becomes the target. Of several none is chosen.
 
-use super::Incident;
-use super::approval_refusal::RefusalCause;
-use super::command::Refused;
-use super::decide::approval::{ApprovalRequest, names_digest};
-use super::decide::suggest;
-use super::event::Gate;
-use super::run::Run;
+use super::approval::{ApprovalRequest, names_digest};
 use super::step_verb::StepVerb;
-use super::target::{StepReference, StepTarget};
+use super::suggest;
 use crate::domain::core::id::{RunId, StepKey, StepPart};
+use crate::domain::incident::Incident;
+use crate::domain::incident::command::Refused;
+use crate::domain::incident::command::target::{StepReference, StepTarget};
+use crate::domain::incident::event::{Gate, RefusalCause};
+use crate::domain::incident::run::Run;
 
 /// The most steps that a refusal lists.
 const LISTED: usize = 8;

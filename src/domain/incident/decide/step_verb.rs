@@ -1,14 +1,14 @@
 //! What a person's command does to a step, and whether the step's state allows it.
 //!
-//! **Invariant:** [`super::decide`] and [`super::resolve`] ask the same question here, so that what is offered is accepted.
+//! **Invariant:** [`decide`](super::decide) and [`super::target_lookup`] ask the same question here, so that what is offered is accepted.
 
-use super::Incident;
-use super::command::Refused;
-use super::event::{Conclusion, Gate};
-use super::run::{Run, RunStatus};
-use super::step::StepStatus;
-use super::template_scope;
 use crate::domain::core::id::{StepKey, StepPart};
+use crate::domain::incident::Incident;
+use crate::domain::incident::command::Refused;
+use crate::domain::incident::event::{Conclusion, Gate};
+use crate::domain::incident::run::{Run, RunStatus};
+use crate::domain::incident::step::StepStatus;
+use crate::domain::incident::template_scope;
 
 /// What a command does to a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
