@@ -4,12 +4,13 @@
 //!
 //! Deliberately absent: what breaks. Each test brings that.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use runbook::actions::transport::process::output_detached;
 use serde_json::{Value, json};
@@ -108,13 +109,31 @@ impl Host {
         self.until("the run has ended", || !self.events("run_ended").is_empty());
     }
 
-    /// Waits until something is true, or fails the test with the timeline.
+    /// Waits until something in the log is true, or fails the test with the timeline. Reading the log starts the program, so
+    /// it is read again only when one of its files has changed.
     fn until(&self, what: &str, is_true: impl Fn() -> bool) {
         let until = Instant::now() + PATIENCE;
-        while !is_true() {
-            assert!(Instant::now() < until, "waited in vain until {what}: {}", self.told());
-            std::thread::sleep(Duration::from_millis(50));
+        loop {
+            let read = self.log_files();
+            if is_true() {
+                return;
+            }
+            while self.log_files() == read {
+                assert!(Instant::now() < until, "waited in vain until {what}: {}", self.told());
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
+    }
+
+    /// The files of the log, each with its length and the time of its last change.
+    fn log_files(&self) -> Vec<(OsString, u64, SystemTime)> {
+        let entries = fs::read_dir(self.directory.path().join("state")).unwrap().map(Result::unwrap);
+        let mut files: Vec<_> = entries
+            .filter_map(|entry| Some((entry.file_name(), entry.metadata().ok()?)))
+            .map(|(name, metadata)| (name, metadata.len(), metadata.modified().unwrap()))
+            .collect();
+        files.sort_unstable();
+        files
     }
 
     /// Agrees to a change, as a person would.
