@@ -61,7 +61,8 @@ impl Post {
         let incident = self.incident();
         let (target, channel) = (channel.to_owned(), channel.to_owned());
         let id = MessageId::Step(RunId(1), StepKey::main(step));
-        let parcel = PendingDelivery { id, target, channel, text: message.to_owned(), owed_at: incident.opened.at };
+        let parcel =
+            PendingDelivery { id, target, channel, text: message.to_owned(), requested_at: incident.opened.at };
         DeliveryRequest::of(&incident, parcel).unwrap()
     }
 

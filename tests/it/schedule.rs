@@ -389,7 +389,7 @@ async fn maintenance_has_no_deadlines_no_severity_and_no_postmortem() {
     let record = house.rest(1).await.remove(0);
     assert_eq!((record.runs.len(), record.deadlines.len()), (2, 0), "not even of a runbook that it starts");
     let asked = |request| house.engine.submit(&record.id, Command { by: Actor::person("ada", "test"), request });
-    let no = asked(Request::Regrade(Severity::P1)).await.unwrap_err().to_string();
+    let no = asked(Request::ChangeSeverity(Severity::P1)).await.unwrap_err().to_string();
     assert_eq!(no, "maintenance has no severity: nothing is wrong");
     house.done_by_hand(&record).await;
     let record = house.until("it is over", |all| all[0].draft.is_some()).await.remove(0);

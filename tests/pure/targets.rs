@@ -10,7 +10,7 @@ use runbook::domain::incident::decide::decide;
 use runbook::domain::incident::decide::step_verb::StepVerb;
 use runbook::domain::incident::decide::target_lookup;
 use runbook::domain::incident::event::{
-    Actor, Event, Gate, IncidentEvent, Mode, Recorded, RefusalCause, RoleEvent, StepEvent,
+    Actor, ApprovalRefusalCause, Event, Gate, IncidentEvent, Mode, Recorded, RoleEvent, StepEvent,
 };
 use runbook::domain::incident::plan::PlannedChange;
 use runbook::domain::incident::run::Run;
@@ -274,7 +274,7 @@ fn agreement_that_finds_nothing_is_still_recorded() {
     for (refused, run) in refusals.iter().zip([Some(RunId(2)), Some(RunId(2)), None, None, None]) {
         let record = refused.record.as_deref();
         let Some(Event::Role(RoleEvent::ApprovalRefused(refusal))) = record else { panic!("{record:?}") };
-        assert_eq!((refusal.cause, refusal.run), (RefusalCause::NotWaiting, run));
+        assert_eq!((refusal.cause, refusal.run), (ApprovalRefusalCause::NotWaiting, run));
     }
     let others = scene.target(StepVerb::Retry, "try").unwrap_err();
     assert_eq!((others.message.as_str(), others.record), ("`2:try` has nothing to try again", None));

@@ -125,7 +125,7 @@ impl DeliveryService {
     }
 
     async fn in_order(&self, route: &OpenRoute, sending: &DeliveryRequest) -> Result<Receipt, Undelivered> {
-        let rank = QueuePriority { severity: sending.severity, owed_at: sending.delivery.owed_at };
+        let rank = QueuePriority { severity: sending.severity, owed_at: sending.delivery.requested_at };
         let _turn = route.turns.take(rank).await;
         let clock = &*self.clock;
         if let Some(wait) = route.turns.closed_for(clock.now()) {

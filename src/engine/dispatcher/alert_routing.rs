@@ -51,7 +51,7 @@ impl DispatcherTask {
             environment: asked.place.environment.clone(),
             group: asked.place.group.clone(),
             severity: asked.alert.severity.unwrap_or(SEVERITY),
-            answer,
+            response: answer,
             notice,
             cool_down: policy.cool_down,
         }

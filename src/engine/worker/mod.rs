@@ -321,7 +321,7 @@ impl Worker {
 
     fn awaits(&self, place: &RunStep, attempt: u32) -> bool {
         let state = self.incident.run(place.0).and_then(|run| run.state(&place.1));
-        state.is_some_and(|state| state.standing == StepStatus::Running && state.attempts == attempt)
+        state.is_some_and(|state| state.status == StepStatus::Running && state.attempts == attempt)
     }
 
     /// Commits the proposal. On a conflict, discards it and reads the incident again; returns whether it was committed.

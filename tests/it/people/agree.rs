@@ -2,7 +2,7 @@
 
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::command::{Command, Request};
-use runbook::domain::incident::event::{Actor, Event, Gate, Identity, RefusalCause, RoleEvent};
+use runbook::domain::incident::event::{Actor, ApprovalRefusalCause, Event, Gate, Identity, RoleEvent};
 use serde_json::{Value, json};
 
 use super::watch::{Watch, who};
@@ -33,7 +33,7 @@ async fn approve_present(watch: &Watch, id: &IncidentId) -> Request {
 }
 
 /// Why the last one was refused, as the log has it, with who asked.
-async fn refused(watch: &Watch, id: &IncidentId, by: Actor, request: Request) -> (RefusalCause, String) {
+async fn refused(watch: &Watch, id: &IncidentId, by: Actor, request: Request) -> (ApprovalRefusalCause, String) {
     let before = watch.incident(id).await.refusals;
     assert!(watch.ask(id, by, request).await.is_err());
     assert_eq!(watch.incident(id).await.refusals, before + 1, "it is recorded");
@@ -60,7 +60,7 @@ async fn two_people_have_to_agree_and_one_of_them_twice_is_one() {
     // The same person at another face is the same person.
     let at_slack =
         Actor::Person { name: "A.".to_owned(), via: "slack".to_owned(), id: Some(Identity::Slack("U0ADA".to_owned())) };
-    assert_eq!(refused(&watch, &id, at_slack, approve(&watch, &id, &seen).await).await.0, RefusalCause::Twice);
+    assert_eq!(refused(&watch, &id, at_slack, approve(&watch, &id, &seen).await).await.0, ApprovalRefusalCause::Twice);
     watch.ask(&id, who("cleo"), approve(&watch, &id, &seen).await).await.unwrap();
     assert_eq!(begun(&watch, &id).await, 1);
 }
@@ -72,18 +72,24 @@ async fn the_wrong_person_the_requester_and_somebody_of_the_same_name_are_refuse
     let id = watch.open(1, json!({"steps": [rollback(rule)]})).await;
     assert_eq!(
         refused(&watch, &id, who("cleo"), approve_present(&watch, &id).await).await,
-        (RefusalCause::WrongPerson, "cleo".to_owned())
+        (ApprovalRefusalCause::WrongPerson, "cleo".to_owned())
     );
-    assert_eq!(refused(&watch, &id, who("ada"), approve_present(&watch, &id).await).await.0, RefusalCause::Requester);
+    assert_eq!(
+        refused(&watch, &id, who("ada"), approve_present(&watch, &id).await).await.0,
+        ApprovalRefusalCause::Requester
+    );
     let spoofed = Actor::Person {
         name: "ben".to_owned(),
         via: "slack".to_owned(),
         id: Some(Identity::Slack("U0EVIL".to_owned())),
     };
-    assert_eq!(refused(&watch, &id, spoofed, approve_present(&watch, &id).await).await.0, RefusalCause::WrongPerson);
+    assert_eq!(
+        refused(&watch, &id, spoofed, approve_present(&watch, &id).await).await.0,
+        ApprovalRefusalCause::WrongPerson
+    );
     assert_eq!(
         refused(&watch, &id, Actor::person("ben", "test"), approve_present(&watch, &id).await).await.0,
-        RefusalCause::WrongPerson
+        ApprovalRefusalCause::WrongPerson
     );
     assert_eq!(begun(&watch, &id).await, 0);
     watch.ask(&id, who("ben"), approve_present(&watch, &id).await).await.unwrap();
@@ -101,11 +107,14 @@ async fn an_agreement_is_good_once_and_for_nothing_else() {
     assert_ne!(seen, of_another, "the same change of another incident is another");
     assert_eq!(
         refused(&watch, &one, who("ben"), approve(&watch, &one, &of_another).await).await.0,
-        RefusalCause::AnotherPlan
+        ApprovalRefusalCause::AnotherPlan
     );
     watch.ask(&one, who("ben"), approve(&watch, &one, &seen).await).await.unwrap();
     assert_eq!(begun(&watch, &one).await, 1);
-    assert_eq!(refused(&watch, &one, who("ben"), approve(&watch, &one, &seen).await).await.0, RefusalCause::NotWaiting);
+    assert_eq!(
+        refused(&watch, &one, who("ben"), approve(&watch, &one, &seen).await).await.0,
+        ApprovalRefusalCause::NotWaiting
+    );
     // It has failed: to try again is to ask again, and what was agreed to before is not agreed to now.
     watch
         .ask(&one, who("ben"), Request::Retry { target: target(&watch.incident(&one).await, "rollback") })
@@ -114,7 +123,7 @@ async fn an_agreement_is_good_once_and_for_nothing_else() {
     assert_eq!(begun(&watch, &one).await, 1);
     assert_eq!(
         refused(&watch, &one, who("ben"), approve(&watch, &one, &seen).await).await.0,
-        RefusalCause::AnotherPlan
+        ApprovalRefusalCause::AnotherPlan
     );
 }
 
@@ -134,7 +143,10 @@ async fn a_question_lapses_and_the_step_has_failed() {
         matches!(&waiting[0].2, Gate::Failure { error } if error == "only 1 of 2 people have agreed in time"),
         "{waiting:?}"
     );
-    assert_eq!(refused(&watch, &id, who("ben"), approve(&watch, &id, &seen).await).await.0, RefusalCause::NotWaiting);
+    assert_eq!(
+        refused(&watch, &id, who("ben"), approve(&watch, &id, &seen).await).await.0,
+        ApprovalRefusalCause::NotWaiting
+    );
     assert_eq!(begun(&watch, &id).await, 0);
 }
 
@@ -154,8 +166,8 @@ async fn nobody_is_at_work_when_the_time_is_over_and_it_is_too_late_all_the_same
         Event::Role(RoleEvent::ApprovalRefused(refusal)) => Some(refusal.cause),
         _ => None,
     });
-    let causes: Vec<RefusalCause> = causes.collect();
-    assert_eq!(causes, [RefusalCause::Expired]);
+    let causes: Vec<ApprovalRefusalCause> = causes.collect();
+    assert_eq!(causes, [ApprovalRefusalCause::Expired]);
     assert_eq!(begun(&watch, &id).await, 0);
 }
 
@@ -177,11 +189,14 @@ async fn a_stranger_who_goes_on_asking_fills_neither_the_log_nor_the_place_of_ot
     let (name, via) = ("U0EVE".to_owned(), "slack".to_owned());
     let eve = Actor::Person { id: Some(Identity::Slack(name.clone())), name, via };
     for _ in 0..300 {
-        let request = Request::TurnAway { step: None, wanted: "use `/runbook note`".to_owned() };
+        let request = Request::RefuseUnknownUser { step: None, wanted: "use `/runbook note`".to_owned() };
         let command = Command { by: eve.clone(), request };
         watch.engine.submit(&id, command).await.unwrap();
     }
     assert_eq!(watch.incident(&id).await.refusals, 100);
     let seen = digest(&watch, &id).await;
-    assert_eq!(refused(&watch, &id, who("cleo"), approve(&watch, &id, &seen).await).await.0, RefusalCause::WrongPerson);
+    assert_eq!(
+        refused(&watch, &id, who("cleo"), approve(&watch, &id, &seen).await).await.0,
+        ApprovalRefusalCause::WrongPerson
+    );
 }

@@ -53,7 +53,7 @@ async fn send(watch: &Watch, number: u32, text: &str) -> Event {
     let id = watch.open(number, json!({"steps": [question("cause")]})).await;
     let incident = watch.incident(&id).await;
     let (target, channel, text) = ("way".to_owned(), "way".to_owned(), text.to_owned());
-    let parcel = PendingDelivery { id: MessageId::Notice(1), target, channel, text, owed_at: incident.opened.at };
+    let parcel = PendingDelivery { id: MessageId::Notice(1), target, channel, text, requested_at: incident.opened.at };
     watch.engine.delivery().deliver(&DeliveryRequest::of(&incident, parcel).unwrap()).await
 }
 

@@ -134,13 +134,13 @@ async fn so_many_changes_a_minute_are_made_and_what_happened_meanwhile_is_in_the
         let seen = shop.changed().len();
         severity = if severity == Severity::P4 { Severity::P3 } else { Severity::P4 };
         for id in &ids {
-            shop.ask(id, Request::Regrade(severity)).await;
+            shop.ask(id, Request::ChangeSeverity(severity)).await;
         }
         shop.until(|| shop.changed().len() >= (seen + ids.len()).min(CHANGES)).await;
     }
     assert!(before < CHANGES);
     for id in &ids {
-        shop.ask(id, Request::Regrade(Severity::P2)).await;
+        shop.ask(id, Request::ChangeSeverity(Severity::P2)).await;
     }
     // The minute is over a moment later, and only then.
     shop.clock.advance(TimeDelta::seconds(59));

@@ -1,45 +1,43 @@
-//! A refused approval: somebody wanted to agree to a change or to refuse it, and may not.
+//! A refused approval.
 //!
-//! Not here: who may; see [`permission`](crate::domain::incident::permission).
+//! Not here: who may approve; see [`permission`](crate::domain::incident::permission).
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::core::id::{RunId, StepKey};
 
-/// Why somebody may not agree to a change.
+/// Why an approval or a denial was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RefusalCause {
-    /// Nothing waits for agreement there: it was agreed to and used, denied, or never asked.
+pub enum ApprovalRefusalCause {
+    /// The step does not wait for an approval.
     NotWaiting,
-    /// The digest is that of something else: the change has become another one, or it belongs to another incident.
+    /// The command was made for another change or another request: its digest, attempt or question differs.
     AnotherPlan,
-    /// The time for agreeing is over.
+    /// The request for approval has expired.
     Expired,
-    /// The person is none of those who may.
+    /// The person may not approve this change.
     WrongPerson,
-    /// The person has asked for the change.
+    /// The person started the run, and another person has to approve.
     Requester,
-    /// The person has agreed already, and somebody else is wanted.
+    /// The person has already approved, and another person has to approve too.
     Twice,
-    /// Something else than agreement was wanted, by somebody who may not have it from this face.
-    Stranger,
+    /// An unknown user requested something other than an approval.
+    #[serde(rename = "stranger")]
+    UnknownUser,
 }
 
-/// Somebody wanted to agree to a change or to refuse it, and may not.
+/// A refused approval or denial, or a refused request of an unknown user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRefusal {
-    /// The run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
-    /// The step, where one was meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepKey>,
-    /// The digest that was given.
+    /// The digest that the person gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// Why not.
-    pub cause: RefusalCause,
-    /// The same in words.
+    pub cause: ApprovalRefusalCause,
+    /// The cause as text for people.
     pub reason: String,
 }

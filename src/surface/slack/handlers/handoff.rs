@@ -24,7 +24,7 @@ impl Interaction<'_> {
         part(&mut sheet, "Who has which role", roles, "The estate names no roles.");
         part(&mut sheet, "What waits", handover.waits, "Nothing waits.");
         part(&mut sheet, "Deadlines", handover.deadlines, "None.");
-        part(&mut sheet, "What is known", handover.known, "Nothing was looked at yet.");
+        part(&mut sheet, "What is known", handover.known, "No check has run yet.");
         part(&mut sheet, "What was done", handover.done, "Nothing was done yet.");
         part(&mut sheet, "Who was told", handover.told, "Nobody was told yet.");
         part(&mut sheet, "What people said", handover.said, "Nobody wrote anything down.");
@@ -43,7 +43,7 @@ fn part(sheet: &mut Blocks, title: &str, lines: Vec<HandoverLine>, none: &str) {
 
 fn parts(line: HandoverLine) -> Vec<Text> {
     let part = |piece| match piece {
-        HandoverPiece::Words(words) => text(limited(&words)),
+        HandoverPiece::Text(line) => text(limited(&line)),
         HandoverPiece::At(at) | HandoverPiece::Clock(at) => Text::Time(at),
     };
     line.0.into_iter().map(part).collect()

@@ -166,7 +166,7 @@ impl Interaction<'_> {
 
     async fn refuse_unknown_user(&self, id: &IncidentId, step: Option<&StepReference>, wanted: &str) {
         let by = identity::actor(self.estate, &self.from.user);
-        let request = Request::TurnAway { step: step.cloned(), wanted: wanted.to_owned() };
+        let request = Request::RefuseUnknownUser { step: step.cloned(), wanted: wanted.to_owned() };
         if let Err(error) = self.handlers.engine.submit_once(id, Command { by, request }, self.from.name.clone()).await
         {
             tracing::warn!(incident = %id, %error, "that somebody was turned away is not written down");

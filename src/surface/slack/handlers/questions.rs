@@ -19,7 +19,7 @@ use crate::domain::incident::command::{Refused, Request};
 use crate::domain::incident::decide::step_verb::StepVerb;
 use crate::domain::incident::decide::target_lookup;
 use crate::domain::incident::event::{Actor, Gate};
-use crate::domain::incident::permission::{counted, is_one_of, is_unknown_user};
+use crate::domain::incident::permission::{is_one_of, is_unknown_user, person_key};
 
 /// The most incidents that a list shows.
 const LISTED: usize = 20;
@@ -207,9 +207,9 @@ fn is_for(one: &PendingQuestion<'_>, by: &Actor) -> bool {
     let Some(run) = one.incident.run(one.run) else { return false };
     match one.gate {
         Gate::Approve { by: roles, not_requester, given, .. } => {
-            let person = counted(&run.estate, by);
+            let person = person_key(&run.estate, by);
             let may_again = !given.contains(&person);
-            let may_at_all = !*not_requester || person != counted(&run.estate, &run.by);
+            let may_at_all = !*not_requester || person != person_key(&run.estate, &run.by);
             is_one_of(one.incident, &run.estate, by, roles) && may_again && may_at_all
         }
         _ => !is_unknown_user(&run.estate, by),

@@ -79,7 +79,7 @@ impl Interaction<'_> {
             let wrong = if word.is_empty() { String::new() } else { format!("`{word}` is no severity. ") };
             reply_text(&format!("{wrong}Type `/runbook severity p1`, or one of p2, p3, p4."))
         })?;
-        self.request(typed, &format!("Severity {severity}"), Request::Regrade(severity)).await
+        self.request(typed, &format!("Severity {severity}"), Request::ChangeSeverity(severity)).await
     }
 
     /// Handles `take`, `release` and `give`; a role alone is taken.

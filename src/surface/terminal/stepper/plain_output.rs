@@ -145,7 +145,7 @@ impl PrintedLines<'_> {
         use crate::domain::incident::step::StepStatus;
         let Some(incident) = self.model.incident() else { return false };
         let busy = incident.live_runs().any(|run| {
-            run.steps.values().any(|state| matches!(state.standing, StepStatus::Running | StepStatus::Ready { .. }))
+            run.steps.values().any(|state| matches!(state.status, StepStatus::Running | StepStatus::Ready { .. }))
         });
         !busy && !incident.waiting_for_person().is_empty()
     }

@@ -94,7 +94,7 @@ fn failed(incident: &Incident, signs: &Signs) -> Vec<StyledLine> {
         let why = why.or_else(|| state.reason.clone()).unwrap_or_default();
         let text = format!("{meaning}{} {} {why}", step_name::name(incident, run, key), signs.dot);
         lines.push(fact("failed", &text, tone));
-        let printed = state.outcome.as_deref().map(Outcome::untold).unwrap_or_default();
+        let printed = state.outcome.as_deref().map(Outcome::extra_transcript).unwrap_or_default();
         lines.extend(transcript(printed, TRANSCRIPT_LINES, FACT_INDENT, signs));
     }
     lines

@@ -148,7 +148,7 @@ fn working(incident: &Incident, now: Timestamp) -> Vec<(RunId, &StepKey, &StepSt
         .live_runs()
         .flat_map(|run| run.order.iter().filter_map(move |key| Some((run.id, key, run.state(key)?))));
     steps
-        .filter(|(_, _, state)| match &state.standing {
+        .filter(|(_, _, state)| match &state.status {
             StepStatus::Running | StepStatus::Waiting(Gate::Timer { .. }) => true,
             StepStatus::Ready { at } => *at > now,
             _ => false,
@@ -165,7 +165,7 @@ fn working_line(
 ) -> WrappedRow {
     let signs = model.signs;
     let left = |until: Timestamp| clock(until - now + TimeDelta::milliseconds(999));
-    let (tone, sign, time) = match &state.standing {
+    let (tone, sign, time) = match &state.status {
         StepStatus::Waiting(Gate::Timer { until }) => (Tone::Faint, signs.timer, format!("{} left", left(*until))),
         StepStatus::Ready { at } => (Tone::Warn, signs.again, format!("again in {}", left(*at))),
         _ => (Tone::Accent, signs.running, at_work_for(state, now)),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::preview;
 use crate::domain::core::id::IncidentId;
-use crate::domain::incident::command::{Request, StartRequest as Order, noticed};
+use crate::domain::incident::command::{Request, StartRequest as Order, parse_detected_at};
 use crate::domain::incident::event::Mode;
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session::{OpenEngine, Session};
@@ -101,7 +101,11 @@ impl Start {
             estate: estate.clone(),
             params: self.params()?,
             mode: self.mode(),
-            detected_at: self.detected_at.as_deref().map(|text| noticed(text, session.clock().now())).transpose()?,
+            detected_at: self
+                .detected_at
+                .as_deref()
+                .map(|text| parse_detected_at(text, session.clock().now()))
+                .transpose()?,
             title: self.title.clone(),
             parent: None,
             alert: None,

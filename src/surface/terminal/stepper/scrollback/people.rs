@@ -33,7 +33,7 @@ fn by_sign(teller: &EventContext<'_>, sign: Sign, text: &str) -> Vec<StyledLine>
     if sign == Sign::Failed {
         return teller.one(Tone::Warn, teller.signs.warning, &format!("{}: {text}", teller.who()));
     }
-    if sign == Sign::Words {
+    if sign == Sign::Statement {
         return teller.one(Tone::Accent, teller.signs.person, &format!("{} {text}", teller.who()));
     }
     teller.one(Tone::Accent, teller.signs.arrow, text)

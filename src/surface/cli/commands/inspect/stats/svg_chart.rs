@@ -131,7 +131,7 @@ fn figures(quantiles: &Quantiles) -> String {
 
 /// Draws one section: for each group the shares of deadlines met and missed, among those that are over.
 fn deadlines(drawing: &mut Drawing, duty: DeadlineKind, groups: &[&IncidentGroup]) {
-    let over = |kept: &DeadlineCounts| kept.kept + kept.missed;
+    let over = |kept: &DeadlineCounts| kept.met + kept.missed;
     let some: Vec<_> = groups.iter().filter(|group| over(&group.deadlines[&duty]) > 0).collect();
     if some.is_empty() {
         return;
@@ -139,8 +139,8 @@ fn deadlines(drawing: &mut Drawing, duty: DeadlineKind, groups: &[&IncidentGroup
     drawing.heading(&format!("Deadlines: {}", duty.code()), "of those that are over");
     for group in some {
         let kept = group.deadlines[&duty];
-        let bar = drawing.row(&group.key, &format!("{} kept · {} missed", kept.kept, kept.missed));
-        let share = 100.0 * kept.kept as f64 / over(&kept) as f64;
+        let bar = drawing.row(&group.key, &format!("{} kept · {} missed", kept.met, kept.missed));
+        let share = 100.0 * kept.met as f64 / over(&kept) as f64;
         drawing.bar("kept", 0.0, share, bar);
         drawing.bar("missed", share, 100.0 - share, bar);
     }
@@ -168,7 +168,7 @@ mod tests {
 
     fn group(key: &str, incidents: u64) -> IncidentGroup {
         let times = Phase::ALL.map(|phase| (phase, Quantiles::of([Some(Span::seconds(90 * incidents)), None])));
-        let kept = DeadlineCounts { kept: incidents, missed: 1, running: 0 };
+        let kept = DeadlineCounts { met: incidents, missed: 1, running: 0 };
         let deadlines = DeadlineKind::ALL.map(|duty| (duty, kept));
         let (times, deadlines) = (times.into_iter().collect(), deadlines.into_iter().collect());
         IncidentGroup { key: key.to_owned(), incidents, times, deadlines, ..IncidentGroup::default() }

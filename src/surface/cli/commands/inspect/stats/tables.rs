@@ -52,9 +52,9 @@ fn known(quantiles: &Quantiles) -> String {
 }
 
 fn met_ratio(kept: DeadlineCounts) -> String {
-    match kept.kept + kept.missed {
+    match kept.met + kept.missed {
         0 => UNKNOWN.to_owned(),
-        over => format!("{} of {over}", kept.kept),
+        over => format!("{} of {over}", kept.met),
     }
 }
 
