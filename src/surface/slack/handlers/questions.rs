@@ -173,6 +173,7 @@ fn step_target(incident: &Incident, verb: StepVerb, step: Option<&StepReference>
                 let (verb, id, only) = (verb.name(), &incident.id, incident.reference(only.run, &only.step));
                 refused.hint(format!("If `{step}` does not name the step, type `runbook {verb} {id} {only} {step} …`."))
             }
+            _ => refused,
         }
     })
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::command::Request;
+use crate::domain::incident::command::target::StepTarget;
 use crate::domain::incident::decide::HAPPENED;
 use crate::domain::incident::event::Gate;
 use crate::surface::terminal::widgets::line_editor::Editor;
