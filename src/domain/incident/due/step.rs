@@ -14,8 +14,8 @@ use crate::domain::incident::plan::{Attempt, Poll, RenderedAction};
 use crate::domain::incident::run::{Run, RunStatus};
 use crate::domain::incident::step::{StepState, StepStatus};
 use crate::domain::incident::template_scope;
-use crate::domain::runbook::check::MAX_PEOPLE;
-use crate::domain::runbook::time_limits::{BACKOFF_LIMIT, CHANGE_TIMEOUT, usual_timeout};
+use crate::domain::runbook::runbook_schema::MAX_PEOPLE;
+use crate::domain::runbook::time_limits::{BACKOFF_LIMIT, CHANGE_TIMEOUT, default_timeout};
 use crate::domain::runbook::{Action, Ask, OnFailure, Start, Step, StepBody, Verify};
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
@@ -94,7 +94,7 @@ impl Walk<'_> {
             let digest = occasion(self.incident, self.run, key, 1, &rendered);
             return self.confirm(step, key, rendered, digest);
         }
-        let timeout = step.timeout.unwrap_or_else(|| usual_timeout(action));
+        let timeout = step.timeout.unwrap_or_else(|| default_timeout(action));
         self.perform(key, rendered, digest, timeout, poll(step));
     }
 

@@ -1,9 +1,7 @@
-//! A shop of real units under a private systemd manager: nineteen small services that answer and log, or bare units.
+//! Real units under a private systemd manager: the nineteen services of the customer, or units of the test.
 //!
-//! [`Shop::start`] is the whole shop, with a private journald that every unit logs to. [`Shop::bare`] has only the
-//! units that a test writes itself and comes up in a tenth of a second.
-//!
-//! Deliberately absent: any knowledge of runbooks, except [`Shop::estate`], which says in YAML where everything is.
+//! [`Units::start`] starts the services, which answer health requests and log to a private journald. [`Units::bare`] has only
+//! the units of the test and starts in a tenth of a second.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,7 +9,6 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use runbook::surface::demo::lab::journald::Journald;
 use runbook::surface::demo::lab::manager::{Blueprint, PrivateManager};
@@ -19,6 +16,7 @@ use runbook::surface::demo::lab::service_unit::ServiceUnit;
 use tempfile::TempDir;
 
 use super::daemon::free_port;
+use super::eventually;
 
 /// The customer's services.
 pub const SERVICES: [&str; 19] = [
@@ -43,14 +41,11 @@ pub const SERVICES: [&str; 19] = [
     "recommendations",
 ];
 
-/// Units besides the services, as the estate's datastores have them.
+/// The units of the datastores.
 const OTHERS: [&str; 3] = ["redis-server.service", "meilisearch.service", "nginx.service"];
 
-/// How long anything may take to become true on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A shop; everything in it ends with the value.
-pub struct Shop {
+/// The manager and its units; they end with the value.
+pub struct Units {
     // Dropped in this order: the manager's units log until they end.
     manager: PrivateManager,
     journald: Option<Journald>,
@@ -58,8 +53,8 @@ pub struct Shop {
     directory: TempDir,
 }
 
-impl Shop {
-    /// All nineteen services, started and answering, logging to a journald of their own. Needs root.
+impl Units {
+    /// All nineteen services, started, with their own journald. Needs root.
     pub fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         fs::create_dir(directory.path().join("broken")).expect("a directory can be made");
@@ -73,18 +68,18 @@ impl Shop {
             blueprint = blueprint.unit(name, "[Service]\nExecStart=/bin/sleep infinity\n");
         }
         let manager = blueprint.start().expect("a private systemd manager starts");
-        let shop = Self { manager, journald: Some(journald), ports, directory };
-        let units: Vec<String> = SERVICES.iter().map(|name| unit(name)).collect();
+        let units = Self { manager, journald: Some(journald), ports, directory };
+        let names: Vec<String> = SERVICES.iter().map(|name| unit(name)).collect();
         let mut start = vec!["start"];
-        start.extend(units.iter().map(String::as_str).chain(OTHERS));
-        shop.systemctl(&start);
+        start.extend(names.iter().map(String::as_str).chain(OTHERS));
+        units.systemctl(&start);
         for name in SERVICES {
-            eventually(&format!("{name} listens"), || TcpStream::connect(("127.0.0.1", shop.port(name))).is_ok());
+            eventually(&format!("{name} listens"), || TcpStream::connect(("127.0.0.1", units.port(name))).is_ok());
         }
-        shop
+        units
     }
 
-    /// A manager with these units (file name and text) and no others; none is started.
+    /// A manager with these units (file name and text) only; none is started.
     pub fn bare(units: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let mut blueprint = Blueprint::new(directory.path());
@@ -102,7 +97,7 @@ impl Shop {
 
     /// The directory of the journal's files, for `journal:` of an environment.
     pub fn journal(&self) -> &Path {
-        self.journald.as_ref().expect("a bare shop has no journal").files()
+        self.journald.as_ref().expect("a manager without services has no journal").files()
     }
 
     /// The port of a service.
@@ -110,24 +105,24 @@ impl Shop {
         self.ports[service]
     }
 
-    /// A directory that is removed with the shop.
+    /// A directory that is removed with the value.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Breaks a service: `crash`, `unready postgres`, `slow`, `error-log`, each with ` until-restart` behind it or not.
-    pub fn break_service(&self, service: &str, trouble: &str) {
+    /// Gives a service a fault: `crash`, `unready postgres`, `slow` or `error-log`; with ` until-restart` a restart ends it.
+    pub fn break_service(&self, service: &str, fault: &str) {
         let file = broken(self.directory.path(), service);
         let draft = file.with_extension("new");
-        fs::write(&draft, trouble).and_then(|()| fs::rename(&draft, &file)).expect("the trouble can be written");
+        fs::write(&draft, fault).and_then(|()| fs::rename(&draft, &file)).expect("the fault can be written");
     }
 
-    /// Takes the trouble away.
+    /// Removes the fault of a service.
     pub fn heal(&self, service: &str) {
         fs::remove_file(broken(self.directory.path(), service)).expect("the service was broken before");
     }
 
-    /// Runs `systemctl --user` against the manager and returns what it printed.
+    /// Runs `systemctl --user` against the manager and returns its output; it must succeed.
     pub fn systemctl(&self, arguments: &[&str]) -> String {
         let output = self.try_systemctl(arguments);
         assert!(
@@ -139,14 +134,14 @@ impl Shop {
         String::from_utf8(output.stdout).expect("systemctl prints UTF-8").trim_end().to_owned()
     }
 
-    /// The same, whatever it ends with.
+    /// The same with any exit code.
     pub fn try_systemctl(&self, arguments: &[&str]) -> Output {
         let mut all = vec!["--user"];
         all.extend(arguments);
         self.on_bus("systemctl", &all)
     }
 
-    /// Runs a program of systemd's that finds the manager by the environment, as `systemctl --user` does.
+    /// Runs a program of systemd that finds the manager by the environment, as `systemctl --user` does.
     pub fn on_bus(&self, program: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(program);
         command.args(arguments).env("XDG_RUNTIME_DIR", self.manager.runtime_directory());
@@ -165,7 +160,7 @@ impl Shop {
         self.manager.write_unit(name, text).expect("a unit file can be written");
     }
 
-    /// An `estate.yaml` of this shop with one environment, `production`; `more` is added to that environment.
+    /// An `estate.yaml` of the services with one environment, `production`; `more` is added to that environment.
     pub fn estate(&self, more: &str) -> String {
         let mut text =
             String::from("estate: Pakashop\ndefault_environment: production\nenvironments:\n  production:\n");
@@ -187,18 +182,9 @@ impl Shop {
         text
     }
 
-    /// Ends everything and fails the test when something is left.
+    /// Ends the manager and its units; fails the test if a process is left.
     pub fn stop(self) {
         self.manager.stop().expect("nothing is left behind");
-    }
-}
-
-/// Waits until something is true, or fails the test with what was waited for.
-pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_true() {
-        assert!(Instant::now() < until, "waited {} s in vain until {what}", PATIENCE.as_secs());
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -211,11 +197,11 @@ fn broken(directory: &Path, service: &str) -> PathBuf {
     directory.join("broken").join(service)
 }
 
-/// As on the customer's hosts, except that a restart waits a tenth of a second instead of five.
+/// As on the customer's hosts, except that a restart waits 100 ms instead of five seconds.
 fn service_unit(name: &str, port: u16, broken: &Path) -> String {
     let port = port.to_string();
-    let words = [env!("CARGO_BIN_EXE_runbook"), "demo-service", "--name", name, "--port", &port, "--broken-file"];
-    let mut argv: Vec<OsString> = words.map(OsString::from).into();
+    let options = [env!("CARGO_BIN_EXE_runbook"), "demo-service", "--name", name, "--port", &port, "--fault-file"];
+    let mut argv: Vec<OsString> = options.map(OsString::from).into();
     argv.push(broken.into());
     let (description, identifier) = (format!("Pakashop {name}"), format!("pakashop-{name}"));
     let unit = ServiceUnit { description: &description, argv: &argv, identifier: &identifier, restart_after: "100ms" };
@@ -229,63 +215,63 @@ mod tests {
 
     use super::*;
 
-    /// Whether a process runs; one that has ended and was not collected yet does not.
+    /// Whether a process runs. A zombie does not.
     fn runs(pid: &str) -> bool {
         let state = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
         !state.is_empty() && !state.contains(") Z ")
     }
 
     #[test]
-    fn two_shops_with_the_same_units_do_not_see_each_other() {
+    fn two_managers_with_the_same_units_are_separate() {
         let units = [("a.service", "[Service]\nExecStart=/bin/sleep infinity\n")];
-        let (one, two) = (Shop::bare(&units), Shop::bare(&units));
+        let (one, two) = (Units::bare(&units), Units::bare(&units));
         one.systemctl(&["start", "a.service"]);
         two.systemctl(&["start", "a.service"]);
         let survivor = two.property("a.service", "MainPID");
         let victim = one.property("a.service", "MainPID");
         one.stop();
-        assert!(!runs(&victim), "the first shop's process is left");
+        assert!(!runs(&victim), "a process of the first manager is left");
         assert_eq!(two.property("a.service", "MainPID"), survivor);
         assert_eq!(two.property("a.service", "ActiveState"), "active");
     }
 
     #[test]
-    fn a_unit_that_ignores_every_request_is_gone_as_well() {
+    fn a_unit_that_ignores_signals_is_ended_too() {
         let stubborn = "[Service]\nExecStart=/bin/sh -c \"trap '' TERM; setsid sleep 1000 & while :; do sleep 1; done\"\n\
                         KillMode=process\nTimeoutStopSec=infinity\n";
-        let shop = Shop::bare(&[("stubborn.service", stubborn)]);
-        shop.systemctl(&["start", "stubborn.service"]);
-        let process = shop.property("stubborn.service", "MainPID");
-        shop.stop();
+        let units = Units::bare(&[("stubborn.service", stubborn)]);
+        units.systemctl(&["start", "stubborn.service"]);
+        let process = units.property("stubborn.service", "MainPID");
+        units.stop();
         assert!(!runs(&process));
     }
 
     #[test]
-    fn the_whole_shop_answers_logs_breaks_and_heals() {
-        let shop = Shop::start();
-        let url = format!("http://127.0.0.1:{}/health/ready", shop.port("gateway"));
+    fn the_services_answer_log_fail_and_recover() {
+        let units = Units::start();
+        let url = format!("http://127.0.0.1:{}/health/ready", units.port("gateway"));
         let get = || Command::new("curl").args(["-s", &url]).output().expect("curl starts").stdout;
         let ready = r#"{"status":"ready","dependencies":{"postgres":"ok","redis":"ok"}}"#;
         assert_eq!(String::from_utf8_lossy(&get()), ready);
-        shop.break_service("gateway", "unready postgres until-restart");
-        eventually("the gateway misses postgres", || String::from_utf8_lossy(&get()).contains("unreachable"));
+        units.break_service("gateway", "unready postgres until-restart");
+        eventually("the gateway reports the fault", || String::from_utf8_lossy(&get()).contains("unreachable"));
         eventually("the journal holds an error of the gateway", || {
             let mut command = Command::new("journalctl");
-            command.arg("--directory").arg(shop.journal()).args(["-u", "pakashop-gateway", "-o", "cat"]);
+            command.arg("--directory").arg(units.journal()).args(["-u", "pakashop-gateway", "-o", "cat"]);
             String::from_utf8_lossy(&super::super::run(&mut command, "systemd").stdout).contains(r#""level":50"#)
         });
-        shop.systemctl(&["restart", "pakashop-gateway.service"]);
-        eventually("a restart heals the gateway", || String::from_utf8_lossy(&get()) == ready);
-        shop.stop();
+        units.systemctl(&["restart", "pakashop-gateway.service"]);
+        eventually("a restart ends the fault", || String::from_utf8_lossy(&get()) == ready);
+        units.stop();
     }
 
-    /// Not a test by itself: what the next one kills.
+    /// The process that the next test kills.
     #[test]
-    #[ignore = "it holds a shop until it is killed, for the test that kills it"]
-    fn hold_a_shop() {
-        let shop = Shop::bare(&[("a.service", "[Service]\nExecStart=/bin/sleep infinity\n")]);
-        shop.systemctl(&["start", "a.service"]);
-        let (manager, unit) = (shop.property("dbus.service", "MainPID"), shop.property("a.service", "MainPID"));
+    #[ignore = "`units_do_not_outlive_a_killed_test_process` starts it"]
+    fn hold_units() {
+        let units = Units::bare(&[("a.service", "[Service]\nExecStart=/bin/sleep infinity\n")]);
+        units.systemctl(&["start", "a.service"]);
+        let (manager, unit) = (units.property("dbus.service", "MainPID"), units.property("a.service", "MainPID"));
         println!("holding {manager} {unit}");
         loop {
             std::thread::park();
@@ -293,23 +279,23 @@ mod tests {
     }
 
     #[test]
-    fn a_shop_does_not_outlive_a_process_that_is_killed() {
+    fn units_do_not_outlive_a_killed_test_process() {
         let itself = std::env::current_exe().expect("a running program has a path");
         let mut holder = Command::new(itself)
-            .args(["--ignored", "--exact", "--nocapture", "real::shop::tests::hold_a_shop"])
+            .args(["--ignored", "--exact", "--nocapture", "real::units::tests::hold_units"])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the tests can be started again");
         let mut lines = BufReader::new(holder.stdout.take().expect("stdout was asked for")).lines();
         let held = loop {
-            let line = lines.next().expect("it holds a shop before it ends").expect("UTF-8");
+            let line = lines.next().expect("the units are started").expect("UTF-8");
             if let Some((_, held)) = line.split_once("holding ") {
                 break held.to_owned();
             }
         };
         holder.kill().and_then(|()| holder.wait()).expect("a child can be killed");
         for process in held.split(' ') {
-            eventually("what was held is gone", || !runs(process));
+            eventually("the process has ended", || !runs(process));
         }
     }
 }

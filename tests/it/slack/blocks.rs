@@ -1,24 +1,16 @@
-//! How messages are looked at: as a person reads them, and by Slack's own SDK.
+//! Blocks of Slack messages: their text, their buttons, and their validation by Slack's SDK.
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use ring::hmac;
 use runbook::actions::transport::process::spawn_detached;
 use serde_json::Value;
 
-/// The signature of a body, as Slack makes it.
-pub fn signature(secret: &str, stamp: &str, body: &[u8]) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let tag = hmac::sign(&key, &[b"v0:", stamp.as_bytes(), b":", body].concat());
-    format!("v0={}", hex::encode(tag.as_ref()))
-}
-
-/// What a person reads in blocks, buttons in brackets.
-pub fn seen(blocks: &Value) -> String {
+/// The text of blocks, with the labels of buttons in brackets.
+pub fn text_of(blocks: &Value) -> String {
     match blocks {
-        Value::Array(items) => items.iter().map(seen).collect::<Vec<_>>().join(" "),
+        Value::Array(items) => items.iter().map(text_of).collect::<Vec<_>>().join(" "),
         Value::Object(fields) if fields.get("type").is_some_and(|kind| kind == "button") => {
             format!("[{}]", fields["text"]["text"].as_str().unwrap_or_default())
         }
@@ -26,21 +18,21 @@ pub fn seen(blocks: &Value) -> String {
             fields["text"].as_str().unwrap().to_owned()
         }
         Value::Object(fields) => {
-            fields.values().map(seen).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+            fields.values().map(text_of).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
         }
         _ => String::new(),
     }
 }
 
-/// The button whose label begins so.
+/// The button whose label begins with `label`.
 pub fn button<'a>(blocks: &'a Value, label: &str) -> Option<&'a Value> {
     let buttons = blocks.as_array()?.iter().filter(|block| block["type"] == "actions");
     let mut buttons = buttons.flat_map(|block| block["elements"].as_array().into_iter().flatten());
     buttons.find(|button| button["text"]["text"].as_str().is_some_and(|text| text.starts_with(label)))
 }
 
-/// Asks Slack's own SDK.
-pub fn sdk(items: &[Value]) {
+/// Validates items, each one line of JSON, with Slack's SDK.
+pub fn validate(items: &[Value]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let vendors =
         Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is below the target").join("vendors/python");
@@ -55,6 +47,6 @@ pub fn sdk(items: &[Value]) {
     let lines: String = items.iter().map(|item| format!("{item}\n")).collect();
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert_eq!(said.trim(), format!("checked {}", items.len()), "the SDK complains");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(report.trim(), format!("checked {}", items.len()), "the SDK finds errors");
 }

@@ -1,4 +1,6 @@
-//! How often messages are changed, and whose is changed first. The face runs here, over a clock that is moved by hand.
+//! How often messages are updated, and in which order.
+//!
+//! The Slack interface runs in the test's process, with a clock that the test moves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,10 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::real::slack::{Fault, Slack, TOKEN};
 
-/// How many changes a minute are made: Slack takes fifty.
-const CHANGES: usize = 45;
+/// Updates in a minute. Slack allows fifty.
+const UPDATES: usize = 45;
 
-struct Shop {
+struct SlackFixture {
     slack: Slack,
     clock: SimClock,
     engine: Engine,
@@ -34,7 +36,7 @@ struct Shop {
     _directory: TempDir,
 }
 
-impl Shop {
+impl SlackFixture {
     async fn open() -> Self {
         let (slack, directory) = (Slack::start(), tempfile::tempdir().unwrap());
         let estate = format!(
@@ -50,13 +52,13 @@ impl Shop {
         let clock = SimClock::new("2026-03-29T00:50:00Z".parse().unwrap());
         let engine = engine(&clock, &directory);
         let stop = CancellationToken::new();
-        let terms = SlackConfig { chance: || 1, opening: Box::new(|_| {}) };
-        SlackInterface::new(engine.clone(), terms, stop.clone()).renew().await.expect("the app can be used");
+        let config = SlackConfig { chance: || 1, opening: Box::new(|_| {}) };
+        SlackInterface::new(engine.clone(), config, stop.clone()).reload().await.expect("the app can be used");
         Self { slack, clock, engine, stop, _directory: directory }
     }
 
-    /// Opens an incident, and waits until it is shown.
-    async fn shown(&self, number: u32, severity: Severity) -> IncidentId {
+    /// Opens an incident, and waits until its message is posted.
+    async fn open_incident(&self, number: u32, severity: Severity) -> IncidentId {
         let (id, catalog) = (IncidentId::from_bits(number), &self.engine.parts().catalog);
         let (mut runbook, digest) = catalog.get("drill").unwrap();
         runbook.severity = severity;
@@ -73,19 +75,19 @@ impl Shop {
             parent: None,
             alert: None,
         };
-        self.ask(&id, Request::Start(Box::new(start))).await;
+        self.submit(&id, Request::Start(Box::new(start))).await;
         let name = id.to_string();
         self.until(|| self.slack.messages().iter().any(|message| message.blocks.to_string().contains(&name))).await;
         id
     }
 
-    async fn ask(&self, id: &IncidentId, request: Request) {
+    async fn submit(&self, id: &IncidentId, request: Request) {
         let command = Command { by: Actor::person("ada", "test"), request };
         self.engine.submit(id, command).await.unwrap();
     }
 
-    /// The incidents whose messages were changed, in order.
-    fn changed(&self) -> Vec<String> {
+    /// The bodies of the updates, in order.
+    fn updates(&self) -> Vec<String> {
         let requests = self.slack.requests().into_iter().filter(|request| request.method == "chat.update");
         requests.map(|request| request.body.to_string()).collect()
     }
@@ -93,13 +95,13 @@ impl Shop {
     async fn until(&self, is_true: impl Fn() -> bool) {
         let until = Instant::now() + Duration::from_secs(30);
         while !is_true() {
-            assert!(Instant::now() < until, "waited in vain; {} changes", self.changed().len());
+            assert!(Instant::now() < until, "waited in vain; {} changes", self.updates().len());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
-impl Drop for Shop {
+impl Drop for SlackFixture {
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -122,51 +124,52 @@ fn engine(clock: &SimClock, directory: &TempDir) -> Engine {
 }
 
 #[tokio::test]
-async fn so_many_changes_a_minute_are_made_and_what_happened_meanwhile_is_in_the_next() {
-    let shop = Shop::open().await;
+async fn message_updates_are_limited_per_minute_and_the_next_has_the_newest_state() {
+    let fixture = SlackFixture::open().await;
     let mut ids = Vec::new();
     for number in 1..=4 {
-        ids.push(shop.shown(number, Severity::P4).await);
+        ids.push(fixture.open_incident(number, Severity::P4).await);
     }
-    let before = shop.changed().len();
+    let before = fixture.updates().len();
     let mut severity = Severity::P4;
-    while shop.changed().len() < CHANGES {
-        let seen = shop.changed().len();
+    while fixture.updates().len() < UPDATES {
+        let seen = fixture.updates().len();
         severity = if severity == Severity::P4 { Severity::P3 } else { Severity::P4 };
         for id in &ids {
-            shop.ask(id, Request::Regrade(severity)).await;
+            fixture.submit(id, Request::Regrade(severity)).await;
         }
-        shop.until(|| shop.changed().len() >= (seen + ids.len()).min(CHANGES)).await;
+        fixture.until(|| fixture.updates().len() >= (seen + ids.len()).min(UPDATES)).await;
     }
-    assert!(before < CHANGES);
+    assert!(before < UPDATES);
     for id in &ids {
-        shop.ask(id, Request::Regrade(Severity::P2)).await;
+        fixture.submit(id, Request::Regrade(Severity::P2)).await;
     }
-    // The minute is over a moment later, and only then.
-    shop.clock.advance(TimeDelta::seconds(59));
+    // One second before the minute is over nothing is updated.
+    fixture.clock.advance(TimeDelta::seconds(59));
     tokio::task::yield_now().await;
-    assert_eq!(shop.changed().len(), CHANGES);
-    shop.clock.advance(TimeDelta::seconds(2));
-    let right = || shop.slack.messages().iter().filter(|message| message.blocks.to_string().contains(" P2 ")).count();
-    shop.until(|| right() >= ids.len()).await;
+    assert_eq!(fixture.updates().len(), UPDATES);
+    fixture.clock.advance(TimeDelta::seconds(2));
+    let updated =
+        || fixture.slack.messages().iter().filter(|message| message.blocks.to_string().contains(" P2 ")).count();
+    fixture.until(|| updated() >= ids.len()).await;
 }
 
 #[tokio::test]
-async fn a_p1_is_changed_before_all_that_has_waited_longer() {
-    let shop = Shop::open().await;
+async fn the_message_of_a_p1_is_updated_before_older_pending_ones() {
+    let fixture = SlackFixture::open().await;
     let mut ids = Vec::new();
     for number in 1..=6 {
-        ids.push(shop.shown(number, Severity::P4).await);
+        ids.push(fixture.open_incident(number, Severity::P4).await);
     }
-    let worst = shop.shown(7, Severity::P1).await;
-    shop.slack.hinder("chat.update", Fault::Status(503));
+    let worst = fixture.open_incident(7, Severity::P1).await;
+    fixture.slack.always_for("chat.update", Fault::Status(503));
     for id in ids.iter().chain([&worst]) {
-        shop.ask(id, Request::Acknowledge).await;
+        fixture.submit(id, Request::Acknowledge).await;
     }
-    let seen = shop.changed().len();
-    shop.until(|| shop.changed()[seen..].iter().any(|body| body.contains(worst.as_str()))).await;
-    let seen = shop.changed().len();
-    shop.slack.recover();
-    shop.until(|| shop.changed().len() >= seen + 1 + ids.len()).await;
-    assert!(shop.changed()[seen].contains(worst.as_str()), "{:?}", &shop.changed()[seen..]);
+    let seen = fixture.updates().len();
+    fixture.until(|| fixture.updates()[seen..].iter().any(|body| body.contains(worst.as_str()))).await;
+    let seen = fixture.updates().len();
+    fixture.slack.recover();
+    fixture.until(|| fixture.updates().len() >= seen + 1 + ids.len()).await;
+    assert!(fixture.updates()[seen].contains(worst.as_str()), "{:?}", &fixture.updates()[seen..]);
 }

@@ -1,4 +1,4 @@
-//! `status`, `logs` and `doctor` over a real SSH connection, at a real manager and journal behind it.
+//! `status`, `logs` and `doctor` over a real SSH connection, with a real manager and journal.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,14 +10,14 @@ use tempfile::TempDir;
 
 use crate::real::journal::{Entry, Journal};
 use crate::real::redis::Redis;
-use crate::real::shop::Shop;
 use crate::real::sshd::Sshd;
 use crate::real::terminal::Terminal;
+use crate::real::units::Units;
 
 const SLEEPS: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 
-/// What a runbook there needs: a program that every host has, one that none has, and a file that only `Place` makes.
-const LOOK: &str = "
+/// A runbook that needs a program of every host, one of no host, and a file of `Project`.
+const RUNBOOK: &str = "
 runbook: look
 title: Look
 severity: p3
@@ -29,36 +29,36 @@ steps:
   - { id: restart, systemd: { restart: '{{ params.service }}' }, verify: { systemd: { status: '{{ params.service }}' } } }
 ";
 
-/// A shop's directory whose host is the server's.
-struct Place(TempDir);
+/// A project directory whose environment is the server's host.
+struct Project(TempDir);
 
-impl Place {
-    fn of(host: &Value, shop: &Shop, more: &Value) -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        std::fs::create_dir(place.path().join("runbooks")).unwrap();
-        // As people write it.
+impl Project {
+    fn of(host: &Value, units: &Units, more: &Value) -> Self {
+        let project = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir(project.path().join("runbooks")).unwrap();
+        // In the form of `estate.yaml`.
         let ssh = &host["ssh"];
         let host = json!({ "ssh": ssh["to"], "port": ssh["port"], "config": ssh["config"] });
-        let mut environment = json!({ "host": host, "systemd": shop.bus() });
+        let mut environment = json!({ "host": host, "systemd": units.bus() });
         environment.as_object_mut().unwrap().extend(more["environment"].as_object().cloned().unwrap_or_default());
         let estate = json!({
             "estate": "Acme", "environments": { "live": environment },
             "datastores": more["datastores"].as_object().cloned().unwrap_or_default(),
             "services": { "a": { "unit": "a" }, "b": { "unit": "b" } },
         });
-        std::fs::write(place.path().join("file"), "").unwrap();
-        let look = LOOK.replace("FILE", &place.path().join("file").display().to_string());
-        // What is JSON is YAML.
-        std::fs::write(place.path().join("runbooks/estate.yaml"), estate.to_string()).unwrap();
-        std::fs::write(place.path().join("runbooks/look.yaml"), look.trim_start()).unwrap();
-        place
+        std::fs::write(project.path().join("file"), "").unwrap();
+        let runbook = RUNBOOK.replace("FILE", &project.path().join("file").display().to_string());
+        // JSON is YAML.
+        std::fs::write(project.path().join("runbooks/estate.yaml"), estate.to_string()).unwrap();
+        std::fs::write(project.path().join("runbooks/look.yaml"), runbook.trim_start()).unwrap();
+        project
     }
 
     fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// Exit code, data, talk.
+    /// Exit code, standard output, standard error.
     fn runbook(&self, words: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.path()).env("LANG", "C.UTF-8");
@@ -68,18 +68,18 @@ impl Place {
     }
 
     fn json(&self, words: &[&str]) -> Value {
-        let (_, data, said) = self.runbook(&[words, &["-o", "json"]].concat());
-        serde_json::from_str(&data).unwrap_or_else(|_| panic!("{data}{said}"))
+        let (_, data, stderr) = self.runbook(&[words, &["-o", "json"]].concat());
+        serde_json::from_str(&data).unwrap_or_else(|_| panic!("{data}{stderr}"))
     }
 }
 
-fn shop() -> Shop {
-    let shop = Shop::bare(&[("a.service", SLEEPS), ("b.service", SLEEPS)]);
-    shop.systemctl(&["start", "a.service", "b.service"]);
-    shop
+fn units() -> Units {
+    let units = Units::bare(&[("a.service", SLEEPS), ("b.service", SLEEPS)]);
+    units.systemctl(&["start", "a.service", "b.service"]);
+    units
 }
 
-/// A host that nobody listens on.
+/// The host with a port on which nothing listens.
 fn nowhere(sshd: &Sshd) -> Value {
     let mut host = sshd.host();
     host["ssh"]["port"] = json!(crate::real::daemon::free_port());
@@ -87,12 +87,12 @@ fn nowhere(sshd: &Sshd) -> Value {
 }
 
 #[test]
-fn a_whole_board_goes_over_one_connection() {
-    let (sshd, shop, redis) = (Sshd::start(), shop(), Redis::start());
+fn status_uses_one_connection() {
+    let (sshd, units, redis) = (Sshd::start(), units(), Redis::start());
     let stores = json!({ "datastores": { "cache": { "kind": "redis", "port": redis.port() } } });
-    let place = Place::of(&sshd.host(), &shop, &stores);
-    shop.systemctl(&["stop", "b.service"]);
-    let report = place.json(&["status"]);
+    let project = Project::of(&sshd.host(), &units, &stores);
+    units.systemctl(&["stop", "b.service"]);
+    let report = project.json(&["status"]);
     let rows = report["rows"].as_array().unwrap();
     let states: Vec<&str> = rows.iter().map(|row| row["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["down", "up", "up"], "{report}");
@@ -102,65 +102,65 @@ fn a_whole_board_goes_over_one_connection() {
 }
 
 #[test]
-fn of_a_host_that_is_not_reached_nothing_is_known_and_nothing_is_called_down() {
-    let (sshd, shop) = (Sshd::start(), shop());
+fn an_unreachable_host_is_unknown_and_not_down() {
+    let (sshd, units) = (Sshd::start(), units());
     let stores = json!({ "datastores": { "cache": { "kind": "redis", "port": 6379 } } });
-    let place = Place::of(&nowhere(&sshd), &shop, &stores);
-    let (code, table, said) = place.runbook(&["status"]);
+    let project = Project::of(&nowhere(&sshd), &units, &stores);
+    let (code, table, stderr) = project.runbook(&["status"]);
     assert_eq!(code, 5, "{table}");
     assert_eq!((table.matches("unknown").count(), table.matches("down").count()), (3, 0), "{table}");
-    assert_eq!(said.matches("Connection refused").count(), 1, "why is said once: {said}");
-    assert!(said.contains("live: 3 unknown") && said.contains("next: runbook doctor --env live"), "{said}");
-    let (code, _, said) = place.runbook(&["logs"]);
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("Connection refused") && said.contains("`runbook doctor --env live`"), "{said}");
-    let (code, findings, _) = place.runbook(&["doctor"]);
-    let by_hand = format!("mend: ssh -F {}", sshd.client_config().display());
+    assert_eq!(stderr.matches("Connection refused").count(), 1, "the cause is printed once: {stderr}");
+    assert!(stderr.contains("live: 3 unknown") && stderr.contains("next: runbook doctor --env live"), "{stderr}");
+    let (code, _, stderr) = project.runbook(&["logs"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("Connection refused") && stderr.contains("`runbook doctor --env live`"), "{stderr}");
+    let (code, findings, _) = project.runbook(&["doctor"]);
+    let by_hand = format!("fix: ssh -F {}", sshd.client_config().display());
     assert!(code == 7 && findings.contains(&by_hand), "{findings}");
     assert_eq!(findings.matches("Connection refused").count(), 1, "{findings}");
 }
 
 #[test]
-fn the_board_shows_changes_of_another_hosts_units_as_they_happen() {
-    let (sshd, shop) = (Sshd::start(), shop());
-    let place = Place::of(&sshd.host(), &shop, &Value::Null);
+fn status_watch_shows_changes_of_remote_units_at_once() {
+    let (sshd, units) = (Sshd::start(), units());
+    let project = Project::of(&sshd.host(), &units, &Value::Null);
     let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_runbook"));
     command.args(["status", "--watch", "--every", "1h"]);
-    let mut board = Terminal::start((80, 24), place.path(), command, &[("LANG", "C.UTF-8")]);
-    board.see("✓ 2 up");
-    shop.systemctl(&["stop", "a.service"]);
-    board.see("a down: stopped");
-    // A connection that breaks off is made again, and what has happened meanwhile is seen.
+    let mut terminal = Terminal::start((80, 24), project.path(), command, &[("LANG", "C.UTF-8")]);
+    terminal.see("✓ 2 up");
+    units.systemctl(&["stop", "a.service"]);
+    terminal.see("a down: stopped");
+    // A lost connection is made again, and changes in between are shown.
     sshd.cut();
-    shop.systemctl(&["start", "a.service"]);
-    board.see("a up again, was down");
-    board.press("q");
-    assert_eq!(board.exit_code(), 0);
+    units.systemctl(&["start", "a.service"]);
+    terminal.see("a up again, was down");
+    terminal.press("q");
+    assert_eq!(terminal.exit_code(), 0);
 }
 
 #[test]
-fn lines_of_another_hosts_journal_are_found_and_counted() {
-    let (sshd, shop) = (Sshd::start(), shop());
+fn lines_of_a_remote_journal_are_found_and_counted() {
+    let (sshd, units) = (Sshd::start(), units());
     let journal = Journal::of([
         Entry::pino("a.service", 50, "it's $(down)", json!({ "orderId": "A-17", "op": "9f" })),
         Entry::pino("b.service", 30, "fine", json!({ "orderId": "A-18" })),
     ]);
-    let place = Place::of(&sshd.host(), &shop, &json!({ "environment": { "journal": journal.directory() } }));
-    let (code, lines, _) = place.runbook(&["logs", "--order", "A-17"]);
+    let project = Project::of(&sshd.host(), &units, &json!({ "environment": { "journal": journal.directory() } }));
+    let (code, lines, _) = project.runbook(&["logs", "--order", "A-17"]);
     assert!(code == 0 && lines.contains("ERROR a it's $(down) orderId=A-17"), "{lines}");
-    assert_eq!(place.json(&["logs", "--summary"])["lines"], json!(2));
+    assert_eq!(project.json(&["logs", "--summary"])["lines"], json!(2));
 }
 
 #[test]
-fn a_doctor_looks_at_what_is_on_the_other_host() {
-    let (sshd, shop) = (Sshd::start(), shop());
-    let place = Place::of(&sshd.host(), &shop, &json!({ "environment": { "vars": { "env": "/no/such/env" } } }));
-    let findings = place.json(&["doctor"]);
+fn doctor_checks_the_remote_host() {
+    let (sshd, units) = (Sshd::start(), units());
+    let project = Project::of(&sshd.host(), &units, &json!({ "environment": { "vars": { "env": "/no/such/env" } } }));
+    let findings = project.json(&["doctor"]);
     let state = |topic: &str, subject: &str| {
         let found = findings.as_array().unwrap().iter().find(|one| one["topic"] == topic && one["subject"] == *subject);
         found.unwrap_or_else(|| panic!("nothing of `{subject}`: {findings:#}"))
     };
-    let file = place.path().join("file").display().to_string();
+    let file = project.path().join("file").display().to_string();
     for (topic, subject, expected) in [
         ("host", sshd.to().as_str(), "fine"),
         ("host", &format!("clock of {}", sshd.to()), "fine"),
@@ -175,6 +175,6 @@ fn a_doctor_looks_at_what_is_on_the_other_host() {
         assert_eq!(state(topic, subject)["state"], expected, "{subject}: {findings:#}");
     }
     let mend = |subject: &str| state("programs", subject)["mend"].as_str().unwrap();
-    assert!(mend("no-such-program-of-ours").starts_with("ssh -F "), "it is mended there");
-    assert!(mend("no-such-program-either").starts_with("apt-get "), "and this one here");
+    assert!(mend("no-such-program-of-ours").starts_with("ssh -F "), "it is repaired on that host");
+    assert!(mend("no-such-program-either").starts_with("apt-get "), "it is repaired on this host");
 }

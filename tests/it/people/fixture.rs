@@ -1,4 +1,4 @@
-//! A shop on watch: the one on duty at work over a store that survives it, while a test moves the clock.
+//! A dispatcher on a store that survives it, with a stand-in for Slack and a clock that the test moves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone, Utc};
 use runbook::actions::Secrets;
-use runbook::clock::{Clock as _, SimClock};
+use runbook::clock::Clock as _;
 use runbook::domain::config::estate::Estate;
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::command::{Command, Request, StartRequest};
@@ -15,62 +15,52 @@ use runbook::domain::incident::event::{Actor, DeadlineEvent, Event, Identity, Me
 use runbook::domain::incident::{self, Incident};
 use runbook::domain::redact::Redactor;
 use runbook::engine::catalog::Catalog;
+use runbook::engine::delivery::DELIVERY_LIMIT;
 use runbook::engine::dispatcher::{Dispatcher, DispatcherConfig};
 use runbook::engine::{self, Engine, EngineError, Parts};
 use runbook::store::EventStore as _;
+use runbook::store::Lease;
 use runbook::store::memory::Memory;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine_fixture::ObservedClock;
 use crate::real::slack::{HOOK, Slack, TOKEN};
 
-/// The key of signed posts: that of the specification's example.
+/// The signing key of webhooks, from the example in the specification.
 pub const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-pub struct Watch {
-    pub clock: SimClock,
+pub struct PeopleFixture {
+    pub clock: ObservedClock,
     pub slack: Slack,
     pub engine: Engine,
     store: Memory,
     estate: Estate,
     directory: tempfile::TempDir,
-    /// Its door: the one on duty goes home when nobody holds it.
-    duty: Option<Dispatcher>,
+    /// The dispatcher ends when every handle is dropped.
+    dispatcher: Option<Dispatcher>,
     task: JoinHandle<()>,
+    /// Leases of an aborted dispatcher. Nothing happens to their incidents until they expire.
+    abandoned_leases: Vec<Lease>,
+    drafts_blocked: bool,
 }
 
-/// What all incidents are owed at an instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Owed {
-    Nothing,
-    /// Something that hangs, or takes its time.
-    World,
-    /// Something that only has to be written down.
-    Facts,
-}
+/// How long anything may take, in real time, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often is looked at all: another process may hold the incident for a while, and nothing is written then.
-const PATIENCE: u32 = 60;
+/// The longest step of the clock: half the time limit of a delivery.
+const STEP: TimeDelta = TimeDelta::seconds(5);
 
-/// How long anything may take on a busy machine.
-const LONG: Duration = Duration::from_secs(60);
-
-/// How often nothing may have moved, three milliseconds apart, before what is under way is taken to hang.
-const STILL: u32 = 8;
-
-/// The most time that passes at once: half of what a channel may take to answer.
-const LEAP: TimeDelta = TimeDelta::seconds(5);
-
-/// A person by a proved account.
-pub fn who(account: &str) -> Actor {
+/// A person with a proven account.
+pub fn person(account: &str) -> Actor {
     let (name, via) = (account.to_owned(), "test".to_owned());
     Actor::Person { name, via, id: Some(Identity::Account(account.to_owned())) }
 }
 
-impl Watch {
-    /// A shop with these keys in its estate; the channel `incidents` is Slack's, with `fallback` as given.
+impl PeopleFixture {
+    /// An estate with these channels besides `incidents` and `oncall`, which are Slack's. `fallback` is that of `incidents`.
     pub async fn new(fallback: &[&str], channels: Value) -> Self {
         let slack = Slack::start();
         let mut estate = json!({"estate": "shop", "environments": {"production": {}}, "channels": {
@@ -84,35 +74,49 @@ impl Watch {
         }});
         let more = channels.as_object().unwrap().clone();
         estate["channels"].as_object_mut().unwrap().extend(more);
-        let clock = SimClock::new(Utc.with_ymd_and_hms(2026, 3, 29, 0, 50, 0).unwrap());
+        let clock = ObservedClock::new(Utc.with_ymd_and_hms(2026, 3, 29, 0, 50, 0).unwrap());
         let (store, directory) = (Memory::new(), tempfile::tempdir().unwrap());
-        let engine = engine(&store, &clock, directory.path());
-        let task = tokio::spawn(async {});
-        let estate = serde_json::from_value(estate).expect("the test's estate");
-        let mut watch = Self { clock, slack, engine, store, estate, directory, duty: None, task };
-        watch.take_up_duty().await;
-        watch
+        let mut fixture = Self {
+            engine: engine(&store, &clock, directory.path()),
+            estate: serde_json::from_value(estate).expect("the test's estate"),
+            task: tokio::spawn(async {}),
+            dispatcher: None,
+            abandoned_leases: Vec::new(),
+            drafts_blocked: false,
+            clock,
+            slack,
+            store,
+            directory,
+        };
+        fixture.start_dispatcher().await;
+        fixture
     }
 
-    async fn take_up_duty(&mut self) {
-        let terms =
+    async fn start_dispatcher(&mut self) {
+        let config =
             DispatcherConfig { chance: || 1, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
-        let begun = Dispatcher::begin(self.engine.clone(), terms, CancellationToken::new()).await;
-        let (duty, task) = begun.expect("the log can be read");
-        (self.duty, self.task) = (Some(duty), task);
+        let started = Dispatcher::begin(self.engine.clone(), config, CancellationToken::new()).await;
+        let (dispatcher, task) = started.expect("the log can be read");
+        (self.dispatcher, self.task) = (Some(dispatcher), task);
     }
 
-    /// The process dies without a word, and another takes over.
+    /// Aborts the dispatcher, and starts another as a new process would.
     pub async fn restart(&mut self) {
         self.task.abort();
+        for summary in self.store.live().await.expect("memory can be read") {
+            self.abandoned_leases.extend(self.store.lease(&summary.id).await.expect("memory can be read"));
+        }
+        self.until("the requests of the aborted dispatcher are dropped", async || self.slack.held() == 0).await;
+        self.clock = ObservedClock::over(self.clock.sim());
         self.engine = engine(&self.store, &self.clock, self.directory.path());
-        self.take_up_duty().await;
+        self.start_dispatcher().await;
     }
 
+    /// Starts an incident with a run, and waits until everything that can happen now has happened.
     pub async fn open(&self, number: u32, keys: Value) -> IncidentId {
         let id = IncidentId::from_bits(number);
         self.start(&id, keys).await;
-        self.look().await;
+        self.check_interval().await;
         id
     }
 
@@ -132,64 +136,66 @@ impl Watch {
             parent: None,
             alert: None,
         };
-        let command = Command { by: who("ada"), request: Request::Start(Box::new(start)) };
+        let command = Command { by: person("ada"), request: Request::Start(Box::new(start)) };
         self.engine.submit(id, command).await.expect("the run starts");
     }
 
+    /// Submits a request, and waits until everything that can happen now has happened.
     pub async fn ask(&self, id: &IncidentId, by: Actor, request: Request) -> Result<Incident, EngineError> {
-        let answer = self.engine.submit(id, Command { by, request }).await;
+        let result = self.engine.submit(id, Command { by, request }).await;
         self.settle().await;
-        answer
+        result
     }
 
-    /// The one on duty looks through the log four times a second; this is one of those times, and no time at all.
-    pub async fn look(&self) {
+    /// Moves the clock by the dispatcher's check interval, and waits until everything that can happen now has happened.
+    pub async fn check_interval(&self) {
         self.clock.advance(TimeDelta::milliseconds(250));
         self.settle().await;
     }
 
-    /// Lets everything happen that can happen at this instant: nothing is owed any more, or all that is owed is under way
-    /// and nothing moves.
+    /// Waits until everything that can happen at this instant has happened: nothing is due, or each due delivery is in progress
+    /// and Slack holds its request.
     pub async fn settle(&self) {
-        let (mut quiet, mut before) = (0, None);
-        for _ in 0..PATIENCE {
-            if quiet >= STILL {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(3)).await;
-            let seen = (self.store.version().await.unwrap(), self.slack.requests().len());
-            quiet = if before == Some(seen) { quiet + 1 } else { 0 };
-            before = Some(seen);
-            match self.owed().await {
-                Owed::Nothing if quiet > 0 => break,
-                // It is on its way to the log.
-                Owed::Facts => quiet = 0,
-                Owed::Nothing | Owed::World => {}
-            }
-        }
+        self.until("nothing more can happen at this instant", async || self.is_settled().await).await;
     }
 
-    async fn owed(&self) -> Owed {
-        let mut owed = Owed::Nothing;
+    async fn is_settled(&self) -> bool {
+        let Some(due) = self.due_deliveries().await else { return false };
+        // Each delivery in progress sleeps until its time limit.
+        let in_progress = self.clock.sleepers_of(TimeDelta::from_std(DELIVERY_LIMIT).expect("ten seconds"));
+        self.clock.is_at_rest() && due == in_progress && in_progress == self.slack.held()
+    }
+
+    /// The number of due deliveries, or `None` if something else is due.
+    async fn due_deliveries(&self) -> Option<usize> {
+        let mut deliveries = 0;
         for summary in self.store.live().await.expect("memory can be read") {
-            // A storm is not looked at one by one.
-            let Some(incident) = self.engine.incident(&summary.id).await.ok().filter(|_| owed != Owed::Facts) else {
+            if self.is_abandoned(&summary.id).await {
                 continue;
-            };
-            for effect in due(&incident, self.clock.now()) {
-                let fact = matches!(effect, Effect::Record(_) | Effect::Ask(_));
-                owed = if fact { Owed::Facts } else { owed.max(Owed::World) };
+            }
+            for effect in due(&self.incident(&summary.id).await, self.clock.now()) {
+                match effect {
+                    Effect::Deliver(_) => deliveries += 1,
+                    Effect::WritePostmortem if self.drafts_blocked => {}
+                    _ => return None,
+                }
             }
         }
-        owed
+        Some(deliveries)
     }
 
-    /// Lets time pass, stopping wherever an incident may owe something.
+    /// Whether an aborted dispatcher still has the lease of an incident.
+    async fn is_abandoned(&self, id: &IncidentId) -> bool {
+        let lease = self.store.lease(id).await.expect("memory can be read");
+        lease.is_some_and(|lease| lease.expires_at > self.clock.now() && self.abandoned_leases.contains(&lease))
+    }
+
+    /// Moves the clock by this time, in steps that end whenever something of an incident becomes due.
     pub async fn pass(&self, seconds: i64) {
         let end = self.clock.now() + TimeDelta::seconds(seconds);
         while self.clock.now() < end {
             let now = self.clock.now();
-            let mut next = end.min(now + LEAP);
+            let mut next = end.min(now + STEP);
             for summary in self.store.live().await.expect("memory can be read") {
                 next = next.min(wake_after(&self.incident(&summary.id).await, now).unwrap_or(next));
             }
@@ -198,26 +204,19 @@ impl Watch {
         }
     }
 
-    /// Waits, in real time, until Slack was asked for something: on a busy machine the first way takes a while to open.
-    pub async fn until_tried(&self) {
-        while self.slack.requests().is_empty() {
-            tokio::time::sleep(Duration::from_millis(3)).await;
-        }
-        self.settle().await;
-    }
-
-    /// Waits, in real time, until something is so: on a busy machine what can happen at this instant takes a while.
-    pub async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
-        let until = std::time::Instant::now() + LONG;
-        while !is_so().await {
+    /// Waits, in real time, until a condition is true.
+    pub async fn until(&self, what: &str, is_true: impl AsyncFn() -> bool) {
+        let until = std::time::Instant::now() + PATIENCE;
+        while !is_true().await {
             assert!(std::time::Instant::now() < until, "waited in vain until {what}");
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
     }
 
-    /// Nothing can be written where drafts are: a file stands in the place of their directory.
-    pub fn spoil_drafts(&self) {
+    /// Makes drafts fail: their directory's name is that of a file.
+    pub fn block_drafts(&mut self) {
         std::fs::write(self.directory.path().join("postmortems"), "").unwrap();
+        self.drafts_blocked = true;
     }
 
     pub async fn incident(&self, id: &IncidentId) -> Incident {
@@ -228,10 +227,10 @@ impl Watch {
         self.engine.log(id).await.expect("there is a log")
     }
 
-    /// The events of these types, each with the seconds since it was opened.
+    /// The events of these types, each with the seconds since the incident was opened.
     pub async fn story(&self, id: &IncidentId, types: &[&str]) -> Vec<(String, i64)> {
         let log = self.log(id).await;
-        let told = |recorded: &Recorded| {
+        let line = |recorded: &Recorded| {
             let name = incident::name(&recorded.event);
             let detail = match &recorded.event {
                 Event::Message(
@@ -251,17 +250,17 @@ impl Watch {
             };
             types.contains(&name.as_str()).then(|| (name + &detail, (recorded.at - log[0].at).num_seconds()))
         };
-        log.iter().filter_map(told).collect()
+        log.iter().filter_map(line).collect()
     }
 }
 
-impl Drop for Watch {
+impl Drop for PeopleFixture {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-fn engine(store: &Memory, clock: &SimClock, directory: &std::path::Path) -> Engine {
+fn engine(store: &Memory, clock: &ObservedClock, directory: &std::path::Path) -> Engine {
     let secrets = [("token", TOKEN), ("key", KEY), ("hook", HOOK), ("password", "open-sesame")];
     let secrets: BTreeMap<String, Result<SecretString, String>> =
         secrets.into_iter().map(|(name, value)| (name.to_owned(), Ok(value.into()))).collect();
@@ -279,8 +278,8 @@ fn engine(store: &Memory, clock: &SimClock, directory: &std::path::Path) -> Engi
     })
 }
 
-/// A step that tells `to` something.
-pub fn tell(id: &str, to: &[&str], keys: Value) -> Value {
+/// A step that sends a message to these channels.
+pub fn notify_step(id: &str, to: &[&str], keys: Value) -> Value {
     let spec = json!({"to": to, "message": format!("{id}: the shop is down")});
     let mut step = json!({"id": id, "name": id, "on_failure": "continue", "timeout": "60s",
         "body": {"action": {"kind": "notify", "spec": spec, "effect": "repeatable"}}});
@@ -288,12 +287,12 @@ pub fn tell(id: &str, to: &[&str], keys: Value) -> Value {
     step
 }
 
-/// A step that asks a person something.
-pub fn question(id: &str) -> Value {
+/// A step that asks a person.
+pub fn ask_step(id: &str) -> Value {
     json!({"id": id, "name": "Why?", "body": {"ask": {}}})
 }
 
-/// The deadline that every shop has: stakeholders hear within 15 minutes.
+/// A deadline: stakeholders are notified within 15 minutes.
 pub fn notify_rule() -> Value {
     json!({"name": "notify", "within": "15m", "from": "opened", "warn_at": "10m", "fallback_at": "13m"})
 }

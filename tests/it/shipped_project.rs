@@ -1,7 +1,7 @@
-//! The shipped shop and the demo: what the first customer and newcomers get, over real parts.
+//! The shipped runbooks and estate, the runbook of the README and the demo, with real parts.
 //!
-//! The runbooks are run as they are shipped. Of the estate only what names a place is replaced: the bus, the journal,
-//! the ports, the work tree, the environment file and Slack's address.
+//! The runbooks are used as they are shipped. In the estate, addresses and paths are replaced: the bus, the journal, the
+//! ports, the work tree, the environment file and Slack's API.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,22 +12,23 @@ use std::time::{Duration, Instant};
 
 use runbook::actions::transport::process::{output_detached, spawn_detached};
 use runbook::clock::SystemClock;
-use runbook::surface::demo::environment::{DemoEnvironment, Ground};
+use runbook::surface::demo::environment::{DemoEnvironment, DemoOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::real::aws::Aws;
+use super::real::eventually;
 use super::real::repository::Repository;
-use super::real::shop::{SERVICES, Shop, eventually, unit};
 use super::real::slack::{self, Slack};
 use super::real::sshd::Sshd;
+use super::real::units::{SERVICES, Units, unit};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_runbook");
 
-/// A value that must be nowhere but in the environment file.
+/// A value that must be only in the environment file.
 const SECRET: &str = "correct-horse-battery-staple";
 
-/// The demo has to be over by then.
+/// The time limit of the demo.
 const DEMO: Duration = Duration::from_secs(60);
 
 /// The runbooks that alerts start.
@@ -46,9 +47,9 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The customer's host: its shop, its work tree, its accounts elsewhere.
+/// A host of the customer: its units, its work tree, and stand-ins for Slack and AWS.
 struct Host {
-    shop: Shop,
+    units: Units,
     repository: Repository,
     slack: Slack,
     aws: Aws,
@@ -58,7 +59,7 @@ struct Host {
 impl Host {
     fn new() -> Self {
         let host = Self {
-            shop: Shop::start(),
+            units: Units::start(),
             repository: Repository::with_history(),
             slack: Slack::start(),
             aws: Aws::new(),
@@ -76,7 +77,7 @@ impl Host {
         self.directory.path().join(name)
     }
 
-    /// The shipped files, with the places of this host.
+    /// Writes the shipped files, with the addresses and paths of this host.
     fn write(&self) {
         let (from, to) = (root().join("runbooks"), self.path("runbooks"));
         fs::create_dir(&to).unwrap();
@@ -86,9 +87,10 @@ impl Host {
         let file = self.path("environment");
         fs::write(&file, format!("DATABASE_URL=postgres://shop:{SECRET}@127.0.0.1:1/shop\n")).unwrap();
         let mut estate = fs::read_to_string(from.join("estate.yaml")).unwrap();
-        let places = format!("systemd: \"{}\"\n    journal: \"{}\"", self.shop.bus(), self.shop.journal().display());
-        for (was, is) in [
-            ("systemd: system", places),
+        let bus_and_journal =
+            format!("systemd: \"{}\"\n    journal: \"{}\"", self.units.bus(), self.units.journal().display());
+        for (old, new) in [
+            ("systemd: system", bus_and_journal),
             ("/opt/pakashop/.env.production", file.display().to_string()),
             ("repository: /opt/pakashop ", format!("repository: {} ", self.repository.work().display())),
             ("repository: /opt/pakashop\n", format!("repository: {}\n", self.repository.work().display())),
@@ -97,28 +99,28 @@ impl Host {
                 format!("token: {{ secret: slack_bot_token }}\n    api: \"{}\"", self.slack.api_url()),
             ),
         ] {
-            assert!(estate.contains(was), "the estate has no `{was}`");
-            estate = estate.replace(was, &is);
+            assert!(estate.contains(old), "the estate has no `{old}`");
+            estate = estate.replace(old, &new);
         }
         let mut lines: Vec<String> = estate.lines().map(str::to_owned).collect();
         for name in SERVICES {
             let line = lines.iter_mut().find(|line| line.contains(&unit(name))).expect("the estate has every service");
             let (before, after) = line.split_once("http://127.0.0.1:").expect("it has a health address");
             let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
-            *line = format!("{before}http://127.0.0.1:{}{rest}", self.shop.port(name));
+            *line = format!("{before}http://127.0.0.1:{}{rest}", self.units.port(name));
         }
         fs::write(to.join("estate.yaml"), lines.join("\n")).unwrap();
     }
 
-    /// Has the runbooks act by SSH, as from an engineer's own machine.
-    fn is_remote(&self, sshd: &Sshd) {
+    /// Makes the runbooks use SSH, as from the machine of an engineer.
+    fn use_ssh(&self, sshd: &Sshd) {
         let path = self.path("runbooks/estate.yaml");
         let estate = fs::read_to_string(&path).unwrap();
         let (to, port, config) = (sshd.to(), sshd.port(), sshd.client_config());
         let host = format!("    host: {{ ssh: {to}, port: {port}, config: \"{}\" }}", config.display());
-        let far =
+        let remote_line =
             |line: &str| if line.trim_start().starts_with("host: local") { host.clone() } else { line.to_owned() };
-        fs::write(path, estate.lines().map(far).collect::<Vec<_>>().join("\n")).unwrap();
+        fs::write(path, estate.lines().map(remote_line).collect::<Vec<_>>().join("\n")).unwrap();
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -134,12 +136,12 @@ impl Host {
         command
     }
 
-    /// What `runbook` does with these words; the exit code must be one of `codes`.
+    /// The output of `runbook`; the exit code must be one of `codes`.
     fn runbook(&self, words: &[&str], codes: &[i32]) -> String {
         let output = output_detached(&mut self.command(words)).unwrap();
-        let said = said(&output);
-        assert!(codes.contains(&output.status.code().unwrap_or(-1)), "{words:?}: {}\n{said}", output.status);
-        said
+        let output_text = output_text(&output);
+        assert!(codes.contains(&output.status.code().unwrap_or(-1)), "{words:?}: {}\n{output_text}", output.status);
+        output_text
     }
 
     /// The incident's events of one type.
@@ -149,8 +151,8 @@ impl Host {
         crate::real::of_type(&log, kind)
     }
 
-    /// Whether a file under the directory, apart from the environment file, holds this text.
-    fn holds(&self, text: &str) -> Option<PathBuf> {
+    /// A file of the state or the post-mortems that contains this text.
+    fn file_with(&self, text: &str) -> Option<PathBuf> {
         let mut waiting = vec![self.path("state"), self.path("postmortems")];
         while let Some(path) = waiting.pop() {
             if path.is_dir() {
@@ -163,7 +165,7 @@ impl Host {
     }
 }
 
-fn said(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -176,33 +178,33 @@ fn the_shipped_runbooks_have_no_problems_and_plan_in_both_environments() {
         output_detached(command.env_remove("SLACK_BOT_TOKEN")).unwrap()
     };
     let lint = run(&["lint"]);
-    assert!(lint.status.success(), "{}", said(&lint));
+    assert!(lint.status.success(), "{}", output_text(&lint));
     let mut all =
         vec![("p1", "service=gateway"), ("p2", "service=gateway"), ("p3", "service=search"), ("p4", "subject=x")];
     all.extend(FOR_ALERTS.map(|id| (id, if id == "unhandled-exception" { "since=5m" } else { "alerted=7" })));
     for (id, param) in all {
         for environment in ["staging", "production"] {
-            let plan = said(&run(&["start", id, "--plan", "--env", environment, "--param", param]));
-            assert!(plan.contains("nothing has been done"), "{plan}");
+            let plan = output_text(&run(&["start", id, "--plan", "--env", environment, "--param", param]));
+            assert!(plan.contains("nothing was started"), "{plan}");
         }
     }
-    assert!(!state.path().join("state").exists(), "a plan touches nothing");
+    assert!(!state.path().join("state").exists(), "a plan creates no state");
 }
 
-/// What newcomers copy has to work: the README's runbook, beside the shipped estate.
+/// The runbook of the README, with the shipped estate.
 #[test]
 fn the_readmes_runbook_has_no_problems() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let (_, rest) = readme.split_once("```yaml\n").expect("the README shows a runbook");
     let (runbook, _) = rest.split_once("```").expect("its block ends");
-    assert!(runbook.lines().count() <= 22, "it is to be read at a glance");
-    let shop = tempfile::tempdir().unwrap();
-    let folder = shop.path().join("runbooks");
+    assert!(runbook.lines().count() <= 22, "it fits on a screen");
+    let units = tempfile::tempdir().unwrap();
+    let folder = units.path().join("runbooks");
     fs::create_dir(&folder).unwrap();
     fs::copy(root().join("runbooks/estate.yaml"), folder.join("estate.yaml")).unwrap();
     fs::write(folder.join("search-down.yaml"), runbook).unwrap();
-    let lint = output_detached(Command::new(PROGRAM).arg("--dir").arg(shop.path()).arg("lint")).unwrap();
-    assert!(lint.status.success(), "{}", said(&lint));
+    let lint = output_detached(Command::new(PROGRAM).arg("--dir").arg(units.path()).arg("lint")).unwrap();
+    assert!(lint.status.success(), "{}", output_text(&lint));
 }
 
 #[test]
@@ -210,7 +212,7 @@ fn nothing_of_the_customer_is_in_the_program() {
     let mut waiting = vec![root().join("src")];
     let mut found = Vec::new();
     while let Some(path) = waiting.pop() {
-        // The demo's service is what the tests of the customer's shop are made of.
+        // The tests of the customer's services use the demo's service.
         if path.ends_with("surface/demo")
             || path.file_name().is_some_and(|name| ["tests", "tests.rs", "story.rs"].iter().any(|test| name == *test))
         {
@@ -233,16 +235,16 @@ fn nothing_of_the_customer_is_in_the_program() {
 }
 
 #[test]
-fn a_p1_of_the_infrastructure_restarts_what_fails_and_ends_in_a_post_mortem() {
+fn a_p1_caused_by_infrastructure_restarts_the_failing_service_and_ends_in_a_post_mortem() {
     let host = Host::new();
-    let before = host.shop.property(&unit("gateway"), "InvocationID");
-    let bystander = host.shop.property(&unit("backend"), "InvocationID");
-    host.shop.break_service("gateway", "unready redis until-restart");
+    let before = host.units.property(&unit("gateway"), "InvocationID");
+    let bystander = host.units.property(&unit("backend"), "InvocationID");
+    host.units.break_service("gateway", "unready redis until-restart");
 
     let waits = host.runbook(&["start", "p1", "--env", "production"], &[6]);
     assert!(waits.contains("dashboards"), "{waits}");
     let first = host.slack.messages();
-    assert_eq!(first.len(), 1, "the notice waits for nobody: {waits}");
+    assert_eq!(first.len(), 1, "the notice needs no approval: {waits}");
     assert!(first[0].text.contains("gateway"), "{}", first[0].text);
 
     host.runbook(&["answer", "last", "dashboards", "not looked at"], &[0, 6]);
@@ -253,8 +255,8 @@ fn a_p1_of_the_infrastructure_restarts_what_fails_and_ends_in_a_post_mortem() {
     host.runbook(&["approve", "last"], &[0, 6]);
     let asked = host.runbook(&["watch", "last"], &[6]);
     assert!(asked.contains("restored"), "{asked}");
-    assert_ne!(host.shop.property(&unit("gateway"), "InvocationID"), before);
-    assert_eq!(host.shop.property(&unit("backend"), "InvocationID"), bystander, "nothing else is restarted");
+    assert_ne!(host.units.property(&unit("gateway"), "InvocationID"), before);
+    assert_eq!(host.units.property(&unit("backend"), "InvocationID"), bystander, "no other service is restarted");
 
     host.runbook(&["answer", "last", "restored", "yes"], &[0, 6]);
     host.runbook(&["watch", "last"], &[0]);
@@ -266,12 +268,12 @@ fn a_p1_of_the_infrastructure_restarts_what_fails_and_ends_in_a_post_mortem() {
     let messages = host.slack.messages();
     assert_eq!(messages.len(), 2);
     assert_eq!(messages[1].thread.as_deref(), Some(messages[0].ts.as_str()), "the follow-up is in the thread");
-    assert_eq!(host.holds(SECRET), None, "the secret stands in a file");
+    assert_eq!(host.file_with(SECRET), None, "no file contains the secret");
     host.runbook(&["verify", "last"], &[0]);
 }
 
 #[test]
-fn a_p1_that_is_killed_in_the_middle_of_the_rollback_reverts_once() {
+fn a_p1_killed_during_the_rollback_reverts_once() {
     let host = Host::new();
     host.runbook(&["start", "p1", "--env", "production"], &[6]);
     host.runbook(&["answer", "last", "dashboards", "nothing unusual"], &[0, 6]);
@@ -280,11 +282,11 @@ fn a_p1_that_is_killed_in_the_middle_of_the_rollback_reverts_once() {
     host.runbook(&["answer", "last", "culprit", &merge], &[0, 6]);
     host.runbook(&["watch", "last"], &[6]);
 
-    // In production two people agree to it; `sudo` says who the first is.
+    // In production two people have to approve it; `SUDO_UID` gives the first.
     let agreed = output_detached(host.command(&["approve", "last", "rollback"]).env("SUDO_UID", "1")).unwrap();
-    assert_eq!(agreed.status.code(), Some(6), "{}", said(&agreed));
+    assert_eq!(agreed.status.code(), Some(6), "{}", output_text(&agreed));
     let again = output_detached(host.command(&["approve", "last", "rollback"]).env("SUDO_UID", "1")).unwrap();
-    assert_eq!(again.status.code(), Some(4), "the same person twice is one: {}", said(&again));
+    assert_eq!(again.status.code(), Some(4), "one person counts once: {}", output_text(&again));
     assert_eq!(host.events("approval_refused").len(), 1);
     assert!(!host.events("step_started").iter().any(|event| event["step"] == "rollback"));
 
@@ -292,7 +294,7 @@ fn a_p1_that_is_killed_in_the_middle_of_the_rollback_reverts_once() {
     let mut killed: Child =
         spawn_detached(host.command(&["approve", "last", "rollback"]).stdout(Stdio::null()).stderr(Stdio::null()))
             .unwrap();
-    eventually("the rollback has begun", || {
+    eventually("the rollback has started", || {
         host.events("step_started").iter().any(|event| event["step"] == "rollback")
     });
     killed.kill().unwrap();
@@ -303,18 +305,18 @@ fn a_p1_that_is_killed_in_the_middle_of_the_rollback_reverts_once() {
     let log = host.repository.remote_log("production");
     let reverts = log.iter().filter(|subject| subject.starts_with("Revert")).count();
     assert_eq!(reverts, 1, "{log:?}");
-    assert_eq!(host.repository.status(), "", "the work tree is as it was");
+    assert_eq!(host.repository.status(), "", "the work tree is clean");
     host.runbook(&["verify", "last"], &[0]);
 }
 
 #[test]
 fn a_p3_restarts_its_unit_only_after_the_evidence() {
     let host = Host::new();
-    let before = host.shop.property(&unit("search"), "InvocationID");
-    host.shop.break_service("search", "unready postgres until-restart");
+    let before = host.units.property(&unit("search"), "InvocationID");
+    host.units.break_service("search", "unready postgres until-restart");
     let asked = host.runbook(&["start", "p3", "--env", "production", "--param", "service=search"], &[6]);
     assert!(asked.contains("restart pakashop-search.service"), "{asked}");
-    assert_eq!(host.shop.property(&unit("search"), "InvocationID"), before, "nobody has agreed yet");
+    assert_eq!(host.units.property(&unit("search"), "InvocationID"), before, "nobody has approved yet");
     let evidence = host.events("step_ended");
     for step in ["errors", "metrics", "unit", "deployments", "configuration"] {
         assert!(evidence.iter().any(|event| event["step"] == step), "no evidence `{step}` before the restart");
@@ -322,13 +324,13 @@ fn a_p3_restarts_its_unit_only_after_the_evidence() {
 }
 
 #[test]
-fn a_p3_over_ssh_keeps_the_evidence_restarts_and_verifies_there() {
+fn a_p3_over_ssh_collects_evidence_restarts_and_verifies_remotely() {
     let (host, sshd) = (Host::new(), Sshd::start());
-    host.is_remote(&sshd);
+    host.use_ssh(&sshd);
     let plan = host.runbook(&["start", "p3", "--env", "production", "--param", "service=search", "--plan"], &[0, 7]);
     assert!(plan.contains(&format!("production on {}", sshd.to())), "{plan}");
-    let before = host.shop.property(&unit("search"), "InvocationID");
-    host.shop.break_service("search", "unready postgres until-restart");
+    let before = host.units.property(&unit("search"), "InvocationID");
+    host.units.break_service("search", "unready postgres until-restart");
     let asked = host.runbook(&["start", "p3", "--env", "production", "--param", "service=search"], &[6]);
     assert!(asked.contains(&format!("production on {}, that host's systemd", sshd.to())), "{asked}");
     for event in host.events("step_ended") {
@@ -338,40 +340,40 @@ fn a_p3_over_ssh_keeps_the_evidence_restarts_and_verifies_there() {
     host.runbook(&["approve", "last"], &[0, 6]);
     let asked = host.runbook(&["watch", "last"], &[6]);
     assert!(asked.contains("What has changed?"), "{asked}");
-    assert_ne!(host.shop.property(&unit("search"), "InvocationID"), before);
+    assert_ne!(host.units.property(&unit("search"), "InvocationID"), before);
     host.runbook(&["verify", "last"], &[0]);
-    eventually("the last process has hung up", || sshd.connections().is_empty());
+    eventually("the last connection is closed", || sshd.connections().is_empty());
 }
 
-fn ground(directory: &TempDir) -> Ground {
+fn demo_options(directory: &TempDir) -> DemoOptions {
     let service: Vec<OsString> = vec![PROGRAM.into(), "demo-service".into()];
-    Ground { directory: directory.path().to_owned(), service, clock: Arc::new(SystemClock) }
+    DemoOptions { directory: directory.path().to_owned(), service, clock: Arc::new(SystemClock) }
 }
 
 #[test]
-fn the_demos_shop_comes_up_and_goes_away() {
+fn the_environment_of_the_demo_starts_and_is_removed() {
     let directory = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let stage = DemoEnvironment::build(ground(&directory)).await.expect("the stage is built");
-        assert!(stage.has_systemd(), "{:?}", stage.missing());
-        stage.break_it().expect("it breaks");
-        stage.strike().await.expect("nothing is left");
+        let environment = DemoEnvironment::build(demo_options(&directory)).await.expect("the environment is built");
+        assert!(environment.has_systemd(), "{:?}", environment.missing());
+        environment.break_it().expect("it breaks");
+        environment.remove().await.expect("nothing is left");
     });
     assert!(!directory.path().join("parts").exists());
 }
 
 #[test]
-fn the_demo_plays_by_itself_within_a_minute() {
+fn the_demo_ends_within_a_minute() {
     let begun = Instant::now();
     let output = output_detached(Command::new(PROGRAM).arg("demo")).unwrap();
-    let said = said(&output);
-    assert!(output.status.success(), "{said}");
+    let output_text = output_text(&output);
+    assert!(output.status.success(), "{output_text}");
     assert!(begun.elapsed() < DEMO, "it took {:?}", begun.elapsed());
     let draft = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
-    let text = fs::read_to_string(&draft).expect("the post-mortem is where it says");
+    let text = fs::read_to_string(&draft).expect("the post-mortem is at the printed path");
     assert!(text.contains("The shop is down") && text.contains("demo-search.service"), "{text}");
     let place = draft.parent().and_then(Path::parent).expect("it is in the demo's directory");
-    assert!(!place.join("parts").exists(), "the shop is taken away");
+    assert!(!place.join("parts").exists(), "the services are removed");
     fs::remove_dir_all(place).unwrap();
 }

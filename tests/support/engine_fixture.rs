@@ -1,6 +1,6 @@
-//! A small world for engine tests: a store, a clock that is moved by hand, and an engine over both.
+//! A fixture for engine tests: a store in memory, a clock that the test moves, and an engine on both.
 //!
-//! Runbooks are given as JSON of the resolved type, so that these tests do not depend on the language.
+//! Runbooks are JSON of the resolved type, so these tests do not depend on the YAML language.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -30,15 +30,21 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// How long the engine may take, in real time, for what it does at one instant of the test's clock.
+/// How long the engine may take, in real time, for its work at one instant of the test's clock.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A clock that is moved by hand and knows who sleeps by it, so that a test moves it only when the engine waits for that.
+/// A clock that the test moves and that lists its sleepers, so that a test moves it only when the engine waits.
 #[derive(Debug, Clone)]
 pub struct ObservedClock {
     sim: SimClock,
-    /// Until when each sleeper sleeps, by its number.
-    sleepers: Arc<watch::Sender<BTreeMap<u64, Timestamp>>>,
+    sleepers: Arc<watch::Sender<BTreeMap<u64, Sleep>>>,
+}
+
+/// The time of one sleeper.
+#[derive(Debug, Clone, Copy)]
+struct Sleep {
+    since: Timestamp,
+    until: Timestamp,
 }
 
 impl ObservedClock {
@@ -46,7 +52,7 @@ impl ObservedClock {
         Self::over(SimClock::new(start))
     }
 
-    /// The same time, with sleepers of its own: for another process.
+    /// A clock with the same time and its own sleepers, for another process.
     pub fn over(sim: SimClock) -> Self {
         Self { sim, sleepers: Arc::default() }
     }
@@ -56,35 +62,48 @@ impl ObservedClock {
         self.sim.clone()
     }
 
-    /// Waits until somebody sleeps, and nobody whose time has come.
+    /// Whether there are sleepers and all of them sleep beyond this instant.
+    pub fn is_at_rest(&self) -> bool {
+        let (sleepers, now) = (self.sleepers.borrow(), self.sim.now());
+        !sleepers.is_empty() && sleepers.values().all(|sleep| sleep.until > now)
+    }
+
+    /// The number of sleepers whose whole sleep has this length.
+    pub fn sleepers_of(&self, length: TimeDelta) -> usize {
+        self.sleepers.borrow().values().filter(|sleep| sleep.until - sleep.since == length).count()
+    }
+
+    /// Waits until there are sleepers and all of them sleep beyond this instant.
     pub async fn at_rest(&self) {
-        let rests = |left: TimeDelta| left > TimeDelta::zero();
-        self.until("rests", |sleepers| !sleepers.is_empty() && sleepers.iter().copied().all(rests)).await;
-    }
-
-    /// Waits until somebody sleeps for this length of time from now.
-    pub async fn sleeps_for(&self, length: TimeDelta) {
-        self.until(&format!("sleeps for {length}"), |sleepers| sleepers.contains(&length)).await;
-    }
-
-    /// Waits until somebody sleeps who will look again within this length of time from now, and nobody whose time has come.
-    pub async fn sleeps_within(&self, length: TimeDelta) {
-        let rests = |left: &TimeDelta| *left > TimeDelta::zero();
-        self.until(&format!("sleeps within {length}"), |sleepers| {
-            sleepers.iter().all(rests) && sleepers.iter().any(|left| *left <= length)
+        self.until("all sleepers sleep beyond this instant", |remaining| {
+            !remaining.is_empty() && remaining.iter().all(|left| *left > TimeDelta::zero())
         })
         .await;
     }
 
+    /// Waits until a sleeper has exactly this time left.
+    pub async fn sleeps_for(&self, length: TimeDelta) {
+        self.until(&format!("a sleeper has {length} left"), |remaining| remaining.contains(&length)).await;
+    }
+
+    /// Waits until all sleepers sleep beyond this instant, and one of them at most for this time.
+    pub async fn sleeps_within(&self, length: TimeDelta) {
+        self.until(&format!("a sleeper has at most {length} left"), |remaining| {
+            remaining.iter().all(|left| *left > TimeDelta::zero()) && remaining.iter().any(|left| *left <= length)
+        })
+        .await;
+    }
+
+    /// Waits until a condition is true for the remaining times of the sleepers.
     async fn until(&self, what: &str, is_true: impl Fn(&[TimeDelta]) -> bool) {
         let mut sleepers = self.sleepers.subscribe();
         let now = self.sim.now();
         let changed = sleepers.wait_for(|sleepers| {
-            let left: Vec<TimeDelta> = sleepers.values().map(|until| *until - now).collect();
-            is_true(&left)
+            let remaining: Vec<TimeDelta> = sleepers.values().map(|sleep| sleep.until - now).collect();
+            is_true(&remaining)
         });
         let waited = tokio::time::timeout(PATIENCE, changed).await;
-        assert!(waited.is_ok(), "nobody {what}");
+        assert!(waited.is_ok(), "waited in vain until {what}");
     }
 }
 
@@ -103,24 +122,24 @@ impl Clock for ObservedClock {
 
     fn sleep_until(&self, until: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            let _sleeper = Sleeper::new(&self.sleepers, until);
+            let _sleeper = Sleeper::new(&self.sleepers, Sleep { since: self.sim.now(), until });
             self.sim.sleep_until(until).await;
         })
     }
 }
 
-/// Stands in the list of sleepers as long as it lives.
+/// An entry in the list of sleepers, removed when it is dropped.
 struct Sleeper<'a> {
-    sleepers: &'a watch::Sender<BTreeMap<u64, Timestamp>>,
+    sleepers: &'a watch::Sender<BTreeMap<u64, Sleep>>,
     number: u64,
 }
 
 impl<'a> Sleeper<'a> {
-    fn new(sleepers: &'a watch::Sender<BTreeMap<u64, Timestamp>>, until: Timestamp) -> Self {
+    fn new(sleepers: &'a watch::Sender<BTreeMap<u64, Sleep>>, sleep: Sleep) -> Self {
         let mut number = 0;
         sleepers.send_modify(|all| {
             number = all.last_key_value().map_or(0, |(last, _)| last + 1);
-            all.insert(number, until);
+            all.insert(number, sleep);
         });
         Self { sleepers, number }
     }
@@ -134,7 +153,8 @@ impl Drop for Sleeper<'_> {
     }
 }
 
-pub struct World {
+/// An engine with one incident, and the values that its runs start with.
+pub struct EngineFixture {
     pub engine: Engine,
     pub clock: ObservedClock,
     pub id: IncidentId,
@@ -144,7 +164,7 @@ pub struct World {
     pub directory: tempfile::TempDir,
 }
 
-impl World {
+impl EngineFixture {
     pub fn new() -> Self {
         Self::over(Arc::new(Memory::new()))
     }
@@ -175,15 +195,15 @@ impl World {
         self.engine.submit(&self.id, start(self, keys)).await.expect("the run starts")
     }
 
-    /// The same, written straight into a log that the engine's own store wraps.
+    /// The same, written directly into the log that the engine's store wraps.
     pub async fn start_in(&self, log: &Memory, steps: Value) {
         let shared: Arc<dyn EventStore> = Arc::new(log.clone());
         let clock = Arc::clone(&self.engine.parts().clock);
-        let by = World { engine: engine(shared, clock, self.directory.path()), ..self.beside() };
+        let by = EngineFixture { engine: engine(shared, clock, self.directory.path()), ..self.with_same_engine() };
         by.start(steps).await;
     }
 
-    fn beside(&self) -> Self {
+    fn with_same_engine(&self) -> Self {
         Self {
             engine: self.engine.clone(),
             clock: self.clock.clone(),
@@ -200,12 +220,12 @@ impl World {
         self.engine.submit(&self.id, Command { by, request }).await
     }
 
-    /// A step of the first run as it stands now.
+    /// A step of the first run in its current state.
     pub async fn target(&self, step: &str) -> StepTarget {
         target(&self.incident().await, step)
     }
 
-    /// Works until a person is needed or all is over.
+    /// Drives the incident until it waits for a person or has ended.
     pub async fn drive(&self) -> Stop {
         let stop = self.try_drive().await.expect("the engine works");
         // Shown when the test fails.
@@ -216,7 +236,7 @@ impl World {
     pub async fn try_drive(&self) -> Result<Stop, EngineError> {
         let detach = CancellationToken::new();
         let drive = self.engine.drive(&self.id, ReturnWhen::UntilPerson, &detach);
-        tokio::time::timeout(PATIENCE, drive).await.expect("the engine comes to rest")
+        tokio::time::timeout(PATIENCE, drive).await.expect("the engine stops in time")
     }
 
     pub async fn incident(&self) -> Incident {
@@ -228,7 +248,7 @@ impl World {
         self.engine.log(&self.id).await.unwrap().iter().map(|recorded| line(&recorded.event)).collect()
     }
 
-    /// Waits until so many steps have ended and the engine waits for a time to come.
+    /// Waits until this many steps have ended and the engine sleeps.
     pub async fn rests_after(&self, ended: usize) {
         let until = async {
             while self.story_of(&["step_ended"]).await.len() < ended {
@@ -239,37 +259,37 @@ impl World {
         tokio::time::timeout(PATIENCE, until).await.expect("the steps end");
     }
 
-    /// The story's lines that begin with one of these words.
-    pub async fn story_of(&self, words: &[&str]) -> Vec<String> {
-        let told = |line: &String| words.iter().any(|word| line.starts_with(word));
-        self.story().await.into_iter().filter(told).collect()
+    /// The lines of the story with one of these prefixes.
+    pub async fn story_of(&self, prefixes: &[&str]) -> Vec<String> {
+        let has_prefix = |line: &String| prefixes.iter().any(|prefix| line.starts_with(prefix));
+        self.story().await.into_iter().filter(has_prefix).collect()
     }
 }
 
-/// A step of the first run as it stands now.
+/// A step of the first run in its current state.
 pub fn target(incident: &Incident, step: &str) -> StepTarget {
     incident.target(RunId(1), &step.parse().expect("it is a step"))
 }
 
-/// Agreement to the only change that waits.
+/// The approval of the only waiting change.
 pub fn approve(incident: &Incident) -> Request {
     let (target, digest) = resolve::change(incident, None, None).expect("one change waits");
     Request::Approve { target, digest }
 }
 
 /// The command that starts a runbook with these keys.
-pub fn start(world: &World, keys: Value) -> Command {
+pub fn start(fixture: &EngineFixture, keys: Value) -> Command {
     let mut document = json!({"id": "drill", "title": "Drill", "severity": "p1", "steps": []});
     document.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
     let runbook: Runbook = serde_json::from_value(document).expect("the test's runbook");
     let start = StartRequest {
-        incident: world.id.clone(),
+        incident: fixture.id.clone(),
         runbook,
         digest: "00".to_owned(),
-        estate: world.estate.clone(),
+        estate: fixture.estate.clone(),
         environment: "production".to_owned(),
-        params: world.params.clone(),
-        mode: world.mode,
+        params: fixture.params.clone(),
+        mode: fixture.mode,
         detected_at: None,
         title: None,
         parent: None,
@@ -317,12 +337,12 @@ fn line(event: &Event) -> String {
     format!("{name}{detail}")
 }
 
-/// A step that gives `values` names.
+/// A step of kind `set`.
 pub fn set(id: &str, values: Value) -> Value {
     json!({"id": id, "name": id, "body": {"action": {"kind": "set", "spec": {"values": values}, "effect": "read"}}})
 }
 
-/// A step that runs a program.
+/// A step of kind `command`.
 pub fn run(id: &str, effect: &str, argv: &[&str]) -> Value {
     json!({"id": id, "name": id, "body": {"action": {"kind": "command", "spec": {"argv": argv}, "effect": effect}}})
 }

@@ -1,4 +1,4 @@
-//! A kind at work, as the engine would have it work, against the real parts of one test.
+//! Runs one kind of action with the context that the engine would give it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,26 +14,26 @@ use runbook::domain::redact::Redactor;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// One kind's surroundings.
-pub struct Act {
-    /// To be changed as a test likes.
+/// The context of a kind.
+pub struct KindHarness {
+    /// A test may change it.
     pub context: Context,
 }
 
-impl Act {
-    /// In `production` of an estate given as JSON: `environment` and `services` as `estate.yaml` has them.
+impl KindHarness {
+    /// In `production` of an estate with this environment and these services, in JSON as in `estate.yaml`.
     pub fn new(environment: Value, services: Value) -> Self {
         Self::of(json!({
             "estate": "Pakashop", "environments": { "production": environment }, "services": services,
         }))
     }
 
-    /// In `production` of an estate with these datastores and nothing else.
+    /// In `production` of an estate with these datastores only.
     pub fn with_datastores(datastores: Value) -> Self {
         Self::of(json!({ "estate": "Pakashop", "environments": { "production": {} }, "datastores": datastores }))
     }
 
-    /// In `production` of an estate given as JSON.
+    /// In `production` of this estate.
     pub fn of(estate: Value) -> Self {
         let estate: Estate = serde_json::from_value(estate).expect("an estate");
         Self {
@@ -54,14 +54,14 @@ impl Act {
         }
     }
 
-    /// With secrets by name.
+    /// With these secrets.
     pub fn with_secrets(mut self, secrets: &[(&str, &str)]) -> Self {
         let values = secrets.iter().map(|(name, value)| ((*name).to_owned(), Ok((*value).to_owned().into())));
         self.context.secrets = Arc::new(Secrets::new(values.collect()));
         self
     }
 
-    /// With so many seconds left.
+    /// With a deadline in this many seconds.
     pub fn within(mut self, seconds: u64) -> Self {
         self.context.deadline = Some(Span::seconds(seconds).after(self.context.clock.now()));
         self
