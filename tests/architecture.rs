@@ -152,11 +152,11 @@ fn the_reader_finds_the_tables_of_events() {
     for name in [
         "src/domain/incident/alert_set.rs",
         "src/domain/incident/apply.rs",
+        "src/domain/incident/apply/message_state.rs",
+        "src/domain/incident/apply/transition.rs",
         "src/domain/incident/deadline.rs",
-        "src/domain/incident/message_state.rs",
         "src/domain/incident/run.rs",
         "src/domain/incident/step.rs",
-        "src/domain/incident/transition.rs",
         "src/domain/report/handover.rs",
         "src/domain/report/postmortem/attempt.rs",
         "src/domain/report/postmortem/participant.rs",

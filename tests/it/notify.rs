@@ -62,7 +62,8 @@ impl DeliveryFixture {
         let incident = self.incident();
         let (target, channel) = (channel.to_owned(), channel.to_owned());
         let id = MessageId::Step(RunId(1), StepKey::main(step));
-        let delivery = PendingDelivery { id, target, channel, text: message.to_owned(), owed_at: incident.opened.at };
+        let delivery =
+            PendingDelivery { id, target, channel, text: message.to_owned(), requested_at: incident.opened.at };
         DeliveryRequest::of(&incident, delivery).unwrap()
     }
 

@@ -393,7 +393,7 @@ async fn maintenance_has_no_deadlines_no_severity_and_no_postmortem() {
     let incident = fixture.incidents_at_rest(1).await.remove(0);
     assert_eq!((incident.runs.len(), incident.deadlines.len()), (2, 0), "also not of a runbook that it starts");
     let asked = |request| fixture.engine.submit(&incident.id, Command { by: Actor::person("ada", "test"), request });
-    let refusal = asked(Request::Regrade(Severity::P1)).await.unwrap_err().to_string();
+    let refusal = asked(Request::ChangeSeverity(Severity::P1)).await.unwrap_err().to_string();
     assert_eq!(refusal, "maintenance has no severity: nothing is wrong");
     fixture.complete_manual_step(&incident).await;
     let incident = fixture.until("it is over", |all| all[0].draft.is_some()).await.remove(0);

@@ -4,9 +4,9 @@ use chrono::TimeDelta;
 use runbook::domain::core::id::StepKey;
 use runbook::domain::core::time::Span;
 use runbook::domain::incident::command::Request;
+use runbook::domain::incident::command::target::StepTarget;
 use runbook::domain::incident::event::{Conclusion, Event, Gate, Mode, RunOutcome, StepEvent};
 use runbook::domain::incident::run::RunStatus;
-use runbook::domain::incident::target::StepTarget;
 use runbook::engine::{EngineError, Stop};
 use serde_json::{Value, json};
 

@@ -7,6 +7,7 @@ use runbook::domain::alert::{Alert, AlertStatus};
 use runbook::domain::core::effect::EffectClass;
 use runbook::domain::core::id::{RunId, StepKey, StepPart};
 use runbook::domain::core::time::Timestamp;
+use runbook::domain::incident::command::target::StepTarget;
 use runbook::domain::incident::command::{Command, Request};
 use runbook::domain::incident::decide::decide;
 use runbook::domain::incident::due::{Effect, due, wake_at};
@@ -15,7 +16,6 @@ use runbook::domain::incident::event::{
 };
 use runbook::domain::incident::outcome::{Outcome, Verdict};
 use runbook::domain::incident::plan::PlannedChange;
-use runbook::domain::incident::target::StepTarget;
 use runbook::domain::incident::{Incident, IncidentStatus, extend, fold};
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -4,15 +4,17 @@ use chrono::{TimeZone, Utc};
 use proptest::prelude::*;
 use runbook::domain::core::id::{RunId, StepKey, StepPart};
 use runbook::domain::core::time::Timestamp;
-use runbook::domain::incident::approval_refusal::RefusalCause;
+use runbook::domain::incident::command::target::StepTarget;
 use runbook::domain::incident::command::{Command, Refused, Request};
 use runbook::domain::incident::decide::decide;
-use runbook::domain::incident::event::{Actor, Event, Gate, IncidentEvent, Mode, Recorded, RoleEvent, StepEvent};
+use runbook::domain::incident::decide::step_verb::StepVerb;
+use runbook::domain::incident::decide::target_lookup;
+use runbook::domain::incident::event::{
+    Actor, ApprovalRefusalCause, Event, Gate, IncidentEvent, Mode, Recorded, RoleEvent, StepEvent,
+};
 use runbook::domain::incident::plan::PlannedChange;
 use runbook::domain::incident::run::Run;
-use runbook::domain::incident::step_verb::StepVerb;
-use runbook::domain::incident::target::StepTarget;
-use runbook::domain::incident::{Incident, extend, resolve};
+use runbook::domain::incident::{Incident, extend};
 use serde_json::{Value, json};
 
 use crate::engine_fixture::{EngineFixture, run, start, with};
@@ -81,7 +83,7 @@ impl ScriptedIncident {
     }
 
     fn target(&self, verb: StepVerb, typed: &str) -> Result<StepTarget, Refused> {
-        resolve::target(self.incident(), verb, Some(&typed.parse().unwrap()))
+        target_lookup::target(self.incident(), verb, Some(&typed.parse().unwrap()))
     }
 
     /// Why a command is refused: the message and the hint.
@@ -122,7 +124,7 @@ fn several_matching_steps_are_listed_and_none_is_chosen() {
         "more than one question waits for an answer: `1:cause` (runbook `slow`), `2:cause` (runbook `pay`)"
     );
     assert_eq!(hint, format!("Name one: `runbook answer {id} 1:cause <answer>`."));
-    let unnamed = resolve::target(scripted.incident(), StepVerb::Answer, None).unwrap_err();
+    let unnamed = target_lookup::target(scripted.incident(), StepVerb::Answer, None).unwrap_err();
     assert_eq!(unnamed.message, message);
     for (typed, run) in [("1:cause", 1), ("2:cause", 2)] {
         assert_eq!(scripted.target(StepVerb::Answer, typed).unwrap().run, RunId(run));
@@ -136,7 +138,7 @@ fn the_only_matching_step_needs_no_run() {
     scripted.command(Request::Answer { target: target.clone(), value: "code".into() }).unwrap();
     let other = scripted.target(StepVerb::Answer, "cause").unwrap();
     assert_eq!(other.run, RunId(2));
-    assert_eq!(resolve::target(scripted.incident(), StepVerb::Answer, None).unwrap(), other);
+    assert_eq!(target_lookup::target(scripted.incident(), StepVerb::Answer, None).unwrap(), other);
     let late = scripted.command(Request::Answer { target, value: "load".into() }).unwrap_err();
     assert_eq!(late.message, "`1:cause` asks nothing");
     assert_eq!(scripted.incident().run(RunId(2)).unwrap().state(&other.step).unwrap().answer, None);
@@ -242,16 +244,16 @@ fn a_digest_selects_one_of_two_changes_at_one_step_id() {
     scripted.asks(1, "try", change(&digests[0]));
     scripted.asks(2, "try", change(&digests[1]));
     let typed = Some("try".parse().unwrap());
-    let refused = resolve::change(scripted.incident(), typed.as_ref(), None).unwrap_err();
+    let refused = target_lookup::change(scripted.incident(), typed.as_ref(), None).unwrap_err();
     assert_eq!(
         refused.message,
         "more than one change waits for agreement: `1:try` (runbook `slow`), `2:try` (runbook `pay`)"
     );
-    assert!(resolve::change(scripted.incident(), None, Some("22")).is_err(), "the prefix is too short");
-    let (target, digest) = resolve::change(scripted.incident(), typed.as_ref(), Some("22222222")).unwrap();
+    assert!(target_lookup::change(scripted.incident(), None, Some("22")).is_err(), "the prefix is too short");
+    let (target, digest) = target_lookup::change(scripted.incident(), typed.as_ref(), Some("22222222")).unwrap();
     assert_eq!((target.run, digest.as_str()), (RunId(2), "22222222"));
     scripted.command(Request::Approve { target, digest }).unwrap();
-    let (target, digest) = resolve::change(scripted.incident(), None, None).unwrap();
+    let (target, digest) = target_lookup::change(scripted.incident(), None, None).unwrap();
     assert_eq!((target.run, &digest), (RunId(1), &digests[0]));
     scripted.command(Request::Approve { target, digest }).unwrap();
 }
@@ -261,9 +263,9 @@ fn an_approval_without_a_waiting_change_is_recorded() {
     let scripted = two_runs();
     let refusals = [
         scripted.target(StepVerb::Deny, "2:try").unwrap_err(),
-        resolve::change(scripted.incident(), Some(&"2:try".parse().unwrap()), Some("0123456789")).unwrap_err(),
-        resolve::change(scripted.incident(), None, None).unwrap_err(),
-        resolve::change(scripted.incident(), Some(&"try".parse().unwrap()), None).unwrap_err(),
+        target_lookup::change(scripted.incident(), Some(&"2:try".parse().unwrap()), Some("0123456789")).unwrap_err(),
+        target_lookup::change(scripted.incident(), None, None).unwrap_err(),
+        target_lookup::change(scripted.incident(), Some(&"try".parse().unwrap()), None).unwrap_err(),
         scripted.target(StepVerb::Deny, "ty").unwrap_err(),
     ];
     let messages: Vec<&str> = refusals.iter().map(|refused| refused.message.as_str()).collect();
@@ -274,7 +276,7 @@ fn an_approval_without_a_waiting_change_is_recorded() {
     for (refused, run) in refusals.iter().zip([Some(RunId(2)), Some(RunId(2)), None, None, None]) {
         let record = refused.record.as_deref();
         let Some(Event::Role(RoleEvent::ApprovalRefused(refusal))) = record else { panic!("{record:?}") };
-        assert_eq!((refusal.cause, refusal.run), (RefusalCause::NotWaiting, run));
+        assert_eq!((refusal.cause, refusal.run), (ApprovalRefusalCause::NotWaiting, run));
     }
     let others = scripted.target(StepVerb::Retry, "try").unwrap_err();
     assert_eq!((others.message.as_str(), others.record), ("`2:try` has nothing to try again", None));
@@ -389,7 +391,7 @@ proptest! {
             };
             let accepting: Vec<RunId> = incident.runs.iter().filter(accepts).map(|run| run.id).collect();
             let typed = key.to_string().parse().unwrap();
-            let chosen = resolve::target(incident, verb, Some(&typed)).ok().map(|target| target.run);
+            let chosen = target_lookup::target(incident, verb, Some(&typed)).ok().map(|target| target.run);
             // A step that was undone in another run is also a candidate.
             let undone = |run: &&Run| verb == StepVerb::Undo && run.state(&key.part(StepPart::Undo)).is_some();
             let undone_steps = incident.runs.iter().filter(undone).count();
@@ -397,7 +399,7 @@ proptest! {
             prop_assert_eq!(chosen, only, "{:?} {}: {:?}", verb, key, accepting);
             for run in &incident.runs {
                 let typed = format!("{}:{key}", run.id).parse().unwrap();
-                let chosen = resolve::target(incident, verb, Some(&typed)).ok().map(|target| target.run);
+                let chosen = target_lookup::target(incident, verb, Some(&typed)).ok().map(|target| target.run);
                 prop_assert_eq!(chosen, accepting.contains(&run.id).then_some(run.id));
             }
         }

@@ -14,11 +14,11 @@ use runbook::clock::{Clock, SharedClock, SimClock};
 use runbook::domain::config::estate::{Environment, Estate};
 use runbook::domain::core::id::{IncidentId, RunId};
 use runbook::domain::core::time::Timestamp;
+use runbook::domain::incident::command::target::StepTarget;
 use runbook::domain::incident::command::{Command, Request, StartRequest};
+use runbook::domain::incident::decide::target_lookup;
 use runbook::domain::incident::event::{Actor, DeadlineEvent, Event, Mode, RunEvent, StepEvent};
-use runbook::domain::incident::resolve;
 use runbook::domain::incident::step;
-use runbook::domain::incident::target::StepTarget;
 use runbook::domain::incident::{self, Incident};
 use runbook::domain::redact::Redactor;
 use runbook::domain::runbook::Runbook;
@@ -273,7 +273,7 @@ pub fn target(incident: &Incident, step: &str) -> StepTarget {
 
 /// The approval of the only waiting change.
 pub fn approve(incident: &Incident) -> Request {
-    let (target, digest) = resolve::change(incident, None, None).expect("one change waits");
+    let (target, digest) = target_lookup::change(incident, None, None).expect("one change waits");
     Request::Approve { target, digest }
 }
 

@@ -53,7 +53,7 @@ impl DispatcherTask {
             environment: request.place.environment.clone(),
             group: request.place.group.clone(),
             severity: request.alert.severity.unwrap_or(DEFAULT_SEVERITY),
-            answer: response,
+            response,
             notice,
             cool_down: policy.cool_down,
         }

@@ -1,8 +1,8 @@
 //! Approvals: valid for one digest, from the right people, once.
 
 use runbook::domain::core::id::IncidentId;
-use runbook::domain::incident::approval_refusal::RefusalCause;
 use runbook::domain::incident::command::{Command, Request};
+use runbook::domain::incident::event::ApprovalRefusalCause;
 use runbook::domain::incident::event::{Actor, Event, Gate, Identity, RoleEvent};
 use serde_json::{Value, json};
 
@@ -34,7 +34,12 @@ async fn approve_present(fixture: &PeopleFixture, id: &IncidentId) -> Request {
 }
 
 /// Submits a request that is refused; the recorded cause and person.
-async fn refusal(fixture: &PeopleFixture, id: &IncidentId, by: Actor, request: Request) -> (RefusalCause, String) {
+async fn refusal(
+    fixture: &PeopleFixture,
+    id: &IncidentId,
+    by: Actor,
+    request: Request,
+) -> (ApprovalRefusalCause, String) {
     let before = fixture.incident(id).await.refusals;
     assert!(fixture.ask(id, by, request).await.is_err());
     assert_eq!(fixture.incident(id).await.refusals, before + 1, "it is recorded");
@@ -61,7 +66,10 @@ async fn two_people_have_to_approve_and_one_person_counts_once() {
     // The same person by another interface.
     let at_slack =
         Actor::Person { name: "A.".to_owned(), via: "slack".to_owned(), id: Some(Identity::Slack("U0ADA".to_owned())) };
-    assert_eq!(refusal(&fixture, &id, at_slack, approve(&fixture, &id, &seen).await).await.0, RefusalCause::Twice);
+    assert_eq!(
+        refusal(&fixture, &id, at_slack, approve(&fixture, &id, &seen).await).await.0,
+        ApprovalRefusalCause::Twice
+    );
     fixture.ask(&id, person("cleo"), approve(&fixture, &id, &seen).await).await.unwrap();
     assert_eq!(started_steps(&fixture, &id).await, 1);
 }
@@ -73,11 +81,11 @@ async fn approvals_by_the_wrong_person_the_requester_and_a_namesake_are_refused(
     let id = fixture.open(1, json!({"steps": [rollback(rule)]})).await;
     assert_eq!(
         refusal(&fixture, &id, person("cleo"), approve_present(&fixture, &id).await).await,
-        (RefusalCause::WrongPerson, "cleo".to_owned())
+        (ApprovalRefusalCause::WrongPerson, "cleo".to_owned())
     );
     assert_eq!(
         refusal(&fixture, &id, person("ada"), approve_present(&fixture, &id).await).await.0,
-        RefusalCause::Requester
+        ApprovalRefusalCause::Requester
     );
     let spoofed = Actor::Person {
         name: "ben".to_owned(),
@@ -86,11 +94,11 @@ async fn approvals_by_the_wrong_person_the_requester_and_a_namesake_are_refused(
     };
     assert_eq!(
         refusal(&fixture, &id, spoofed, approve_present(&fixture, &id).await).await.0,
-        RefusalCause::WrongPerson
+        ApprovalRefusalCause::WrongPerson
     );
     assert_eq!(
         refusal(&fixture, &id, Actor::person("ben", "test"), approve_present(&fixture, &id).await).await.0,
-        RefusalCause::WrongPerson
+        ApprovalRefusalCause::WrongPerson
     );
     assert_eq!(started_steps(&fixture, &id).await, 0);
     fixture.ask(&id, person("ben"), approve_present(&fixture, &id).await).await.unwrap();
@@ -108,13 +116,13 @@ async fn an_approval_is_valid_once_and_for_one_change() {
     assert_ne!(seen, of_another, "the same change of another incident has another digest");
     assert_eq!(
         refusal(&fixture, &one, person("ben"), approve(&fixture, &one, &of_another).await).await.0,
-        RefusalCause::AnotherPlan
+        ApprovalRefusalCause::AnotherPlan
     );
     fixture.ask(&one, person("ben"), approve(&fixture, &one, &seen).await).await.unwrap();
     assert_eq!(started_steps(&fixture, &one).await, 1);
     assert_eq!(
         refusal(&fixture, &one, person("ben"), approve(&fixture, &one, &seen).await).await.0,
-        RefusalCause::NotWaiting
+        ApprovalRefusalCause::NotWaiting
     );
     // The step has failed: a retry asks again, and the earlier approval does not count.
     fixture
@@ -124,7 +132,7 @@ async fn an_approval_is_valid_once_and_for_one_change() {
     assert_eq!(started_steps(&fixture, &one).await, 1);
     assert_eq!(
         refusal(&fixture, &one, person("ben"), approve(&fixture, &one, &seen).await).await.0,
-        RefusalCause::AnotherPlan
+        ApprovalRefusalCause::AnotherPlan
     );
 }
 
@@ -146,7 +154,7 @@ async fn an_expired_approval_fails_the_step() {
     );
     assert_eq!(
         refusal(&fixture, &id, person("ben"), approve(&fixture, &id, &seen).await).await.0,
-        RefusalCause::NotWaiting
+        ApprovalRefusalCause::NotWaiting
     );
     assert_eq!(started_steps(&fixture, &id).await, 0);
 }
@@ -167,8 +175,8 @@ async fn an_approval_after_the_expiry_is_refused_before_the_dispatcher_notices()
         Event::Role(RoleEvent::ApprovalRefused(refusal)) => Some(refusal.cause),
         _ => None,
     });
-    let causes: Vec<RefusalCause> = causes.collect();
-    assert_eq!(causes, [RefusalCause::Expired]);
+    let causes: Vec<ApprovalRefusalCause> = causes.collect();
+    assert_eq!(causes, [ApprovalRefusalCause::Expired]);
     assert_eq!(started_steps(&fixture, &id).await, 0);
 }
 
@@ -190,7 +198,7 @@ async fn recorded_refusals_of_one_unknown_user_are_limited() {
     let (name, via) = ("U0EVE".to_owned(), "slack".to_owned());
     let eve = Actor::Person { id: Some(Identity::Slack(name.clone())), name, via };
     for _ in 0..300 {
-        let request = Request::TurnAway { step: None, wanted: "use `/runbook note`".to_owned() };
+        let request = Request::RefuseUnknownUser { step: None, wanted: "use `/runbook note`".to_owned() };
         let command = Command { by: eve.clone(), request };
         fixture.engine.submit(&id, command).await.unwrap();
     }
@@ -198,6 +206,6 @@ async fn recorded_refusals_of_one_unknown_user_are_limited() {
     let seen = digest(&fixture, &id).await;
     assert_eq!(
         refusal(&fixture, &id, person("cleo"), approve(&fixture, &id, &seen).await).await.0,
-        RefusalCause::WrongPerson
+        ApprovalRefusalCause::WrongPerson
     );
 }

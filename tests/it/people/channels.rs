@@ -53,7 +53,8 @@ async fn send(fixture: &PeopleFixture, number: u32, text: &str) -> Event {
     let id = fixture.open(number, json!({"steps": [ask_step("cause")]})).await;
     let incident = fixture.incident(&id).await;
     let (target, channel, text) = ("other".to_owned(), "other".to_owned(), text.to_owned());
-    let delivery = PendingDelivery { id: MessageId::Notice(1), target, channel, text, owed_at: incident.opened.at };
+    let delivery =
+        PendingDelivery { id: MessageId::Notice(1), target, channel, text, requested_at: incident.opened.at };
     fixture.engine.delivery().deliver(&DeliveryRequest::of(&incident, delivery).unwrap()).await
 }
 

@@ -58,7 +58,7 @@ fn a_run_is_controlled_from_slack_to_its_end() {
     server.message("Anything else?");
     assert!(server.reply_to(BOB, "undo mark").contains("is being undone"));
     server.until("it is taken back", || !server.is_repaired());
-    assert!(server.reply_to(BOB, "undo rest").contains("says no way to undo it"));
+    assert!(server.reply_to(BOB, "undo rest").contains("has no undo"));
     server.reply_to(BOB, "answer no");
     assert!(server.reply_to(BOB, "cancel the drill is over").contains("Stopped"));
     let id = server.incident();

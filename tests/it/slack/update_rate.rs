@@ -136,13 +136,13 @@ async fn message_updates_are_limited_per_minute_and_the_next_has_the_newest_stat
         let seen = fixture.updates().len();
         severity = if severity == Severity::P4 { Severity::P3 } else { Severity::P4 };
         for id in &ids {
-            fixture.submit(id, Request::Regrade(severity)).await;
+            fixture.submit(id, Request::ChangeSeverity(severity)).await;
         }
         fixture.until(|| fixture.updates().len() >= (seen + ids.len()).min(UPDATES)).await;
     }
     assert!(before < UPDATES);
     for id in &ids {
-        fixture.submit(id, Request::Regrade(Severity::P2)).await;
+        fixture.submit(id, Request::ChangeSeverity(Severity::P2)).await;
     }
     // One second before the minute is over nothing is updated.
     fixture.clock.advance(TimeDelta::seconds(59));

@@ -1,6 +1,6 @@
 //! Arguments that many commands share: the incident, the step, and `--detach`.
 
-use crate::domain::incident::target::StepReference;
+use crate::domain::incident::command::target::StepReference;
 
 /// The incident that a command changes; it must be named.
 #[derive(Debug, Clone, clap::Args)]

@@ -2,10 +2,10 @@
 
 use super::{undelivered, until_done};
 use crate::domain::incident::Incident;
+use crate::domain::incident::command::target::{StepReference, StepTarget};
 use crate::domain::incident::command::{Refused, Request};
-use crate::domain::incident::resolve;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::domain::incident::target::{StepReference, StepTarget};
+use crate::domain::incident::decide::step_verb::StepVerb;
+use crate::domain::incident::decide::target_lookup;
 use crate::surface::cli::context::args::{DetachArg, IncidentArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
@@ -31,7 +31,7 @@ pub fn step_and_continue(
     confirmation: &str,
     request: impl FnOnce(StepTarget) -> Request,
 ) -> Result {
-    let resolve = |incident: &Incident| resolve::target(incident, verb, typed).map(request);
+    let resolve = |incident: &Incident| target_lookup::target(incident, verb, typed).map(request);
     resolved_and_continue(session, target, detach, confirmation, resolve)
 }
 

@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::table::single_line;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::text::{printable, shell_word};
+use crate::domain::incident::command::target::StepReference;
 use crate::domain::incident::decide::HAPPENED;
 use crate::domain::incident::event::Gate;
-use crate::domain::incident::target::StepReference;
 use crate::domain::incident::{Incident, IncidentStatus};
 
 /// Maximum number of choices for which a command is printed.

@@ -149,7 +149,7 @@ impl PlainSession<'_> {
         use crate::domain::incident::step::StepStatus;
         let Some(incident) = self.model.incident() else { return false };
         let is_busy = incident.live_runs().any(|run| {
-            run.steps.values().any(|state| matches!(state.standing, StepStatus::Running | StepStatus::Ready { .. }))
+            run.steps.values().any(|state| matches!(state.status, StepStatus::Running | StepStatus::Ready { .. }))
         });
         !is_busy && !incident.waiting_for_person().is_empty()
     }

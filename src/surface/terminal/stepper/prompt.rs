@@ -11,7 +11,6 @@ use crate::domain::core::time::Timestamp;
 use crate::domain::incident::command::Request;
 use crate::domain::incident::decide::HAPPENED;
 use crate::domain::incident::event::Gate;
-use crate::domain::incident::target::StepTarget;
 use crate::surface::terminal::widgets::line_editor::Editor;
 
 /// The reason that is recorded if a person gives none.

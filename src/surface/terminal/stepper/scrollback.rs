@@ -252,7 +252,7 @@ impl EventContext<'_> {
             line = line.faint(&format!(" {} attempt {attempts}", self.signs.dot));
         }
         let mut lines = vec![line.right(Tone::Faint, &length)];
-        lines.extend(transcript(outcome.untold(), TRANSCRIPT_LINES, 2, self.signs));
+        lines.extend(transcript(outcome.extra_transcript(), TRANSCRIPT_LINES, 2, self.signs));
         lines
     }
 

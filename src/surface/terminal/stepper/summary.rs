@@ -95,7 +95,7 @@ fn failed(incident: &Incident, signs: &Signs) -> Vec<StyledLine> {
         let reason = reason.or_else(|| state.reason.clone()).unwrap_or_default();
         let text = format!("{meaning}{} {} {reason}", step_name::name(incident, run, key), signs.dot);
         lines.push(fact("failed", &text, tone));
-        let output = state.outcome.as_deref().map(Outcome::untold).unwrap_or_default();
+        let output = state.outcome.as_deref().map(Outcome::extra_transcript).unwrap_or_default();
         lines.extend(transcript(output, TRANSCRIPT_LINES, FACT_INDENT, signs));
     }
     lines

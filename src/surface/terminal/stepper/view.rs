@@ -150,7 +150,7 @@ fn running_steps(incident: &Incident, now: Timestamp) -> Vec<(RunId, &StepKey, &
         .live_runs()
         .flat_map(|run| run.order.iter().filter_map(move |key| Some((run.id, key, run.state(key)?))));
     steps
-        .filter(|(_, _, state)| match &state.standing {
+        .filter(|(_, _, state)| match &state.status {
             StepStatus::Running | StepStatus::Waiting(Gate::Timer { .. }) => true,
             StepStatus::Ready { at } => *at > now,
             _ => false,
@@ -167,7 +167,7 @@ fn running_row(
 ) -> WrappedRow {
     let signs = model.signs;
     let left = |until: Timestamp| clock(until - now + TimeDelta::milliseconds(999));
-    let (tone, sign, time) = match &state.standing {
+    let (tone, sign, time) = match &state.status {
         StepStatus::Waiting(Gate::Timer { until }) => (Tone::Faint, signs.timer, format!("{} left", left(*until))),
         StepStatus::Ready { at } => (Tone::Warn, signs.again, format!("again in {}", left(*at))),
         _ => (Tone::Accent, signs.running, elapsed(state, now)),

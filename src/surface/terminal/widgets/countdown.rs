@@ -109,9 +109,9 @@ mod tests {
             set_at: at(0),
             fallback_at: None,
             rule: None,
-            told_warning: false,
-            told_miss: false,
-            fell_back: false,
+            warning_notified: false,
+            miss_notified: false,
+            fallback_notified: false,
         }
     }
 

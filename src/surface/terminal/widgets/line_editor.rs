@@ -5,7 +5,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::styled_text::char_width;
-use crate::domain::incident::command::WORDS_LIMIT;
+use crate::domain::incident::command::TEXT_LIMIT;
 
 /// The text being typed, and the cursor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Editor {
         for c in text.chars() {
             let c = if c.is_whitespace() { ' ' } else { c };
             // A character has at most four bytes, so the text never exceeds the engine's limit.
-            if !c.is_control() && (self.text.len() + 1) * 4 <= WORDS_LIMIT {
+            if !c.is_control() && (self.text.len() + 1) * 4 <= TEXT_LIMIT {
                 self.text.insert(self.cursor, c);
                 self.cursor += 1;
             }
@@ -149,6 +149,6 @@ mod tests {
     fn typed_text_stays_below_the_limit_of_the_engine() {
         let mut editor = Editor::default();
         editor.insert(&"x".repeat(1 << 20));
-        assert!(editor.text().len() <= WORDS_LIMIT);
+        assert!(editor.text().len() <= TEXT_LIMIT);
     }
 }

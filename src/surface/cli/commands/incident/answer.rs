@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::incident::command::Request;
-use crate::domain::incident::step_verb::StepVerb;
+use crate::domain::incident::decide::step_verb::StepVerb;
 use crate::surface::cli::context::args::{DetachArg, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;

@@ -1,8 +1,8 @@
 //! `runbook approve`: approves a change.
 
 use crate::domain::incident::command::Request;
-use crate::domain::incident::resolve;
-use crate::domain::incident::target::StepReference;
+use crate::domain::incident::command::target::StepReference;
+use crate::domain::incident::decide::target_lookup;
 use crate::surface::cli::context::args::{DetachArg, IncidentArg, reference};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
@@ -35,7 +35,7 @@ impl Approve {
     /// Approves the change and continues.
     pub fn run(self, session: &Session) -> Result {
         submit::resolved_and_continue(session, &self.target, &self.detach, "approved", |incident| {
-            let (target, digest) = resolve::change(incident, self.step.as_ref(), self.digest.as_deref())?;
+            let (target, digest) = target_lookup::change(incident, self.step.as_ref(), self.digest.as_deref())?;
             Ok(Request::Approve { target, digest })
         })
     }

@@ -1,8 +1,8 @@
 //! `runbook deny`: denies a change.
 
 use crate::domain::incident::command::Request;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::domain::incident::target::StepReference;
+use crate::domain::incident::command::target::StepReference;
+use crate::domain::incident::decide::step_verb::StepVerb;
 use crate::surface::cli::context::args::{DetachArg, IncidentArg, reference};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;

@@ -27,7 +27,12 @@ pub struct SetSeverity {
 impl SetSeverity {
     /// Changes the severity.
     pub fn run(self, session: &Session) -> Result {
-        submit::only(session, &self.target, &format!("severity {}", self.severity), Request::Regrade(self.severity))
+        submit::only(
+            session,
+            &self.target,
+            &format!("severity {}", self.severity),
+            Request::ChangeSeverity(self.severity),
+        )
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::preview;
 use crate::domain::core::id::IncidentId;
-use crate::domain::incident::command::{Request, StartRequest, noticed};
+use crate::domain::incident::command::{Request, StartRequest, parse_detected_at};
 use crate::domain::incident::event::Mode;
 use crate::surface::cli::context::project::{Project, chosen_environment};
 use crate::surface::cli::context::session::{OpenEngine, Session};
@@ -56,7 +56,7 @@ pub struct Start {
     /// The incident's title [default: the runbook's]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
-    /// When the problem was first noticed: an instant, or how long ago such as `10m`
+    /// When the problem was first parse_detected_at: an instant, or how long ago such as `10m`
     #[arg(long, value_name = "TIME")]
     detected_at: Option<String>,
     /// Start the runbook in this incident instead of opening a new one
@@ -102,7 +102,11 @@ impl Start {
             estate: estate.clone(),
             params: self.params()?,
             mode: self.mode(),
-            detected_at: self.detected_at.as_deref().map(|text| noticed(text, session.clock().now())).transpose()?,
+            detected_at: self
+                .detected_at
+                .as_deref()
+                .map(|text| parse_detected_at(text, session.clock().now()))
+                .transpose()?,
             title: self.title.clone(),
             parent: None,
             alert: None,

@@ -1,7 +1,7 @@
 //! `runbook undo`: runs a step's undo.
 
 use crate::domain::incident::command::Request;
-use crate::domain::incident::step_verb::StepVerb;
+use crate::domain::incident::decide::step_verb::StepVerb;
 use crate::surface::cli::context::args::{DetachArg, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;

@@ -35,7 +35,7 @@ fn by_sign(context: &EventContext<'_>, sign: Sign, text: &str) -> Vec<StyledLine
     if sign == Sign::Failed {
         return context.simple_line(Tone::Warn, context.signs.warning, &format!("{}: {text}", context.who()));
     }
-    if sign == Sign::Words {
+    if sign == Sign::Statement {
         return context.simple_line(Tone::Accent, context.signs.person, &format!("{} {text}", context.who()));
     }
     context.simple_line(Tone::Accent, context.signs.arrow, text)

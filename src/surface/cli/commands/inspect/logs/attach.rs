@@ -9,7 +9,7 @@ use super::line::{LineStyle, LineWriter};
 use super::summary;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::text::{grouped, head_and_tail};
-use crate::domain::incident::command::{Request, WORDS_LIMIT};
+use crate::domain::incident::command::{Request, TEXT_LIMIT};
 use crate::domain::journal::entry::JournalEntry;
 use crate::domain::journal::summary::JournalSummary;
 use crate::surface::cli::context::session::Session;
@@ -17,10 +17,10 @@ use crate::surface::cli::output::error::Result;
 use crate::surface::terminal::CharacterSet;
 
 /// Maximum bytes of lines in a note. The rest is for its title and for the names that replace secrets.
-const LINES_LIMIT: usize = WORDS_LIMIT * 3 / 4;
+const LINES_LIMIT: usize = TEXT_LIMIT * 3 / 4;
 
 /// Maximum bytes of the title, which is the command line of the search.
-const TITLE_LIMIT: usize = WORDS_LIMIT / 8;
+const TITLE_LIMIT: usize = TEXT_LIMIT / 8;
 
 /// The newest lines, as many as fit.
 #[derive(Debug, Default)]

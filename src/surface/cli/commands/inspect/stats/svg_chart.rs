@@ -131,7 +131,7 @@ fn figures(quantiles: &Quantiles) -> String {
 
 /// Draws one section: for each group the shares of deadlines met and missed. Running deadlines do not count.
 fn deadlines(drawing: &mut Drawing, kind: DeadlineKind, groups: &[&IncidentGroup]) {
-    let over = |counts: &DeadlineCounts| counts.kept + counts.missed;
+    let over = |counts: &DeadlineCounts| counts.met + counts.missed;
     let with_deadlines: Vec<_> = groups.iter().filter(|group| over(&group.deadlines[&kind]) > 0).collect();
     if with_deadlines.is_empty() {
         return;
@@ -139,8 +139,8 @@ fn deadlines(drawing: &mut Drawing, kind: DeadlineKind, groups: &[&IncidentGroup
     drawing.heading(&format!("Deadlines: {}", kind.code()), "of those that are over");
     for group in with_deadlines {
         let counts = group.deadlines[&kind];
-        let bar = drawing.row(&group.key, &format!("{} met · {} missed", counts.kept, counts.missed));
-        let share = 100.0 * counts.kept as f64 / over(&counts) as f64;
+        let bar = drawing.row(&group.key, &format!("{} met · {} missed", counts.met, counts.missed));
+        let share = 100.0 * counts.met as f64 / over(&counts) as f64;
         drawing.bar("kept", 0.0, share, bar);
         drawing.bar("missed", share, 100.0 - share, bar);
     }
@@ -169,7 +169,7 @@ mod tests {
 
     fn group(key: &str, incidents: u64) -> IncidentGroup {
         let times = Phase::ALL.map(|phase| (phase, Quantiles::of([Some(Span::seconds(90 * incidents)), None])));
-        let counts = DeadlineCounts { kept: incidents, missed: 1, running: 0 };
+        let counts = DeadlineCounts { met: incidents, missed: 1, running: 0 };
         let deadlines = DeadlineKind::ALL.map(|kind| (kind, counts));
         let (times, deadlines) = (times.into_iter().collect(), deadlines.into_iter().collect());
         IncidentGroup { key: key.to_owned(), incidents, times, deadlines, ..IncidentGroup::default() }

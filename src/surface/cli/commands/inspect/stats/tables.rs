@@ -53,9 +53,9 @@ fn known(quantiles: &Quantiles) -> String {
 }
 
 fn met_ratio(counts: DeadlineCounts) -> String {
-    match counts.kept + counts.missed {
+    match counts.met + counts.missed {
         0 => UNKNOWN.to_owned(),
-        over => format!("{} of {over}", counts.kept),
+        over => format!("{} of {over}", counts.met),
     }
 }
 

@@ -1,25 +1,24 @@
-//! From what a person typed to the one step that is meant.
+//! Resolves the step reference that a person typed to the target of a command.
 //!
-//! **Invariant:** exactly one step that the command makes sense for becomes the target. Of several none is chosen.
+//! **Invariant:** the target is the only step that the reference matches and the command fits. Of several, none is chosen.
 
-use super::Incident;
-use super::approval_refusal::RefusalCause;
-use super::command::Refused;
-use super::decide::approval::{ApprovalRequest, names_digest};
-use super::decide::suggest;
-use super::event::Gate;
-use super::run::Run;
+use super::approval::{ApprovalRequest, matches_digest};
 use super::step_verb::StepVerb;
-use super::target::{StepReference, StepTarget};
+use super::suggest;
 use crate::domain::core::id::{RunId, StepKey, StepPart};
+use crate::domain::incident::Incident;
+use crate::domain::incident::command::Refused;
+use crate::domain::incident::command::target::{StepReference, StepTarget};
+use crate::domain::incident::event::{ApprovalRefusalCause, Gate};
+use crate::domain::incident::run::Run;
 
 /// The most steps that a refusal lists.
 const LISTED: usize = 8;
 
-/// A step that the command makes sense for.
+/// A step of a run that the reference matches.
 type Candidate<'a> = (&'a Run, &'a StepKey);
 
-/// The one step that `verb` makes sense for among those that `typed` stands for; of all that wait when nothing is typed.
+/// The only step that `typed` matches and `verb` fits. Without a reference, every step that waits for a person is considered.
 ///
 /// # Errors
 /// There is none, or more than one.
@@ -27,8 +26,8 @@ pub fn target(incident: &Incident, verb: StepVerb, typed: Option<&StepReference>
     only(incident, verb, &candidates(incident, verb, typed, None)?)
 }
 
-/// The one change that waits for approval among those that `typed` stands for, with its digest. A digest that was typed is
-/// kept; of several changes it chooses the one that it belongs to.
+/// The only change that `typed` matches and that waits for approval, with its digest. A digest that was typed is returned as it
+/// is; of several changes it selects the one that it belongs to.
 ///
 /// # Errors
 /// There is none, or more than one.
@@ -43,9 +42,9 @@ pub fn change(
         _ => String::new(),
     };
     if let (true, Some(digest)) = (found.len() > 1, digest)
-        && let Some(one) = found.iter().copied().find(|one| names_digest(digest, &shown(one)))
+        && let Some(one) = found.iter().copied().find(|one| matches_digest(digest, &shown(one)))
     {
-        // A digest is made of its incident, run, step and question: no other change has it.
+        // No two requests for approval have the same digest.
         found = vec![one];
     }
     let target = only(incident, StepVerb::Approve, &found)?;
@@ -53,7 +52,7 @@ pub fn change(
     Ok((target, digest.map_or(present, str::to_owned)))
 }
 
-/// Whether `verb` makes sense for any step that `typed` stands for.
+/// Whether `verb` fits any step that `typed` matches.
 pub fn fits(incident: &Incident, verb: StepVerb, typed: &StepReference) -> bool {
     candidates(incident, verb, Some(typed), None).is_ok()
 }
@@ -65,7 +64,7 @@ fn only(incident: &Incident, verb: StepVerb, found: &[Candidate<'_>]) -> Result<
     }
 }
 
-/// The steps that the command makes sense for: one at least.
+/// The steps that `typed` matches and `verb` fits: at least one. A refused approval is recorded.
 fn candidates<'a>(
     incident: &'a Incident,
     verb: StepVerb,
@@ -73,9 +72,9 @@ fn candidates<'a>(
     digest: Option<&str>,
 ) -> Result<Vec<Candidate<'a>>, Refused> {
     let run = typed.and_then(|typed| typed.run);
-    let asked = ApprovalRequest { run, step: typed.map(|typed| &typed.step), digest };
+    let request = ApprovalRequest { run, step: typed.map(|typed| &typed.step), digest };
     fitting(incident, verb, typed).map_err(|refused| match verb {
-        StepVerb::Approve | StepVerb::Deny => asked.record(incident, RefusalCause::NotWaiting, refused),
+        StepVerb::Approve | StepVerb::Deny => request.record(incident, ApprovalRefusalCause::NotWaiting, refused),
         StepVerb::Answer | StepVerb::Retry | StepVerb::Skip | StepVerb::Undo => refused,
     })
 }
@@ -86,8 +85,8 @@ fn fitting<'a>(
     typed: Option<&'a StepReference>,
 ) -> Result<Vec<Candidate<'a>>, Refused> {
     let (mut fitting, mut refusals) = (Vec::new(), Vec::new());
-    let places = places(incident, typed)?;
-    for &(run, step) in &places {
+    let matching = matching(incident, typed)?;
+    for &(run, step) in &matching {
         match verb.check(incident, run, step) {
             Ok(()) => fitting.push((run, step)),
             Err(refused) => refusals.push((run, refused)),
@@ -95,22 +94,22 @@ fn fitting<'a>(
     }
     if !fitting.is_empty() {
         if verb == StepVerb::Undo {
-            // A step that was undone in one run does not show that the step of another run is meant.
+            // That a step was undone in one run does not mean that the person refers to another run.
             let is_undone = |(run, step): &Candidate<'_>| run.state(&step.part(StepPart::Undo)).is_some();
-            fitting.extend(places.into_iter().filter(is_undone));
+            fitting.extend(matching.into_iter().filter(is_undone));
             fitting.sort_by_key(|(run, _)| run.id);
         }
         return Ok(fitting);
     }
-    let Some(StepReference { step, .. }) = typed else { return Err(nothing(incident, verb)) };
-    // Of several runs that have the step, one that waits for something says why not; otherwise the latest.
+    let Some(StepReference { step, .. }) = typed else { return Err(nothing_waits(incident, verb)) };
+    // The refusal is that of a run that waits at the step, if there is one, else that of the latest run.
     let waits = |run: &Run| run.state(step).is_some_and(|state| state.gate().is_some());
-    let told = refusals.into_iter().max_by_key(|(run, _)| (waits(run), run.id));
-    Err(told.map_or_else(|| nothing(incident, verb), |(_, refused)| refused))
+    let chosen = refusals.into_iter().max_by_key(|(run, _)| (waits(run), run.id));
+    Err(chosen.map_or_else(|| nothing_waits(incident, verb), |(_, refused)| refused))
 }
 
-/// The places that were typed, in every run that is meant and has them; everything that waits when nothing was typed.
-fn places<'a>(incident: &'a Incident, typed: Option<&'a StepReference>) -> Result<Vec<Candidate<'a>>, Refused> {
+/// The steps that `typed` matches; without a reference, those that wait for a person.
+fn matching<'a>(incident: &'a Incident, typed: Option<&'a StepReference>) -> Result<Vec<Candidate<'a>>, Refused> {
     let Some(StepReference { run, step }) = typed else {
         let waiting = incident.waiting_for_person().into_iter();
         return Ok(waiting.filter_map(|(run, step, _)| Some((incident.run(run)?, step))).collect());
@@ -122,16 +121,16 @@ fn places<'a>(incident: &'a Incident, typed: Option<&'a StepReference>) -> Resul
         return Err(Refused::usage(format!("there is no run {id}"))
             .hint(format!("Runs: {}.", runs.collect::<Vec<_>>().join(", "))));
     }
-    let meant = || incident.runs.iter().filter(|one| run.is_none_or(|run| run == one.id));
-    let places: Vec<Candidate<'a>> = meant().filter(|run| run.has(step)).map(|run| (run, step)).collect();
-    if places.is_empty() {
-        return Err(unknown(step, *run, &meant().collect::<Vec<_>>()));
+    let runs = || incident.runs.iter().filter(|one| run.is_none_or(|run| run == one.id));
+    let matching: Vec<Candidate<'a>> = runs().filter(|run| run.has(step)).map(|run| (run, step)).collect();
+    if matching.is_empty() {
+        return Err(unknown_step(step, *run, &runs().collect::<Vec<_>>()));
     }
-    Ok(places)
+    Ok(matching)
 }
 
-/// No run that is meant has such a step.
-fn unknown(step: &StepKey, run: Option<RunId>, runs: &[&Run]) -> Refused {
+/// The refusal of a reference that matches no step.
+fn unknown_step(step: &StepKey, run: Option<RunId>, runs: &[&Run]) -> Refused {
     let mut known: Vec<&str> = Vec::new();
     for step in runs.iter().flat_map(|run| run.runbook.all_steps()) {
         if !known.contains(&step.id.as_str()) {
@@ -142,13 +141,13 @@ fn unknown(step: &StepKey, run: Option<RunId>, runs: &[&Run]) -> Refused {
         Some(run) => (format!("run {run} has no step `{step}`"), format!("{run}:")),
         None => (format!("there is no step `{step}`"), String::new()),
     };
-    // A step that is known has no such item or part.
+    // If the step is known, its item or part is wrong, and another step is no suggestion.
     let refused = Refused::usage(message);
     if known.contains(&step.id.as_str()) { refused } else { refused.hint(suggest(&step.id, &known, &lead)) }
 }
 
-/// Nothing was typed, and nothing waits.
-fn nothing(incident: &Incident, verb: StepVerb) -> Refused {
+/// The refusal of a command without a reference when no step waits for it.
+fn nothing_waits(incident: &Incident, verb: StepVerb) -> Refused {
     let message = match verb {
         StepVerb::Answer => "no question waits for an answer",
         StepVerb::Approve | StepVerb::Deny => "no change waits for agreement",
@@ -159,7 +158,7 @@ fn nothing(incident: &Incident, verb: StepVerb) -> Refused {
     Refused::usage(message).hint(format!("See what waits: `runbook watch {}`.", incident.id))
 }
 
-/// More than one step is meant: each as it is typed, and the command for the first.
+/// The refusal of a command that fits several steps: lists them, with the command for the first.
 fn ambiguous(incident: &Incident, verb: StepVerb, several: &[Candidate<'_>]) -> Refused {
     let message = match verb {
         StepVerb::Answer => "more than one question waits for an answer",

@@ -1,75 +1,59 @@
-//! What a step waits for, and how waiting and attempts can end.
-//!
-//! Gates are a closed set, because the engine must know how to wait. Kinds of action are an open list, and are not here.
+//! Gates: what a step waits for. Skip reasons, reconciliations and conclusions: how it ends.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::outcome::Outcome;
-use super::plan::PlannedChange;
 use crate::domain::core::time::Timestamp;
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::PlannedChange;
 
-/// What is waited for.
+/// A gate that holds a step until a person or a timer opens it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "gate", rename_all = "snake_case")]
 pub enum Gate {
     /// A question.
     Ask {
-        /// The question.
         prompt: String,
         /// The answers to choose from; empty means any text.
         #[serde(default)]
         choices: Vec<String>,
-        /// What the evidence suggests.
+        /// The suggested answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         suggest: Option<String>,
-        /// Whether several choices may be given.
+        /// Whether the answer may consist of several choices.
         #[serde(default)]
         many: bool,
     },
-    /// Something to do by hand.
-    Manual {
-        /// What.
-        instruction: String,
-    },
-    /// A change to agree to.
+    /// Work by hand.
+    Manual { instruction: String },
+    /// The approval of a change.
     Approve {
-        /// Any of these roles or people; empty means anybody.
+        /// The roles or people who may approve; empty means anybody.
         #[serde(default)]
         by: Vec<String>,
-        /// What, where, why and how to undo.
         change: PlannedChange,
-        /// The digest of exactly what would run.
+        /// See [`approval_digest`](crate::domain::incident::due::approval_digest).
         digest: String,
-        /// How many people have to agree.
+        /// How many people have to approve.
         #[serde(default = "one", skip_serializing_if = "is_one")]
         count: u32,
-        /// Whether who started the run does not count.
+        /// Whether the person who started the run may not approve.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         not_requester: bool,
-        /// When the question lapses, and every agreement to it.
+        /// When the request and every approval of it expire.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<Timestamp>,
-        /// Who has agreed so far.
+        /// The people who have approved so far.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         given: Vec<String>,
     },
     /// A timer.
-    Timer {
-        /// When it is over.
-        until: Timestamp,
-    },
-    /// A step failed: again, go on without it, or stop?
-    Failure {
-        /// Why it failed.
-        error: String,
-    },
-    /// Nobody can say whether an attempt happened: did it?
-    Unclear {
-        /// What is known.
-        detail: String,
-    },
+    Timer { until: Timestamp },
+    /// The decision after a failure: retry the step, skip it, or cancel.
+    Failure { error: String },
+    /// The question whether an interrupted attempt happened.
+    Unclear { detail: String },
 }
 
 fn one() -> u32 {
@@ -82,13 +66,13 @@ fn is_one(count: &u32) -> bool {
 }
 
 impl Gate {
-    /// A change that one person, anybody, has to agree to.
+    /// The approval of a change by any one person.
     pub fn approve(change: PlannedChange, digest: impl Into<String>) -> Self {
         let (by, given) = (Vec::new(), Vec::new());
         Self::Approve { by, change, digest: digest.into(), count: 1, not_requester: false, expires_at: None, given }
     }
 
-    /// How many people have still to agree.
+    /// How many approvals are missing.
     pub fn wanted(&self) -> u32 {
         match self {
             Self::Approve { count, given, .. } => count.saturating_sub(u32::try_from(given.len()).unwrap_or(u32::MAX)),
@@ -96,7 +80,7 @@ impl Gate {
         }
     }
 
-    /// The same gate when somebody more has agreed.
+    /// The same gate with one more approval.
     pub(crate) fn with(&self, person: Option<&String>) -> Self {
         let mut gate = self.clone();
         if let Self::Approve { given, .. } = &mut gate {
@@ -105,60 +89,46 @@ impl Gate {
         gate
     }
 
-    /// Whether a person opens it.
+    /// Whether a person has to open it.
     pub fn needs_person(&self) -> bool {
         !matches!(self, Self::Timer { .. })
     }
 }
 
-/// Why a step was passed over.
+/// Why a step was skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// Its `when` was false.
-    Condition {
-        /// The expression.
-        when: String,
-    },
-    /// A person said so.
-    Person {
-        /// In the person's words.
-        reason: String,
-    },
-    /// Every alert of the incident is resolved, and nobody was there.
+    Condition { when: String },
+    /// A person skipped it.
+    Person { reason: String },
+    /// Every alert of an unattended run is resolved.
     AlertResolved,
 }
 
-/// What the world says of an attempt that was cut off.
+/// The result of reconciling an interrupted attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reconciliation {
-    /// It happened, and ended so.
+    /// It happened, with this outcome.
     Happened(Arc<Outcome>),
-    /// It did not happen, or harmlessly may happen again.
-    DidNotHappen {
-        /// How that is known.
-        detail: String,
-    },
-    /// It cannot be told.
-    CannotTell {
-        /// What is known.
-        detail: String,
-    },
+    /// It did not happen, or a repetition does no harm.
+    DidNotHappen { detail: String },
+    /// Nothing shows whether it happened.
+    CannotTell { detail: String },
 }
 
-/// How a step stands when nothing more will be done for it.
+/// How a step was concluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
-    /// Done.
     Succeeded,
-    /// Passed over.
     Skipped,
-    /// Failed, and the run goes on.
+    /// Failed, and the run continues.
     Tolerated,
     /// Failed, and the run stops.
     Failed,
-    /// Stopped with its run.
+    /// Stopped, with its run or by a person.
     Cancelled,
 }

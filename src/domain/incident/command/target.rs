@@ -1,43 +1,43 @@
-//! Which step a command is for: as an interface has shown it ([`StepTarget`]), and as a person types it ([`StepReference`]).
+//! The step of a command: as an interface shows it ([`StepTarget`]), and as a person types it ([`StepReference`]).
 //!
-//! **Invariant:** a target names one question and one attempt of one step of one run. A command that was made for another
-//! one is refused.
+//! **Invariant:** a target names one question and one attempt of one step of one run. The command is refused if the step has
+//! another question or attempt by then.
 //!
-//! Not here: how a reference becomes a target, see [`super::resolve`].
+//! Not here: how a reference becomes a target; see [`target_lookup`](crate::domain::incident::decide::target_lookup).
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::Incident;
-use super::run::Run;
 use crate::domain::core::id::{IncidentId, RunId, StepKey, StepPart};
+use crate::domain::incident::Incident;
+use crate::domain::incident::run::Run;
 
-/// A step of a run as an interface has shown it.
+/// A step of a run, as an interface showed it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StepTarget {
     pub incident: IncidentId,
     pub run: RunId,
-    /// The step with its item and its part.
+    /// The step with its item and part.
     pub step: StepKey,
-    /// How many attempts had begun.
+    /// The number of attempts that had begun.
     pub attempt: u32,
-    /// How many questions had been asked: a step can ask again without another attempt.
+    /// The number of gates that had closed. A step can ask again without another attempt.
     pub question: u32,
 }
 
 /// A step as a person types it: `cause`, `restart[2].verify`, or `2:cause` for run 2.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StepReference {
-    /// The run; none stands for every run that has such a step.
+    /// The run; none refers to every run that has such a step.
     pub run: Option<RunId>,
-    /// The step with its item and its part.
+    /// The step with its item and part.
     pub step: StepKey,
 }
 
 impl StepReference {
-    /// Whether it stands for this step of this run.
+    /// Whether it refers to this step of this run.
     pub fn matches(&self, run: RunId, step: &StepKey) -> bool {
-        self.step == *step && self.run.is_none_or(|own| own == run)
+        self.step == *step && self.run.is_none_or(|named| named == run)
     }
 }
 
@@ -70,7 +70,7 @@ impl FromStr for StepReference {
 }
 
 impl Incident {
-    /// A step as it stands now.
+    /// A step in its present state.
     pub fn target(&self, run: RunId, step: &StepKey) -> StepTarget {
         let state = self.run(run).and_then(|run| run.state(step));
         StepTarget {
@@ -78,11 +78,11 @@ impl Incident {
             run,
             step: step.clone(),
             attempt: state.map_or(0, |state| state.attempts),
-            question: state.map_or(0, |state| state.asked),
+            question: state.map_or(0, |state| state.questions),
         }
     }
 
-    /// A step as it has to be typed: with its run where another run has such a step.
+    /// The shortest reference to a step: with its run only if another run has a step with the same id.
     pub fn reference(&self, run: RunId, step: &StepKey) -> StepReference {
         let is_shared = self.runs.iter().any(|other| other.id != run && other.ids.contains(&step.id));
         StepReference { run: is_shared.then_some(run), step: step.clone() }
@@ -90,7 +90,7 @@ impl Incident {
 }
 
 impl Run {
-    /// Whether it has such a place: the step, with an item only in a `for_each`, and with a part only if the step has one.
+    /// Whether the run has this step, with this item of a `for_each`, and with this part.
     pub fn has(&self, key: &StepKey) -> bool {
         let Some(step) = self.runbook.step(&key.id) else { return false };
         let has_item = |index: u32| {
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_is_written_as_it_is_typed() {
+    fn a_parsed_reference_prints_as_it_was_typed() {
         for (text, run) in [
             ("cause", None),
             ("2:cause", Some(2)),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference_is_refused_with_what_to_type() {
+    fn an_invalid_reference_is_refused_with_an_example() {
         for text in [
             "",
             ":",

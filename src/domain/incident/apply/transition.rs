@@ -1,15 +1,15 @@
-//! The transition table of an incident, and which events a post-mortem draft would show.
+//! The transition table of an incident's status, and which events change the post-mortem.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::IncidentStatus;
+use crate::domain::incident::IncidentStatus;
 use crate::domain::incident::event::{AlertEvent, Event, IncidentEvent, MessageEvent, RunEvent};
 
-/// The table: what an incident in `status` becomes by `event`; none when it refuses it.
+/// The status of an incident after `event`; none if the event is illegal in `status`.
 pub(super) fn next(status: IncidentStatus, event: &Event) -> Option<IncidentStatus> {
     let accepted = match event {
         Event::Incident(event) => return of_incident(status, event),
-        // Nothing begins in an incident that is over.
+        // In a resolved incident no alert fires and no run starts.
         Event::Alert(AlertEvent::Fired { .. }) | Event::Run(RunEvent::Started { .. }) => {
             status != IncidentStatus::Resolved
         }
@@ -39,7 +39,7 @@ fn of_incident(status: IncidentStatus, event: &IncidentEvent) -> Option<Incident
     })
 }
 
-/// Whether a post-mortem or a report would say something else after this event.
+/// Whether the event changes the text of a post-mortem or report.
 pub(super) const fn is_material(event: &Event) -> bool {
     match event {
         Event::Incident(IncidentEvent::PostmortemWritten { .. } | IncidentEvent::ReportWritten { .. })

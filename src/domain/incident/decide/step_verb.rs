@@ -1,29 +1,26 @@
-//! What a person's command does to a step, and whether the step's state allows it.
+//! The commands to a step, and whether the step's state allows them.
 //!
-//! **Invariant:** [`super::decide`] and [`super::resolve`] ask the same question here, so that what is offered is accepted.
+//! **Invariant:** [`decide`](super::decide) and [`super::target_lookup`] use the same check, so a command that is suggested is
+//! accepted.
 
-use super::Incident;
-use super::command::Refused;
-use super::event::{Conclusion, Gate};
-use super::run::{Run, RunStatus};
-use super::step::StepStatus;
-use super::template_scope;
 use crate::domain::core::id::{StepKey, StepPart};
+use crate::domain::incident::Incident;
+use crate::domain::incident::command::Refused;
+use crate::domain::incident::event::{Conclusion, Gate};
+use crate::domain::incident::run::{Run, RunStatus};
+use crate::domain::incident::step::StepStatus;
+use crate::domain::incident::template_scope;
 
-/// What a command does to a step.
+/// A command to a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StepVerb {
-    /// Answers a question, says that something is done by hand, or that an unclear attempt happened.
+    /// Answer a question, confirm work by hand, or confirm that an unclear attempt happened.
     Answer,
-    /// Approves a change.
     Approve,
-    /// Denies a change.
     Deny,
-    /// Tries a failed step again.
     Retry,
-    /// Goes on without a step.
     Skip,
-    /// Runs a step's undo.
+    /// Run the step's undo.
     Undo,
 }
 
@@ -40,7 +37,7 @@ impl StepVerb {
         }
     }
 
-    /// What is typed after the step.
+    /// The arguments after the step, for an example.
     pub(super) const fn arguments(self) -> &'static str {
         match self {
             Self::Answer => " <answer>",
@@ -49,10 +46,10 @@ impl StepVerb {
         }
     }
 
-    /// Whether it makes sense for a step as the step stands now; if not, why.
+    /// Checks whether the step's state allows the command.
     ///
     /// # Errors
-    /// It does not.
+    /// It does not; the refusal says why.
     pub(super) fn check(self, incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
         match self {
             Self::Answer => answer(incident, run, key),
@@ -90,9 +87,9 @@ fn change(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> 
 
 fn retry(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
     let open = run.status == RunStatus::Running || key.part == StepPart::Undo;
-    // What a group that is done has come to is what its members have.
+    // The conclusion of an expanded group comes from its members, which are retried instead.
     let is_group = run.runbook.step(&key.id).is_some_and(|step| step.is_group(key));
-    match run.standing(key) {
+    match run.step_status(key) {
         StepStatus::Waiting(Gate::Failure { .. } | Gate::Unclear { .. }) => Ok(()),
         StepStatus::Concluded(Conclusion::Tolerated | Conclusion::Failed)
             if open && key.part == StepPart::Main && !run.has_left(key) && !is_group =>
@@ -105,12 +102,12 @@ fn retry(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
 }
 
 fn skip(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
-    let standing = run.standing(key);
-    let skippable = matches!(standing, StepStatus::Pending | StepStatus::Ready { .. } | StepStatus::Waiting(_));
+    let status = run.step_status(key);
+    let skippable = matches!(status, StepStatus::Pending | StepStatus::Ready { .. } | StepStatus::Waiting(_));
     if skippable && (!run.is_over() || key.part == StepPart::Undo) {
         return Ok(());
     }
-    let (typed, status) = (incident.reference(run.id, key), template_scope::status(standing));
+    let (typed, status) = (incident.reference(run.id, key), template_scope::status(status));
     Err(Refused::usage(format!("`{typed}` cannot be skipped: its status is `{status}`"))
         .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)))
 }
@@ -118,8 +115,8 @@ fn skip(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
 fn undo(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
     let (id, typed) = (&incident.id, incident.reference(run.id, key));
     if run.runbook.step(&key.id).is_none_or(|step| step.undo.is_none()) {
-        return Err(Refused::usage(format!("`{typed}` says no way to undo it"))
-            .hint(format!("Take it back by hand, and write it down: `runbook note {id} <words>`.")));
+        return Err(Refused::usage(format!("`{typed}` has no undo"))
+            .hint(format!("Undo it by hand, and record that: `runbook note {id} <text>`.")));
     }
     if let Some(undoing) = run.state(&key.part(StepPart::Undo)) {
         let ended = undoing.conclusion().is_some();
