@@ -1009,8 +1009,8 @@ fn an_incident_from_beginning_to_end() {
       20  TIME  ada: did by hand: Tell people
       21  TIME  runbook: deadline notify met, LENGTH to spare
       22  TIME  runbook: run 1 (asks) ended: every step done
-      24  TIME  ada: requests the undo of Write the file
-      26  TIME  runbook: undo of Write the file: `rm` succeeded
+      24  TIME  ada: wants to take back: taking back Write the file
+      26  TIME  runbook: taking back Write the file: `rm` succeeded
       29  TIME  ada: resolved: It was the code
     --- stderr
     next: runbook postmortem INCIDENT --print

@@ -166,8 +166,8 @@ fn a_conflict_between_a_person_and_the_log_shows_both() {
     reports.write(&later);
     let text = reports.text(&later);
     assert!(text.contains("| Resolved | about four |"), "{text}");
-    assert!(text.contains("resolved: \"04:00\"\n# runbook: the log now has: resolved: \"2026-"), "{text}");
-    let after = text.split("<!-- runbook: the log now has").nth(1).expect("a marker");
+    assert!(text.contains("resolved: \"04:00\"\n# runbook: the log says now: resolved: \"2026-"), "{text}");
+    let after = text.split("<!-- runbook: the log says now").nth(1).expect("a marker");
     assert!(after.contains("| Resolved | 03:"), "{text}");
     let table: Vec<&str> =
         text.lines().skip_while(|line| !line.contains("| UTC |")).take_while(|line| !line.is_empty()).collect();

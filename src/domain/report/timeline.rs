@@ -174,7 +174,7 @@ impl TimelineReader {
         match key.part {
             StepPart::Main => name,
             StepPart::Verify => format!("check of {name}"),
-            StepPart::Undo => format!("undo of {name}"),
+            StepPart::Undo => format!("taking back {name}"),
         }
     }
 }

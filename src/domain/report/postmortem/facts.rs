@@ -296,7 +296,7 @@ fn last_of_each<'a, 'b>(attempts: &'b [StepAttempt<'a>]) -> impl Iterator<Item =
 
 /// The outcome on one line, after how it ended unless it succeeded.
 fn summary(outcome: Option<&Outcome>) -> String {
-    let Some(outcome) = outcome else { return "it is unknown how it ended".to_owned() };
+    let Some(outcome) = outcome else { return "nobody knows how it ended".to_owned() };
     let how = match outcome.verdict {
         Verdict::Succeeded => "",
         Verdict::Failed => "failed: ",

@@ -69,23 +69,23 @@ pub(super) fn of(
         None => "the first message arrived",
     };
     vec![
-        milestone("Detected", Some(detected), "the problem was first noticed, as the opening reports it"),
+        milestone("Detected", Some(detected), "the trouble was first noticed, as far as the opening says"),
         milestone("Opened", Some(opened), "the incident was opened"),
         milestone(
             "Acknowledged",
             incident.acknowledged.as_ref().map(Moment::of_stamp),
-            "a person acknowledged the incident",
+            "a person said that they had taken notice",
         ),
         milestone("Notified", notified(incident, log), notified_means),
         milestone(
             "Mitigated",
             mitigated(incident, log, attempts, changes),
-            "the last remedy was verified: its check, or a mitigating wait or work by hand, succeeded",
+            "the last remedy was seen to work: its check, or a mitigating wait or work by hand, ended well",
         ),
         milestone(
             "Resolved",
             incident.resolved.as_ref().map(Moment::of_stamp),
-            "the incident was resolved, by a person or because its alerts were",
+            "the trouble was over: a person said so, or its alerts were",
         ),
     ]
 }

@@ -10,13 +10,13 @@
 use similar::{MergeResolution, TextMerge};
 
 /// The marker above facts that conflict with a person's lines.
-const NEWER: &str = "<!-- runbook: the log now has these facts; keep what is right and delete this line -->";
+const NEWER: &str = "<!-- runbook: the log says now what follows; take over what is right and delete this line -->";
 
 /// The marker above facts that a section of the file lacks.
-const MORE: &str = "<!-- runbook: the log also has these facts; keep what is right and delete this line -->";
+const MORE: &str = "<!-- runbook: the log has this as well; take over what is right and delete this line -->";
 
 /// The marker before facts in the front matter, where an HTML comment is not valid.
-const NEWER_YAML: &str = "# runbook: the log now has: ";
+const NEWER_YAML: &str = "# runbook: the log says now: ";
 
 /// The merged draft.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -61,12 +61,12 @@ pub(super) fn severity_changed(incident: Option<&Incident>, to: SeverityChange) 
 fn pending_notice(cause: &NoticeCause, to: &str) -> String {
     match cause {
         NoticeCause::Fallback { deadline, built_in } => {
-            let text = if *built_in { "the built-in text" } else { "the runbook's text" };
-            format!("nobody has told stakeholders: runbook sends them {text}, to meet {deadline}: {to}")
+            let text = if *built_in { "its own words" } else { "the runbook's words" };
+            format!("nobody has told stakeholders: runbook does it in {text}, to keep {deadline}: {to}")
         }
         NoticeCause::Warning { deadline } => format!("escalated to {to}: deadline {deadline} comes near"),
         NoticeCause::Missed { deadline } => format!("escalated to {to}: deadline {deadline} is missed"),
-        NoticeCause::Update => format!("update to stakeholders: {to}"),
+        NoticeCause::Update => format!("word to stakeholders: {to}"),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::TimelineReader;
 use super::line::{Phrase, Sign, because};
-use crate::domain::core::id::{RunId, StepKey, StepPart};
+use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::Incident;
 use crate::domain::incident::event::{
@@ -80,8 +80,7 @@ fn step(reader: &mut TimelineReader, event: &StepEvent, by: &Actor) -> Phrase {
             Phrase::notable(Sign::Statement, format!("denied: {what}{}", because(reason)))
         }
         StepEvent::UndoRequested { run, step } => {
-            let name = reader.name(*run, &step.part(StepPart::Main));
-            Phrase::notable(Sign::Statement, format!("requests the undo of {name}"))
+            Phrase::notable(Sign::Statement, format!("wants to take back: {}", reader.name(*run, step)))
         }
         StepEvent::Expanded { run, step, items } => expanded(&reader.name(*run, step), items.as_ref()),
         StepEvent::Skipped { run, step, reason } => skipped(&reader.name(*run, step), reason),
@@ -151,7 +150,7 @@ fn asked(name: &str, gate: &Gate) -> Phrase {
     match gate {
         Gate::Ask { prompt, choices, suggest, .. } => {
             let choices = if choices.is_empty() { String::new() } else { format!(" ({})", choices.join(", ")) };
-            let suggest = suggest.as_ref().map(|suggest| format!("suggested: {suggest}"));
+            let suggest = suggest.as_ref().map(|suggest| format!("the evidence suggests: {suggest}"));
             Phrase::quiet(Sign::Question, format!("asked: {prompt}{choices}")).detail(suggest)
         }
         Gate::Manual { instruction } => Phrase::quiet(Sign::Question, format!("to be done by hand: {instruction}")),
@@ -168,7 +167,7 @@ fn asked(name: &str, gate: &Gate) -> Phrase {
             Phrase::quiet(Sign::Question, of_step(name, &format!("again, skip or cancel? {error}")))
         }
         Gate::Unclear { detail } => {
-            Phrase::notable(Sign::Question, of_step(name, &format!("it is unknown whether it happened: {detail}")))
+            Phrase::notable(Sign::Question, of_step(name, &format!("nobody can say whether it happened: {detail}")))
         }
     }
 }
@@ -183,13 +182,12 @@ fn answered(reader: &mut TimelineReader, by: &Actor, run: RunId, step: &StepKey,
             Phrase::notable(Sign::Statement, format!("did by hand: {name}{result}"))
         }
         Some(Gate::Unclear { .. }) => {
-            Phrase::notable(Sign::Statement, format!("answered whether it happened: {name} → {}", plain(answer)))
+            Phrase::notable(Sign::Statement, format!("says whether it happened: {name} → {}", plain(answer)))
         }
         Some(Gate::Ask { suggest, .. }) => {
-            let automatic =
-                matches!(by, Actor::Engine).then(|| "taken from the suggestion, nobody was asked".to_owned());
+            let automatic = matches!(by, Actor::Engine).then(|| "taken from the evidence, nobody was asked".to_owned());
             let rejected = suggest.as_ref().filter(|suggest| **suggest != plain(answer));
-            let rejected = rejected.map(|suggest| format!("suggested: {suggest}"));
+            let rejected = rejected.map(|suggest| format!("the evidence suggested: {suggest}"));
             Phrase::notable(Sign::Statement, format!("{name} → {}", plain(answer))).detail(automatic.or(rejected))
         }
         Some(Gate::Approve { .. } | Gate::Failure { .. }) | None => {
@@ -248,7 +246,7 @@ fn outcome_of(name: &str, attempt: u32, outcome: &Outcome) -> Phrase {
         Verdict::Failed => (Sign::Failed, "failed: "),
         Verdict::TimedOut => (Sign::Failed, "timed out: "),
         Verdict::Cancelled => (Sign::Skipped, "stopped: "),
-        Verdict::Unknown => (Sign::Failed, "it is unknown how it ended: "),
+        Verdict::Unknown => (Sign::Failed, "nobody can say how it ended: "),
     };
     Phrase::notable(sign, of_step(name, &format!("{how}{}{}", outcome.summary, attempt_suffix(attempt))))
 }
@@ -263,10 +261,9 @@ fn reconciled(name: &str, finding: &Reconciliation) -> Phrase {
         Reconciliation::DidNotHappen { detail } => {
             Phrase::notable(Sign::Begun, of_step(name, &format!("{AFTER}: it had not happened{}", because(detail))))
         }
-        Reconciliation::CannotTell { detail } => Phrase::notable(
-            Sign::Failed,
-            of_step(name, &format!("{AFTER}: nothing shows whether it happened{}", because(detail))),
-        ),
+        Reconciliation::CannotTell { detail } => {
+            Phrase::notable(Sign::Failed, of_step(name, &format!("{AFTER}: it cannot be told{}", because(detail))))
+        }
     }
 }
 

@@ -62,7 +62,7 @@ fn an_attempt_that_has_not_ended_is_notable() {
 fn an_answer_other_than_the_suggested_one_has_the_suggestion_as_detail() {
     let timeline = Timeline::of(&log());
     let answer = timeline.entries.iter().find(|entry| entry.text.contains("→ infrastructure")).unwrap();
-    assert_eq!(answer.detail.as_deref(), Some("suggested: code"));
+    assert_eq!(answer.detail.as_deref(), Some("the evidence suggested: code"));
 }
 
 #[test]
