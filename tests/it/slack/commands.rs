@@ -28,6 +28,46 @@ fn start_takes_the_options_of_the_terminal() {
     server.validate_messages();
 }
 
+/// Commands while a question of an incident is open, some of them wrong.
+const DURING_AN_INCIDENT: [&str; 36] = [
+    "answer",
+    "answer bananas",
+    "approve",
+    "approve nothing",
+    "deny",
+    "deny no",
+    "retry",
+    "skip",
+    "undo",
+    "undo mend",
+    "cancel",
+    "note",
+    "role",
+    "role give",
+    "role take boss",
+    "role give communications carl",
+    "severity",
+    "severity p1",
+    "update",
+    "postmortem",
+    "postmortem complete",
+    "verify",
+    "timeline",
+    "page",
+    "show",
+    "show p1",
+    "show p7",
+    "ack",
+    "ack",
+    "\u{1f525}",
+    "“note” it",
+    "note “it’s” \u{1f525} <@U0BOB> & `x`",
+    "role take communications",
+    "start p1 gateway",
+    "status lusab-fidok",
+    "status nothing",
+];
+
 #[test]
 fn every_reply_offers_a_next_command() {
     let server = SlackServer::http();
@@ -48,44 +88,7 @@ fn every_reply_offers_a_next_command() {
     }
     server.reply_to(ADA, "start p1");
     server.message("[infrastructure]");
-    for words in [
-        "answer",
-        "answer bananas",
-        "approve",
-        "approve nothing",
-        "deny",
-        "deny no",
-        "retry",
-        "skip",
-        "undo",
-        "undo mend",
-        "cancel",
-        "note",
-        "role",
-        "role give",
-        "role take boss",
-        "role give communications carl",
-        "severity",
-        "severity p1",
-        "update",
-        "postmortem",
-        "postmortem complete",
-        "verify",
-        "timeline",
-        "page",
-        "show",
-        "show p1",
-        "show p7",
-        "ack",
-        "ack",
-        "\u{1f525}",
-        "“note” it",
-        "note “it’s” \u{1f525} <@U0BOB> & `x`",
-        "role take communications",
-        "start p1 gateway",
-        "status lusab-fidok",
-        "status nothing",
-    ] {
+    for words in DURING_AN_INCIDENT {
         has_next_command(words);
     }
     assert!(
