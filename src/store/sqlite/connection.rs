@@ -11,8 +11,9 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::SqliteError;
 use super::error_help::fault;
+use super::file_watch::FileWatch;
 use super::log_file::{APPLICATION_ID, FORMAT, PAGE_SIZE, SCHEMA, examined};
-use super::shared_file::{Database, SharedFile};
+use super::shared_file::{Database, FileIdentity, SharedFile, is_still};
 use crate::store::StoreError;
 
 /// Wait for another process's lock: longer than any of our transactions takes on a slow disk.
@@ -49,17 +50,24 @@ enum Use {
 #[derive(Debug)]
 pub(super) struct LazyConnection {
     path: PathBuf,
+    /// The file that was at `path` when the log was opened.
+    file: FileIdentity,
     usage: Use,
     connection: Option<Database>,
+    watch: FileWatch,
 }
 
 impl LazyConnection {
-    pub(super) fn reader(path: &Path) -> Self {
-        Self { path: path.to_owned(), usage: Use::Reading, connection: None }
+    pub(super) fn reader(path: &Path, file: FileIdentity) -> Self {
+        Self::new(path, file, Use::Reading)
     }
 
-    pub(super) fn writer(path: &Path) -> Self {
-        Self { path: path.to_owned(), usage: Use::Writing, connection: None }
+    pub(super) fn writer(path: &Path, file: FileIdentity) -> Self {
+        Self::new(path, file, Use::Writing)
+    }
+
+    fn new(path: &Path, file: FileIdentity, usage: Use) -> Self {
+        Self { path: path.to_owned(), file, usage, connection: None, watch: FileWatch::new(path, file) }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -74,12 +82,31 @@ impl LazyConnection {
         self.within(TransactionBehavior::Deferred, question)
     }
 
-    /// Runs a change under the write lock, atomically and durably.
+    /// Runs a change under the write lock, atomically and durably. After an error it is unknown whether the change is in
+    /// a file; it is not if the error came before the commit.
     pub(super) fn change<T>(
         &mut self,
         change: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, StoreError> {
-        self.within(TransactionBehavior::Immediate, change)
+        self.check_files()?;
+        let changed = self.within(TransactionBehavior::Immediate, change)?;
+        self.check_files()?;
+        Ok(changed)
+    }
+
+    /// Checks that what is written is written to the log at `path`. Closes nothing: when SQLite closes its last connection
+    /// it deletes the WAL.
+    fn check_files(&mut self) -> Result<(), StoreError> {
+        let Some(stamp) = self.watch.check_paths()? else { return Ok(()) };
+        if self.watch.has_witnesses() {
+            let another = connect(&self.path, examined(&self.path)?, Use::Reading);
+            let confirmed = another.and_then(|another| self.watch.confirm(&another));
+            confirmed.map_err(|error| error.worded(&self.path))?;
+        }
+        self.open()?;
+        let Some(connection) = &self.connection else { return Ok(()) };
+        let remembered = self.watch.remember(connection, stamp);
+        self.worded(remembered)
     }
 
     /// Runs a query outside a transaction; it is not about the log's contents.
@@ -108,7 +135,7 @@ impl LazyConnection {
 
     /// Closes the connection. The last one to close checkpoints the WAL.
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
-        match self.connection.take() {
+        match self.disconnect() {
             None => Ok(()),
             Some(connection) => connection.close().map_err(|error| fault(&self.path, &error)),
         }
@@ -117,15 +144,21 @@ impl LazyConnection {
     fn worded<T>(&mut self, answer: Result<T, SqliteError>) -> Result<T, StoreError> {
         answer.map_err(|trouble| {
             if matches!(trouble, SqliteError::Sql(_)) {
-                self.connection = None;
+                self.disconnect();
             }
             trouble.worded(&self.path)
         })
     }
 
+    fn disconnect(&mut self) -> Option<Database> {
+        self.watch.disconnected();
+        self.connection.take()
+    }
+
     fn open(&mut self) -> Result<&mut Database, StoreError> {
         if self.connection.is_none() {
             // Check the file first: SQLite would create a missing one, or repair another program's.
+            is_still(&self.path, self.file)?;
             let file = examined(&self.path)?;
             let opened = connect(&self.path, file, self.usage);
             self.connection = Some(self.worded(opened)?);

@@ -108,7 +108,7 @@ impl Server {
         self.dispatcher.metrics().refused.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Whether the log and the dispatcher respond within 3 seconds.
+    /// Whether the log can be written and the dispatcher responds, within 3 seconds.
     ///
     /// # Errors
     /// Why they do not.
@@ -116,7 +116,7 @@ impl Server {
         /// Longer than a busy disk takes.
         const MOMENT: Duration = Duration::from_secs(3);
         let answered = async {
-            self.engine.parts().store.version().await.map_err(|error| error.to_string())?;
+            self.engine.parts().store.check_writable().await.map_err(|error| error.to_string())?;
             // An empty report still passes through the dispatcher, so this checks it too.
             self.dispatcher.report(Vec::new()).await.map(drop)
         };
