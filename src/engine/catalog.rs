@@ -1,7 +1,7 @@
 //! The runbooks and the estate of a project directory, read and checked.
 //!
-//! A file with problems does not affect another. Nothing is watched or cached: a run keeps a copy of its files, a command reads
-//! the directory when it starts, and the service reads it again on reload.
+//! Problems of one file do not affect another file. Nothing is watched or cached: a run keeps a copy of its files, a command
+//! reads the directory when it starts, and the service reads it again on reload.
 //!
 //! **Invariant:** reading is bounded: a maximum number of files and bytes, regular files only, and no link out of the project
 //! directory.
@@ -26,48 +26,45 @@ use crate::domain::runbook::check::{self, CheckContext};
 use crate::domain::runbook::{Runbook, StepBody};
 use crate::engine::report_files;
 
-/// Where a shop keeps its runbooks.
+/// The directory of the runbooks, below the project directory.
 pub const RUNBOOKS: &str = "runbooks";
-/// The file that describes the shop.
+/// The file of the estate, beside the runbooks.
 pub const ESTATE: &str = "estate.yaml";
-/// The most files read from one directory: ten times what a large shop has.
+/// The most files read from one directory: ten times as many as a large project has.
 pub const FILE_LIMIT: usize = 500;
 
-/// The runbooks and the estate of a shop's directory.
+/// The runbooks and the estate of a project directory.
 #[derive(Debug, Default)]
 pub struct Catalog {
     directory: PathBuf,
     estate: CheckedFile<Estate>,
     template: Option<CheckedFile<()>>,
-    sheets: BTreeMap<String, CheckedFile<Runbook>>,
+    runbooks: BTreeMap<String, CheckedFile<Runbook>>,
 }
 
 /// One file, read and checked.
 #[derive(Debug, Clone)]
 pub struct CheckedFile<T> {
-    /// Its name as the reader would type it, and its text.
+    /// The path as the reader would type it, and the text.
     pub source: Source,
     /// SHA-256 of the text, in hex.
     pub digest: String,
-    /// What it says, or everything that is wrong with it.
+    /// The checked value, or every problem of the file.
     pub content: Result<T, Vec<Problem>>,
 }
 
-/// What a runbook's file says, or everything that is wrong with it.
-type Checked = Result<Runbook, Vec<Problem>>;
-
-/// Why a directory is no shop.
+/// Why the runbooks of a directory cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// It cannot be listed.
+    /// The directory cannot be listed.
     #[error("`{}` cannot be read: {source}", .path.display())]
     Unreadable {
         /// The directory.
         path: PathBuf,
-        /// The system's word.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// It holds more than we take.
+    /// The directory holds more than [`FILE_LIMIT`] runbooks.
     #[error("`{}` holds more than {FILE_LIMIT} runbooks", .0.display())]
     TooMany(PathBuf),
 }
@@ -79,7 +76,7 @@ impl<T> Default for CheckedFile<T> {
 }
 
 impl<T> CheckedFile<T> {
-    /// What is wrong with it.
+    /// The problems of the file; empty when it has none.
     pub fn problems(&self) -> &[Problem] {
         self.content.as_ref().err().map_or(&[], Vec::as_slice)
     }
@@ -89,12 +86,12 @@ impl Catalog {
     /// Reads and checks `directory/runbooks`.
     ///
     /// # Errors
-    /// When the directory cannot be listed or holds too much; what is wrong with a file stays with the file.
+    /// When the directory cannot be listed or holds too many files. The problems of a file are in its [`CheckedFile`].
     pub fn load(directory: &Path) -> Result<Self, CatalogError> {
         Self::load_as(directory, directory)
     }
 
-    /// The same, with files named as if the directory were `shown`: the way the reader would type it.
+    /// As [`Catalog::load`], but names the files as if the directory were `shown`, which is how the reader would type it.
     ///
     /// # Errors
     /// As [`Catalog::load`].
@@ -104,88 +101,92 @@ impl Catalog {
         let mut names = listed(&folder)?;
         names.sort();
         let texts: Vec<Text> = names.iter().map(|name| Text::read(&folder, &shown, name)).collect();
-        Ok(Self::of(directory, &shown, texts))
+        Ok(Self::check(directory, &shown, texts))
     }
 
-    /// Reads only the estate, for callers that need no runbook. The file is named as by [`Catalog::load_as`].
+    /// Reads and checks only the estate. The file is named as by [`Catalog::load_as`].
     pub fn estate_alone(directory: &Path, shown: &Path) -> CheckedFile<Estate> {
         let folder = directory.join(RUNBOOKS);
         let shown = shown_folder(shown);
         match folder.join(ESTATE).exists() {
-            true => Text::read(&folder, &shown, ESTATE).sheet(estate_check::check),
+            true => Text::read(&folder, &shown, ESTATE).check(estate_check::check),
             false => missing_estate(&shown),
         }
     }
 
-    /// The catalog of a directory as if its `runbooks/` held these files. Only the post-mortem template is read from
-    /// disk.
+    /// Checks these files as if they were in `runbooks/` of the directory. Only the post-mortem template is read from disk.
     pub fn of_texts(directory: &Path, files: impl IntoIterator<Item = (String, String)>) -> Self {
         let folder = directory.join(RUNBOOKS);
         let text = |(name, text): (String, String)| {
             let source = Source::new(folder.join(&name).to_string_lossy(), text);
-            Text { problem: misnamed(&source, &name), source, name }
+            Text { problem: name_problem(&source, &name), source, name }
         };
-        Self::of(directory, &folder, files.into_iter().map(text).collect())
+        Self::check(directory, &folder, files.into_iter().map(text).collect())
     }
 
-    fn of(directory: &Path, shown: &Path, texts: Vec<Text>) -> Self {
+    fn check(directory: &Path, shown: &Path, texts: Vec<Text>) -> Self {
         let (estates, runbooks): (Vec<Text>, Vec<Text>) = texts.into_iter().partition(|text| text.name == ESTATE);
         let estate = match estates.into_iter().next() {
-            Some(text) => text.sheet(estate_check::check),
+            Some(text) => text.check(estate_check::check),
             None => missing_estate(shown),
         };
         let ids: Vec<String> = runbooks.iter().map(|text| text.source.stem().to_owned()).collect();
-        let known = estate.content.as_ref().ok();
-        let world = CheckContext { estate: known, forms: &actions::forms(), runbooks: &ids, peers: &[] };
-        let sheet = |text: Text| (text.source.stem().to_owned(), text.sheet(|source| check::check(source, &world)));
-        let mut sheets: BTreeMap<String, CheckedFile<Runbook>> = runbooks.into_iter().map(sheet).collect();
-        for (id, content) in starting(&sheets, &world) {
-            sheets.entry(id).and_modify(|sheet| sheet.content = content);
+        let valid_estate = estate.content.as_ref().ok();
+        let context = CheckContext { estate: valid_estate, forms: &actions::forms(), runbooks: &ids, peers: &[] };
+        let runbook = |text: Text| (text.source.stem().to_owned(), text.check(|source| check::check(source, &context)));
+        let mut runbooks: BTreeMap<String, CheckedFile<Runbook>> = runbooks.into_iter().map(runbook).collect();
+        for (id, content) in recheck_starting(&runbooks, &context) {
+            runbooks.entry(id).and_modify(|file| file.content = content);
         }
-        let template = known.and_then(|estate| estate.postmortem.template.as_deref());
-        let template = template.map(|file| template_sheet(directory, shown, file));
-        Self { directory: directory.to_owned(), estate, template, sheets }
+        let template = valid_estate.and_then(|estate| estate.postmortem.template.as_deref());
+        let template = template.map(|file| check_template(directory, shown, file));
+        Self { directory: directory.to_owned(), estate, template, runbooks }
     }
 
-    /// The shop's directory.
+    /// The project directory.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The estate; what is wrong with it, when something is.
+    /// The estate, with or without problems.
     pub fn estate(&self) -> &CheckedFile<Estate> {
         &self.estate
     }
 
-    /// The runbook by this id, with the digest of its text; none when there is no such file or it has problems.
+    /// The runbook with this id and the digest of its file; none when there is no such file or it has problems.
     pub fn runbook(&self, id: &str) -> Option<(&Runbook, &str)> {
-        let sheet = self.sheets.get(id)?;
-        Some((sheet.content.as_ref().ok()?, &sheet.digest))
+        let file = self.runbooks.get(id)?;
+        Some((file.content.as_ref().ok()?, &file.digest))
     }
 
-    /// A runbook that may be started, with the digest of its file's text; why not, in words.
+    /// A copy of a runbook that can be started, and the digest of its file.
     ///
     /// # Errors
-    /// When there is no such runbook, or it has problems.
+    /// A message when there is no such runbook, or it has problems.
     pub fn get(&self, id: &str) -> Result<(Runbook, String), String> {
-        let sheet = self.sheets.get(id).ok_or_else(|| format!("there is no runbook `{id}`"))?;
-        match &sheet.content {
-            Ok(runbook) => Ok((runbook.clone(), sheet.digest.clone())),
+        let file = self.runbooks.get(id).ok_or_else(|| format!("there is no runbook `{id}`"))?;
+        match &file.content {
+            Ok(runbook) => Ok((runbook.clone(), file.digest.clone())),
             Err(problems) => Err(format!("runbook `{id}` has {}", diagnostic::count(problems.len()))),
         }
     }
 
-    /// The file by this id, with or without problems.
+    /// The file of the runbook with this id, with or without problems.
     pub fn sheet(&self, id: &str) -> Option<&CheckedFile<Runbook>> {
-        self.sheets.get(id)
+        self.runbooks.get(id)
     }
 
-    /// Every runbook file by its id, in order.
+    /// Every runbook's id and file, with or without problems, in the order of the ids.
     pub fn sheets(&self) -> impl Iterator<Item = (&str, &CheckedFile<Runbook>)> {
-        self.sheets.iter().map(|(id, sheet)| (id.as_str(), sheet))
+        self.runbooks.iter().map(|(id, file)| (id.as_str(), file))
     }
 
-    /// The template that the shop has put in the place of ours.
+    /// Every runbook without problems, in the order of the ids.
+    pub fn valid_runbooks(&self) -> impl Iterator<Item = &Runbook> {
+        self.runbooks.values().filter_map(|file| file.content.as_ref().ok())
+    }
+
+    /// The project's post-mortem template, when the estate names one.
     pub fn template(&self) -> Option<&CheckedFile<()>> {
         self.template.as_ref()
     }
@@ -193,8 +194,8 @@ impl Catalog {
     /// Every file that has problems, the estate first.
     pub fn problems(&self) -> Vec<(&Source, &[Problem])> {
         let estate = (&self.estate.source, self.estate.problems());
-        let runbooks = self.sheets.values().map(|sheet| (&sheet.source, sheet.problems()));
-        let template = self.template.iter().map(|sheet| (&sheet.source, sheet.problems()));
+        let runbooks = self.runbooks.values().map(|file| (&file.source, file.problems()));
+        let template = self.template.iter().map(|file| (&file.source, file.problems()));
         std::iter::once(estate).chain(template).chain(runbooks).filter(|(_, problems)| !problems.is_empty()).collect()
     }
 }
@@ -203,16 +204,21 @@ fn shown_folder(shown: &Path) -> PathBuf {
     if shown == Path::new(".") { PathBuf::from(RUNBOOKS) } else { shown.join(RUNBOOKS) }
 }
 
-/// The runbooks that start others, checked once more beside those others.
-fn starting(sheets: &BTreeMap<String, CheckedFile<Runbook>>, world: &CheckContext<'_>) -> Vec<(String, Checked)> {
-    let peers: Vec<&Runbook> = sheets.values().filter_map(|sheet| sheet.content.as_ref().ok()).collect();
-    let world = CheckContext { peers: &peers, ..*world };
+/// Checks the runbooks that start others again, now together with those others.
+fn recheck_starting(
+    runbooks: &BTreeMap<String, CheckedFile<Runbook>>,
+    context: &CheckContext<'_>,
+) -> Vec<(String, Result<Runbook, Vec<Problem>>)> {
+    let peers: Vec<&Runbook> = runbooks.values().filter_map(|file| file.content.as_ref().ok()).collect();
+    let context = CheckContext { peers: &peers, ..*context };
     let starts = |runbook: &&&Runbook| runbook.all_steps().iter().any(|step| matches!(step.body, StepBody::Start(_)));
-    let again = |runbook: &&Runbook| Some((runbook.id.clone(), check::check(&sheets.get(&runbook.id)?.source, &world)));
-    peers.iter().filter(starts).filter_map(again).collect()
+    let recheck =
+        |runbook: &&Runbook| Some((runbook.id.clone(), check::check(&runbooks.get(&runbook.id)?.source, &context)));
+    peers.iter().filter(starts).filter_map(recheck).collect()
 }
 
-/// The names of the files that are, or were meant to be, YAML. Hidden files are editors' and version control's.
+/// The names of the YAML files, also of those with the wrong ending `.yml`. Hidden files belong to editors and to version
+/// control.
 fn listed(folder: &Path) -> Result<Vec<String>, CatalogError> {
     let unreadable = |source| CatalogError::Unreadable { path: folder.to_owned(), source };
     let mut names = Vec::new();
@@ -229,7 +235,7 @@ fn listed(folder: &Path) -> Result<Vec<String>, CatalogError> {
     Ok(names)
 }
 
-/// A file's text, or why it has none.
+/// The text of a file, and the problem that forbids checking it.
 struct Text {
     name: String,
     source: Source,
@@ -242,7 +248,7 @@ impl Text {
         let (source, problem) = match bytes(folder, name) {
             Ok(bytes) => match crate::domain::config::yaml::reader::text(&shown, &bytes) {
                 Ok(source) => (source, None),
-                Err(both) => (both.0, Some(both.1)),
+                Err(rejected) => (rejected.0, Some(rejected.1)),
             },
             Err(reason) => {
                 let source = Source::new(shown, "");
@@ -250,11 +256,11 @@ impl Text {
                 (source, Some(problem))
             }
         };
-        let problem = problem.or_else(|| misnamed(&source, name));
+        let problem = problem.or_else(|| name_problem(&source, name));
         Self { name: name.to_owned(), source, problem }
     }
 
-    fn sheet<T>(self, check: impl FnOnce(&Source) -> Result<T, Vec<Problem>>) -> CheckedFile<T> {
+    fn check<T>(self, check: impl FnOnce(&Source) -> Result<T, Vec<Problem>>) -> CheckedFile<T> {
         let content = match self.problem {
             Some(problem) => Err(vec![problem]),
             None => check(&self.source),
@@ -263,7 +269,7 @@ impl Text {
     }
 }
 
-fn misnamed(source: &Source, name: &str) -> Option<Problem> {
+fn name_problem(source: &Source, name: &str) -> Option<Problem> {
     let stem = source.stem();
     let problem = |message: String| Problem::new(source.span(0..0), message);
     if name.ends_with(".yml") {
@@ -280,19 +286,19 @@ fn misnamed(source: &Source, name: &str) -> Option<Problem> {
     None
 }
 
-/// The bytes of a regular file within the shop's directory, one more than the limit at most.
+/// The bytes of a regular file within the project directory: at most one more than the limit, so that the caller notices.
 fn bytes(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
     let path = folder.join(name);
     let cannot = |error: std::io::Error| format!("the file cannot be read: {error}");
     let within = folder.parent().unwrap_or(folder).canonicalize().map_err(cannot)?;
     if !path.canonicalize().map_err(cannot)?.starts_with(within) {
-        return Err("the file is a link that leads out of the shop's directory".to_owned());
+        return Err("the file is a link that leads out of the project directory".to_owned());
     }
     let not_regular = || "it is not a regular file".to_owned();
     if !path.metadata().map_err(cannot)?.is_file() {
         return Err(not_regular());
     }
-    // It may have become another file since: a pipe or device opened without this flag would wait for its other end.
+    // A pipe or a device may have replaced the file since. Without this flag, opening it could block.
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("the flag is one low bit");
     let file = File::options().read(true).custom_flags(nonblocking).open(&path).map_err(cannot)?;
     if !file.metadata().map_err(cannot)?.is_file() {
@@ -303,8 +309,9 @@ fn bytes(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The template of post-mortems, tried; `shown` is how the reader would type the folder of runbooks.
-fn template_sheet(directory: &Path, shown: &Path, file: &str) -> CheckedFile<()> {
+/// Reads the project's post-mortem template and renders an example with it. `shown` is the folder of the runbooks as the
+/// reader would type it.
+fn check_template(directory: &Path, shown: &Path, file: &str) -> CheckedFile<()> {
     let name = shown.parent().unwrap_or(shown).join(file).to_string_lossy().into_owned();
     let (source, problems) = match report_files::own_template(directory, file) {
         Ok(template) => {

@@ -1,20 +1,20 @@
 //! The write path: the only code that turns decisions into stored events.
 //!
-//! A decision becomes a [`Proposal`]: each event is redacted and folded into the state, so that an event which does not
-//! follow is never stored. A commit checks the limits of one append, appends with compare-and-swap, and publishes what was
-//! stored to the subscribers of this process. Commands, the scheduler, the dispatcher and the worker differ in what
-//! they propose and in what they do when another writer was first:
+//! A decision becomes a [`Proposal`]: each event is redacted and folded into the state, so that an event that is illegal in
+//! that state is never stored. A commit checks the limits of one append, appends with compare-and-swap, and publishes the
+//! stored events to the subscribers of this process. Commands, the scheduler, the dispatcher and the worker propose
+//! different events, and react differently when another writer was first:
 //!
 //! | | proposal | state folded into | another writer was first |
 //! |---|---|---|---|
 //! | command | one decision | the cached fold | decides again, at most [`CONFLICT_LIMIT`] times |
 //! | scheduler | one decision and the name of the occurrence | a copy of the index's incident | leaves it to the other |
 //! | dispatcher | the alerts of a batch, with their names | the index's incident | decides the batch's alerts again |
-//! | worker | everything due, with a lease when it opens the incident | the worker's incident | keeps results, reads again |
+//! | worker | everything due, with a lease when it opens the incident | the worker's incident | reads again, repeats results |
 //!
 //! **Invariant:** an event is published only after the store has returned it.
 //!
-//! Not here: who may work on an incident. The worker checks its lease before and after a commit.
+//! Not here: leases. The worker checks its lease before and after a commit.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ mod proposal;
 #[cfg(test)]
 mod tests;
 
-/// How often something is decided again because another writer was first.
+/// How often a command is decided at most, when another writer is first each time.
 pub(super) const CONFLICT_LIMIT: usize = 50;
 
 /// Events that are stored and published.
@@ -62,26 +62,26 @@ impl Engine {
         Ok(self.publish(&incident, stored))
     }
 
-    /// Appends to many incidents, in one transaction where the store can, and publishes what was appended. Each answer stands
-    /// where its proposal stood; a refusal of one does not concern the others.
+    /// Appends to many incidents, in one transaction if the store supports it, and publishes the events. The results have the
+    /// order of the proposals. A proposal that fails does not affect the others.
     pub(super) async fn commit_all(self, prepared: Vec<PreparedWrite>) -> Vec<Result<Committed, StoreError>> {
         let mut checked = Vec::with_capacity(prepared.len());
         let mut writes: Vec<Write> = Vec::with_capacity(prepared.len());
-        for one in prepared {
-            checked.push(limits::checked(one.into_write()).map(|write| {
+        for prepared in prepared {
+            checked.push(limits::checked(prepared.into_write()).map(|write| {
                 let incident = write.incident.clone();
                 writes.push(write);
                 incident
             }));
         }
         let mut stored = self.parts.store.write_all(writes).await.into_iter();
-        let unanswered = || Err(StoreError::Unavailable("the log did not answer".to_owned()));
-        let mut answer = |incident| Ok(self.publish(&incident, stored.next().unwrap_or_else(unanswered)?));
-        checked.into_iter().map(|checked| checked.and_then(&mut answer)).collect()
+        let missing = || Err(StoreError::Unavailable("the log did not answer".to_owned()));
+        let mut result = |incident| Ok(self.publish(&incident, stored.next().unwrap_or_else(missing)?));
+        checked.into_iter().map(|checked| checked.and_then(&mut result)).collect()
     }
 
-    /// Decides on the current state and commits; decides again after a conflict. Returns the new state and the other
-    /// result of the decision.
+    /// Decides on the current state and commits. Decides again after a conflict. Returns the new state, and the second value
+    /// that `decide` returned.
     pub(super) async fn decide_and_commit<T>(
         &self,
         incident: &IncidentId,
@@ -103,13 +103,13 @@ impl Engine {
         names: &[String],
         decide: &impl Fn(Option<&Incident>, Timestamp) -> Result<(Decision, T), Refused>,
     ) -> Result<(Option<Incident>, T), EngineError> {
-        let mut state = self.present(incident).await?;
+        let mut state = self.current_state(incident).await?;
         let (decision, rest) = decide(state.as_ref(), self.parts.clock.now())?;
         let mut proposal = Proposal::on(incident, state.as_ref());
         proposal.add(&self.parts.redactor, decision, &mut state)?;
-        names.iter().for_each(|name| proposal.give_name(name.clone()));
+        names.iter().for_each(|name| proposal.register_name(name.clone()));
         self.commit(proposal.prepare(state.as_ref())).await?;
-        state.iter().for_each(|state| self.known.keep(state));
+        state.iter().for_each(|state| self.fold_cache.put(state));
         Ok((state, rest))
     }
 

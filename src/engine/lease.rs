@@ -1,7 +1,7 @@
-//! The lease: which process works on an incident, and whether that process is alive.
+//! The lease: which worker handles an incident, and whether the process of that worker is alive.
 //!
-//! A lease saves work; order is kept by the compare-and-swap in `append`. The lease of a dead process is free at once, because
-//! its holder names the process so exactly that no later process matches.
+//! A lease avoids double work. The order of events does not depend on it: each append compares and swaps the sequence number.
+//! The lease of a dead process can be taken at once, because no later process has the same holder name.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,25 +12,25 @@ use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::store::{EventStore, InitialLease, Lease, LeaseAnswer, StoreError};
 
-/// How long a claim is good without being renewed: long enough for a stalled disk, short enough for a person
-/// who waits for another host to take over.
+/// How long a lease is valid without renewal: long enough for a stalled disk, short enough for a person who waits until
+/// another host takes over.
 pub const LEASE: Span = Span(Duration::from_secs(15));
-/// How often a claim is renewed: two renewals may be lost before it lapses.
+/// How often a lease is renewed: two renewals may fail before it expires.
 pub const RENEWAL: Span = Span(Duration::from_secs(5));
 
-/// The name of this process as a holder: host, boot, process and its start, so that none is ever reused.
+/// The holder name of this process: host, boot, process id and start time. It is never reused.
 pub fn holder(hostname: &str) -> String {
     let (boot, pid) = (boot_id(), std::process::id());
-    format!("{hostname}/{boot}/{pid}/{}", started(pid).unwrap_or_default())
+    format!("{hostname}/{boot}/{pid}/{}", start_time(pid).unwrap_or_default())
 }
 
-/// A name for one worker of this process.
-fn worker(holder: &str) -> String {
+/// A unique holder name for one worker of this process.
+fn worker_holder(holder: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("{holder}/{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Whether the process that a holder names has surely ended: on this host, in this boot or an earlier one.
+/// Whether the holder's process has certainly ended. That is known only of processes of this host.
 fn is_dead(holder: &str, hostname: &str) -> bool {
     let mut parts = holder.split('/');
     let (Some(host), Some(boot), Some(pid), Some(start)) = (parts.next(), parts.next(), parts.next(), parts.next())
@@ -40,15 +40,15 @@ fn is_dead(holder: &str, hostname: &str) -> bool {
     let Ok(pid) = pid.parse::<u32>() else {
         return false;
     };
-    host == hostname && (boot != boot_id() || started(pid).as_deref() != Some(start))
+    host == hostname && (boot != boot_id() || start_time(pid).as_deref() != Some(start))
 }
 
 fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// When a process started, in clock ticks since boot: field 22 of `/proc/<pid>/stat` (proc(5)). A zombie has ended.
-fn started(pid: u32) -> Option<String> {
+/// When a process started, in clock ticks since boot: field 22 of `/proc/<pid>/stat` (proc(5)). None for a zombie.
+fn start_time(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name in parentheses and may hold anything.
     let (_, rest) = stat.rsplit_once(')')?;
@@ -60,37 +60,40 @@ fn started(pid: u32) -> Option<String> {
     fields.nth(18).map(str::to_owned)
 }
 
-/// Whether the process that a holder names is alive, as far as can be known here.
+/// Whether the holder's process may be alive. A process of another host counts as alive.
 pub fn is_alive(holder: &str, hostname: &str) -> bool {
     !is_dead(holder, hostname)
 }
 
 impl Engine {
-    /// Whether another process works on the incident.
+    /// Whether another live process holds a valid lease of the incident.
     pub async fn is_attended(&self, incident: &IncidentId) -> Result<bool, StoreError> {
         let parts = self.parts();
-        let Some(claim) = parts.store.lease(incident).await? else { return Ok(false) };
-        let good = claim.expires_at > parts.clock.now() && is_alive(&claim.holder, &parts.hostname);
-        Ok(good && !claim.holder.starts_with(&parts.holder))
+        let Some(lease) = parts.store.lease(incident).await? else { return Ok(false) };
+        let valid = lease.expires_at > parts.clock.now() && is_alive(&lease.holder, &parts.hostname);
+        Ok(valid && !self.is_own(&lease))
     }
 
-    /// Whether a worker of this process holds the incident.
+    /// Whether a worker of this process holds the lease of the incident.
     pub async fn holds(&self, incident: &IncidentId) -> Result<bool, StoreError> {
-        let claim = self.parts().store.lease(incident).await?;
-        let ours = |claim: Lease| claim.holder.strip_prefix(&self.parts().holder).is_some_and(|n| n.starts_with('/'));
-        Ok(claim.is_some_and(ours))
+        let lease = self.parts().store.lease(incident).await?;
+        Ok(lease.is_some_and(|lease| self.is_own(&lease)))
+    }
+
+    fn is_own(&self, lease: &Lease) -> bool {
+        lease.holder.strip_prefix(&self.parts().holder).is_some_and(|worker| worker.starts_with('/'))
     }
 }
 
-/// A claim that is held and renewed.
+/// A lease that a worker of this process holds and renews.
 #[derive(Debug)]
 pub(super) struct HeldLease {
-    claim: Lease,
+    lease: Lease,
     renew_at: Timestamp,
 }
 
 impl HeldLease {
-    /// Takes the claim on an incident, or says whose it is.
+    /// Takes the lease of an incident. Returns the lease of the other holder when it is taken.
     pub(super) async fn take(
         store: &dyn EventStore,
         incident: &IncidentId,
@@ -98,39 +101,39 @@ impl HeldLease {
         hostname: &str,
         now: Timestamp,
     ) -> Result<Result<Self, Lease>, StoreError> {
-        let worker = worker(holder);
-        let gone = store.lease(incident).await?.map(|claim| claim.holder).filter(|other| is_dead(other, hostname));
-        let claiming = store.acquire_lease(incident, &worker, gone.as_deref(), now, LEASE.after(now)).await?;
-        Ok(match claiming {
-            LeaseAnswer::Held(claim) => Ok(Self { claim, renew_at: RENEWAL.after(now) }),
-            LeaseAnswer::Taken(claim) => Err(claim),
+        let worker = worker_holder(holder);
+        let dead = store.lease(incident).await?.map(|lease| lease.holder).filter(|other| is_dead(other, hostname));
+        let answer = store.acquire_lease(incident, &worker, dead.as_deref(), now, LEASE.after(now)).await?;
+        Ok(match answer {
+            LeaseAnswer::Held(lease) => Ok(Self { lease, renew_at: RENEWAL.after(now) }),
+            LeaseAnswer::Taken(lease) => Err(lease),
         })
     }
 
-    /// The claim on an incident that is about to be opened, and what its first write has to say of it.
+    /// The lease of a new incident, and the part of the first write that registers it.
     pub(super) fn opening(incident: &IncidentId, holder: &str, now: Timestamp) -> (Self, InitialLease) {
-        let hold = InitialLease { holder: worker(holder), until: LEASE.after(now) };
-        let InitialLease { holder, until } = hold.clone();
-        let claim = Lease { incident: incident.clone(), holder, epoch: 1, expires_at: until };
-        (Self { claim, renew_at: RENEWAL.after(now) }, hold)
+        let initial = InitialLease { holder: worker_holder(holder), until: LEASE.after(now) };
+        let InitialLease { holder, until } = initial.clone();
+        let lease = Lease { incident: incident.clone(), holder, epoch: 1, expires_at: until };
+        (Self { lease, renew_at: RENEWAL.after(now) }, initial)
     }
 
-    /// Higher than that of every worker before.
+    /// A number that is higher than that of every earlier holder.
     pub(super) fn epoch(&self) -> u64 {
-        self.claim.epoch
+        self.lease.epoch
     }
 
-    /// When it wants to be renewed.
+    /// When the next renewal is due.
     pub(super) fn renew_at(&self) -> Timestamp {
         self.renew_at
     }
 
-    /// Whether nobody else can have taken it over yet.
-    pub(super) fn is_good(&self, now: Timestamp) -> bool {
-        now < self.claim.expires_at
+    /// Whether the lease has not expired, so that no other process can have taken it.
+    pub(super) fn is_valid(&self, now: Timestamp) -> bool {
+        now < self.lease.expires_at
     }
 
-    /// Renews the lease when it is due. Returns the lease of the other holder when it was too late.
+    /// Renews the lease when that is due. Returns the current lease when another holder had taken it.
     pub(super) async fn renew(
         &mut self,
         store: &dyn EventStore,
@@ -139,24 +142,24 @@ impl HeldLease {
         if now < self.renew_at {
             return Ok(Ok(()));
         }
-        let (incident, holder) = (&self.claim.incident, &self.claim.holder);
+        let (incident, holder) = (&self.lease.incident, &self.lease.holder);
         match store.acquire_lease(incident, holder, None, now, LEASE.after(now)).await? {
-            LeaseAnswer::Held(claim) if claim.epoch == self.claim.epoch => {
-                *self = Self { claim, renew_at: RENEWAL.after(now) };
+            LeaseAnswer::Held(lease) if lease.epoch == self.lease.epoch => {
+                *self = Self { lease, renew_at: RENEWAL.after(now) };
                 Ok(Ok(()))
             }
-            // A higher epoch means that somebody else has had it in between: what is true has to be read again first.
-            LeaseAnswer::Held(claim) => {
-                store.release(&claim).await?;
-                Ok(Err(claim))
+            // A higher epoch: another worker held the lease in between, and may have written. This worker's state is stale.
+            LeaseAnswer::Held(lease) => {
+                store.release(&lease).await?;
+                Ok(Err(lease))
             }
-            LeaseAnswer::Taken(claim) => Ok(Err(claim)),
+            LeaseAnswer::Taken(lease) => Ok(Err(lease)),
         }
     }
 
-    /// Gives it back.
+    /// Releases the lease for other workers.
     pub(super) async fn release(&self, store: &dyn EventStore) -> Result<(), StoreError> {
-        store.release(&self.claim).await
+        store.release(&self.lease).await
     }
 }
 
@@ -165,12 +168,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_alive_and_others_that_have_its_number_are_gone() {
+    fn a_holder_is_dead_when_its_process_of_this_host_has_ended() {
         let holder = holder("web1");
-        assert!(!is_dead(&worker(&holder), "web1"));
-        assert!(!is_dead(&worker(&holder), "web2"), "nothing is known of other hosts");
+        assert!(!is_dead(&worker_holder(&holder), "web1"));
+        assert!(!is_dead(&worker_holder(&holder), "web2"), "nothing is known of other hosts");
         let boot = boot_id();
-        assert!(is_dead(&format!("web1/{boot}/{}/1/0", std::process::id()), "web1"), "another start");
+        assert!(
+            is_dead(&format!("web1/{boot}/{}/1/0", std::process::id()), "web1"),
+            "another process with the same id"
+        );
         assert!(is_dead("web1/another-boot/1/1/0", "web1"));
         assert!(!is_dead("nonsense", "web1"));
     }

@@ -1,7 +1,7 @@
 //! The engine: validates commands, appends events, and runs whatever the state requires.
 //!
-//! **Invariant:** every change of an incident goes through [`Engine::submit`] or a [`worker`]. Both decide on folded state and
-//! append with the sequence number that they decided on; [`commit`] does the appending.
+//! **Invariant:** every event is appended by [`commit`]. Each caller decides on a folded state and appends after the last event
+//! of that state. The callers are commands ([`Engine::submit`]), the [`worker`] and the [`dispatcher`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,23 +42,23 @@ mod worker;
 /// How many candidates an ambiguous prefix names.
 const CANDIDATE_LIMIT: u32 = 8;
 
-/// What an engine is made of.
+/// The values and services that an engine works with.
 #[derive(Debug, Clone)]
 pub struct Parts {
-    /// Where logs live.
+    /// The log.
     pub store: Arc<dyn EventStore>,
     pub clock: SharedClock,
     /// The values of the estate's secrets.
     pub secrets: Arc<Secrets>,
-    /// What scrubs them.
+    /// Removes the secrets from text.
     pub redactor: Arc<Redactor>,
-    /// The environment variables that every child gets: PATH, HOME, LANG, TZ.
+    /// The environment variables that every child process gets: PATH, HOME, LANG, TZ.
     pub basics: Arc<BTreeMap<String, String>>,
-    /// The shop's directory: the one that holds `runbooks/`.
+    /// The project directory: the one that holds `runbooks/`.
     pub directory: PathBuf,
     /// The runbooks that a step may start.
     pub catalog: Arc<catalog::Catalog>,
-    /// This process, for claims: `host:pid:start time:random`.
+    /// The name of this process in leases, made by [`holder`].
     pub holder: String,
     /// This host's name, compared with an environment's `hostname` guard.
     pub hostname: String,
@@ -70,74 +70,74 @@ pub struct Engine {
     parts: Arc<Parts>,
     publisher: Arc<Publisher>,
     delivery: Arc<delivery::DeliveryService>,
-    known: Arc<fold_cache::FoldCache>,
+    fold_cache: Arc<fold_cache::FoldCache>,
     newest: Arc<reload::LoadedFiles>,
 }
 
-/// When [`Engine::drive`] comes back.
+/// When [`Engine::drive`] returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReturnWhen {
-    /// As soon as only a person can go on.
+    /// As soon as only a person can continue.
     UntilPerson,
     /// When every run is over.
     UntilOver,
-    /// As soon as nothing is being done: the caller knows when to come back.
+    /// As soon as nothing is in progress. The caller decides when to call again.
     UntilQuiet,
 }
 
-/// Why [`Engine::drive`] came back.
+/// Why [`Engine::drive`] returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// Every run is over and nothing is owed.
+    /// Every run is over and nothing is pending.
     Over,
     /// The runs wait for a person.
     NeedsPerson,
-    /// Nothing is being done, and nothing is owed yet.
+    /// Nothing is in progress, and nothing is due yet.
     Quiet,
-    /// Another live process works on it.
+    /// Another live process handles the incident.
     Taken(Lease),
-    /// The token was cancelled; what was being done is recorded as far as it came.
+    /// The token was cancelled. Results up to then are recorded.
     Detached,
 }
 
-/// Our own trouble, or our no.
+/// Why the engine cannot do something: it refuses a command, or has an error.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// Our no to a person.
+    /// The command is refused.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The store's trouble.
+    /// The store has an error.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A damaged log.
+    /// An event of the log is illegal after the events before it: the log is damaged.
     #[error(transparent)]
     Illegal(#[from] Illegal),
     /// No such incident.
     #[error("there is no incident `{0}`")]
     NotFound(String),
-    /// More than one incident begins so.
+    /// More than one incident id begins with the prefix.
     #[error("more than one incident begins with `{prefix}`: {}", .candidates.join(", "))]
     Ambiguous {
-        /// What was typed.
+        /// The prefix that a person typed.
         prefix: String,
-        /// Which begin so.
+        /// The incidents, at most [`CANDIDATE_LIMIT`].
         candidates: Vec<String>,
     },
-    /// The post-mortem draft is not on disk.
+    /// The post-mortem draft or the report is not on disk.
     #[error(transparent)]
     Archive(#[from] report_files::ReportFileError),
-    /// Our own input or output outside the store.
+    /// Input or output outside the store failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation.
         what: String,
-        /// The system's word.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }
 
 impl Engine {
-    /// An engine of these parts.
+    /// Makes an engine from its parts.
     pub fn new(parts: Parts) -> Self {
         let delivery = delivery::DeliveryService::new(
             Arc::clone(&parts.secrets),
@@ -148,15 +148,15 @@ impl Engine {
         );
         let (parts, delivery) = (Arc::new(parts), Arc::new(delivery));
         let newest = Arc::new(reload::LoadedFiles::new(&parts, &delivery));
-        Self { parts, publisher: Arc::new(Publisher::new()), delivery, known: Arc::default(), newest }
+        Self { parts, publisher: Arc::new(Publisher::new()), delivery, fold_cache: Arc::default(), newest }
     }
 
-    /// What it is made of.
+    /// The values and services that it works with.
     pub fn parts(&self) -> &Parts {
         &self.parts
     }
 
-    /// What delivers its messages.
+    /// The service that delivers its messages.
     pub fn delivery(&self) -> &delivery::DeliveryService {
         &self.delivery
     }
@@ -166,8 +166,8 @@ impl Engine {
         self.submit_as(incident, command.by, Ok(command.request), Vec::new()).await
     }
 
-    /// Submits a command at most once. The request's name is registered with the events; a name that any process
-    /// registered before gives [`StoreError::Taken`].
+    /// Submits a command at most once. The request's name is registered with the events. If a process has registered that
+    /// name before, this returns [`StoreError::Taken`].
     pub async fn submit_once(
         &self,
         incident: &IncidentId,
@@ -177,8 +177,8 @@ impl Engine {
         self.submit_as(incident, command.by, Ok(command.request), vec![name]).await
     }
 
-    /// The same for what a person typed, once an interface has found the step that is meant or refused: such a refusal is
-    /// recorded like one of [`decide`]. The request's name is given where it has one.
+    /// Submits a request that an interface has already resolved to a step or refused. A refusal that has an event is
+    /// recorded, as a refusal of [`decide`] is. With a name, the request is submitted at most once.
     pub async fn submit_resolved(
         &self,
         incident: &IncidentId,
@@ -200,11 +200,11 @@ impl Engine {
         if let Ok(command) = &command {
             self.guard_host(command)?;
         }
-        let decide = |present: Option<&Incident>, at| {
-            let decided = command.as_ref().map_err(Refused::clone).and_then(|command| decide(present, command, at));
+        let decide = |state: Option<&Incident>, at| {
+            let decided = command.as_ref().map_err(Refused::clone).and_then(|command| decide(state, command, at));
             let (events, refused) = match decided {
                 Ok(events) => (events, None),
-                // A refusal that others must know of is recorded before it is returned.
+                // A refusal that has an event is recorded before it is returned.
                 Err(Refused { record: Some(event), message, hint, cause }) => {
                     (vec![*event], Some(Refused { message, hint, cause, record: None }))
                 }
@@ -218,30 +218,30 @@ impl Engine {
         }
     }
 
-    /// The events of an incident, none missing.
+    /// Every event of an incident, in order.
     pub async fn log(&self, id: &IncidentId) -> Result<Vec<Recorded>, EngineError> {
         let log = self.parts.store.read(id, 0).await?;
         if log.is_empty() { Err(EngineError::NotFound(id.to_string())) } else { Ok(log) }
     }
 
-    /// What is true of an incident.
+    /// The current state of an incident.
     pub async fn incident(&self, id: &IncidentId) -> Result<Incident, EngineError> {
-        self.present(id).await?.ok_or_else(|| EngineError::NotFound(id.to_string()))
+        self.current_state(id).await?.ok_or_else(|| EngineError::NotFound(id.to_string()))
     }
 
-    /// What is true of an incident, if there is one.
-    async fn present(&self, id: &IncidentId) -> Result<Option<Incident>, EngineError> {
-        let mut present = self.known.get(id);
-        let after = present.as_ref().map_or(0, |incident| incident.seq);
+    /// The current state of an incident; none when the log has no such incident.
+    async fn current_state(&self, id: &IncidentId) -> Result<Option<Incident>, EngineError> {
+        let mut state = self.fold_cache.get(id);
+        let after = state.as_ref().map_or(0, |incident| incident.seq);
         let added = self.parts.store.read(id, after).await?;
-        extend(&mut present, &added)?;
+        extend(&mut state, &added)?;
         if !added.is_empty() {
-            present.iter().for_each(|present| self.known.keep(present));
+            state.iter().for_each(|state| self.fold_cache.put(state));
         }
-        Ok(present)
+        Ok(state)
     }
 
-    /// The incident whose id begins with `prefix`; with none given, the one changed last.
+    /// The incident whose id begins with `prefix`. Without a prefix, the incident that changed most recently.
     pub async fn find(&self, prefix: Option<&str>) -> Result<IncidentId, EngineError> {
         let Some(prefix) = prefix else {
             let latest = self.parts.store.incidents(1, 0).await?;
@@ -264,12 +264,12 @@ impl Engine {
         }
     }
 
-    /// The news of an incident from event `after` on.
-    pub fn feed(&self, incident: &IncidentId, after: u64) -> Subscription {
+    /// Subscribes to an incident: the events behind event `after`, and live output.
+    pub fn subscribe(&self, incident: &IncidentId, after: u64) -> Subscription {
         Subscription::new(Arc::clone(&self.parts), &self.publisher, incident.clone(), after)
     }
 
-    /// Nothing runs on a host that the environment's guard does not name.
+    /// Refuses to start a run on a host that is not one of the environment's `hostname` guard.
     fn guard_host(&self, command: &Command) -> Result<(), Refused> {
         let Request::Start(start) = &command.request else {
             return Ok(());
@@ -284,8 +284,8 @@ impl Engine {
         }
     }
 
-    /// The events of a runbook that a step starts; why not, in words.
-    fn further_run(
+    /// The events of the run that a step starts, or the reason why it cannot start.
+    fn child_run(
         &self,
         incident: &Incident,
         run: RunId,
@@ -313,7 +313,7 @@ impl Engine {
         decide(Some(incident), &command, now).map_err(|refused| refused.to_string())
     }
 
-    /// Writes the post-mortem draft, or the report, of what is durable; the event that says so.
+    /// Writes the post-mortem draft or the report from the durable events. Returns the event that records it.
     async fn write_postmortem_draft(&self, id: &IncidentId, incident: &Incident) -> Result<Event, EngineError> {
         let log = self.log(id).await?;
         let report_files::WrittenReport { path, digest } = report_files::write(&self.parts.directory, incident, &log)?;

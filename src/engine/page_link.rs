@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a key is valid for one incident, and comparing keys takes constant time.
 //!
-//! A link is valid as long as the secret is; a new secret revokes all links.
+//! A link does not expire. A new secret revokes all links.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -14,17 +14,17 @@ use crate::actions::Secrets;
 use crate::domain::config::incident_page::PageConfig;
 use crate::domain::core::id::IncidentId;
 
-/// What is signed begins so: the secret signs nothing else that way.
+/// The prefix of the signed text, so that a signature for another purpose cannot be used as a key.
 const PURPOSE: &str = "runbook.page.v1";
 
-/// The shortest secret, in bytes: 128 bits, if it was made by chance.
+/// The shortest secret, in bytes: 128 bits, if they are random.
 pub const SECRET_SHORTEST: usize = 16;
 
-/// What makes keys, when the estate has a page and its secret can be one.
+/// The HMAC key that signs links.
 ///
 /// # Errors
-/// Why it cannot.
-fn maker(page: &PageConfig, secrets: &Secrets) -> Result<hmac::Key, String> {
+/// A message when the secret is not there or too short.
+fn signing_key(page: &PageConfig, secrets: &Secrets) -> Result<hmac::Key, String> {
     let secret = secrets.get(&page.secret.secret)?.expose_secret().trim();
     if secret.len() < SECRET_SHORTEST {
         return Err(format!("secret `{}` has less than {SECRET_SHORTEST} bytes", page.secret.secret));
@@ -32,32 +32,32 @@ fn maker(page: &PageConfig, secrets: &Secrets) -> Result<hmac::Key, String> {
     Ok(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
 }
 
-/// Why the page's links would be no proof of anything; none when they are.
+/// The problem of the page's secret, if it cannot sign links.
 pub fn secret_problem(page: &PageConfig, secrets: &Secrets) -> Option<String> {
-    maker(page, secrets).err()
+    signing_key(page, secrets).err()
 }
 
-fn signed(id: &IncidentId) -> String {
+fn signed_text(id: &IncidentId) -> String {
     format!("{PURPOSE}\n{id}")
 }
 
 impl Engine {
     fn page(&self) -> Option<(&PageConfig, hmac::Key)> {
         let page = self.parts.catalog.estate().content.as_ref().ok()?.page.as_ref()?;
-        Some((page, maker(page, &self.parts.secrets).ok()?))
+        Some((page, signing_key(page, &self.parts.secrets).ok()?))
     }
 
     /// The link to the page of an incident; none where the estate has no page.
     pub fn page_link(&self, id: &IncidentId) -> Option<String> {
-        let (page, maker) = self.page()?;
-        let key = BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&maker, signed(id).as_bytes()));
+        let (page, signing_key) = self.page()?;
+        let key = BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&signing_key, signed_text(id).as_bytes()));
         Some(format!("{}/incidents/{id}?key={key}", page.url.trim_end_matches('/')))
     }
 
     /// Whether a key opens the page of an incident.
     pub fn opens_page(&self, id: &IncidentId, key: &str) -> bool {
-        let Some((_, maker)) = self.page() else { return false };
+        let Some((_, signing_key)) = self.page() else { return false };
         let Ok(key) = BASE64_URL_SAFE_NO_PAD.decode(key) else { return false };
-        hmac::verify(&maker, signed(id).as_bytes(), &key).is_ok()
+        hmac::verify(&signing_key, signed_text(id).as_bytes(), &key).is_ok()
     }
 }

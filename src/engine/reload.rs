@@ -13,18 +13,18 @@ use crate::actions::Secrets;
 use crate::domain::redact::Redactor;
 use crate::engine::catalog::Catalog;
 
-/// What of an engine comes from the shop's files.
+/// The parts of an engine that come from the project's files.
 #[derive(Debug)]
 pub struct ProjectFiles {
     /// The runbooks and the estate.
     pub catalog: Catalog,
-    /// The values of the secrets: the estate's, and those that runs which go on may ask for.
+    /// The values of the secrets: those of the new estate, and those that runs in progress may need.
     pub secrets: Secrets,
-    /// What scrubs every value that was ever read.
+    /// Removes every secret that this process has ever read.
     pub redactor: Redactor,
 }
 
-/// What was put in the place of the files that an engine began with.
+/// The most recently loaded files, which clones of an engine share.
 #[derive(Debug)]
 pub(super) struct LoadedFiles(RwLock<(Arc<Parts>, Arc<DeliveryService>)>);
 
@@ -35,8 +35,8 @@ impl LoadedFiles {
 }
 
 impl Engine {
-    /// Replaces what comes from the shop's files, for every clone of this engine that is [refreshed](Self::refresh).
-    pub fn renew(&self, files: ProjectFiles) {
+    /// Replaces the project's files. Each clone of this engine uses them from its next [`refresh`](Self::refresh).
+    pub fn reload(&self, files: ProjectFiles) {
         let parts = Arc::new(Parts {
             catalog: Arc::new(files.catalog),
             secrets: Arc::new(files.secrets),
@@ -47,7 +47,7 @@ impl Engine {
         *self.newest.0.write().unwrap_or_else(PoisonError::into_inner) = (parts, delivery);
     }
 
-    /// Takes up the files that were read last.
+    /// Switches to the most recently loaded files.
     pub fn refresh(&mut self) {
         let newest = Arc::clone(&self.newest);
         let newest = newest.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -56,10 +56,10 @@ impl Engine {
         }
     }
 
-    /// This engine with the files that were read last.
+    /// A clone of this engine with the most recently loaded files.
     pub fn refreshed(&self) -> Self {
-        let mut fresh = self.clone();
-        fresh.refresh();
-        fresh
+        let mut refreshed = self.clone();
+        refreshed.refresh();
+        refreshed
     }
 }

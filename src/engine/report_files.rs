@@ -19,7 +19,7 @@ use crate::domain::incident::event::{Event, IncidentEvent, Recorded};
 use crate::domain::incident::{Incident, fold};
 use crate::domain::report::postmortem::{Postmortem, Template, file_name, merge, render};
 
-/// What is written of an incident.
+/// A post-mortem draft, or the report of a maintenance incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReportKind {
     Postmortem,
@@ -38,7 +38,7 @@ impl ReportKind {
         }
     }
 
-    /// Where it is written unless the estate names a place.
+    /// The directory, unless the estate names another.
     const fn directory(self) -> &'static str {
         match self {
             Self::Postmortem => "postmortems",
@@ -54,62 +54,62 @@ impl ReportKind {
     }
 }
 
-/// The largest template: ours has 6 KiB.
+/// The largest template, in bytes: the built-in one has 6 KiB.
 const TEMPLATE_LIMIT: u64 = 256 * 1024;
 
-/// The largest post-mortem that is merged with: a person does not write more, and a log does not give more.
+/// The largest file that is merged with, in bytes: more than a log generates and a person adds.
 const FILE_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// How often it is tried again when the file changes while it is being merged.
+/// How often merging is tried when the file changes during each attempt.
 const RACE_LIMIT: u32 = 5;
 
-/// The most events after a crash for which an unedited file is still recognised.
+/// How many events may follow an unrecorded draft (see [`is_earlier_draft`]) for it to be recognised as unedited.
 const PREFIX_LIMIT: usize = 24;
 
-/// A draft that is on disk.
+/// A draft or report that is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenReport {
-    /// Where, relative to the shop's directory unless the estate names an absolute place.
+    /// The path, relative to the project directory unless the estate names an absolute directory.
     pub path: String,
-    /// SHA-256 of the draft as generated, in hex.
+    /// SHA-256 of the generated text, without edits, in hex.
     pub digest: String,
 }
 
-/// Why a draft is not on disk.
+/// Why a draft or report cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct ReportFileError {
-    /// A fragment.
+    /// A sentence without capital and full stop.
     pub message: String,
     /// A sentence that says what to do.
     pub hint: Option<String>,
 }
 
-/// Writes the post-mortem draft of an incident below the shop's directory. Blocks for one fsync.
+/// Writes the post-mortem draft or the report of an incident below the project directory. Blocks: it syncs file and directory.
 ///
-/// `log` is the whole stream and `incident` what it folds to. The directory, the template and the name come from the
-/// incident. What a person has written into an earlier draft is kept. Calling it again with the same log touches nothing.
-pub fn write(shop: &Path, incident: &Incident, log: &[Recorded]) -> Result<WrittenReport, ReportFileError> {
-    let sort = ReportKind::of(incident);
-    let policy = incident.runs.last().map(|run| sort.policy(&run.estate).clone()).unwrap_or_default();
-    let template = template(shop, &policy, sort)?;
+/// `log` is the whole stream, and `incident` its fold. The directory, the template and the name come from the incident.
+/// A person's edits of an earlier draft stay. A second call with the same log does not write.
+pub fn write(project: &Path, incident: &Incident, log: &[Recorded]) -> Result<WrittenReport, ReportFileError> {
+    let kind = ReportKind::of(incident);
+    let policy = policy(incident, kind);
+    let template = template(project, &policy, kind)?;
     let draft = draft(incident, log, &template)?;
     let digest = digest(&draft);
-    let (directory, shown) = directory(shop, &policy, sort)?;
+    let (directory, shown) = directory(project, &policy, kind)?;
     let name = file_name(incident);
     let path = format!("{}/{name}", shown.trim_end_matches('/'));
-    let shelf = ReportDirectory::open(&directory).map_err(|error| failed(&directory, &error))?;
+    let reports = ReportDirectory::open(&directory).map_err(|error| failed(&directory, &error))?;
     let previous = previous(log, &template);
     for _ in 0..RACE_LIMIT {
-        let on_disk = shelf.read(&name).map_err(|error| unreadable(&path, &error))?;
+        let on_disk = reports.read(&name).map_err(|error| unreadable(&path, &error))?;
         let text = match &on_disk {
             None => draft.clone(),
-            Some(on_disk) => brought_up(known(previous.as_ref(), on_disk), on_disk, &draft, log, &template),
+            Some(on_disk) => updated(generated(previous.as_ref(), on_disk), on_disk, &draft, log, &template),
         };
         if on_disk.as_ref() == Some(&text) {
             return Ok(WrittenReport { path, digest });
         }
-        if shelf.replace(&name, on_disk.as_deref(), &text).map_err(|error| failed(Path::new(&path), &error))? {
+        if reports.replace(&name, on_disk.as_deref(), &text).map_err(|error| failed(Path::new(&path), &error))? {
             return Ok(WrittenReport { path, digest });
         }
     }
@@ -119,16 +119,21 @@ pub fn write(shop: &Path, incident: &Incident, log: &[Recorded]) -> Result<Writt
     })
 }
 
-/// The draft of an incident as it is on disk, a person's words included; none when it is not there.
-pub fn read(shop: &Path, incident: &Incident) -> Option<String> {
-    let sort = ReportKind::of(incident);
-    let policy = incident.runs.last().map(|run| sort.policy(&run.estate).clone()).unwrap_or_default();
-    let named = Path::new(policy.directory.as_deref().unwrap_or_else(|| sort.directory()));
+/// The draft or report of an incident as it is on disk, with a person's edits; none when it cannot be read.
+pub fn read(project: &Path, incident: &Incident) -> Option<String> {
+    let kind = ReportKind::of(incident);
+    let policy = policy(incident, kind);
+    let directory = Path::new(policy.directory.as_deref().unwrap_or_else(|| kind.directory()));
     let name = Path::new(&incident.draft.as_ref()?.path).file_name()?.to_str()?;
-    if named.components().any(|part| part == Component::ParentDir) {
+    if directory.components().any(|part| part == Component::ParentDir) {
         return None;
     }
-    ReportDirectory::open(&shop.join(named)).ok()?.read(name).ok()?
+    ReportDirectory::open(&project.join(directory)).ok()?.read(name).ok()?
+}
+
+/// The policy of the incident's last run.
+fn policy(incident: &Incident, kind: ReportKind) -> PostmortemPolicy {
+    incident.runs.last().map(|run| kind.policy(&run.estate).clone()).unwrap_or_default()
 }
 
 fn draft(incident: &Incident, log: &[Recorded], template: &Template) -> Result<String, ReportFileError> {
@@ -141,9 +146,11 @@ fn draft(incident: &Incident, log: &[Recorded], template: &Template) -> Result<S
     })
 }
 
-/// What was generated when the draft was last written, made again from the log up to then, and its recorded digest.
+/// The text that was generated when the draft was last written: generated again from the log up to then, and its recorded
+/// digest.
 #[derive(Debug)]
 struct Previous {
+    /// None when the template or the program has changed since.
     text: Option<String>,
     digest: String,
 }
@@ -161,13 +168,12 @@ fn previous(log: &[Recorded], template: &Template) -> Option<Previous> {
     let (at, recorded) = log.iter().enumerate().rev().find_map(|(at, recorded)| Some((at, digest_of(recorded)?)))?;
     let before = &log[..at];
     let text = fold(before).ok().flatten().and_then(|incident| draft(&incident, before, template).ok());
-    // A template or a program that has changed since gives another text, which must not be taken for the old one.
     let text = text.filter(|text| digest(text) == recorded);
     Some(Previous { text, digest: recorded })
 }
 
-/// The text that the file was generated as, as far as it is known.
-fn known<'a>(previous: Option<&'a Previous>, on_disk: &'a str) -> Option<&'a str> {
+/// The file's text before a person's edits, if it is known.
+fn generated<'a>(previous: Option<&'a Previous>, on_disk: &'a str) -> Option<&'a str> {
     let previous = previous?;
     if digest(on_disk) == previous.digest {
         return Some(on_disk);
@@ -175,10 +181,10 @@ fn known<'a>(previous: Option<&'a Previous>, on_disk: &'a str) -> Option<&'a str
     previous.text.as_deref()
 }
 
-/// The file with the newer facts.
-fn brought_up(known: Option<&str>, on_disk: &str, draft: &str, log: &[Recorded], template: &Template) -> String {
-    let merged = merge(known, on_disk, draft);
-    if merged.conflicts > 0 && is_of_a_prefix(on_disk, log, template) {
+/// The file's text with the newer facts and a person's edits.
+fn updated(generated: Option<&str>, on_disk: &str, draft: &str, log: &[Recorded], template: &Template) -> String {
+    let merged = merge(generated, on_disk, draft);
+    if merged.conflicts > 0 && is_earlier_draft(on_disk, log, template) {
         return draft.to_owned();
     }
     merged.text
@@ -186,7 +192,7 @@ fn brought_up(known: Option<&str>, on_disk: &str, draft: &str, log: &[Recorded],
 
 /// Whether the file is unedited: it equals the draft of an earlier part of the log. A crash between writing and
 /// recording a draft leaves such a file.
-fn is_of_a_prefix(on_disk: &str, log: &[Recorded], template: &Template) -> bool {
+fn is_earlier_draft(on_disk: &str, log: &[Recorded], template: &Template) -> bool {
     (1..log.len()).rev().take(PREFIX_LIMIT).any(|length| {
         let prefix = &log[..length];
         let incident = fold(prefix).ok().flatten();
@@ -198,11 +204,15 @@ fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 
-/// The directory for drafts, made when it is missing, and how the estate names it.
-fn directory(shop: &Path, policy: &PostmortemPolicy, sort: ReportKind) -> Result<(PathBuf, String), ReportFileError> {
-    let shown = policy.directory.as_deref().unwrap_or_else(|| sort.directory());
+/// Creates the directory if it is missing. Returns its path, and its name in the estate.
+fn directory(
+    project: &Path,
+    policy: &PostmortemPolicy,
+    kind: ReportKind,
+) -> Result<(PathBuf, String), ReportFileError> {
+    let shown = policy.directory.as_deref().unwrap_or_else(|| kind.directory());
     let outside = || ReportFileError {
-        message: format!("the directory `{shown}` of drafts leads out of the shop's directory"),
+        message: format!("the directory `{shown}` of drafts leads out of the project directory"),
         hint: Some(
             "Name one below it, or an absolute one, as `postmortem.directory` or `report.directory` in estate.yaml."
                 .to_owned(),
@@ -212,12 +222,12 @@ fn directory(shop: &Path, policy: &PostmortemPolicy, sort: ReportKind) -> Result
     if named.components().any(|part| part == Component::ParentDir) {
         return Err(outside());
     }
-    let directory = shop.join(named);
+    let directory = project.join(named);
     fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
     if named.is_relative() {
         // A symbolic link may lead out where the text does not.
         let real = directory.canonicalize().map_err(|error| failed(&directory, &error))?;
-        let root = shop.canonicalize().map_err(|error| failed(shop, &error))?;
+        let root = project.canonicalize().map_err(|error| failed(project, &error))?;
         if !real.starts_with(root) {
             return Err(outside());
         }
@@ -226,18 +236,19 @@ fn directory(shop: &Path, policy: &PostmortemPolicy, sort: ReportKind) -> Result
     Ok((directory, shown.to_owned()))
 }
 
-fn template(shop: &Path, policy: &PostmortemPolicy, sort: ReportKind) -> Result<Template, ReportFileError> {
-    policy.template.as_deref().map_or_else(|| Ok(sort.shipped()), |file| own_template(shop, file))
+fn template(project: &Path, policy: &PostmortemPolicy, kind: ReportKind) -> Result<Template, ReportFileError> {
+    policy.template.as_deref().map_or_else(|| Ok(kind.shipped()), |file| own_template(project, file))
 }
 
-/// The template that a shop has put in the place of ours.
+/// Reads the project's template.
 ///
 /// # Errors
-/// When it cannot be read, or is too large for one.
-pub fn own_template(shop: &Path, file: &str) -> Result<Template, ReportFileError> {
+/// When it cannot be read, or is too large.
+pub fn own_template(project: &Path, file: &str) -> Result<Template, ReportFileError> {
     let read = || {
-        // A pipe would wait for its other end.
-        let opened = openat(CWD, shop.join(file), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
+        // Opening a pipe without NONBLOCK waits for a writer.
+        let opened =
+            openat(CWD, project.join(file), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
         text(File::from(opened), TEMPLATE_LIMIT)
     };
     let source = read().map_err(|error| ReportFileError {
@@ -247,7 +258,7 @@ pub fn own_template(shop: &Path, file: &str) -> Result<Template, ReportFileError
     Ok(Template { file: file.to_owned(), source })
 }
 
-/// An open directory, so that what is checked and what is written are the same place.
+/// An open directory, so that every access reaches the same directory even if its path changes.
 #[derive(Debug)]
 struct ReportDirectory {
     directory: File,
@@ -258,7 +269,7 @@ impl ReportDirectory {
         Ok(Self { directory: File::open(directory)? })
     }
 
-    /// A file's text; none when there is no such file. A symbolic link is an error.
+    /// The text of a file; none when there is no such file. A symbolic link is an error.
     fn read(&self, name: &str) -> io::Result<Option<String>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match openat(&self.directory, name, flags, Mode::empty()) {
@@ -269,32 +280,32 @@ impl ReportDirectory {
         }
     }
 
-    /// Puts `text` in the place of `before`; false when the file is no longer `before`.
+    /// Replaces the text `before` by `text`. Returns false when the file's text is no longer `before`.
     fn replace(&self, name: &str, before: Option<&str>, text: &str) -> io::Result<bool> {
-        let fresh = format!(".{name}.{}.new", std::process::id());
-        let replaced = self.put(&fresh, text).and_then(|()| {
-            self.keep_mode(name, &fresh)?;
+        let temporary = format!(".{name}.{}.new", std::process::id());
+        let replaced = self.create(&temporary, text).and_then(|()| {
+            self.copy_mode(name, &temporary)?;
             let unchanged = self.read(name)?.as_deref() == before;
             if unchanged {
-                renameat(&self.directory, &fresh, &self.directory, name)?;
+                renameat(&self.directory, &temporary, &self.directory, name)?;
                 self.directory.sync_all()?;
             }
             Ok(unchanged)
         });
         if !matches!(replaced, Ok(true)) {
-            // Nothing is left behind; that it cannot be removed is no worse than what has gone wrong already.
-            let _ = unlinkat(&self.directory, &fresh, AtFlags::empty());
+            // A failure to remove the temporary file must not hide the first error.
+            let _ = unlinkat(&self.directory, &temporary, AtFlags::empty());
         }
         replaced
     }
 
-    fn put(&self, name: &str, text: &str) -> io::Result<()> {
+    fn create(&self, name: &str, text: &str) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o644);
         let open = || openat(&self.directory, name, flags, mode);
         let opened = match open() {
             Err(rustix::io::Errno::EXIST) => {
-                // Left behind by a process of the same number that was killed.
+                // A killed process with the same id has left it behind.
                 unlinkat(&self.directory, name, AtFlags::empty())?;
                 open()
             }
@@ -305,12 +316,12 @@ impl ReportDirectory {
         file.sync_all()
     }
 
-    /// Who may read the old file may read the new one, and nobody else.
-    fn keep_mode(&self, old: &str, fresh: &str) -> io::Result<()> {
+    /// Gives the new file the permissions of the old one, if there is one.
+    fn copy_mode(&self, old: &str, new: &str) -> io::Result<()> {
         match rustix::fs::statat(&self.directory, old, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => {
                 let mode = Mode::from_raw_mode(stat.st_mode);
-                Ok(rustix::fs::chmodat(&self.directory, fresh, mode, AtFlags::empty())?)
+                Ok(rustix::fs::chmodat(&self.directory, new, mode, AtFlags::empty())?)
             }
             Err(rustix::io::Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
@@ -320,11 +331,11 @@ impl ReportDirectory {
 
 /// The text of a regular file of at most `limit` bytes.
 fn text(file: File, limit: u64) -> io::Result<String> {
-    let about = file.metadata()?;
-    if !about.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    if about.len() > limit {
+    if metadata.len() > limit {
         return Err(io::Error::other(format!("it is larger than {} KiB", limit / 1024)));
     }
     let mut bytes = Vec::new();

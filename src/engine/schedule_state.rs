@@ -1,9 +1,9 @@
-//! Schedule state: which schedules this process owns, since when, and which occurrences ran or were missed.
+//! Schedule state: since when each schedule is active on this host, and which occurrences ran or were missed.
 //!
-//! The store holds the name of every handled occurrence. The time since when a schedule is active is in a file beside the log:
-//! without it, a process that starts after a down-time could not tell a missed schedule from a new one.
+//! The store has the name of every handled occurrence. The time since when a schedule is active is in a file beside the log:
+//! without it, a process that starts after a down-time could not tell a missed occurrence from a new schedule.
 //!
-//! **Invariant:** a lost or damaged file makes nothing run twice; at worst, earlier misses are unknown.
+//! **Invariant:** no occurrence runs twice when the file is lost or damaged. At worst, earlier missed occurrences are unknown.
 //!
 //! Not here: starting runs; see [`super::dispatcher`].
 
@@ -17,10 +17,10 @@ use crate::domain::core::time::Timestamp;
 use crate::domain::runbook::schedule::{CalendarEntry, LIMIT, ScheduledRunbook, due_of, local, name};
 use crate::store::StoreError;
 
-/// The largest file that is read: a thousand schedules have a tenth of it.
+/// The largest file that is read, in bytes: a thousand schedules need a tenth of it.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
-/// Since when each schedule is in force, by its [`ScheduledRunbook::identity`].
+/// Since when each schedule is active, by its [`ScheduledRunbook::identity`].
 #[derive(Debug, Default)]
 pub struct ScheduleState {
     file: Option<PathBuf>,
@@ -28,71 +28,69 @@ pub struct ScheduleState {
 }
 
 impl ScheduleState {
-    /// What the file says; one that is not there says nothing.
+    /// Reads the file. A missing, large or damaged file counts as empty.
     pub fn read(file: Option<&Path>) -> Self {
         let text = file.and_then(|file| {
-            let small = std::fs::metadata(file).is_ok_and(|about| about.len() <= FILE_LIMIT);
+            let small = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() <= FILE_LIMIT);
             small.then(|| std::fs::read(file).ok()).flatten()
         });
         let since = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         Self { file: file.map(Path::to_owned), since }
     }
 
-    /// Since when a schedule is in force.
+    /// Since when a schedule is active; none when it is unknown.
     pub fn since(&self, plan: &ScheduledRunbook) -> Option<Timestamp> {
         self.since.get(&plan.identity()).copied()
     }
 
-    /// Takes up schedules that are new, and lets go of those that are gone.
+    /// Activates new schedules as of `now`, removes those that no longer exist, and writes the file.
     ///
     /// # Errors
-    /// The system's word, when that cannot be written down. It holds for this process all the same.
-    pub fn take_up(&mut self, plans: &[ScheduledRunbook], now: Timestamp) -> io::Result<()> {
-        let known = |plan: &ScheduledRunbook| self.since(plan).filter(|since| *since <= now).unwrap_or(now);
-        let since: BTreeMap<String, Timestamp> = plans.iter().map(|plan| (plan.identity(), known(plan))).collect();
+    /// When the file cannot be written. The new state still applies to this process.
+    pub fn activate(&mut self, plans: &[ScheduledRunbook], now: Timestamp) -> io::Result<()> {
+        let active = |plan: &ScheduledRunbook| self.since(plan).filter(|since| *since <= now).unwrap_or(now);
+        let since: BTreeMap<String, Timestamp> = plans.iter().map(|plan| (plan.identity(), active(plan))).collect();
         if since == self.since {
             return Ok(());
         }
         self.since = since;
         let Some(file) = &self.file else { return Ok(()) };
-        let fresh = file.with_extension("new");
-        std::fs::write(&fresh, serde_json::to_vec_pretty(&self.since)?)?;
-        std::fs::rename(&fresh, file)
+        let temporary = file.with_extension("new");
+        std::fs::write(&temporary, serde_json::to_vec_pretty(&self.since)?)?;
+        std::fs::rename(&temporary, file)
     }
 }
 
-/// An occurrence that was seen to.
+/// An occurrence that was started or skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandledOccurrence {
-    /// When it was due.
     pub due: Timestamp,
-    /// The incident that it opened, or that it was skipped for.
+    /// The incident that it opened, or because of which it was skipped.
     pub incident: IncidentId,
 }
 
-/// How one schedule stands.
+/// The state of one schedule.
 #[derive(Debug, Clone)]
 pub struct ScheduleStatus {
-    /// It.
     pub plan: ScheduledRunbook,
     /// Whether this host may act in its environment.
     pub here: bool,
-    /// When it is due next.
+    /// The next occurrence.
     pub next: Option<Timestamp>,
-    /// The newest occurrences that were seen to, the newest first.
-    pub seen: Vec<HandledOccurrence>,
-    /// Those that never ran, since it is in force here, the oldest first.
+    /// The handled occurrences, most recent first, at most [`LIMIT`].
+    pub handled: Vec<HandledOccurrence>,
+    /// The occurrences that were not handled since the schedule is active here, oldest first.
     pub missed: Vec<Timestamp>,
-    /// Why past occurrences are unknown, if they are: their part of the log is damaged.
+    /// The error message when the part of the log with the past occurrences is damaged.
     pub damaged: Option<String>,
 }
 
 impl Engine {
-    /// Every plan of the shop's schedules.
+    /// The schedules of every runbook.
     pub fn plans(&self) -> Vec<ScheduledRunbook> {
         let catalog = &self.parts.catalog;
         let default = catalog.estate().content.as_ref().ok().and_then(|estate| estate.default_environment.as_deref());
-        ScheduledRunbook::all(catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok()), default)
+        ScheduledRunbook::all(catalog.valid_runbooks(), default)
     }
 
     /// Whether this host may act in an environment.
@@ -102,11 +100,11 @@ impl Engine {
         environment.is_none_or(|environment| environment.refuses(&self.parts.hostname).is_none())
     }
 
-    /// The newest occurrences of a plan that were seen to, the newest first.
+    /// The handled occurrences of a schedule, most recent first, at most [`LIMIT`].
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn seen(&self, plan: &ScheduledRunbook) -> Result<Vec<HandledOccurrence>, EngineError> {
+    pub async fn handled_occurrences(&self, plan: &ScheduledRunbook) -> Result<Vec<HandledOccurrence>, EngineError> {
         let keys = self.parts.store.keys(&plan.prefix(), LIMIT as u32).await?;
         Ok(keys
             .into_iter()
@@ -114,46 +112,46 @@ impl Engine {
             .collect())
     }
 
-    /// How every schedule stands, what is due next first.
+    /// The state of every schedule, ordered by its next occurrence.
     ///
     /// # Errors
-    /// When the log cannot be read at all. What is damaged of it hides no other schedule.
-    pub async fn agenda(&self, force: &ScheduleState) -> Result<Vec<ScheduleStatus>, EngineError> {
+    /// When the log cannot be read. A damaged part of the log affects only its schedule.
+    pub async fn schedule_statuses(&self, state: &ScheduleState) -> Result<Vec<ScheduleStatus>, EngineError> {
         let now = self.parts.clock.now();
-        let mut standings = Vec::new();
+        let mut statuses = Vec::new();
         for plan in self.plans() {
-            let (seen, damaged) = match self.seen(&plan).await {
-                Ok(seen) => (seen, None),
+            let (handled, damaged) = match self.handled_occurrences(&plan).await {
+                Ok(handled) => (handled, None),
                 Err(EngineError::Store(StoreError::Damaged(reason))) => (Vec::new(), Some(reason)),
                 Err(error) => return Err(error),
             };
-            let ran = |due: &Timestamp| seen.iter().any(|seen| seen.due == *due);
-            // What is older than the names that were read is not looked at.
-            let oldest = seen.last().filter(|_| seen.len() == LIMIT).map(|seen| seen.due);
-            let since = force.since(&plan).max(oldest);
+            let is_handled = |due: &Timestamp| handled.iter().any(|handled| handled.due == *due);
+            // Only LIMIT names are read. Whether an older occurrence was handled is unknown, so none of them counts as missed.
+            let oldest = handled.last().filter(|_| handled.len() == LIMIT).map(|handled| handled.due);
+            let since = state.since(&plan).max(oldest);
             let mut missed = since.map(|since| plan.timetable.between(since, now)).unwrap_or_default();
-            missed.retain(|due| damaged.is_none() && !ran(due));
+            missed.retain(|due| damaged.is_none() && !is_handled(due));
             let (here, next) = (self.is_host_of(&plan.environment), plan.timetable.next(now));
-            standings.push(ScheduleStatus { here, next, seen, missed, damaged, plan });
+            statuses.push(ScheduleStatus { here, next, handled, missed, damaged, plan });
         }
-        standings.sort_by(|one, other| (one.next, &one.plan.runbook).cmp(&(other.next, &other.plan.runbook)));
-        Ok(standings)
+        statuses.sort_by(|one, other| (one.next, &one.plan.runbook).cmp(&(other.next, &other.plan.runbook)));
+        Ok(statuses)
     }
 }
 
-/// The most entries of a calendar: a program that subscribes reads it again every hour.
-const ENTRIES: usize = 500;
+/// The most entries of a calendar, which subscribed programs may read every hour.
+const ENTRY_LIMIT: usize = 500;
 
-/// How far ahead a calendar goes, in days: a quarter comes four times.
+/// How many days ahead a calendar goes: a year, so that a quarterly schedule has four entries.
 const DAYS_AHEAD: i64 = 370;
 
-/// What a calendar shows of schedules: what is to come, and what ran last.
-pub fn entries(standings: &[ScheduleStatus], now: Timestamp) -> Vec<CalendarEntry> {
+/// The entries of a calendar: handled and future occurrences of every schedule.
+pub fn entries(statuses: &[ScheduleStatus], now: Timestamp) -> Vec<CalendarEntry> {
     let until = now.checked_add_signed(chrono::TimeDelta::days(DAYS_AHEAD)).unwrap_or(Timestamp::MAX_UTC);
     let mut entries = Vec::new();
-    for ScheduleStatus { plan, seen, .. } in standings {
+    for ScheduleStatus { plan, handled, .. } in statuses {
         let zone = &plan.schedule.timezone;
-        let words = |due| format!("{}, due {}", plan.runbook, local(due, zone));
+        let details = |due| format!("{}, due {}", plan.runbook, local(due, zone));
         let entry = |due, details| CalendarEntry {
             name: name(&plan.runbook, &plan.environment, due),
             due,
@@ -161,15 +159,17 @@ pub fn entries(standings: &[ScheduleStatus], now: Timestamp) -> Vec<CalendarEntr
             environment: plan.environment.clone(),
             details,
         };
-        let ran = seen.iter().map(|seen| entry(seen.due, format!("{}\nRecord: {}", words(seen.due), seen.incident)));
-        entries.extend(ran);
+        let past = handled
+            .iter()
+            .map(|handled| entry(handled.due, format!("{}\nRecord: {}", details(handled.due), handled.incident)));
+        entries.extend(past);
         let mut next = plan.timetable.next(now);
-        while let Some(due) = next.filter(|due| *due < until && entries.len() < ENTRIES) {
-            entries.push(entry(due, words(due)));
+        while let Some(due) = next.filter(|due| *due < until && entries.len() < ENTRY_LIMIT) {
+            entries.push(entry(due, details(due)));
             next = plan.timetable.next(due);
         }
     }
     entries.sort_by(|one, other| (one.due, &one.name).cmp(&(other.due, &other.name)));
-    entries.truncate(ENTRIES);
+    entries.truncate(ENTRY_LIMIT);
     entries
 }

@@ -1,5 +1,6 @@
-//! Subscriptions to an incident: durable events from the store, and live lines from this process.
+//! Subscriptions to an incident: durable events of every process, and live output of the steps that this process runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -9,39 +10,38 @@ use super::{EngineError, Parts};
 use crate::clock;
 use crate::domain::core::id::{IncidentId, RunId, StepKey};
 use crate::domain::incident::event::Recorded;
-use std::sync::Arc;
 
-/// How often the store is asked for what other processes have written.
+/// How often the store is polled for events of other processes.
 pub const POLL: Duration = Duration::from_millis(250);
-/// How many live lines a slow face may be behind before it misses some; events are never missed.
+/// How many updates a slow subscriber may be behind before it misses live lines. It never misses events.
 const BACKLOG: usize = 1_024;
 
-/// What a face hears of an incident.
+/// One update of a subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub enum IncidentUpdate {
-    /// Events that are durable, in order.
+    /// Durable events, in order.
     Events(Vec<Recorded>),
-    /// A line that a running step has printed, redacted; never recorded. Only heard in the process that runs it.
+    /// A line that a running step has printed, redacted. It is not recorded, and only the process that runs the step gets it.
     Line {
         /// The run.
         run: RunId,
         /// The step.
         step: StepKey,
-        /// The line, not yet made printable.
+        /// The line, which may hold control characters.
         text: String,
     },
 }
 
-/// What is told within this process.
+/// A notification within this process.
 #[derive(Debug, Clone)]
 pub(super) enum Hint {
-    /// These are durable, and follow on one another.
+    /// These consecutive events are durable.
     Appended(Arc<[Recorded]>),
     /// A step has printed a line.
     Line(RunId, StepKey, String),
 }
 
-/// Tells the faces and workers of this process; others find out by asking the store.
+/// Notifies the subscribers of this process. Other processes poll the store.
 #[derive(Debug)]
 pub(super) struct Publisher {
     hints: broadcast::Sender<(IncidentId, Hint)>,
@@ -53,7 +53,7 @@ impl Publisher {
     }
 
     pub(super) fn publish(&self, incident: &IncidentId, hint: Hint) {
-        // Nobody listening is fine.
+        // The only error is that there is no subscriber.
         let _ = self.hints.send((incident.clone(), hint));
     }
 
@@ -62,13 +62,14 @@ impl Publisher {
     }
 }
 
-/// The news of one incident: from this process at once, from others within a quarter of a second.
+/// The updates of one incident: those of this process at once, those of others within [`POLL`].
 #[derive(Debug)]
 pub struct Subscription {
     parts: Arc<Parts>,
     incident: IncidentId,
     after: u64,
     hints: broadcast::Receiver<(IncidentId, Hint)>,
+    /// Whether the store may have events that were not delivered.
     stale: bool,
 }
 
@@ -77,7 +78,7 @@ impl Subscription {
         Self { parts, incident, after, hints: publisher.listen(), stale: true }
     }
 
-    /// Waits for the next news. Cancel-safe.
+    /// Waits for the next update. Cancel-safe.
     pub async fn next(&mut self) -> Result<IncidentUpdate, EngineError> {
         loop {
             if self.stale {
@@ -88,8 +89,8 @@ impl Subscription {
                 }
                 self.stale = false;
             }
-            if let Some(news) = self.follow_hint().await {
-                return Ok(news);
+            if let Some(update) = self.follow_hint().await {
+                return Ok(update);
             }
         }
     }
@@ -111,7 +112,7 @@ impl Subscription {
             }
             Ok((_, Hint::Appended(events))) if events.last().is_some_and(|last| last.seq <= self.after) => {}
             Ok(_) | Err(RecvError::Lagged(_)) => self.stale = true,
-            // The hub lives as long as the engine, which the face holds.
+            // Happens only when the engine has been dropped.
             Err(RecvError::Closed) => clock::sleep(&*self.parts.clock, POLL).await,
         }
         None

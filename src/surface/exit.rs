@@ -1,8 +1,8 @@
-//! The exit codes of `runbook`, for scripts and for people who type `echo $?`.
+//! The exit codes of `runbook`.
 //!
-//! **Invariant:** a code, once released, keeps its meaning.
+//! **Invariant:** the meaning of a released code does not change.
 //!
-//! Not here: how a code is chosen; each interface decides that.
+//! Not here: choosing a code, which each command does.
 
 use std::process::{ExitCode, Termination};
 
@@ -13,9 +13,9 @@ pub struct Exit(u8);
 impl Exit {
     /// The request is done.
     pub const DONE: Self = Self(0);
-    /// An error on our side: the store, the disk, a corrupt log.
+    /// An error of this program: the store, the disk, a damaged log.
     pub const ERROR: Self = Self(1);
-    /// The command line is wrong, or does not apply in the present state.
+    /// The command line is wrong, or does not apply in the current state.
     pub const USAGE: Self = Self(2);
     /// A person cancelled the run, or it timed out.
     pub const CANCELLED: Self = Self(3);
@@ -23,11 +23,11 @@ impl Exit {
     pub const NOT_ALLOWED: Self = Self(4);
     /// The run ended without success, or a check found something down.
     pub const FAILED: Self = Self(5);
-    /// The run waits for a person; the question has been printed.
+    /// The run waits for a person. The question has been printed.
     pub const WAITING: Self = Self(6);
-    /// A file, a plan or a host has problems; all of them have been printed.
+    /// A file, a plan or a host has problems. All of them have been printed.
     pub const PROBLEMS: Self = Self(7);
-    /// Interrupted by a signal: 128 + 2, as in shells. The run continues when somebody watches it.
+    /// Interrupted by a signal: 128 + 2, as in shells. The run continues with the next `runbook watch` or `runbook serve`.
     pub const INTERRUPTED: Self = Self(130);
 
     /// Every code with its meaning, for the manual.

@@ -1,4 +1,4 @@
-//! The interfaces: how people and programs use the engine.
+//! The interfaces through which people and programs use the engine.
 
 pub mod cli;
 pub mod demo;

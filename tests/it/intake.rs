@@ -201,7 +201,10 @@ fn the_journal_says_which_sender_cannot_be_checked_and_which_post_was_rejected()
     let said = house.said();
     let unheard: Vec<&str> = said.lines().filter(|line| line.contains("cannot be checked, and is not taken")).collect();
     assert!(matches!(unheard[..], [line] if line.contains("`grafana`") && line.contains("`LOST`")), "{said}");
-    assert!(said.lines().any(|line| line.contains("a post was rejected") && line.contains("alertmanager")), "{said}");
+    assert!(
+        said.lines().any(|line| line.contains("a request was rejected") && line.contains("alertmanager")),
+        "{said}"
+    );
 }
 
 #[test]

@@ -214,7 +214,7 @@ async fn what_is_wrong_with_a_channel_is_said_with_what_to_do() {
         ("secretless", "channel `secretless` cannot be used: secret `unread`: the environment has no `SLACK_TOKEN`"),
         ("nameless", "secret `unheard_of` is not in the estate"),
         ("tokenless", "it has no `token`; name a secret there in estate.yaml"),
-        ("wayless", "it has no way out in estate.yaml"),
+        ("wayless", "it has no route in estate.yaml"),
         ("missing", "it is not in the estate"),
         ("gone", "`no_service`: the webhook is gone; make a new one"),
         ("deaf", "Slack cannot be reached: "),

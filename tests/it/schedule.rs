@@ -182,7 +182,7 @@ impl House {
 
     async fn standing(&self, environment: &str) -> ScheduleStatus {
         let force = ScheduleState::read(Some(&self.directory.path().join("schedules.json")));
-        let agenda = self.engine.refreshed().agenda(&force).await.unwrap();
+        let agenda = self.engine.refreshed().schedule_statuses(&force).await.unwrap();
         agenda.into_iter().find(|standing| standing.plan.environment == environment).unwrap()
     }
 }
@@ -264,7 +264,7 @@ async fn after_a_down_time_the_newest_missed_occurrence_runs_once_and_names_the_
     assert_eq!(house.incidents().await.len(), 1, "it is caught up with once");
     let standing = house.standing("production").await;
     assert_eq!(standing.missed.len(), 3);
-    assert_eq!((standing.seen[0].due, &standing.seen[0].incident), (at("2026-01-04T07:00:00Z"), &record.id));
+    assert_eq!((standing.handled[0].due, &standing.handled[0].incident), (at("2026-01-04T07:00:00Z"), &record.id));
     assert_eq!(standing.next, Some(at("2026-01-05T07:00:00Z")));
     assert!(standing.here && !house.standing("staging").await.here);
 }
@@ -362,7 +362,7 @@ async fn a_schedule_that_was_written_or_edited_owes_nothing_from_before() {
     house.clock.set(at("2026-01-01T06:30:00Z"));
     let earlier = DAILY.replace("0 9", "0 8");
     let catalog = catalog(&house.directory, &earlier);
-    house.engine.renew(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
+    house.engine.reload(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
     house.settle().await;
     house.clock.set(at("2026-01-01T07:30:00Z"));
     house.settle().await;
@@ -383,7 +383,7 @@ async fn maintenance_has_no_deadlines_no_severity_and_no_postmortem() {
         .unwrap();
     let daily = DAILY.replace("  - { id: hand", "  - { id: more, start: down }\n  - { id: hand");
     let catalog = catalog(&house.directory, &daily);
-    house.engine.renew(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
+    house.engine.reload(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
     house.settle().await;
     house.clock.set(at("2026-01-01T07:00:00Z"));
     let record = house.rest(1).await.remove(0);

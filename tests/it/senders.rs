@@ -237,9 +237,12 @@ fn what_of_github_is_no_alert_says_why() {
         other => panic!("{other:?}"),
     };
     let body = ended("test.yml", "failure");
-    assert_eq!(run(&json!({ "zen": "Keep it simple" }), "ping"), "event `ping` is no run of a workflow");
-    assert_eq!(run(&ended("lint.yml", "failure"), "workflow_run"), "workflow `lint.yml` is none that the estate names");
-    assert_eq!(run(&ended("test.yml", "cancelled"), "workflow_run"), "a run that ended as `cancelled` says nothing");
+    assert_eq!(run(&json!({ "zen": "Keep it simple" }), "ping"), "event `ping` is not a workflow run");
+    assert_eq!(run(&ended("lint.yml", "failure"), "workflow_run"), "the estate does not name workflow `lint.yml`");
+    assert_eq!(
+        run(&ended("test.yml", "cancelled"), "workflow_run"),
+        "the conclusion `cancelled` is neither a success nor a failure"
+    );
     let changed = |pointer: &str, value: &str| {
         let mut body = body.clone();
         *body.pointer_mut(pointer).unwrap() = json!(value);

@@ -450,7 +450,7 @@ fn a_special_file_a_link_out_and_a_misnamed_file_are_problems() {
       | ^
 
     runbooks/folder.yaml: 1 problem
-    error: the file is a link that leads out of the shop's directory
+    error: the file is a link that leads out of the project directory
      --> runbooks/out.yaml:1:1
       |
     1 |

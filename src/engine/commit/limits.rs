@@ -1,6 +1,6 @@
-//! What one append, one event and one incident may hold at most.
+//! The limits of one append, one event and one incident.
 //!
-//! Every write passes [`checked`], and nothing else checks these limits.
+//! Every write passes [`checked`], which is the only check of these limits.
 
 use crate::domain::incident::event::EVENT_LIMIT;
 use crate::store::{NewEvent, StoreError, Write};
@@ -8,20 +8,19 @@ use crate::store::{NewEvent, StoreError, Write};
 /// The largest event, in bytes of JSON: four times the largest output, so that one output with its transcript fits.
 pub(super) const EVENT_BYTES_LIMIT: usize = 256 * 1024;
 
-/// The most events in one append: a turn of the engine makes a few dozen.
+/// The most events in one append: an iteration of a worker makes a few dozen.
 pub(super) const APPEND_LIMIT: usize = 1_000;
 
 /// The largest append, in bytes of JSON: it is held in memory whole and is one transaction.
 pub(super) const APPEND_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 
-/// The longest name that an incident is given, in bytes.
+/// The longest unique name of an incident, in bytes.
 pub(super) const NAME_LIMIT: usize = 256;
 
-/// The write with its events encoded, which the store would have to do otherwise.
+/// Checks a write. Returns it with its events encoded, so that the store need not encode them again.
 ///
 /// # Errors
-/// [`StoreError::TooLarge`] with the first limit that is passed. An append that is too large is refused as a whole: here is
-/// the place to split it into several.
+/// [`StoreError::TooLarge`] for the first limit that the write exceeds. The append is refused as a whole, not split.
 pub(super) fn checked(mut write: Write) -> Result<Write, StoreError> {
     names(&write)?;
     events(&write)?;
@@ -55,19 +54,19 @@ fn events(write: &Write) -> Result<(), StoreError> {
 }
 
 fn bytes(drafts: &mut [NewEvent]) -> Result<(), StoreError> {
-    let mut all = 0;
+    let mut total = 0;
     for draft in drafts {
-        let one = draft.encode()?;
-        if one > EVENT_BYTES_LIMIT {
+        let size = draft.encode()?;
+        if size > EVENT_BYTES_LIMIT {
             return Err(StoreError::TooLarge(format!(
-                "an event of {one} bytes is larger than the {EVENT_BYTES_LIMIT} that the log takes"
+                "an event of {size} bytes is larger than the {EVENT_BYTES_LIMIT} that the log takes"
             )));
         }
-        all += one;
+        total += size;
     }
-    if all > APPEND_BYTES_LIMIT {
+    if total > APPEND_BYTES_LIMIT {
         return Err(StoreError::TooLarge(format!(
-            "{all} bytes of events at once are more than the {APPEND_BYTES_LIMIT} that the log takes"
+            "{total} bytes of events at once are more than the {APPEND_BYTES_LIMIT} that the log takes"
         )));
     }
     Ok(())

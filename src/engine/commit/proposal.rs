@@ -1,7 +1,7 @@
 //! A proposal: events that were decided for one incident and are not stored yet.
 //!
-//! **Invariant:** every event of a proposal is redacted, and was folded into a state that ends with the event before it. An
-//! event is folded as it will be stored, so that the state equals a fold of the log.
+//! **Invariant:** every event of a proposal is redacted and then folded into the state, in order. So the state equals a fold
+//! of the log after the write.
 
 use std::slice;
 
@@ -15,7 +15,7 @@ use crate::domain::incident::{Illegal, Incident, extend};
 use crate::domain::redact::Redactor;
 use crate::store::{InitialLease, NewEvent, Write};
 
-/// What somebody decided: the events, who or what they come from, and when.
+/// Decided events, their author and their time.
 #[derive(Debug)]
 pub(in crate::engine) struct Decision<E = Vec<Event>> {
     pub(in crate::engine) by: Actor,
@@ -23,9 +23,9 @@ pub(in crate::engine) struct Decision<E = Vec<Event>> {
     pub(in crate::engine) events: E,
 }
 
-/// A state that events are folded into.
+/// A state that events can be folded into.
 pub(in crate::engine) trait FoldedState {
-    /// Folds one event in.
+    /// Folds one event into the state.
     fn fold(&mut self, event: &Recorded) -> Result<(), Illegal>;
 }
 
@@ -41,7 +41,7 @@ impl FoldedState for Option<Incident> {
     }
 }
 
-/// Events that were decided for one incident and are not stored yet, with the names that they give it.
+/// Events that were decided for one incident and are not stored yet, with the unique names that they register.
 #[derive(Debug)]
 pub(in crate::engine) struct Proposal {
     incident: IncidentId,
@@ -57,12 +57,12 @@ pub(in crate::engine) struct Proposal {
 pub(in crate::engine) struct PreparedWrite(Write);
 
 impl Proposal {
-    /// A proposal without events, to follow on the last stored event.
+    /// An empty proposal whose events will follow event `expected`, the last stored one.
     pub(in crate::engine) fn after(incident: &IncidentId, expected: u64) -> Self {
         Self { incident: incident.clone(), expected, drafts: Vec::new(), names: Vec::new(), lease: None }
     }
 
-    /// A proposal without events, to follow on a state whose events are all stored.
+    /// An empty proposal whose events will follow a state that is stored.
     pub(in crate::engine) fn on(incident: &IncidentId, state: Option<&Incident>) -> Self {
         Self::after(incident, state.map_or(0, |state| state.seq))
     }
@@ -80,15 +80,15 @@ impl Proposal {
         self.drafts.iter().map(NewEvent::event)
     }
 
-    /// The names that the incident is given.
+    /// The unique names that are registered with the events.
     pub(in crate::engine) fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Adds what was decided, redacted, and folds it into the state; the events as they were added.
+    /// Redacts the decided events, folds them into the state and adds them. Returns the added events.
     ///
     /// # Errors
-    /// The first event that does not follow. None of the decision is added then, and the state is to be thrown away.
+    /// When an event is illegal in its state. Then no event of the decision is added, and the caller must discard the state.
     pub(in crate::engine) fn add(
         &mut self,
         redactor: &Redactor,
@@ -105,17 +105,17 @@ impl Proposal {
         Ok(&self.drafts[before..])
     }
 
-    /// Gives the incident a name with the events: the store refuses a name that was given before.
-    pub(in crate::engine) fn give_name(&mut self, name: String) {
+    /// Registers a unique name for the incident with the events. The store refuses a name that is already registered.
+    pub(in crate::engine) fn register_name(&mut self, name: String) {
         self.names.push(name);
     }
 
-    /// Takes the lease on a new incident with its first events.
+    /// Takes the lease of a new incident with its first events.
     pub(in crate::engine) fn take_lease(&mut self, lease: InitialLease) {
         self.lease = Some(lease);
     }
 
-    /// The proposal with what the store needs to know of the state that it leads to.
+    /// Completes the proposal. `state` is the state after its events: the store records whether the incident is live.
     pub(in crate::engine) fn prepare(self, state: Option<&Incident>) -> PreparedWrite {
         let Self { incident, expected, drafts, names, lease } = self;
         let live = state.is_none_or(is_live);
@@ -133,7 +133,7 @@ fn numbered(seq: u64, draft: &NewEvent) -> Recorded {
     Recorded { seq, at: draft.at(), by: draft.by().clone(), event: draft.event().clone() }
 }
 
-/// The draft with every secret replaced.
+/// The draft with its secrets replaced.
 fn redacted(redactor: &Redactor, mut draft: NewEvent) -> NewEvent {
     // Most events hold no secret. Decoding an event costs more than encoding it, so only events whose bytes may hold a
     // secret are decoded.
@@ -146,15 +146,15 @@ fn redacted(redactor: &Redactor, mut draft: NewEvent) -> NewEvent {
     }
 }
 
-/// The event without the secrets in it; none when there are none.
+/// The event with its secrets replaced; none when it has no secret.
 fn scrubbed(redactor: &Redactor, event: &Event) -> Option<Event> {
     let mut value = serde_json::to_value(event).ok().filter(|value| redactor.finds_in(value))?;
     scrub_part(redactor, &mut value, "");
     serde_json::from_value(value).ok()
 }
 
-/// Scrubs the part of an event at a JSON pointer. A secret that is a word of the log itself, such as `succeeded`, stays:
-/// without that word the event could not be read. So a part that cannot be scrubbed as a whole is scrubbed piece by piece.
+/// Replaces the secrets in the part of an event at a JSON pointer. If the event could not be read without a replaced value,
+/// each child of the part is scrubbed separately. So only a secret that equals a keyword of the log, such as `succeeded`, stays.
 fn scrub_part(redactor: &Redactor, event: &mut Value, pointer: &str) {
     let Some(part) = event.pointer_mut(pointer).filter(|part| redactor.finds_in(part)) else { return };
     let before = part.clone();
@@ -162,13 +162,13 @@ fn scrub_part(redactor: &Redactor, event: &mut Value, pointer: &str) {
     if serde_json::from_value::<Event>(event.clone()).is_ok() {
         return;
     }
-    let steps: Vec<String> = match &before {
+    let children: Vec<String> = match &before {
         Value::Array(items) => (0..items.len()).map(|index| index.to_string()).collect(),
         Value::Object(fields) => fields.keys().map(|key| key.replace('~', "~0").replace('/', "~1")).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     };
     event.pointer_mut(pointer).into_iter().for_each(|part| *part = before.clone());
-    for step in steps {
-        scrub_part(redactor, event, &format!("{pointer}/{step}"));
+    for child in children {
+        scrub_part(redactor, event, &format!("{pointer}/{child}"));
     }
 }

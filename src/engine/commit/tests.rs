@@ -1,4 +1,4 @@
-//! The write path over a store that shows what reaches it.
+//! Tests of the write path with a store that records every write.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,9 +21,9 @@ use crate::engine::Parts;
 use crate::engine::catalog::Catalog;
 use crate::store::EventStore as _;
 
-use self::stand_in::StandIn;
+use self::fake_store::FakeStore;
 
-mod stand_in;
+mod fake_store;
 
 const SECRET: &str = "correct-horse-battery";
 
@@ -50,7 +50,7 @@ fn opened(incident: &IncidentId) -> Event {
     })
 }
 
-fn engine(store: &StandIn) -> Engine {
+fn engine(store: &FakeStore) -> Engine {
     Engine::new(Parts {
         store: Arc::new(store.clone()),
         clock: Arc::new(SimClock::new(now())),
@@ -64,7 +64,7 @@ fn engine(store: &StandIn) -> Engine {
     })
 }
 
-/// A proposal of events on a state, which is moved on.
+/// A proposal of events on a state. Folds them into the state.
 fn propose(engine: &Engine, incident: &IncidentId, events: Vec<Event>, state: &mut Option<Incident>) -> Proposal {
     let mut proposal = Proposal::on(incident, state.as_ref());
     let decision = Decision { by: Actor::Engine, at: now(), events };
@@ -72,7 +72,7 @@ fn propose(engine: &Engine, incident: &IncidentId, events: Vec<Event>, state: &m
     proposal
 }
 
-/// An incident in the log.
+/// Opens an incident in the log.
 async fn open(engine: &Engine, incident: &IncidentId) -> Option<Incident> {
     let mut state = None;
     let proposal = propose(engine, incident, vec![opened(incident)], &mut state);
@@ -85,8 +85,8 @@ async fn submit_note(engine: &Engine, incident: &IncidentId, text: &str) -> Resu
     engine.submit(incident, command).await
 }
 
-/// What the subscribers have been sent: the incident and the numbers of its events.
-fn heard(hints: &mut broadcast::Receiver<(IncidentId, Hint)>) -> Vec<(IncidentId, Vec<u64>)> {
+/// The published events: the incident and the numbers of its events.
+fn published(hints: &mut broadcast::Receiver<(IncidentId, Hint)>) -> Vec<(IncidentId, Vec<u64>)> {
     let mut all = Vec::new();
     while let Ok((incident, hint)) = hints.try_recv() {
         let Hint::Appended(events) = hint else { panic!("{hint:?}") };
@@ -95,7 +95,8 @@ fn heard(hints: &mut broadcast::Receiver<(IncidentId, Hint)>) -> Vec<(IncidentId
     all
 }
 
-async fn texts(store: &StandIn, incident: &IncidentId) -> Vec<String> {
+/// The texts of an incident's notes in the log.
+async fn notes(store: &FakeStore, incident: &IncidentId) -> Vec<String> {
     let text = |recorded: Recorded| match recorded.event {
         Event::Incident(IncidentEvent::NoteAdded { text }) => Some(text),
         _ => None,
@@ -103,40 +104,46 @@ async fn texts(store: &StandIn, incident: &IncidentId) -> Vec<String> {
     store.read(incident, 0).await.unwrap().into_iter().filter_map(text).collect()
 }
 
-/// A write is refused with a message that contains this.
+/// Asserts that a write is too large, with a message that contains `expected`.
 #[track_caller]
-fn refused(error: Result<Write, StoreError>, expected: &str) {
-    match error {
+fn assert_too_large(result: Result<Write, StoreError>, expected: &str) {
+    match result {
         Err(StoreError::TooLarge(why)) => assert!(why.contains(expected), "{why}"),
         other => panic!("{expected}: {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn each_limit_refuses() {
-    let (store, incident) = (StandIn::default(), id("lusab-fidok"));
+async fn a_write_over_a_limit_is_refused() {
+    let (store, incident) = (FakeStore::default(), id("lusab-fidok"));
     let engine = engine(&store);
     let state = open(&engine, &incident).await;
     let write = |notes: Vec<Event>, names: &[String]| {
         let mut state = state.clone();
         let mut proposal = propose(&engine, &incident, notes, &mut state);
-        names.iter().for_each(|name| proposal.give_name(name.clone()));
+        names.iter().for_each(|name| proposal.register_name(name.clone()));
         limits::checked(proposal.prepare(state.as_ref()).into_write())
     };
-    refused(write(vec![note("x"); APPEND_LIMIT + 1], &[]), "1001 events at once are more than the 1000");
-    refused(write(vec![note(&"x".repeat(EVENT_BYTES_LIMIT))], &[]), "is larger than the 262144 that the log takes");
+    assert_too_large(write(vec![note("x"); APPEND_LIMIT + 1], &[]), "1001 events at once are more than the 1000");
+    assert_too_large(
+        write(vec![note(&"x".repeat(EVENT_BYTES_LIMIT))], &[]),
+        "is larger than the 262144 that the log takes",
+    );
     let half = note(&"x".repeat(EVENT_BYTES_LIMIT / 2));
     let many = 2 + APPEND_BYTES_LIMIT / (EVENT_BYTES_LIMIT / 2);
-    refused(write(vec![half; many], &[]), "more than the 16777216 that the log takes");
-    refused(write(vec![note("x")], &["n".repeat(NAME_LIMIT + 1)]), "names at once, or one of more than 256 bytes");
-    refused(write(vec![note("x")], &vec!["n".to_owned(); APPEND_LIMIT + 1]), "more than 1000 names at once");
+    assert_too_large(write(vec![half; many], &[]), "more than the 16777216 that the log takes");
+    assert_too_large(
+        write(vec![note("x")], &["n".repeat(NAME_LIMIT + 1)]),
+        "names at once, or one of more than 256 bytes",
+    );
+    assert_too_large(write(vec![note("x")], &vec!["n".to_owned(); APPEND_LIMIT + 1]), "more than 1000 names at once");
     assert!(write(vec![note("x"); APPEND_LIMIT], &["n".repeat(NAME_LIMIT)]).is_ok());
     assert!(write(vec![note(&"x".repeat(EVENT_BYTES_LIMIT - 100))], &[]).is_ok());
 }
 
 #[tokio::test]
 async fn an_incident_holds_no_more_events_than_its_limit() {
-    let (store, incident) = (StandIn::default(), id("lusab-fidok"));
+    let (store, incident) = (FakeStore::default(), id("lusab-fidok"));
     let engine = engine(&store);
     let mut state = open(&engine, &incident).await;
     state.as_mut().unwrap().seq = EVENT_LIMIT - 1;
@@ -146,24 +153,24 @@ async fn an_incident_holds_no_more_events_than_its_limit() {
         limits::checked(proposal.prepare(state.as_ref()).into_write())
     };
     assert!(write(vec![note("the last")]).is_ok());
-    refused(write(vec![note("x"); 2]), "has 99999 events, and 100000 are the most");
+    assert_too_large(write(vec![note("x"); 2]), "has 99999 events, and 100000 are the most");
 }
 
 #[tokio::test]
-async fn what_passes_a_limit_reaches_neither_the_store_nor_a_subscriber() {
-    let (store, incident) = (StandIn::default(), id("lusab-fidok"));
+async fn a_write_over_a_limit_reaches_neither_the_store_nor_a_subscriber() {
+    let (store, incident) = (FakeStore::default(), id("lusab-fidok"));
     let engine = engine(&store);
     let mut state = open(&engine, &incident).await;
     let (before, mut hints) = (store.writes(), engine.publisher.listen());
     let proposal = propose(&engine, &incident, vec![note(&"x".repeat(EVENT_BYTES_LIMIT))], &mut state);
     let error = engine.commit(proposal.prepare(state.as_ref())).await.unwrap_err();
     assert!(matches!(error, StoreError::TooLarge(_)), "{error}");
-    assert_eq!((store.writes(), heard(&mut hints)), (before, Vec::new()));
+    assert_eq!((store.writes(), published(&mut hints)), (before, Vec::new()));
 }
 
 #[tokio::test]
 async fn a_secret_never_reaches_the_store() {
-    let (store, incident) = (StandIn::default(), id("lusab-fidok"));
+    let (store, incident) = (FakeStore::default(), id("lusab-fidok"));
     let engine = engine(&store);
     open(&engine, &incident).await;
     let mut hints = engine.publisher.listen();
@@ -171,11 +178,15 @@ async fn a_secret_never_reaches_the_store() {
     let written = store.written();
     assert!(!written.contains(SECRET) && written.contains("it is [redacted:token]"), "{written}");
     assert!(!format!("{:?}", hints.try_recv().unwrap()).contains(SECRET));
-    assert_eq!(Some(state), fold(&store.read(&incident, 0).await.unwrap()).unwrap(), "the state is that of the log");
+    assert_eq!(
+        Some(state),
+        fold(&store.read(&incident, 0).await.unwrap()).unwrap(),
+        "the state equals a fold of the log"
+    );
 }
 
 #[test]
-fn a_secret_that_is_a_word_of_the_log_exposes_no_other_secret() {
+fn a_secret_that_equals_an_event_type_exposes_no_other_secret() {
     let redactor = Redactor::new([("token", SECRET), ("status", "note_added")]).unwrap();
     let (incident, mut state) = (id("lusab-fidok"), None);
     let mut proposal = Proposal::on(&incident, None);
@@ -186,8 +197,8 @@ fn a_secret_that_is_a_word_of_the_log_exposes_no_other_secret() {
 }
 
 #[tokio::test]
-async fn a_decision_that_does_not_follow_adds_nothing() {
-    let (store, incident) = (StandIn::default(), id("lusab-fidok"));
+async fn a_decision_with_an_illegal_event_adds_no_event() {
+    let (store, incident) = (FakeStore::default(), id("lusab-fidok"));
     let engine = engine(&store);
     let mut state = open(&engine, &incident).await;
     let mut proposal = propose(&engine, &incident, vec![note("one")], &mut state);
@@ -199,33 +210,33 @@ async fn a_decision_that_does_not_follow_adds_nothing() {
 
 #[tokio::test]
 async fn a_command_is_decided_again_when_another_writer_was_first() {
-    let (store, incident) = (StandIn::default(), id("lusab-fidok"));
+    let (store, incident) = (FakeStore::default(), id("lusab-fidok"));
     let engine = engine(&store);
     open(&engine, &incident).await;
     store.rivals(3);
     let (before, mut hints) = (store.writes(), engine.publisher.listen());
     let state = submit_note(&engine, &incident, "ours").await.unwrap();
     assert_eq!(store.writes() - before, 4);
-    assert_eq!(texts(&store, &incident).await, ["a rival's", "a rival's", "a rival's", "ours"]);
-    assert_eq!(heard(&mut hints), [(incident, vec![5])]);
+    assert_eq!(notes(&store, &incident).await, ["a rival's", "a rival's", "a rival's", "ours"]);
+    assert_eq!(published(&mut hints), [(incident, vec![5])]);
     assert_eq!(state.seq, 5);
 }
 
 #[tokio::test]
 async fn a_command_gives_up_when_another_writer_is_always_first() {
-    let (store, incident) = (StandIn::default(), id("lusab-fidok"));
+    let (store, incident) = (FakeStore::default(), id("lusab-fidok"));
     let engine = engine(&store);
     open(&engine, &incident).await;
     store.rivals(usize::MAX);
     let (before, mut hints) = (store.writes(), engine.publisher.listen());
     let error = submit_note(&engine, &incident, "ours").await.unwrap_err();
     assert!(matches!(error, EngineError::Store(StoreError::Conflict { .. })), "{error}");
-    assert_eq!((store.writes() - before, heard(&mut hints)), (CONFLICT_LIMIT, Vec::new()));
+    assert_eq!((store.writes() - before, published(&mut hints)), (CONFLICT_LIMIT, Vec::new()));
 }
 
 #[tokio::test]
-async fn a_decision_is_made_once_where_nobody_says_that_it_is_made_again() {
-    let (store, incident) = (StandIn::default(), id("lusab-fidok"));
+async fn a_commit_alone_does_not_retry_after_a_conflict() {
+    let (store, incident) = (FakeStore::default(), id("lusab-fidok"));
     let engine = engine(&store);
     let mut state = open(&engine, &incident).await;
     let proposal = propose(&engine, &incident, vec![note("ours")], &mut state);
@@ -235,42 +246,42 @@ async fn a_decision_is_made_once_where_nobody_says_that_it_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_name_is_given_once() {
-    let (store, incident) = (StandIn::default(), id("lusab-fidok"));
+async fn a_name_is_registered_once() {
+    let (store, incident) = (FakeStore::default(), id("lusab-fidok"));
     let engine = engine(&store);
     open(&engine, &incident).await;
     let before = store.writes();
-    let answers = [(); 2].map(|()| {
+    let submissions = [(); 2].map(|()| {
         let command = Command { by: Actor::person("ada", "test"), request: Request::Note("pressed".to_owned()) };
         engine.submit_once(&incident, command, "slack/1".to_owned())
     });
-    let [first, second] = answers;
+    let [first, second] = submissions;
     assert!(first.await.is_ok());
     let second = second.await.unwrap_err();
     assert!(matches!(&second, EngineError::Store(StoreError::Taken { key, .. }) if key == "slack/1"), "{second}");
-    assert_eq!((store.writes() - before, texts(&store, &incident).await.len()), (2, 1));
+    assert_eq!((store.writes() - before, notes(&store, &incident).await.len()), (2, 1));
 }
 
 #[tokio::test]
-async fn events_are_published_after_they_are_stored_and_not_before() {
-    let (store, incident) = (StandIn::default(), id("lusab-fidok"));
+async fn events_are_published_only_after_they_are_stored() {
+    let (store, incident) = (FakeStore::default(), id("lusab-fidok"));
     let engine = engine(&store);
     open(&engine, &incident).await;
     let disk = store.stop_the_disk();
     let mut hints = engine.publisher.listen();
     let mut submitting = Box::pin(submit_note(&engine, &incident, "ours"));
     assert!(futures_util::poll!(submitting.as_mut()).is_pending());
-    assert_eq!(heard(&mut hints), []);
-    assert_eq!(engine.known.get(&incident).map(|known| known.seq), Some(1));
+    assert_eq!(published(&mut hints), []);
+    assert_eq!(engine.fold_cache.get(&incident).map(|cached| cached.seq), Some(1));
     disk.add_permits(1);
     submitting.await.unwrap();
-    assert_eq!(heard(&mut hints), [(incident.clone(), vec![2])]);
-    assert_eq!(engine.known.get(&incident).map(|known| known.seq), Some(2));
+    assert_eq!(published(&mut hints), [(incident.clone(), vec![2])]);
+    assert_eq!(engine.fold_cache.get(&incident).map(|cached| cached.seq), Some(2));
 }
 
 #[tokio::test]
 async fn events_that_are_not_stored_are_not_published() {
-    let (store, incident) = (StandIn::default(), id("lusab-fidok"));
+    let (store, incident) = (FakeStore::default(), id("lusab-fidok"));
     let engine = engine(&store);
     let mut state = open(&engine, &incident).await;
     let mut hints = engine.publisher.listen();
@@ -279,13 +290,13 @@ async fn events_that_are_not_stored_are_not_published() {
     assert!(matches!(error, EngineError::Store(StoreError::Unavailable(_))), "{error}");
     let proposal = propose(&engine, &incident, vec![note("ours")], &mut state);
     assert!(engine.clone().commit_all(vec![proposal.prepare(state.as_ref())]).await[0].is_err());
-    assert_eq!(heard(&mut hints), []);
-    assert_eq!(engine.known.get(&incident).map(|known| known.seq), Some(1));
+    assert_eq!(published(&mut hints), []);
+    assert_eq!(engine.fold_cache.get(&incident).map(|cached| cached.seq), Some(1));
 }
 
 #[tokio::test]
-async fn a_batch_is_one_write_and_its_answers_and_news_keep_their_order() {
-    let store = StandIn::default();
+async fn a_batch_reaches_the_store_at_once_and_its_results_and_events_have_its_order() {
+    let store = FakeStore::default();
     let engine = engine(&store);
     let ids = ["lusab-fidoz", "lusab-fidob", "lusab-fidod", "lusab-fidof"].map(id);
     let known = open(&engine, &ids[2]).await;
@@ -296,17 +307,17 @@ async fn a_batch_is_one_write_and_its_answers_and_news_keep_their_order() {
         let events = [vec![opened(incident)], notes].concat();
         propose(&engine, incident, events, &mut state).prepare(state.as_ref())
     });
-    let answers = engine.clone().commit_all(batch.collect()).await;
-    let words = answers.iter().map(|answer| match answer {
+    let results = engine.clone().commit_all(batch.collect()).await;
+    let summaries = results.iter().map(|result| match result {
         Ok(committed) => format!("stored up to {:?}", committed.last_seq()),
         Err(StoreError::TooLarge(_)) => "too large".to_owned(),
         Err(error) => error.to_string(),
     });
     assert_eq!(
-        words.collect::<Vec<_>>(),
+        summaries.collect::<Vec<_>>(),
         ["stored up to Some(1)", "too large", "event 0 was to follow, but the stream is at 1", "stored up to Some(1)"]
     );
-    assert_eq!(store.batches(), [3], "what is too large does not reach the store");
-    assert_eq!(heard(&mut hints), [(ids[0].clone(), vec![1]), (ids[3].clone(), vec![1])]);
+    assert_eq!(store.batches(), [3], "a write that is too large does not reach the store");
+    assert_eq!(published(&mut hints), [(ids[0].clone(), vec![1]), (ids[3].clone(), vec![1])]);
     assert_eq!(engine.incident(&ids[2]).await.ok(), known);
 }

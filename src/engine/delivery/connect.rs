@@ -1,4 +1,4 @@
-//! Opens a route to a channel and resolves its secrets. Sends nothing.
+//! Opens the route to a channel: resolves its secrets and makes its client. Sends no message.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -17,33 +17,33 @@ use crate::notify::slack::{SlackApi, SlackWebhook};
 use crate::notify::webhook::WebhookChannel;
 use crate::notify::{MessageChannel, Undelivered};
 
-/// Bytes of a certificate file that are read; the list of a whole system is half of it.
+/// The most bytes that are read of a certificate file: twice the size of a system's list of authorities.
 const CERTIFICATES_LIMIT: u64 = 1024 * 1024;
 
 impl DeliveryService {
-    /// Opens the channel. The error says why it cannot be used.
+    /// Opens the channel. The error is the reason why the channel cannot be used.
     pub(super) fn open(&self, channel: &estate::Channel) -> Result<Arc<dyn MessageChannel>, String> {
-        let closed = |error: Undelivered| error.reason;
+        let reason = |error: Undelivered| error.reason;
         if let Some(name) = &channel.slack {
             let token = channel.token.as_ref().ok_or("it has no `token`; name a secret there in estate.yaml")?;
             let token = self.secrets.get(&token.secret)?;
-            return Ok(Arc::new(SlackApi::new(name, token, channel.api.as_deref()).map_err(closed)?));
+            return Ok(Arc::new(SlackApi::new(name, token, channel.api.as_deref()).map_err(reason)?));
         }
         if let Some(hook) = &channel.slack_webhook {
-            return Ok(Arc::new(SlackWebhook::new(self.secrets.get(&hook.secret)?).map_err(closed)?));
+            return Ok(Arc::new(SlackWebhook::new(self.secrets.get(&hook.secret)?).map_err(reason)?));
         }
         if let Some(email) = &channel.email {
             return self.mail(email);
         }
         if let Some(hook) = &channel.webhook {
             return Ok(Arc::new(
-                WebhookChannel::new(&hook.url, self.secrets.get(&hook.secret.secret)?).map_err(closed)?,
+                WebhookChannel::new(&hook.url, self.secrets.get(&hook.secret.secret)?).map_err(reason)?,
             ));
         }
         if let Some(program) = &channel.command {
             return self.program(program);
         }
-        Err("it has no way out in estate.yaml, such as `slack` or `email`".to_owned())
+        Err("it has no route in estate.yaml, such as `slack` or `email`".to_owned())
     }
 
     fn mail(&self, email: &Email) -> Result<Arc<dyn MessageChannel>, String> {

@@ -1,7 +1,7 @@
-//! Delivery: opens a route to a channel, waits for a slot there, and keeps the messages of an incident in one thread.
+//! Delivery: opens a route to a channel, waits for a slot there, and puts all messages of an incident into one thread.
 //!
-//! **Invariant:** every attempt ends within [`DELIVERY_LIMIT`] once it has a slot. A channel that does not answer
-//! delays only its own messages.
+//! **Invariant:** an attempt that has a slot waits at most [`DELIVERY_LIMIT`] until it sends, and ends within another
+//! [`DELIVERY_LIMIT`]. A channel that does not answer delays no message of another channel.
 //!
 //! Not here: when and by which route a message is tried (see [`crate::domain::incident::message`]); the protocols of
 //! channels (see [`crate::notify`]).
@@ -34,10 +34,10 @@ mod connect;
 mod priority_queue;
 mod spawn;
 
-/// Limit for one attempt: a person is waiting, and so are other routes.
+/// How long one attempt may take: a person waits for the message, and other routes are tried only afterwards.
 pub const DELIVERY_LIMIT: Duration = Duration::from_secs(10);
 
-/// Characters of a failure reason that are kept.
+/// The most characters of a failure reason in the log.
 const REASON_LIMIT: usize = 400;
 
 /// The thread of an incident in a channel.
@@ -54,8 +54,8 @@ pub struct DeliveryService {
     basics: Arc<BTreeMap<String, String>>,
     directory: PathBuf,
     routes: Mutex<BTreeMap<String, OpenRoute>>,
-    /// One message at a time per thread, so that two first messages do not open two threads. Each lock holds the thread
-    /// that this process opened, which the log may not contain yet.
+    /// A lock for each thread, so that two first messages do not open two threads. It holds the thread that this process
+    /// opened, which may not be in the log yet.
     threads: Arc<Mutex<Threads>>,
 }
 
@@ -63,7 +63,7 @@ pub struct DeliveryService {
 #[derive(Debug, Clone)]
 struct OpenRoute {
     channel: Arc<dyn MessageChannel>,
-    turns: Arc<PriorityQueue>,
+    queue: Arc<PriorityQueue>,
 }
 
 /// A message to deliver, with the state of its incident that a channel needs.
@@ -116,46 +116,47 @@ impl DeliveryService {
     }
 
     /// Tries once to deliver a message. Returns the event with the result.
-    pub async fn deliver(&self, sending: &DeliveryRequest) -> Event {
-        let sent = match self.route(sending) {
-            Ok(route) => self.in_order(&route, sending).await,
+    pub async fn deliver(&self, request: &DeliveryRequest) -> Event {
+        let result = match self.route(request) {
+            Ok(route) => self.send_in_slot(&route, request).await,
             Err(error) => Err(error),
         };
-        self.fact(&sending.delivery, sent)
+        self.event(&request.delivery, result)
     }
 
-    async fn in_order(&self, route: &OpenRoute, sending: &DeliveryRequest) -> Result<Receipt, Undelivered> {
-        let rank = QueuePriority { severity: sending.severity, owed_at: sending.delivery.owed_at };
-        let _turn = route.turns.take(rank).await;
+    /// Waits for a slot of the route and until the channel is available, then sends the message.
+    async fn send_in_slot(&self, route: &OpenRoute, request: &DeliveryRequest) -> Result<Receipt, Undelivered> {
+        let priority = QueuePriority { severity: request.severity, pending_since: request.delivery.owed_at };
+        let _permit = route.queue.take(priority).await;
         let clock = &*self.clock;
-        if let Some(wait) = route.turns.closed_for(clock.now()) {
+        if let Some(wait) = route.queue.closed_for(clock.now()) {
             if wait.0 > DELIVERY_LIMIT {
                 return Err(closed(wait));
             }
             clock::sleep(clock, wait.0).await;
         }
         let sent = tokio::select! {
-            sent = self.send(route, sending) => sent,
-            () = clock::sleep(clock, DELIVERY_LIMIT) => Err(overdue()),
+            sent = self.send(route, request) => sent,
+            () = clock::sleep(clock, DELIVERY_LIMIT) => Err(timed_out()),
         };
         if let Err(Undelivered { retry_after: Some(wait), .. }) = &sent {
-            route.turns.close_until(Span(*wait).after(clock.now()));
+            route.queue.close_until(Span(*wait).after(clock.now()));
         }
         sent
     }
 
-    async fn send(&self, route: &OpenRoute, sending: &DeliveryRequest) -> Result<Receipt, Undelivered> {
-        let delivery = &sending.delivery;
-        let lane = self.lane((sending.incident.clone(), delivery.channel.clone()));
-        let mut opened = lane.lock().await;
-        let thread = sending.thread.as_ref().or(opened.as_ref());
+    async fn send(&self, route: &OpenRoute, request: &DeliveryRequest) -> Result<Receipt, Undelivered> {
+        let delivery = &request.delivery;
+        let opened = self.thread((request.incident.clone(), delivery.channel.clone()));
+        let mut opened = opened.lock().await;
+        let thread = request.thread.as_ref().or(opened.as_ref());
         let message = OutgoingMessage {
-            key: key(&sending.incident, delivery),
+            key: key(&request.incident, delivery),
             text: self.redactor.scrub(&delivery.text).into_owned(),
             thread: thread.and_then(|thread| thread.message.clone()),
             place: thread.and_then(|thread| thread.place.clone()),
-            incident: sending.incident.to_string(),
-            severity: sending.severity.to_string(),
+            incident: request.incident.to_string(),
+            severity: request.severity.to_string(),
             at: self.clock.now(),
         };
         let receipt = route.channel.send(&message).await?;
@@ -163,32 +164,32 @@ impl DeliveryService {
         Ok(receipt)
     }
 
-    fn lane(&self, lane: ThreadKey) -> Arc<tokio::sync::Mutex<Option<Thread>>> {
-        Arc::clone(lock(&self.threads).entry(lane).or_default())
+    fn thread(&self, key: ThreadKey) -> Arc<tokio::sync::Mutex<Option<Thread>>> {
+        Arc::clone(lock(&self.threads).entry(key).or_default())
     }
 
     /// The route to a channel, opened on first use.
-    fn route(&self, sending: &DeliveryRequest) -> Result<OpenRoute, Undelivered> {
-        let name = &sending.delivery.channel;
+    fn route(&self, request: &DeliveryRequest) -> Result<OpenRoute, Undelivered> {
+        let name = &request.delivery.channel;
         let unusable = |reason: String| Undelivered {
             reason: format!("channel `{name}` cannot be used: {reason}"),
             retry_after: None,
             permanent: true,
         };
         let channel =
-            sending.estate.channels.get(name).ok_or_else(|| unusable("it is not in the estate".to_owned()))?;
+            request.estate.channels.get(name).ok_or_else(|| unusable("it is not in the estate".to_owned()))?;
         let key = serde_json::to_string(channel).map_err(|error| unusable(error.to_string()))?;
         if let Some(route) = lock(&self.routes).get(&key) {
             return Ok(route.clone());
         }
-        let route = OpenRoute { channel: self.open(channel).map_err(unusable)?, turns: Arc::default() };
+        let route = OpenRoute { channel: self.open(channel).map_err(unusable)?, queue: Arc::default() };
         Ok(lock(&self.routes).entry(key).or_insert(route).clone())
     }
 
     /// The event for the result of an attempt.
-    fn fact(&self, delivery: &PendingDelivery, sent: Result<Receipt, Undelivered>) -> Event {
+    fn event(&self, delivery: &PendingDelivery, result: Result<Receipt, Undelivered>) -> Event {
         let delivery = Delivery::new(&delivery.id, &delivery.target, &delivery.channel);
-        Event::Message(match sent {
+        Event::Message(match result {
             Ok(Receipt { message, place }) => MessageEvent::Notified { delivery, message, place },
             Err(error) => MessageEvent::NotifyFailed {
                 delivery,
@@ -202,11 +203,11 @@ impl DeliveryService {
 
 impl std::fmt::Debug for DeliveryService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Office")
+        f.write_str("DeliveryService")
     }
 }
 
-fn overdue() -> Undelivered {
+fn timed_out() -> Undelivered {
     let seconds = DELIVERY_LIMIT.as_secs();
     Undelivered {
         reason: format!("no answer within {seconds} s; the message may have arrived all the same"),
@@ -217,7 +218,7 @@ fn overdue() -> Undelivered {
 
 fn closed(wait: Span) -> Undelivered {
     Undelivered {
-        reason: format!("the channel has asked to be left alone for {wait} more"),
+        reason: format!("the channel accepts no message for another {wait}"),
         retry_after: Some(wait.0),
         permanent: false,
     }

@@ -1,6 +1,7 @@
 //! The priority queue of a channel: most severe incident first, then the oldest message.
 //!
-//! **Invariant:** a P1 never waits for less severe messages, however many wait or hang: one slot is reserved for it.
+//! **Invariant:** a P1 message never waits for less severe messages, even if many of them wait or hang: one slot is reserved
+//! for it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,16 +12,16 @@ use super::lock;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
 
-/// Slots of one channel. Few, since the first responses show whether the others can succeed.
-const PLACES: usize = 3;
+/// How many messages a channel sends at once. Few, because the first responses show whether the others can succeed.
+const SLOTS: usize = 3;
 /// Additional slots for P1 messages.
-const KEPT: usize = 1;
+const P1_SLOTS: usize = 1;
 
-/// Orders waiting messages; the lowest value is sent first.
+/// The order of waiting messages: the lowest value is sent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct QueuePriority {
     pub(super) severity: Severity,
-    pub(super) owed_at: Timestamp,
+    pub(super) pending_since: Timestamp,
 }
 
 /// The queue of one channel.
@@ -42,33 +43,33 @@ pub(super) struct QueuePermit(Arc<PriorityQueue>);
 impl Drop for QueuePermit {
     fn drop(&mut self) {
         lock(&self.0.0).taken -= 1;
-        self.0.call();
+        self.0.grant_slots();
     }
 }
 
 impl PriorityQueue {
     /// Waits for a slot.
-    pub(super) async fn take(self: &Arc<Self>, rank: QueuePriority) -> QueuePermit {
-        let (sender, turn) = oneshot::channel();
+    pub(super) async fn take(self: &Arc<Self>, priority: QueuePriority) -> QueuePermit {
+        let (sender, permit) = oneshot::channel();
         {
             let mut queue = lock(&self.0);
             queue.next += 1;
-            let ticket = (rank, queue.next);
+            let ticket = (priority, queue.next);
             queue.waiting.insert(ticket, sender);
         }
-        self.call();
-        match turn.await {
-            Ok(turn) => turn,
-            // A sender is dropped only after it was used, or with the queue, which we hold.
+        self.grant_slots();
+        match permit.await {
+            Ok(permit) => permit,
+            // Cannot happen: an unused sender is dropped only if its receiver is gone, or with the queue, which lives here.
             Err(_) => std::future::pending().await,
         }
     }
 
     /// Gives free slots to the next waiters.
-    fn call(self: &Arc<Self>) {
-        while let Some((sender, turn)) = self.next() {
-            // A cancelled waiter releases its slot on drop.
-            drop(sender.send(turn));
+    fn grant_slots(self: &Arc<Self>) {
+        while let Some((sender, permit)) = self.next() {
+            // If the waiter was cancelled, the permit comes back. Dropping it releases the slot.
+            drop(sender.send(permit));
         }
     }
 
@@ -78,9 +79,9 @@ impl PriorityQueue {
             queue.waiting.pop_first();
         }
         let first = queue.waiting.first_entry()?;
-        let places = if first.key().0.severity == Severity::P1 { PLACES + KEPT } else { PLACES };
+        let slots = if first.key().0.severity == Severity::P1 { SLOTS + P1_SLOTS } else { SLOTS };
         let ticket = *first.key();
-        if queue.taken >= places {
+        if queue.taken >= slots {
             return None;
         }
         let sender = queue.waiting.remove(&ticket)?;
@@ -93,7 +94,7 @@ impl PriorityQueue {
         lock(&self.0).closed_until = Some(until);
     }
 
-    /// How long the channel stays unavailable.
+    /// How long the channel stays unavailable; none when it is available.
     pub(super) fn closed_for(&self, now: Timestamp) -> Option<Span> {
         let until = lock(&self.0).closed_until.filter(|until| *until > now)?;
         Some(Span::between(now, until))
@@ -107,40 +108,41 @@ mod tests {
 
     use super::*;
 
-    fn rank(severity: Severity, second: i64) -> QueuePriority {
-        QueuePriority { severity, owed_at: DateTime::from_timestamp(second, 0).expect("an instant") }
+    fn priority(severity: Severity, second: i64) -> QueuePriority {
+        QueuePriority { severity, pending_since: DateTime::from_timestamp(second, 0).expect("an instant") }
     }
 
     #[tokio::test]
-    async fn a_p1_waits_for_none_of_a_thousand_lesser_messages() {
-        let turns = Arc::new(PriorityQueue::default());
-        let mut waiting: Vec<_> = (0..1_000).map(|second| Box::pin(turns.take(rank(Severity::P4, second)))).collect();
+    async fn a_p1_does_not_wait_for_a_thousand_less_severe_messages() {
+        let queue = Arc::new(PriorityQueue::default());
+        let mut waiting: Vec<_> =
+            (0..1_000).map(|second| Box::pin(queue.take(priority(Severity::P4, second)))).collect();
         let mut hanging: Vec<QueuePermit> =
-            waiting.iter_mut().filter_map(|turn| turn.as_mut().now_or_never()).collect();
-        assert_eq!(hanging.len(), PLACES, "the rest waits");
-        let first = turns.take(rank(Severity::P1, 9_999)).now_or_never();
-        let mut second = Box::pin(turns.take(rank(Severity::P1, 9_999)));
-        assert!(first.is_some(), "its place was kept");
+            waiting.iter_mut().filter_map(|permit| permit.as_mut().now_or_never()).collect();
+        assert_eq!(hanging.len(), SLOTS, "the rest waits");
+        let first = queue.take(priority(Severity::P1, 9_999)).now_or_never();
+        let mut second = Box::pin(queue.take(priority(Severity::P1, 9_999)));
+        assert!(first.is_some(), "a slot is reserved for it");
         assert!(second.as_mut().now_or_never().is_none());
         hanging.pop();
-        assert!(second.now_or_never().is_some(), "before all that has waited longer");
+        assert!(second.now_or_never().is_some(), "it comes before all messages that have waited longer");
         assert!(waiting.last_mut().is_some_and(|last| last.as_mut().now_or_never().is_none()));
     }
 
     #[tokio::test]
-    async fn among_equals_the_oldest_goes_first_and_who_has_gone_holds_up_nobody() {
-        let turns = Arc::new(PriorityQueue::default());
+    async fn the_oldest_of_equal_severity_is_first_and_a_cancelled_waiter_blocks_no_other() {
+        let queue = Arc::new(PriorityQueue::default());
         let mut held = Vec::new();
-        for _ in 0..PLACES {
-            held.push(turns.take(rank(Severity::P2, 0)).await);
+        for _ in 0..SLOTS {
+            held.push(queue.take(priority(Severity::P2, 0)).await);
         }
-        let mut late = Box::pin(turns.take(rank(Severity::P3, 20)));
-        let mut gone = Box::pin(turns.take(rank(Severity::P3, 5)));
-        let mut early = Box::pin(turns.take(rank(Severity::P3, 10)));
-        for turn in [&mut late, &mut gone, &mut early] {
-            assert!(turn.as_mut().now_or_never().is_none());
+        let mut late = Box::pin(queue.take(priority(Severity::P3, 20)));
+        let mut cancelled = Box::pin(queue.take(priority(Severity::P3, 5)));
+        let mut early = Box::pin(queue.take(priority(Severity::P3, 10)));
+        for permit in [&mut late, &mut cancelled, &mut early] {
+            assert!(permit.as_mut().now_or_never().is_none());
         }
-        drop(gone);
+        drop(cancelled);
         held.pop();
         assert!(late.as_mut().now_or_never().is_none());
         assert!(early.now_or_never().is_some());

@@ -1,4 +1,4 @@
-//! Starts the programs that deliver messages, in the same way as every other child process.
+//! Starts the programs that deliver messages, with the same code that starts the programs of steps.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::domain::core::time::Span;
 use crate::domain::redact::Redactor;
 use crate::notify::command::{ProgramExit, Runner};
 
-/// The context in which delivery programs run.
+/// The values that a delivery program is started with.
 #[derive(Debug)]
 pub(super) struct Programs {
     pub(super) secrets: Arc<Secrets>,
@@ -45,7 +45,7 @@ impl Runner for Programs {
 }
 
 impl Programs {
-    /// A context that belongs to no step, limited to [`DELIVERY_LIMIT`].
+    /// A context without a step, with a deadline after [`DELIVERY_LIMIT`].
     fn context(&self) -> Context {
         Context {
             place: (RunId(0), StepKey::main("message")),

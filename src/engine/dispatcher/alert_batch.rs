@@ -1,7 +1,7 @@
 //! Routes a batch of alerts to incidents and prepares the resulting writes.
 //!
-//! **Invariant:** the indexed state of an incident may run ahead of its log only until its batch has committed
-//! ([`super::commit_queue`]); when the write fails, the incident is read again.
+//! **Invariant:** the indexed state of an incident is ahead of its log only while its batch is written
+//! ([`super::commit_queue`]). When the write fails, the incident is read again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::engine::commit::{Decision, PreparedWrite, Proposal};
 use crate::engine::worker::Worker;
 use crate::store::StoreError;
 
-/// A repeated firing is recorded again when the count has grown by one part in this many.
-const GROWTH: u32 = 10;
+/// Repetitions of a firing are recorded as soon as they are more than a tenth of the recorded ones.
+const UNRECORDED_PART: u32 = 10;
 
-/// The events for one incident, and the alerts they come from.
+/// The events of one incident, and the alerts that they come from.
 struct Addition {
     proposal: Proposal,
     items: Vec<BatchItem>,
@@ -37,34 +37,34 @@ impl Addition {
     }
 }
 
-/// The decision about an alert, for now.
+/// Whether an alert was decided.
 enum Added {
     Received(Received),
     /// Its incident is in flight in another batch.
-    Later(BatchItem),
+    Postponed(BatchItem),
 }
 
 impl DispatcherTask {
     /// Decides a batch of reports.
     pub(super) async fn route_alerts(&mut self, jobs: Vec<ReportJob>) {
         let (mut batch, mut items) = (InFlightBatch::default(), Vec::new());
-        for (job, ReportJob { alerts, whole_of, reply }) in jobs.into_iter().enumerate() {
-            let over = whole_of.map(|sender| self.over(&sender, &alerts)).unwrap_or_default();
+        for (report, ReportJob { alerts, whole_of, reply }) in jobs.into_iter().enumerate() {
+            let over = whole_of.map(|sender| self.no_longer_firing(&sender, &alerts)).unwrap_or_default();
             let keyed = alerts.into_iter().map(|alert| (alert, None)).chain(over);
-            let begun = items.len();
-            items.extend(keyed.enumerate().map(|(place, (alert, key))| BatchItem {
-                job,
-                place,
+            let before = items.len();
+            items.extend(keyed.enumerate().map(|(position, (alert, key))| BatchItem {
+                report,
+                position,
                 alert: Arc::new(alert),
                 key,
             }));
-            batch.add_reply(reply, items.len() - begun);
+            batch.add_reply(reply, items.len() - before);
         }
         self.prepare_batch(batch, items).await;
     }
 
-    /// Resolved alerts for the firings of a sender that are missing from its list of all firing alerts.
-    fn over(&self, sender: &str, firing: &[Alert]) -> Vec<(Alert, Option<AlertKey>)> {
+    /// A resolved alert for each firing of a sender that is missing from its list of all firing alerts.
+    fn no_longer_firing(&self, sender: &str, firing: &[Alert]) -> Vec<(Alert, Option<AlertKey>)> {
         let still: BTreeSet<AlertKey> = firing.iter().map(|alert| self.incidents.key_of(alert)).collect();
         let over = self.incidents.firing_at(sender).into_iter().filter(|key| !still.contains(key));
         let ended = || Alert { sender: sender.to_owned(), status: AlertStatus::Resolved, ..Alert::default() };
@@ -77,28 +77,28 @@ impl DispatcherTask {
         let mut additions = BTreeMap::new();
         let engine = self.engine.clone();
         let Ok(estate) = &engine.parts().catalog.estate().content else {
-            items.iter().for_each(|item| batch.fail(item.job, "the estate has problems"));
+            items.iter().for_each(|item| batch.fail(item.report, "the estate has problems"));
             return batch.send_replies();
         };
         for item in items {
-            let (job, place) = (item.job, item.place);
+            let (report, position) = (item.report, item.position);
             match self.add(item, estate, now, &mut additions) {
-                Ok(Added::Received(received)) => batch.answers(job, place, received),
-                Ok(Added::Later(item)) => batch.later.push(item),
-                Err(error) => batch.fail(job, &error.to_string()),
+                Ok(Added::Received(received)) => batch.set_received(report, position, received),
+                Ok(Added::Postponed(item)) => batch.postponed.push(item),
+                Err(error) => batch.fail(report, &error.to_string()),
             }
         }
         let mut writes = Vec::new();
         for (slot, addition) in additions {
-            match self.posting(slot, addition, now).await {
-                Ok((posting, prepared)) => {
+            match self.prepare_update(slot, addition, now).await {
+                Ok((update, prepared)) => {
                     self.incidents.mark_in_flight(slot);
-                    batch.postings.push(posting);
+                    batch.updates.push(update);
                     writes.push(prepared);
                 }
                 Err((items, error)) => {
                     self.incidents.remove(slot);
-                    items.iter().for_each(|item| batch.fail(item.job, &error.to_string()));
+                    items.iter().for_each(|item| batch.fail(item.report, &error.to_string()));
                 }
             }
         }
@@ -113,27 +113,27 @@ impl DispatcherTask {
         now: Timestamp,
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Added, EngineError> {
-        // Not shared yet, except an alert that is decided again.
+        // Clones only an alert that is decided again; any other is not shared yet.
         let alert = Arc::make_mut(&mut item.alert);
         if alert.recurs && alert.starts_at.is_none() && alert.is_firing() {
             alert.starts_at = Some(now);
         }
         let key = item.key.unwrap_or_else(|| self.incidents.key_of(alert));
         if let Some(firing) = self.incidents.firing_of(&key).cloned() {
-            return self.again(item, key, firing, estate, now, additions);
+            return self.add_known_firing(item, key, firing, estate, now, additions);
         }
         if alert.status == AlertStatus::Resolved {
             return Ok(Added::Received(Received::Unheard));
         }
         let place = self.placed(alert, estate);
-        let gathering = self.incidents.gathering(&place.group, estate.alerts.window, now);
-        if gathering.is_some_and(|slot| self.incidents.is_in_flight(slot)) {
-            return Ok(Added::Later(item));
+        let open = self.incidents.accepting_incident(&place.group, estate.alerts.window, now);
+        if open.is_some_and(|slot| self.incidents.is_in_flight(slot)) {
+            return Ok(Added::Postponed(item));
         }
-        let incident = gathering.and_then(|slot| self.incidents.get(slot)).map(|live| &live.incident);
+        let incident = open.and_then(|slot| self.incidents.get(slot)).map(|live| &live.incident);
         let id = incident.map_or_else(|| IncidentId::from_bits((self.config.chance)()), |incident| incident.id.clone());
-        let asked = RoutingRequest { alert, key, place: &place, id: &id, incident };
-        let plan = Some(self.plan(&asked, estate, now));
+        let request = RoutingRequest { alert, key, place: &place, id: &id, incident };
+        let plan = Some(self.plan(&request, estate, now));
         let report = AlertReport {
             incident: id.clone(),
             key,
@@ -142,15 +142,15 @@ impl DispatcherTask {
             resolve_after: estate.alerts.resolve_after,
             plan,
         };
-        let slot = self.apply(gathering, item, report, now, additions)?;
+        let slot = self.apply(open, item, report, now, additions)?;
         if let Some(addition) = additions.get_mut(&slot) {
-            addition.proposal.give_name(name_of(&key));
+            addition.proposal.register_name(name_of(&key));
         }
-        Ok(Added::Received(if gathering.is_some() { Received::Joined(id) } else { Received::Opened(id) }))
+        Ok(Added::Received(if open.is_some() { Received::Joined(id) } else { Received::Opened(id) }))
     }
 
-    /// Handles a known firing: resolves or repeats it.
-    fn again(
+    /// Handles an alert of a known firing: resolves or repeats the firing.
+    fn add_known_firing(
         &mut self,
         item: BatchItem,
         key: AlertKey,
@@ -160,7 +160,7 @@ impl DispatcherTask {
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Added, EngineError> {
         if self.incidents.is_in_flight(firing.slot) {
-            return Ok(Added::Later(item));
+            return Ok(Added::Postponed(item));
         }
         let Some(live) = self.incidents.get(firing.slot) else { return Ok(Added::Received(Received::Unheard)) };
         let id = live.incident.id.clone();
@@ -168,11 +168,11 @@ impl DispatcherTask {
         let ends = item.alert.status == AlertStatus::Resolved
             && state.is_some_and(|state| state.status == AlertStatus::Firing);
         let times = firing.unrecorded + 1;
-        if !ends && times <= state.map_or(0, |state| state.repeats) / GROWTH {
+        if !ends && times <= state.map_or(0, |state| state.repeats) / UNRECORDED_PART {
             if let Some(firing) = self.incidents.firing_of(&key) {
                 firing.unrecorded = times;
             }
-            // The firing itself is only about to be written, so this alert shares its result.
+            // If the firing itself is in this batch, this alert shares the result of its write.
             if let Some(addition) = additions.get_mut(&firing.slot) {
                 addition.items.push(item);
             }
@@ -220,17 +220,17 @@ impl DispatcherTask {
         let Some(live) = self.incidents.get_mut(slot) else {
             return Err(EngineError::NotFound("the incident of an alert".to_owned()));
         };
-        let mut fresh = None;
+        let mut new = None;
         let addition = match additions.get_mut(&slot) {
             Some(addition) => addition,
-            None => fresh.insert(Addition::new(Proposal::on(&live.incident.id, Some(&live.incident)))),
+            None => new.insert(Addition::new(Proposal::on(&live.incident.id, Some(&live.incident)))),
         };
         let added = addition.proposal.add(&self.engine.parts().redactor, decision, &mut live.incident);
         let added = added.inspect_err(|_| live.stale = true)?;
         added.iter().for_each(|draft| self.incidents.index(slot, draft.event()));
         addition.items.push(item);
-        if let Some(fresh) = fresh {
-            additions.insert(slot, fresh);
+        if let Some(new) = new {
+            additions.insert(slot, new);
         }
         Ok(())
     }
@@ -244,22 +244,22 @@ impl DispatcherTask {
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Slot, EngineError> {
         if self.incidents.slot(id).is_some_and(|slot| additions.contains_key(&slot)) {
-            // Another incident of this batch got the same random id, and is not in the log yet.
+            // Another new incident of this batch has the same random id.
             return Err(StoreError::Conflict { expected: 0, actual: 1 }.into());
         }
         let (mut addition, mut state) = (Addition::new(Proposal::on(id, None)), None);
         let added = addition.proposal.add(&self.engine.parts().redactor, decision, &mut state)?;
         let incident = state.ok_or_else(|| EngineError::NotFound("a new incident".to_owned()))?;
         (self.config.opening)(id);
-        let slot = self.incidents.enter(incident);
+        let slot = self.incidents.insert(incident);
         added.iter().for_each(|draft| self.incidents.index(slot, draft.event()));
         addition.items.push(item);
         additions.insert(slot, addition);
         Ok(slot)
     }
 
-    /// Prepares an incident's write. A new incident gets a worker, if one may start.
-    async fn posting(
+    /// Prepares an incident's write. A new incident gets a worker, unless all workers are busy.
+    async fn prepare_update(
         &mut self,
         slot: Slot,
         addition: Addition,
@@ -285,14 +285,14 @@ impl DispatcherTask {
 }
 
 /// Prefix of the unique names of firings.
-const NAMES: &str = "alert/";
+const NAME_PREFIX: &str = "alert/";
 
-/// The unique name of a firing; the store registers it once.
+/// The unique name of a firing, which the store registers once.
 fn name_of(key: &AlertKey) -> String {
-    format!("{NAMES}{key}")
+    format!("{NAME_PREFIX}{key}")
 }
 
-/// The firing that gives a name.
+/// The firing of a unique name.
 fn key_of(name: &str) -> Option<AlertKey> {
-    name.strip_prefix(NAMES)?.parse().ok()
+    name.strip_prefix(NAME_PREFIX)?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Alert routing: where an alert belongs, which runbook handles it, and with which parameters.
+//! Alert routing: the group of an alert, the runbook that handles it, and the runbook's parameters.
 
 use super::DispatcherTask;
 use super::fallback_runbook;
@@ -17,15 +17,16 @@ use crate::domain::runbook::trigger;
 use crate::domain::runbook::trigger::Choice;
 
 /// The severity of an alert if neither a runbook nor its sender sets one.
-const SEVERITY: Severity = Severity::P4;
+const DEFAULT_SEVERITY: Severity = Severity::P4;
 
-/// A firing to plan for.
+/// A firing to route.
 pub(super) struct RoutingRequest<'a> {
     pub(super) alert: &'a Alert,
     pub(super) key: AlertKey,
     pub(super) place: &'a AlertPlacement,
-    /// The id of the incident it goes into, and that incident's state unless it is new.
+    /// The id of its incident.
     pub(super) id: &'a IncidentId,
+    /// The state of its incident, unless it is new.
     pub(super) incident: Option<&'a Incident>,
 }
 
@@ -39,63 +40,64 @@ impl DispatcherTask {
     }
 
     /// Plans the response to a firing.
-    pub(super) fn plan(&self, asked: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> AlertPlan {
+    pub(super) fn plan(&self, request: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> AlertPlan {
         let policy = &estate.alerts;
-        let answer = self.answer(asked, estate, now);
-        let known = asked.incident.is_some() && answer == AlertResponse::Notice;
-        let notice = (!known).then(|| {
-            let (runbook, params) = fallback_runbook::of(asked.alert, &policy.notify);
-            Box::new(StartRequest { params, ..start(asked, estate, &runbook, String::new()) })
+        let response = self.response(request, estate, now);
+        // People already know of an incident that exists.
+        let needs_notice = request.incident.is_none() || response != AlertResponse::Notice;
+        let notice = needs_notice.then(|| {
+            let (runbook, params) = fallback_runbook::of(request.alert, &policy.notify);
+            Box::new(StartRequest { params, ..start(request, estate, &runbook, String::new()) })
         });
         AlertPlan {
-            environment: asked.place.environment.clone(),
-            group: asked.place.group.clone(),
-            severity: asked.alert.severity.unwrap_or(SEVERITY),
-            answer,
+            environment: request.place.environment.clone(),
+            group: request.place.group.clone(),
+            severity: request.alert.severity.unwrap_or(DEFAULT_SEVERITY),
+            answer: response,
             notice,
             cool_down: policy.cool_down,
         }
     }
 
-    fn answer(&self, asked: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> AlertResponse {
-        if self.all_answered(asked, estate, now) {
+    fn response(&self, request: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> AlertResponse {
+        if self.all_runbooks_started(request, estate, now) {
             return AlertResponse::Notice;
         }
         let catalog = &self.engine.parts().catalog;
-        let runbooks = catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
-        let Some(Choice { runbook, params, asks }) = trigger::choose(asked.alert, runbooks).choice else {
+        let Some(Choice { runbook, params, asks }) = trigger::choose(request.alert, catalog.valid_runbooks()).choice
+        else {
             return AlertResponse::Notice;
         };
-        let digest = catalog.sheet(&runbook.id).map(|sheet| sheet.digest.clone()).unwrap_or_default();
-        let start = Box::new(StartRequest { params, ..start(asked, estate, runbook, digest) });
+        let digest = catalog.sheet(&runbook.id).map(|file| file.digest.clone()).unwrap_or_default();
+        let start = Box::new(StartRequest { params, ..start(request, estate, runbook, digest) });
         match asks {
             None => AlertResponse::Start(start),
             Some(reason) => AlertResponse::Propose { start, reason },
         }
     }
 
-    /// Whether every runbook for such alerts has been started in the incident already. In a storm that holds for almost
-    /// every alert, and avoids evaluating triggers.
-    fn all_answered(&self, asked: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> bool {
-        let Some(incident) = asked.incident.filter(|_| asked.alert.runbook.is_none()) else { return false };
-        let runbooks = self.engine.parts().catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
-        let mut speaking = runbooks.filter(|runbook| trigger::speaks_of(runbook, &asked.alert.name));
-        speaking.all(|runbook| is_answered(incident, &runbook.id, estate.alerts.cool_down, now))
+    /// Whether every runbook for such alerts has already been started in the incident. In an alert storm that is true for
+    /// almost every alert, so that no triggers are evaluated.
+    fn all_runbooks_started(&self, request: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> bool {
+        let Some(incident) = request.incident.filter(|_| request.alert.runbook.is_none()) else { return false };
+        let runbooks = self.engine.parts().catalog.valid_runbooks();
+        let mut matching = runbooks.filter(|runbook| trigger::speaks_of(runbook, &request.alert.name));
+        matching.all(|runbook| is_answered(incident, &runbook.id, estate.alerts.cool_down, now))
     }
 }
 
-fn start(asked: &RoutingRequest<'_>, estate: &Estate, runbook: &Runbook, digest: String) -> StartRequest {
+fn start(request: &RoutingRequest<'_>, estate: &Estate, runbook: &Runbook, digest: String) -> StartRequest {
     StartRequest {
-        incident: asked.id.clone(),
+        incident: request.id.clone(),
         runbook: runbook.clone(),
         digest,
         estate: estate.clone(),
-        environment: asked.place.environment.clone(),
+        environment: request.place.environment.clone(),
         params: serde_json::Map::new(),
         mode: Mode::Unattended,
         detected_at: None,
         title: None,
         parent: None,
-        alert: Some(asked.key),
+        alert: Some(request.key),
     }
 }

@@ -1,9 +1,9 @@
-//! Batches being written to the log. While one is written, the next is prepared.
+//! The batches that are being written to the log. While one is written, the next is prepared.
 //!
-//! Batches commit in submission order; only then do their actions start and their senders get a response.
+//! Batches commit in submission order. Their actions start, and their senders get a response, only after the commit.
 //!
-//! **Invariant:** an incident is in one batch at a time, so no decision rests on state that may not become durable. Work for
-//! an incident in flight waits until its batch has committed, and runs before anything that arrived later.
+//! **Invariant:** an incident is in at most one batch in flight, so no decision is based on state that may not become durable.
+//! An alert for an incident in flight waits until that batch has committed, and is decided before any later alert.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::future::{pending, ready};
@@ -18,8 +18,8 @@ use crate::engine::Engine;
 use crate::engine::commit::{CONFLICT_LIMIT, Committed, PreparedWrite};
 use crate::store::StoreError;
 
-/// Batches in flight: one being written, and one queued behind it.
-const AT_ONCE: usize = 2;
+/// The most batches in flight: one is being written, and one waits behind it.
+const IN_FLIGHT_LIMIT: usize = 2;
 
 /// The result of the oldest batch in flight. Waits for ever if there is none.
 pub(super) async fn next_commit(in_flight: &mut VecDeque<InFlightBatch>) -> BatchResult {
@@ -39,14 +39,14 @@ async fn submit_writes(engine: Engine, batch: Vec<PreparedWrite>) -> BoxFuture<'
 }
 
 impl DispatcherTask {
-    /// Whether another batch fits, and no postponed alerts have to be decided first.
+    /// Whether another batch may be prepared. Postponed alerts have to be decided first.
     pub(super) fn has_capacity(&self) -> bool {
-        self.in_flight.len() < AT_ONCE && self.in_flight.iter().all(|batch| batch.later.is_empty())
+        self.in_flight.len() < IN_FLIGHT_LIMIT && self.in_flight.iter().all(|batch| batch.postponed.is_empty())
     }
 
     /// Submits a batch to the store. If there is nothing to write, sends the replies at once.
     pub(super) async fn submit(&mut self, mut batch: InFlightBatch, writes: Vec<PreparedWrite>) {
-        if batch.postings.is_empty() && batch.later.is_empty() {
+        if batch.updates.is_empty() && batch.postponed.is_empty() {
             return batch.send_replies();
         }
         self.metrics.batches.fetch_add(u64::from(!writes.is_empty()), Ordering::Relaxed);
@@ -56,54 +56,57 @@ impl DispatcherTask {
         self.in_flight.push_back(batch);
     }
 
-    /// The batch that departed first has landed: what is durable begins. Returns what is to be decided again, with its batch.
+    /// Handles the end of the oldest batch's write: starts workers for durable updates. Returns the batch, if some of its
+    /// alerts have to be decided again.
     pub(super) async fn committed(&mut self, written: BatchResult) -> Option<(InFlightBatch, Vec<BatchItem>)> {
         let mut batch = self.in_flight.pop_front()?;
-        let mut again = Vec::new();
+        let mut undecided = Vec::new();
         let mut behind = BTreeSet::new();
-        for (posting, written) in std::mem::take(&mut batch.postings).into_iter().zip(written) {
-            self.incidents.mark_committed(posting.slot);
+        for (update, written) in std::mem::take(&mut batch.updates).into_iter().zip(written) {
+            self.incidents.mark_written(update.slot);
             match written {
-                Ok(committed) => self.mark_committed(posting, &committed),
-                Err(error) => again.extend(self.conflicted(posting, error, &mut batch, &mut behind)),
+                Ok(committed) => self.update_committed(update, &committed),
+                Err(error) => undecided.extend(self.update_failed(update, error, &mut batch, &mut behind)),
             }
         }
-        self.read_again(behind, &again, &mut batch).await;
-        again.append(&mut batch.later);
+        self.read_again(behind, &undecided, &mut batch).await;
+        undecided.append(&mut batch.postponed);
         batch.tries += 1;
-        if again.is_empty() {
+        if undecided.is_empty() {
             batch.send_replies();
             return None;
         }
         if batch.tries > CONFLICT_LIMIT {
-            again.iter().for_each(|item| batch.fail(item.job, "the log was never at rest"));
+            undecided
+                .iter()
+                .for_each(|item| batch.fail(item.report, "other processes changed the log again and again"));
             batch.send_replies();
             return None;
         }
-        Some((batch, again))
+        Some((batch, undecided))
     }
 
     /// Handles an incident's write that is durable.
-    fn mark_committed(&mut self, posting: PendingUpdate, committed: &Committed) {
-        let PendingUpdate { slot, id, worker, expected, .. } = posting;
+    fn update_committed(&mut self, update: PendingUpdate, committed: &Committed) {
+        let PendingUpdate { slot, id, worker, expected, .. } = update;
         self.metrics.opened.fetch_add(u64::from(expected == 0), Ordering::Relaxed);
         let Some(mut worker) = worker else { return };
         if let Some(live) = self.incidents.get_mut(slot) {
             live.incident = worker.incident().clone();
         }
-        worker.begun(committed);
+        worker.first_write_committed(committed);
         self.supervise(slot, id, worker);
     }
 
     /// Handles an incident's write that failed. Returns the alerts to decide again.
-    fn conflicted(
+    fn update_failed(
         &mut self,
-        posting: PendingUpdate,
+        update: PendingUpdate,
         error: StoreError,
         batch: &mut InFlightBatch,
         behind: &mut BTreeSet<IncidentId>,
     ) -> Vec<BatchItem> {
-        let PendingUpdate { slot, id, expected, keys, items, .. } = posting;
+        let PendingUpdate { slot, id, expected, keys, items, .. } = update;
         if expected > 0 {
             keys.iter().for_each(|key| self.incidents.forget(slot, key));
             behind.insert(id);
@@ -118,24 +121,24 @@ impl DispatcherTask {
             }
             error => {
                 self.metrics.refused.fetch_add(1, Ordering::Relaxed);
-                items.iter().for_each(|item| batch.fail(item.job, &error.to_string()));
+                items.iter().for_each(|item| batch.fail(item.report, &error.to_string()));
                 Vec::new()
             }
         }
     }
 
     /// Reloads incidents whose indexed state differs from the log.
-    async fn read_again(&mut self, behind: BTreeSet<IncidentId>, again: &[BatchItem], batch: &mut InFlightBatch) {
+    async fn read_again(&mut self, behind: BTreeSet<IncidentId>, undecided: &[BatchItem], batch: &mut InFlightBatch) {
         for id in behind {
             match self.read(&id).await {
                 Ok(Some(_)) => continue,
                 Ok(None) => {}
-                Err(error) => again.iter().for_each(|item| batch.fail(item.job, &error.to_string())),
+                Err(error) => undecided.iter().for_each(|item| batch.fail(item.report, &error.to_string())),
             }
             // State that was not written must not stay in the index.
             if let Some(slot) = self.incidents.slot(&id) {
                 self.incidents.remove(slot);
-                self.seen = None;
+                self.read_version = None;
             }
         }
     }

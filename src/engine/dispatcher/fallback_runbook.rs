@@ -1,6 +1,6 @@
-//! The built-in runbook used when no runbook matches an alert, or when one needs confirmation to start.
+//! The built-in runbook that handles an alert when no runbook matches it, or when the matching one needs confirmation to start.
 //!
-//! A project replaces it with a runbook of its own that has `on: { alert: "*" }`.
+//! A project replaces it with a runbook that has `on: { alert: "*" }`.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use crate::domain::runbook::{Action, OnFailure, Param, ParamKind, Runbook, Step,
 
 const ID: &str = "notice";
 
-/// The message to people. Every value in it is data of the alert.
+/// The message to people. Its values are data of the incident and the alert.
 const MESSAGE: &str = "\
 {{ incident.severity }} in {{ incident.environment }}: {{ incident.title }} ({{ incident.id }})
 {{ params.alert }}{% if params.summary %}: {{ params.summary }}{% endif %}{% if params.link %}

@@ -1,4 +1,4 @@
-//! A batch of reports between the decision and the log: who waits for an answer, what is written, what is decided afterwards.
+//! A batch of reports that is being written: the replies to its senders, its writes, and the alerts to decide afterwards.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,11 +16,12 @@ use crate::store::StoreError;
 
 /// One alert of one report.
 pub(super) struct BatchItem {
-    /// The report's number in the batch, and the alert's number in the report.
-    pub(super) job: usize,
-    pub(super) place: usize,
+    /// The position of the report in the batch.
+    pub(super) report: usize,
+    /// The position of the alert in the report.
+    pub(super) position: usize,
     pub(super) alert: Arc<Alert>,
-    /// The firing, if it is known already.
+    /// The firing, if it is already known.
     pub(super) key: Option<AlertKey>,
 }
 
@@ -33,22 +34,27 @@ pub(super) type BatchResult = Vec<Result<Committed, StoreError>>;
 #[derive(Default)]
 pub(super) struct InFlightBatch {
     replies: Vec<ReportReply>,
-    /// The responses to each report, as far as they are known.
+    /// The results of each report's alerts, if they are known.
     received: Vec<Vec<Option<Received>>>,
-    trouble: HashMap<usize, String>,
-    pub(super) postings: Vec<PendingUpdate>,
+    /// The first error of each report that failed.
+    errors: HashMap<usize, String>,
+    pub(super) updates: Vec<PendingUpdate>,
     /// Alerts to decide when this batch has committed.
-    pub(super) later: Vec<BatchItem>,
+    pub(super) postponed: Vec<BatchItem>,
+    /// How often the batch was written.
     pub(super) tries: usize,
     pub(super) writing: Option<BoxFuture<'static, BatchResult>>,
 }
 
-/// The write of one incident in flight, and what is needed when it has committed.
+/// The data that is needed when the write of one incident has ended.
 pub(super) struct PendingUpdate {
     pub(super) slot: Slot,
     pub(super) id: IncidentId,
+    /// The worker of a new incident.
     pub(super) worker: Option<Worker>,
+    /// The number of the last event before the write; 0 for a new incident.
     pub(super) expected: u64,
+    /// The firings that the write registers.
     pub(super) keys: Vec<AlertKey>,
     pub(super) items: Vec<BatchItem>,
 }
@@ -60,21 +66,22 @@ impl InFlightBatch {
         self.received.push(vec![None; alerts]);
     }
 
-    pub(super) fn answers(&mut self, job: usize, place: usize, received: Received) {
-        self.received[job][place] = Some(received);
+    /// Sets the result of one alert.
+    pub(super) fn set_received(&mut self, report: usize, position: usize, received: Received) {
+        self.received[report][position] = Some(received);
     }
 
-    /// Marks a report as failed. The first reason counts.
-    pub(super) fn fail(&mut self, job: usize, why: &str) {
-        self.trouble.entry(job).or_insert_with(|| why.to_owned());
+    /// Marks a report as failed. The first error counts.
+    pub(super) fn fail(&mut self, report: usize, error: &str) {
+        self.errors.entry(report).or_insert_with(|| error.to_owned());
     }
 
     /// Sends the responses to all reports.
     pub(super) fn send_replies(mut self) {
-        for (job, (reply, received)) in self.replies.into_iter().zip(self.received).enumerate() {
+        for (report, (reply, received)) in self.replies.into_iter().zip(self.received).enumerate() {
             let received = received.into_iter().flatten().collect();
-            // A sender that is gone reports again.
-            let _ = reply.send(self.trouble.remove(&job).map_or(Ok(received), Err));
+            // A sender that has disconnected reports again.
+            let _ = reply.send(self.errors.remove(&report).map_or(Ok(received), Err));
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The index of live incidents: folded state, looked up by firing, by recurring alert and by group. All of it is read
-//! from the log.
+//! The index of live incidents: their folded state, found by firing, by recurring alert and by group. All of it comes from the
+//! log.
 //!
-//! **Invariant:** an incident that may be behind its log is marked stale, and is read again before any decision.
+//! **Invariant:** an incident whose state may differ from its log is marked stale. It gets no worker until it is read again.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -31,15 +31,15 @@ pub(super) struct IncidentIndex {
     senders: BTreeSet<Arc<str>>,
     /// The last firing of each recurring alert, by the alert's identity.
     recurring: HashMap<AlertKey, Recurring>,
-    /// Incidents that may have changed since they were last checked.
+    /// Incidents that may have changed since their last check.
     unchecked: BTreeSet<Slot>,
     /// Incidents that need a worker, most severe first, then oldest.
     waiting: BTreeSet<WakePriority>,
-    /// When idle incidents have to be checked again.
+    /// When to check idle incidents again.
     timers: BTreeSet<(Timestamp, Slot)>,
-    /// Alerts that are firing, as of the last check of each incident.
+    /// The number of firing alerts at the last check of each incident.
     firing: usize,
-    next: Slot,
+    last_slot: Slot,
 }
 
 /// Most severe first, then oldest.
@@ -48,21 +48,20 @@ type WakePriority = (Severity, Timestamp, Slot);
 #[derive(Debug)]
 pub(super) struct LiveIncident {
     pub(super) incident: Incident,
-    /// Whether a worker of this process runs.
-    pub(super) at_work: bool,
+    pub(super) has_worker: bool,
     pub(super) stale: bool,
     /// Whether its state includes events that are still being written.
     in_flight: bool,
-    /// No worker before this instant: after a failure, or while another process holds the lease.
+    /// No worker starts before this instant: after an error, or while another process holds the lease.
     not_before: Option<Timestamp>,
-    /// The last event when its worker last stopped.
-    rested: u64,
+    /// The number of the last event when a worker stopped.
+    seq_at_stop: u64,
     /// Its entry in `timers`.
     timer: Option<Timestamp>,
-    /// Its part of the count of firing alerts.
+    /// Its firing alerts at the last check.
     firing: usize,
-    /// Its entry in `waiting`. The severity in it may be out of date.
-    turn: Option<WakePriority>,
+    /// Its entry in `waiting`, whose severity may be out of date.
+    waiting: Option<WakePriority>,
 }
 
 /// A firing of a live incident.
@@ -112,41 +111,30 @@ impl IncidentIndex {
         self.slots.keys().cloned().collect()
     }
 
-    /// Adds an incident from its log.
+    /// Adds or replaces an incident from its whole log. `None` if the log is damaged.
     pub(super) fn put(&mut self, log: &[Recorded]) -> Option<Slot> {
         let incident = fold(log).ok().flatten()?;
-        let slot = self.enter(incident);
+        let slot = self.insert(incident);
         log.iter().for_each(|recorded| self.index(slot, &recorded.event));
         Some(slot)
     }
 
-    /// Adds an incident that is about to be opened, or replaces the state of a known one.
-    pub(super) fn enter(&mut self, incident: Incident) -> Slot {
+    /// Adds a new incident, or replaces the state of a known one.
+    pub(super) fn insert(&mut self, incident: Incident) -> Slot {
         let slot = self.slots.get(&incident.id).copied().unwrap_or_else(|| {
-            self.next += 1;
-            self.next
+            self.last_slot += 1;
+            self.last_slot
         });
         self.slots.insert(incident.id.clone(), slot);
         if let Some(group) = &incident.group {
-            let newer = self.groups.get(group).and_then(|other| self.live.get(other));
-            if newer.is_none_or(|other| other.incident.opened.at <= incident.opened.at) {
+            let other = self.groups.get(group).and_then(|other| self.live.get(other));
+            if other.is_none_or(|other| other.incident.opened.at <= incident.opened.at) {
                 self.groups.insert(group.clone(), slot);
             }
         }
-        let fresh = LiveIncident {
-            incident,
-            at_work: false,
-            stale: false,
-            in_flight: false,
-            not_before: None,
-            rested: 0,
-            timer: None,
-            firing: 0,
-            turn: None,
-        };
         let live = match self.live.remove(&slot) {
-            Some(live) => LiveIncident { incident: fresh.incident, stale: false, rested: 0, ..live },
-            None => fresh,
+            Some(live) => LiveIncident { incident, stale: false, seq_at_stop: 0, ..live },
+            None => LiveIncident::new(incident),
         };
         self.live.insert(slot, live);
         self.unchecked.insert(slot);
@@ -182,28 +170,29 @@ impl IncidentIndex {
 
     /// Shares one string among all firings of a sender.
     fn sender(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.senders.get(name) {
-            return Arc::clone(known);
+        if let Some(shared) = self.senders.get(name) {
+            return Arc::clone(shared);
         }
-        let fresh: Arc<str> = name.into();
-        self.senders.insert(Arc::clone(&fresh));
-        fresh
+        let shared: Arc<str> = name.into();
+        self.senders.insert(Arc::clone(&shared));
+        shared
     }
 
     /// The firing alerts of a sender.
     pub(super) fn firing_at(&self, sender: &str) -> Vec<AlertKey> {
-        let theirs = self.firings.iter().filter(|(_, firing)| &*firing.sender == sender);
-        let fires = |(key, firing): &(&AlertKey, &Firing)| {
+        let of_sender = self.firings.iter().filter(|(_, firing)| &*firing.sender == sender);
+        let is_firing = |(key, firing): &(&AlertKey, &Firing)| {
             let state = self.live.get(&firing.slot).and_then(|live| live.incident.alerts.state(key));
             state.is_some_and(|state| state.status == AlertStatus::Firing)
         };
-        theirs.filter(fires).map(|(key, _)| *key).collect()
+        of_sender.filter(is_firing).map(|(key, _)| *key).collect()
     }
 
-    /// The key of an alert's firing. If the alert recurs under one name, this is the current firing, or a new one.
+    /// The key of an alert's firing. An alert that recurs under one name gets the key of its last firing while that lasts.
     pub(super) fn key_of(&self, alert: &Alert) -> AlertKey {
         let last = if alert.recurs { self.recurring.get(&alert.identity()) } else { None };
         let Some(last) = last else { return alert.key() };
+        // An alert that arrives late started before the last firing ended, and belongs to it.
         let late = last.ended_at.is_some_and(|ended| alert.starts_at.is_some_and(|starts| starts <= ended));
         match alert.status {
             AlertStatus::Resolved => last.key,
@@ -212,14 +201,14 @@ impl IncidentIndex {
         }
     }
 
-    /// The incident of a group that still accepts alerts.
-    pub(super) fn gathering(&self, group: &str, window: Span, now: Timestamp) -> Option<Slot> {
+    /// The incident of a group, if it still accepts alerts: unresolved, with a recent alert, and not full.
+    pub(super) fn accepting_incident(&self, group: &str, window: Span, now: Timestamp) -> Option<Slot> {
         let slot = *self.groups.get(group)?;
         let incident = &self.live.get(&slot)?.incident;
         let recent = incident.alerts.fired_at().is_some_and(|fired| now < window.after(fired));
         let open = incident.status != IncidentStatus::Resolved;
-        let room = incident.alerts.len() < crate::domain::incident::alert_set::ALERT_LIMIT;
-        (open && recent && room).then_some(slot)
+        let has_capacity = incident.alerts.len() < crate::domain::incident::alert_set::ALERT_LIMIT;
+        (open && recent && has_capacity).then_some(slot)
     }
 
     /// The newest unresolved incident of an environment with a run of this runbook.
@@ -236,17 +225,16 @@ impl IncidentIndex {
     pub(super) fn follow(&mut self, id: &IncidentId, events: &[Recorded]) {
         let Some(slot) = self.slot(id) else { return };
         let Some(live) = self.live.get_mut(&slot) else { return };
-        let known = live.incident.seq;
-        let fresh = events.partition_point(|recorded| recorded.seq <= known);
-        let fresh = &events[fresh..];
-        if fresh.is_empty() {
+        let indexed = live.incident.seq;
+        let new = &events[events.partition_point(|recorded| recorded.seq <= indexed)..];
+        if new.is_empty() {
             return;
         }
-        if fresh.iter().any(|recorded| live.incident.apply(recorded).is_err()) {
+        if new.iter().any(|recorded| live.incident.apply(recorded).is_err()) {
             live.stale = true;
         }
         self.unchecked.insert(slot);
-        fresh.iter().for_each(|recorded| self.index(slot, &recorded.event));
+        new.iter().for_each(|recorded| self.index(slot, &recorded.event));
     }
 
     /// Removes a firing of an incident that was not written.
@@ -261,8 +249,8 @@ impl IncidentIndex {
         let Some(live) = self.live.remove(&slot) else { return };
         self.slots.remove(&live.incident.id);
         self.unchecked.remove(&slot);
-        if let Some(turn) = &live.turn {
-            self.waiting.remove(turn);
+        if let Some(entry) = &live.waiting {
+            self.waiting.remove(entry);
         }
         if let Some(at) = live.timer {
             self.timers.remove(&(at, slot));
@@ -280,9 +268,9 @@ impl IncidentIndex {
         self.recurring.retain(|_, recurring| firings.contains_key(&recurring.key));
     }
 
-    /// The incidents to work on at `now`, most severe first: at most `room`, for P1 at most `kept`. Removes incidents
-    /// that are over. Only incidents that may have changed are checked, however many wait.
-    pub(super) fn needing_worker(&mut self, now: Timestamp, room: usize, kept: usize) -> Vec<Slot> {
+    /// The incidents that need a worker at `now`, most severe first: at most `capacity`, and P1 incidents up to `p1_capacity`.
+    /// Removes incidents that are over. Only incidents that may have changed are checked, however many wait.
+    pub(super) fn needing_worker(&mut self, now: Timestamp, capacity: usize, p1_capacity: usize) -> Vec<Slot> {
         while let Some((at, slot)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, slot));
             self.unchecked.insert(slot);
@@ -292,7 +280,7 @@ impl IncidentIndex {
         }
         let mut slots = Vec::new();
         while let Some((severity, ..)) = self.waiting.first() {
-            if slots.len() >= if *severity == Severity::P1 { kept.max(room) } else { room } {
+            if slots.len() >= if *severity == Severity::P1 { p1_capacity.max(capacity) } else { capacity } {
                 break;
             }
             slots.extend(self.waiting.pop_first().map(|(_, _, slot)| slot));
@@ -303,30 +291,30 @@ impl IncidentIndex {
     /// Checks whether an incident needs a worker, waits for an instant, or is over.
     fn check(&mut self, slot: Slot, now: Timestamp) {
         let Some(live) = self.live.get_mut(&slot) else { return };
-        let turn = (live.incident.severity, live.incident.opened.at, slot);
-        if let Some(turn) = live.turn.take() {
-            self.waiting.remove(&turn);
+        if let Some(entry) = live.waiting.take() {
+            self.waiting.remove(&entry);
         }
         if let Some(at) = live.timer.take() {
             self.timers.remove(&(at, slot));
         }
         let firing = live.incident.alerts.firing();
         self.firing = self.firing + firing - std::mem::replace(&mut live.firing, firing);
-        if live.at_work || live.stale || live.in_flight {
+        if live.has_worker || live.stale || live.in_flight {
             return;
         }
         live.not_before = live.not_before.filter(|at| *at > now);
         if live.not_before.is_none() {
             if !due(&live.incident, now).is_empty() {
-                self.waiting.insert(turn);
-                live.turn = Some(turn);
+                let entry = (live.incident.severity, live.incident.opened.at, slot);
+                self.waiting.insert(entry);
+                live.waiting = Some(entry);
                 return;
             }
             if !is_live(&live.incident) {
                 return self.remove(slot);
             }
             if live.wake_at().is_some_and(|at| at <= now) {
-                // Its time has come but nothing is due: wait, to avoid a busy loop.
+                // The instant has passed, but nothing is due. A pause avoids a busy loop.
                 live.not_before = Some(live.paused(PAUSE, now));
             }
         }
@@ -346,7 +334,7 @@ impl IncidentIndex {
     }
 
     /// Marks the end of an incident's write, whether it succeeded or not.
-    pub(super) fn mark_committed(&mut self, slot: Slot) {
+    pub(super) fn mark_written(&mut self, slot: Slot) {
         if let Some(live) = self.live.get_mut(&slot) {
             live.in_flight = false;
             self.unchecked.insert(slot);
@@ -356,7 +344,7 @@ impl IncidentIndex {
     /// Marks an incident that has a worker now.
     pub(super) fn mark_busy(&mut self, slot: Slot) {
         if let Some(live) = self.live.get_mut(&slot) {
-            live.at_work = true;
+            live.has_worker = true;
             live.not_before = None;
         }
     }
@@ -364,22 +352,36 @@ impl IncidentIndex {
     /// Marks an incident whose worker has stopped.
     pub(super) fn mark_idle(&mut self, slot: Slot, not_before: Option<Timestamp>, now: Timestamp) {
         let Some(live) = self.live.get_mut(&slot) else { return };
-        live.at_work = false;
-        // Something is still due although the worker had nothing more to do. Retrying at once would not help.
-        let stuck = live.rested == live.incident.seq && not_before.is_none();
-        live.rested = live.incident.seq;
+        live.has_worker = false;
+        // The worker appended no event. Starting another at once would not help.
+        let stuck = live.seq_at_stop == live.incident.seq && not_before.is_none();
+        live.seq_at_stop = live.incident.seq;
         live.not_before = if stuck { Some(live.paused(PAUSE, now)) } else { not_before };
         self.unchecked.insert(slot);
     }
 
-    /// When the next incident has to be checked.
+    /// When to check the next incident.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         self.timers.first().map(|(at, _)| *at)
     }
 }
 
 impl LiveIncident {
-    /// The end of a pause: at most until the next instant at which something else may be due, such as a deadline.
+    fn new(incident: Incident) -> Self {
+        Self {
+            incident,
+            has_worker: false,
+            stale: false,
+            in_flight: false,
+            not_before: None,
+            seq_at_stop: 0,
+            timer: None,
+            firing: 0,
+            waiting: None,
+        }
+    }
+
+    /// The end of a pause, or an earlier instant at which something else may be due, such as a deadline.
     pub(super) fn paused(&self, pause: Span, now: Timestamp) -> Timestamp {
         let end = pause.after(now);
         wake_after(&self.incident, now).map_or(end, |next| next.min(end))

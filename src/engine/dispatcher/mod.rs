@@ -2,13 +2,13 @@
 //!
 //! Reports that arrive while the disk is busy are decided together and written in one transaction: the alert, the run that it
 //! starts and the first intents of that run. Senders get a response once their report is durable. The dispatcher also
-//! supervises every other live incident: it starts a worker for what is due, wakes up at the next deadline, and stays idle
-//! while only a person can continue.
+//! supervises every other live incident: it starts a worker when something is due, and none while only a person can continue.
 //!
-//! **Invariant:** a report is acknowledged only when the log holds it. Otherwise the sender gets the error, and may report again
+//! **Invariant:** a report is acknowledged only when it is in the log. Otherwise the sender gets an error, and can report again
 //! without harm.
 //!
-//! **Invariant:** the dispatcher holds nothing that the log does not, except the number of repetitions since the last recorded one.
+//! **Invariant:** everything that the dispatcher has in memory can be read from the log, except the repetitions of a firing that
+//! are not recorded yet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::subscription::{Hint, POLL};
-use super::{Engine, EngineError, Stop};
+use super::{Engine, EngineError};
 use crate::domain::alert::Alert;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
@@ -29,6 +29,7 @@ use self::commit_queue::next_commit;
 use self::in_flight_batch::{BatchResult, InFlightBatch};
 use self::incident_index::IncidentIndex;
 use self::scheduler::Scheduler;
+use self::supervise::WorkerEnd;
 
 mod alert_batch;
 mod alert_routing;
@@ -39,29 +40,29 @@ mod incident_index;
 mod scheduler;
 mod supervise;
 
-/// Reports that may wait; further senders wait for a slot.
-const QUEUE: usize = 1_024;
+/// The most reports in the queue. When it is full, senders wait.
+const QUEUE_LIMIT: usize = 1_024;
 
-/// Reports decided together: more would delay the first too long.
-const BATCH: usize = 256;
+/// The most reports in one batch: more would delay the first too long.
+const BATCH_LIMIT: usize = 256;
 
-/// Workers at the same time. Each may run several programs, perhaps on a host that is overloaded already. Other
+/// The most workers at the same time. Each may run several programs, perhaps on a host that is already overloaded. Other
 /// incidents wait, most severe first.
 pub const WORKER_LIMIT: usize = 16;
 
-/// Additional workers for P1 incidents. So a P1 never waits for less severe ones, even if all of them wait for a
+/// Additional workers for P1 incidents. So a P1 incident does not wait for less severe ones, even if all of these wait for a
 /// channel that does not answer.
 pub const P1_WORKER_RESERVE: usize = 16;
 
-/// What the dispatcher needs besides the engine.
+/// The configuration and the callbacks of the dispatcher.
 pub struct DispatcherConfig {
     /// 32 random bits, for incident ids.
     pub chance: fn() -> u32,
-    /// Called with every incident to be opened, before its first event is durable.
+    /// Called for every incident that is about to be opened, before its first event is durable.
     pub opening: Box<dyn Fn(&IncidentId) + Send + Sync>,
     /// Whether an incident that another process opened belongs to this project.
     pub is_ours: Box<dyn Fn(&IncidentId) -> bool + Send>,
-    /// The file that records since when schedules are active. Without it, only this process knows.
+    /// The file that records since when schedules are active. Without it, that is forgotten when the process ends.
     pub schedules: Option<std::path::PathBuf>,
 }
 
@@ -77,17 +78,20 @@ pub enum Received {
     Repeated(IncidentId),
     /// It resolved a firing.
     Resolved(IncidentId),
-    /// It resolved a firing that is not known here.
+    /// It resolved a firing that is not in the log.
     Unheard,
 }
 
 /// Counters for monitoring, updated by the dispatcher.
 #[derive(Debug, Default)]
 pub struct DispatcherMetrics {
+    /// Live incidents.
     pub live: AtomicU64,
+    /// Workers, and so incidents that are worked on.
     pub at_work: AtomicU64,
     /// Incidents opened by alerts.
     pub opened: AtomicU64,
+    /// Firing alerts of live incidents.
     pub firing: AtomicU64,
     /// Transactions in which alerts were written.
     pub batches: AtomicU64,
@@ -97,7 +101,7 @@ pub struct DispatcherMetrics {
 
 struct ReportJob {
     alerts: Vec<Alert>,
-    /// If set, `alerts` is the complete list of this sender's firing alerts. Its other firings are resolved.
+    /// If set, `alerts` is the complete list of this sender's firing alerts, and its other firings are resolved.
     whole_of: Option<String>,
     reply: oneshot::Sender<Result<Vec<Received>, String>>,
 }
@@ -111,7 +115,7 @@ pub struct Dispatcher {
 
 impl std::fmt::Debug for ReportJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Job")
+        f.write_str("ReportJob")
     }
 }
 
@@ -126,7 +130,7 @@ impl Dispatcher {
         config: DispatcherConfig,
         stop: CancellationToken,
     ) -> Result<(Self, JoinHandle<()>), EngineError> {
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (jobs, queue) = mpsc::channel(QUEUE_LIMIT);
         let metrics = Arc::new(DispatcherMetrics::default());
         let mut task = DispatcherTask {
             hints: engine.publisher.listen(),
@@ -134,7 +138,7 @@ impl Dispatcher {
             in_flight: VecDeque::new(),
             scheduler: Scheduler::new(config.schedules.as_deref()),
             workers: JoinSet::new(),
-            seen: None,
+            read_version: None,
             metrics: Arc::clone(&metrics),
             stop,
             engine,
@@ -149,9 +153,9 @@ impl Dispatcher {
     /// Reports alerts. Returns the result of each in order, once they are durable.
     ///
     /// # Errors
-    /// Why they are not durable. Reporting them again is harmless.
+    /// The reason why they are not durable. The caller can report them again.
     pub async fn report(&self, alerts: Vec<Alert>) -> Result<Vec<Received>, String> {
-        self.ask(alerts, None).await
+        self.send_report(alerts, None).await
     }
 
     /// Reports the complete list of a sender's firing alerts. Its other firings are resolved.
@@ -159,12 +163,12 @@ impl Dispatcher {
     /// # Errors
     /// As [`Dispatcher::report`].
     pub async fn now_firing(&self, sender: &str, alerts: Vec<Alert>) -> Result<Vec<Received>, String> {
-        self.ask(alerts, Some(sender.to_owned())).await
+        self.send_report(alerts, Some(sender.to_owned())).await
     }
 
-    async fn ask(&self, alerts: Vec<Alert>, whole_of: Option<String>) -> Result<Vec<Received>, String> {
+    async fn send_report(&self, alerts: Vec<Alert>, whole_of: Option<String>) -> Result<Vec<Received>, String> {
         let (reply, answer) = oneshot::channel();
-        let ended = || "nobody is on duty any more".to_owned();
+        let ended = || "the dispatcher has stopped".to_owned();
         self.jobs.send(ReportJob { alerts, whole_of, reply }).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
@@ -184,9 +188,9 @@ struct DispatcherTask {
     hints: broadcast::Receiver<(IncidentId, Hint)>,
     /// Batches being written, oldest first.
     in_flight: VecDeque<InFlightBatch>,
-    workers: JoinSet<(IncidentId, Result<Stop, EngineError>)>,
-    /// The store's version when other processes' writes were last read.
-    seen: Option<u64>,
+    workers: JoinSet<WorkerEnd>,
+    /// The store's version when the events of other processes were last read.
+    read_version: Option<u64>,
     metrics: Arc<DispatcherMetrics>,
     stop: CancellationToken,
 }
@@ -196,7 +200,7 @@ impl DispatcherTask {
         let mut jobs = Vec::new();
         let stop = self.stop.clone();
         let clock = Arc::clone(&self.engine.parts().clock);
-        let mut look_at = clock.now();
+        let mut poll_at = clock.now();
         loop {
             self.engine.refresh();
             self.run_schedules().await;
@@ -207,28 +211,29 @@ impl DispatcherTask {
                 biased;
                 () = stop.cancelled() => break,
                 written = next_commit(&mut self.in_flight) => self.batch_written(written).await,
-                count = queue.recv_many(&mut jobs, BATCH), if self.has_capacity() => {
+                count = queue.recv_many(&mut jobs, BATCH_LIMIT), if self.has_capacity() => {
                     if count == 0 { break }
                     if count > 1 || !self.in_flight.is_empty() {
-                        // Other senders that are about to report share the transaction.
+                        // Lets other senders report, so that they share the transaction.
                         tokio::task::yield_now().await;
                     }
-                    while jobs.len() < BATCH && let Ok(job) = queue.try_recv() { jobs.push(job) }
+                    while jobs.len() < BATCH_LIMIT && let Ok(job) = queue.try_recv() { jobs.push(job) }
                     self.engine.refresh();
                     self.route_alerts(std::mem::take(&mut jobs)).await;
                 }
-                Some(ended) = self.workers.join_next(), if !self.workers.is_empty() => self.worker_ended(ended),
+                // A worker catches its panics, so that the task always returns.
+                Some(Ok(end)) = self.workers.join_next(), if !self.workers.is_empty() => self.worker_ended(end),
                 hint = self.hints.recv() => {
                     self.follow_hint(hint);
                     self.follow_remaining_hints();
                 }
-                () = clock.sleep_until(next.min(look_at)) => {}
+                () = clock.sleep_until(next.min(poll_at)) => {}
             }
-            if clock.now() >= look_at {
+            if clock.now() >= poll_at {
                 if let Err(error) = self.read_live_incidents().await {
-                    tracing::warn!(%error, "the log cannot be looked through");
+                    tracing::warn!(%error, "the log cannot be read");
                 }
-                look_at = crate::domain::core::time::Span(POLL).after(clock.now());
+                poll_at = crate::domain::core::time::Span(POLL).after(clock.now());
             }
         }
         while !self.in_flight.is_empty() {
@@ -240,20 +245,20 @@ impl DispatcherTask {
         while self.workers.join_next().await.is_some() {}
     }
 
-    /// The first batch has been written: what could not be written as it was decided is decided again.
+    /// Handles the end of the oldest batch's write. Alerts whose write conflicted are decided again.
     async fn batch_written(&mut self, written: BatchResult) {
-        if let Some((batch, again)) = self.committed(written).await {
-            self.prepare_batch(batch, again).await;
+        if let Some((batch, undecided)) = self.committed(written).await {
+            self.prepare_batch(batch, undecided).await;
         }
     }
 
-    /// Applies what this process wrote to the index.
+    /// Applies events that this process has written to the index.
     fn follow_hint(&mut self, hint: Result<(IncidentId, Hint), broadcast::error::RecvError>) {
         match hint {
             Ok((id, Hint::Appended(events))) => self.incidents.follow(&id, &events),
             Ok((_, Hint::Line(..))) => {}
-            // Missed events are read with the live incidents.
-            Err(_) => self.seen = None,
+            // Some hints were lost: the next poll reads the events from the log.
+            Err(_) => self.read_version = None,
         }
     }
 
@@ -261,7 +266,7 @@ impl DispatcherTask {
     fn follow_remaining_hints(&mut self) {
         loop {
             match self.hints.try_recv() {
-                Ok(told) => self.follow_hint(Ok(told)),
+                Ok(hint) => self.follow_hint(Ok(hint)),
                 Err(broadcast::error::TryRecvError::Lagged(missed)) => {
                     self.follow_hint(Err(broadcast::error::RecvError::Lagged(missed)));
                 }
@@ -274,7 +279,7 @@ impl DispatcherTask {
         self.engine.parts().clock.now()
     }
 
-    fn count(&self) {
+    fn update_metrics(&self) {
         self.metrics.live.store(self.incidents.len() as u64, Ordering::Relaxed);
         self.metrics.at_work.store(self.workers.len() as u64, Ordering::Relaxed);
         self.metrics.firing.store(self.incidents.firing() as u64, Ordering::Relaxed);

@@ -1,7 +1,7 @@
-//! The scheduler: opens a maintenance incident for each due occurrence of a schedule, exactly one across all processes.
+//! The scheduler: opens one maintenance incident for each due occurrence of a schedule, whichever process does it.
 //!
 //! **Invariant:** an occurrence is handled when the store has registered its unique name. The same write opens its
-//! incident or records why it was skipped. State in memory only saves reads.
+//! incident or records that it was skipped. The state in memory is a cache.
 
 use std::sync::Arc;
 
@@ -21,20 +21,20 @@ use crate::engine::subscription::POLL;
 use crate::store::StoreError;
 
 /// Back-off after an error of the log.
-const AFTER_TROUBLE: Span = Span::seconds(10);
+const ERROR_BACKOFF: Span = Span::seconds(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Scheduler {
-    force: ScheduleState,
-    planned: Vec<DueOccurrence>,
-    /// The configuration that the schedules come from.
+    state: ScheduleState,
+    schedules: Vec<ActiveSchedule>,
+    /// The files that the schedules come from.
     catalog: Option<Arc<Catalog>>,
     /// When to check again, and when that was computed. If the clock was set back, schedules are checked at once.
     next: Option<(Timestamp, Timestamp)>,
 }
 
 #[derive(Debug)]
-struct DueOccurrence {
+struct ActiveSchedule {
     plan: ScheduledRunbook,
     /// The last occurrence that was handled, or since when the schedule is active.
     since: Timestamp,
@@ -42,14 +42,14 @@ struct DueOccurrence {
 
 enum OccurrenceResult {
     /// Handled by this or another process.
-    SeenTo,
-    /// Waits until the previous run is over.
+    Handled,
+    /// To be checked again soon: the previous run is not over, or its incident has just changed.
     Waits,
 }
 
 impl Scheduler {
     pub(super) fn new(file: Option<&std::path::Path>) -> Self {
-        Self { force: ScheduleState::read(file), ..Self::default() }
+        Self { state: ScheduleState::read(file), ..Self::default() }
     }
 
     /// When a schedule may be due.
@@ -63,53 +63,59 @@ impl DispatcherTask {
     pub(super) async fn run_schedules(&mut self) {
         let now = self.now();
         let catalog = Arc::clone(&self.engine.parts().catalog);
-        let same = self.scheduler.catalog.as_ref().is_some_and(|known| Arc::ptr_eq(known, &catalog));
-        let rests = self.scheduler.next.is_some_and(|(next, found)| found <= now && now < next);
-        if same && (rests || self.scheduler.planned.is_empty()) {
+        let loaded = self.scheduler.catalog.as_ref().is_some_and(|loaded| Arc::ptr_eq(loaded, &catalog));
+        let idle = self.scheduler.next.is_some_and(|(next, computed)| computed <= now && now < next);
+        if loaded && (idle || self.scheduler.schedules.is_empty()) {
             return;
         }
-        let looked = async {
-            if !same {
+        let handled = async {
+            if !loaded {
                 self.load_schedules(now).await?;
                 self.scheduler.catalog = Some(catalog);
             }
-            self.due_occurrences(now).await
+            self.handle_due(now).await
         };
-        let next = looked.await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the schedules cannot be looked after");
-            Some(AFTER_TROUBLE.after(now))
+        let next = handled.await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the schedules cannot be checked; retrying in {ERROR_BACKOFF}");
+            Some(ERROR_BACKOFF.after(now))
         });
         self.scheduler.next = Some((next.unwrap_or(Timestamp::MAX_UTC), now));
     }
 
-    /// Loads the schedules of the current configuration, with the last handled occurrence of each.
+    /// Loads the schedules of the current files, with the last handled occurrence of each.
     async fn load_schedules(&mut self, now: Timestamp) -> Result<(), EngineError> {
         let plans: Vec<ScheduledRunbook> =
             self.engine.plans().into_iter().filter(|plan| self.engine.is_host_of(&plan.environment)).collect();
-        if let Err(error) = self.scheduler.force.take_up(&plans, now) {
-            tracing::warn!(%error, "since when the schedules are in force cannot be written down");
+        if let Err(error) = self.scheduler.state.activate(&plans, now) {
+            tracing::warn!(%error, "the file with the state of the schedules cannot be written");
         }
-        self.scheduler.planned.clear();
+        self.scheduler.schedules.clear();
         for plan in plans {
             // A name in the future was registered while the clock was wrong.
-            let seen = self.engine.seen(&plan).await?.into_iter().map(|seen| seen.due).find(|due| *due <= now);
-            let since = self.scheduler.force.since(&plan).max(seen).unwrap_or(now);
-            self.scheduler.planned.push(DueOccurrence { plan, since });
+            let last = self
+                .engine
+                .handled_occurrences(&plan)
+                .await?
+                .into_iter()
+                .map(|handled| handled.due)
+                .find(|due| *due <= now);
+            let since = self.scheduler.state.since(&plan).max(last).unwrap_or(now);
+            self.scheduler.schedules.push(ActiveSchedule { plan, since });
         }
         Ok(())
     }
 
-    /// Handles what is due. Returns when to check again.
-    async fn due_occurrences(&mut self, now: Timestamp) -> Result<Option<Timestamp>, EngineError> {
+    /// Handles every due occurrence. Returns when to check again.
+    async fn handle_due(&mut self, now: Timestamp) -> Result<Option<Timestamp>, EngineError> {
         let mut next: Option<Timestamp> = None;
-        for at in 0..self.scheduler.planned.len() {
-            let DueOccurrence { plan, since } = &self.scheduler.planned[at];
+        for at in 0..self.scheduler.schedules.len() {
+            let ActiveSchedule { plan, since } = &self.scheduler.schedules[at];
             let (plan, since) = (plan.clone(), *since);
             let mut wake = plan.timetable.next(now);
             if let Some(occurrence) = plan.timetable.due(plan.schedule.catch_up, since, now) {
                 let due = occurrence.due;
                 match self.handle_occurrence(&plan, occurrence, now).await? {
-                    OccurrenceResult::SeenTo => self.scheduler.planned[at].since = due,
+                    OccurrenceResult::Handled => self.scheduler.schedules[at].since = due,
                     OccurrenceResult::Waits => wake = Some(Span(POLL).after(now)),
                 }
             }
@@ -124,27 +130,27 @@ impl DispatcherTask {
         occurrence: Occurrence,
         now: Timestamp,
     ) -> Result<OccurrenceResult, EngineError> {
-        let going_on = self.incidents.running_incident(&plan.runbook, &plan.environment).cloned();
-        let written = match (going_on, plan.schedule.overlap) {
+        let running = self.incidents.running_incident(&plan.runbook, &plan.environment).cloned();
+        let written = match (running, plan.schedule.overlap) {
             (Some(_), Overlap::Queue) => return Ok(OccurrenceResult::Waits),
             (Some(incident), Overlap::Skip) => self.skip_occurrence(plan, &incident, occurrence, now).await,
             (Some(_), Overlap::Allow) | (None, _) => self.open_maintenance(plan, occurrence, now).await,
         };
         match written {
-            Ok(()) => Ok(OccurrenceResult::SeenTo),
+            Ok(()) => Ok(OccurrenceResult::Handled),
             // Another process was first.
-            Err(EngineError::Store(StoreError::Taken { .. })) => Ok(OccurrenceResult::SeenTo),
+            Err(EngineError::Store(StoreError::Taken { .. })) => Ok(OccurrenceResult::Handled),
             // The incident has changed and may be over.
             Err(EngineError::Store(StoreError::Conflict { .. })) => Ok(OccurrenceResult::Waits),
             Err(EngineError::Refused(why)) => {
                 tracing::error!(runbook = plan.runbook, environment = plan.environment, %why, "a scheduled run cannot start");
-                Ok(OccurrenceResult::SeenTo)
+                Ok(OccurrenceResult::Handled)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Opens the maintenance incident of an occurrence.
+    /// Opens the maintenance incident of an occurrence. Does nothing if the runbook or the estate has problems.
     async fn open_maintenance(
         &mut self,
         plan: &ScheduledRunbook,
@@ -158,7 +164,7 @@ impl DispatcherTask {
         self.write_occurrence(plan, due, (&id, None), request, now).await
     }
 
-    /// Records in the incident of the running occurrence that an occurrence was skipped because of it.
+    /// Records in the incident of the running occurrence that another was skipped because of it.
     async fn skip_occurrence(
         &mut self,
         plan: &ScheduledRunbook,
@@ -176,33 +182,33 @@ impl DispatcherTask {
         &mut self,
         plan: &ScheduledRunbook,
         due: Timestamp,
-        (id, present): (&IncidentId, Option<&Incident>),
+        (id, incident): (&IncidentId, Option<&Incident>),
         request: Request,
         now: Timestamp,
     ) -> Result<(), EngineError> {
         let by = Actor::Engine;
-        let events = decide(present, &Command { by: by.clone(), request }, now)?;
-        let (mut proposal, mut state) = (Proposal::on(id, present), present.cloned());
+        let events = decide(incident, &Command { by: by.clone(), request }, now)?;
+        let (mut proposal, mut state) = (Proposal::on(id, incident), incident.cloned());
         proposal.add(&self.engine.parts().redactor, Decision { by, at: now, events }, &mut state)?;
-        if present.is_none() {
+        if incident.is_none() {
             (self.config.opening)(id);
         }
-        proposal.give_name(name(&plan.runbook, &plan.environment, due));
+        proposal.register_name(name(&plan.runbook, &plan.environment, due));
         let committed = self.engine.commit(proposal.prepare(state.as_ref())).await?;
-        if present.is_none() {
+        if incident.is_none() {
             self.incidents.put(committed.events());
         }
         Ok(())
     }
 
-    /// The start of the current runbook in the plan's environment; `None` if the runbook or the estate has problems.
+    /// The request to start the schedule's runbook; `None` if the runbook or the estate has problems.
     fn start_of(&self, plan: &ScheduledRunbook, id: &IncidentId) -> Option<StartRequest> {
         let catalog = &self.engine.parts().catalog;
-        let sheet = catalog.sheet(&plan.runbook)?;
+        let file = catalog.sheet(&plan.runbook)?;
         Some(StartRequest {
             incident: id.clone(),
-            runbook: sheet.content.as_ref().ok()?.clone(),
-            digest: sheet.digest.clone(),
+            runbook: file.content.as_ref().ok()?.clone(),
+            digest: file.digest.clone(),
             estate: catalog.estate().content.as_ref().ok()?.clone(),
             environment: plan.environment.clone(),
             params: plan.schedule.params.clone(),

@@ -1,8 +1,8 @@
-//! Discovers a project on this machine: its services and their ports, health addresses, datastores and work tree.
+//! Discovers a project on this machine: its services with their ports and health addresses, its datastores and its work tree.
 //!
-//! Requests go only to loopback, and only to ports of the discovered services.
+//! It sends requests only to loopback addresses, and only to ports of the discovered services.
 //!
-//! **Invariant:** missing information is left out; only the first request to systemd can fail.
+//! **Invariant:** information that cannot be found is left out. Only the first request to systemd can fail.
 //!
 //! Not here: writing the estate, and other machines.
 
@@ -25,29 +25,31 @@ use crate::domain::host::scaffold::{
 
 mod listeners;
 
-/// Directories with units of the distribution, and with units that programs create at run time.
-const NOT_THE_SHOPS: [&str; 4] = ["/usr/lib/", "/lib/", "/run/", "/usr/share/"];
+/// The directories of units of the distribution, and of units that programs create at run time.
+const SYSTEM_DIRECTORIES: [&str; 4] = ["/usr/lib/", "/lib/", "/run/", "/usr/share/"];
 
-/// Administrators' own units that do not belong to a project.
-const NEVER: [&str; 3] = ["runbook.service", "user@*.service", "dbus.service"];
+/// Units that never belong to a project, wherever their files are.
+const EXCLUDED_UNITS: [&str; 3] = ["runbook.service", "user@*.service", "dbus.service"];
 
 /// Paths that are tried for liveness, readiness and metrics, the usual one first.
 const LIVE: [&str; 4] = ["/health", "/healthz", "/health/live", "/livez"];
 const READY: [&str; 4] = ["/health/ready", "/ready", "/readyz", "/healthz/ready"];
 const METRICS: [&str; 2] = ["/health/metrics", "/metrics"];
 
-/// Limit for one response, and services that are asked concurrently.
-const PATIENCE: &str = "2s";
-const AT_ONCE: usize = 16;
+/// How long one response may take.
+const TIMEOUT: &str = "2s";
 
-/// Ports of one service that are tried; a service with more is no web service.
-const PORTS: usize = 4;
+/// How many services are probed at the same time.
+const CONCURRENCY: usize = 16;
 
-/// Services in a new estate.
-const SERVICES: usize = 200;
+/// The most ports of one service that are tried: a web service has no more.
+const PORT_LIMIT: usize = 4;
 
-/// Parent directories that are searched for a work tree.
-const CLIMB: usize = 32;
+/// The most services in a new estate.
+const SERVICE_LIMIT: usize = 200;
+
+/// The most parent directories that are searched for a work tree.
+const PARENT_LIMIT: usize = 32;
 
 /// Discovers the project. `pattern` selects its units; without it, units outside the distribution are taken.
 ///
@@ -58,10 +60,10 @@ pub async fn find(context: &Context, pattern: Option<&str>, hostname: String) ->
     let everything = inventory::services(bus, "*.service").await?;
     let (stores, others): (Vec<KnownService>, Vec<KnownService>) =
         everything.into_iter().partition(|known| scaffold::store_of(&known.unit).is_some());
-    let (own, prefix) = chosen(others, pattern, bus);
+    let (own, prefix) = project_services(others, pattern, bus);
     let tree = own.iter().find_map(|known| tree(Path::new(&known.directory)));
-    let looked = own.into_iter().take(SERVICES).map(|known| service(known, context));
-    let services: Vec<DiscoveredService> = stream::iter(looked).buffered(AT_ONCE).collect().await;
+    let probed = own.into_iter().take(SERVICE_LIMIT).map(|known| service(known, context));
+    let services: Vec<DiscoveredService> = stream::iter(probed).buffered(CONCURRENCY).collect().await;
     let taken = services.iter().flat_map(|service| service.ports.iter().copied()).collect();
     Ok(DiscoveredProject {
         hostname,
@@ -75,13 +77,17 @@ pub async fn find(context: &Context, pattern: Option<&str>, hostname: String) ->
 }
 
 /// The project's services, and the common prefix of their names.
-fn chosen(known: Vec<KnownService>, pattern: Option<&str>, bus: &ManagerBus) -> (Vec<KnownService>, Option<String>) {
+fn project_services(
+    known: Vec<KnownService>,
+    pattern: Option<&str>,
+    bus: &ManagerBus,
+) -> (Vec<KnownService>, Option<String>) {
     if let Some(pattern) = pattern {
-        let begins = pattern.split(['*', '?']).next().filter(|begins| !begins.is_empty()).map(str::to_owned);
-        let fits = |known: &KnownService| {
+        let prefix = pattern.split(['*', '?']).next().filter(|prefix| !prefix.is_empty()).map(str::to_owned);
+        let is_match = |known: &KnownService| {
             matches(pattern, &known.unit) || matches(pattern, known.unit.trim_end_matches(".service"))
         };
-        return (known.into_iter().filter(fits).collect(), begins);
+        return (known.into_iter().filter(is_match).collect(), prefix);
     }
     let own: Vec<KnownService> = known.into_iter().filter(|known| belongs_to_project(known, bus)).collect();
     match scaffold::prefix(own.iter().map(|known| known.unit.as_str())) {
@@ -91,19 +97,19 @@ fn chosen(known: Vec<KnownService>, pattern: Option<&str>, bus: &ManagerBus) -> 
 }
 
 fn belongs_to_project(known: &KnownService, bus: &ManagerBus) -> bool {
-    let never = NEVER.iter().any(|pattern| matches(pattern, &known.unit));
+    let excluded = EXCLUDED_UNITS.iter().any(|pattern| matches(pattern, &known.unit));
     // A private manager may keep its units anywhere; the distribution's units are in one place on every machine.
     let elsewhere = bus.0 != "system" && !known.file.starts_with("/usr/lib/");
-    let own = !known.file.is_empty() && !NOT_THE_SHOPS.iter().any(|place| known.file.starts_with(place));
-    !never && (own || (elsewhere && !known.file.is_empty()))
+    let own = !known.file.is_empty() && !SYSTEM_DIRECTORIES.iter().any(|place| known.file.starts_with(place));
+    !excluded && (own || (elsewhere && !known.file.is_empty()))
 }
 
 async fn service(known: KnownService, context: &Context) -> DiscoveredService {
     let ports = listeners::ports(&known.processes);
     let language = known.processes.iter().find_map(|process| language(*process));
     let mut health = None;
-    for port in ports.iter().take(PORTS) {
-        health = answers(*port, context).await;
+    for port in ports.iter().take(PORT_LIMIT) {
+        health = health_on(*port, context).await;
         if health.is_some() {
             break;
         }
@@ -111,34 +117,34 @@ async fn service(known: KnownService, context: &Context) -> DiscoveredService {
     DiscoveredService { unit: known.unit, ports, health, language }
 }
 
-/// The health addresses on a port.
-async fn answers(port: u16, context: &Context) -> Option<DiscoveredHealth> {
-    let live = first(port, &LIVE, context).await?;
-    let (ready, metrics) = tokio::join!(first(port, &READY, context), first(port, &METRICS, context));
+/// The health addresses on a port; none if it has no liveness address.
+async fn health_on(port: u16, context: &Context) -> Option<DiscoveredHealth> {
+    let live = first_existing(port, &LIVE, context).await?;
+    let (ready, metrics) = tokio::join!(first_existing(port, &READY, context), first_existing(port, &METRICS, context));
     Some(DiscoveredHealth { port, live, ready, metrics })
 }
 
-/// The first path that exists. A 503 response counts, since it comes from an unhealthy service.
-async fn first(port: u16, paths: &[&str], context: &Context) -> Option<String> {
+/// The first path that exists. A 503 response counts, since an unhealthy service sends it.
+async fn first_existing(port: u16, paths: &[&str], context: &Context) -> Option<String> {
     let http = actions::kind("http").expect("the kind is in the list");
     for path in paths {
-        let spec = json!({ "get": format!("http://127.0.0.1:{port}{path}"), "timeout": PATIENCE });
-        let seen = http.perform(&spec, context).await;
-        if matches!(seen.output["code"].as_u64(), Some(200..=299 | 503)) {
+        let spec = json!({ "get": format!("http://127.0.0.1:{port}{path}"), "timeout": TIMEOUT });
+        let outcome = http.perform(&spec, context).await;
+        if matches!(outcome.output["code"].as_u64(), Some(200..=299 | 503)) {
             return Some((*path).to_owned());
         }
-        if seen.output["code"].is_null() {
+        if outcome.output["code"].is_null() {
             return None;
         }
     }
     None
 }
 
-/// The language of a process, as far as its program shows it.
+/// The programming language of a process, if the name of its program shows it.
 fn language(process: u32) -> Option<String> {
     let program = fs::read_link(format!("/proc/{process}/exe")).ok()?;
     let name = program.file_name()?.to_string_lossy().into_owned();
-    let known = [
+    let languages = [
         ("node", "Node.js"),
         ("python", "Python"),
         ("ruby", "Ruby"),
@@ -146,10 +152,10 @@ fn language(process: u32) -> Option<String> {
         ("php", "PHP"),
         ("beam", "Erlang"),
     ];
-    known.iter().find(|(begin, _)| name.starts_with(begin)).map(|(_, language)| (*language).to_owned())
+    languages.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, language)| (*language).to_owned())
 }
 
-/// The datastores: by their units, otherwise by their usual port if no service uses it.
+/// The datastores that have a unit, or that listen on their usual port if no service uses it.
 fn stores(units: &[KnownService], taken: &BTreeSet<u16>) -> Vec<DiscoveredDatastore> {
     let listening = listeners::listening();
     let mut found: BTreeMap<&str, DiscoveredDatastore> = BTreeMap::new();
@@ -171,13 +177,13 @@ fn tree(directory: &Path) -> Option<DiscoveredWorktree> {
     if !directory.is_absolute() {
         return None;
     }
-    let root = directory.ancestors().take(CLIMB).find(|above| above.join(".git").exists())?;
+    let root = directory.ancestors().take(PARENT_LIMIT).find(|ancestor| ancestor.join(".git").exists())?;
     let head = fs::read_to_string(git_directory(root)?.join("HEAD")).ok()?;
     let branch = head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned);
     Some(DiscoveredWorktree { directory: root.to_string_lossy().into_owned(), branch })
 }
 
-/// The git directory of a work tree. A linked work tree has a file with its path.
+/// The git directory of a work tree. In a linked work tree, `.git` is a file with its path.
 fn git_directory(root: &Path) -> Option<PathBuf> {
     let git = root.join(".git");
     if git.is_dir() {

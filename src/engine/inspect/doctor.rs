@@ -1,10 +1,10 @@
 //! Checks everything that a project needs of its host, all topics at once.
 //!
-//! [`Needs`] lists what is checked. The kinds of action perform the checks, as a runbook would, so a good finding here
-//! holds there too. A finding that is wrong comes with the command that fixes it.
+//! [`Needs`] lists the requirements. The kinds of action perform the checks, so that a check succeeds if a runbook's step
+//! would. A finding that is wrong has the command that fixes it.
 //!
-//! **Invariant:** checks change nothing, except a temporary file that measures the disk; each topic ends within
-//! [`LOOK_LIMIT`].
+//! **Invariant:** checks change nothing, except a temporary file that measures the disk. Each topic ends within
+//! [`TOPIC_LIMIT`].
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -32,18 +32,17 @@ mod remote_host;
 mod secrets;
 mod units;
 
-/// Limit for one topic. A remote behind a slow line answers within a few seconds, and a person waits for the whole
-/// list.
-pub const LOOK_LIMIT: Duration = Duration::from_secs(15);
+/// How long one topic may take. A remote on a slow line answers within a few seconds, and a person waits for the whole list.
+const TOPIC_LIMIT: Duration = Duration::from_secs(15);
 
-/// Time kept before the limit, so that a check can stop and report what did not answer.
+/// How long before the limit a check stops, so that it can report what did not answer.
 const RESERVE: Duration = Duration::from_secs(2);
 
-/// Names of one sort that a line lists; it only counts the others.
-const NAMED: usize = 5;
+/// The most names that a finding lists. It only counts the others.
+const NAME_LIMIT: usize = 5;
 
-/// Topics that need no other host.
-const OF_THIS_MACHINE: [Topic; 3] = [Topic::Disk, Topic::Log, Topic::Slack];
+/// Topics that do not need the environment's host.
+const LOCAL_TOPICS: [Topic; 3] = [Topic::Disk, Topic::Log, Topic::Slack];
 
 /// The check of one topic.
 type CheckFuture<'a> = Pin<Box<dyn Future<Output = Vec<CheckResult>> + Send + 'a>>;
@@ -53,7 +52,7 @@ type CheckFuture<'a> = Pin<Box<dyn Future<Output = Vec<CheckResult>> + Send + 'a
 pub struct Checkup {
     /// The context for the kinds, with the environment to check.
     pub context: Context,
-    /// What the project needs.
+    /// The requirements of the project.
     pub needs: Needs,
     /// The file of the log, which may not exist yet.
     pub log: PathBuf,
@@ -64,7 +63,7 @@ pub struct Checkup {
     /// The scopes that the Slack app needs.
     pub scopes: Vec<String>,
     /// The parts of commands that are suggested.
-    pub words: CommandHints,
+    pub commands: CommandHints,
 }
 
 /// The account whose permissions are checked.
@@ -90,10 +89,10 @@ pub struct CommandHints {
 impl Checkup {
     /// Runs all checks, the topics concurrently.
     pub async fn run(&self) -> Vec<CheckResult> {
-        let (own, further) = tokio::join!(self.own_connection(), self.further_connections());
+        let (own, others) = tokio::join!(self.own_connection(), self.other_connections());
         let is_reached = own.as_ref().is_none_or(|finding| finding.state == CheckState::Fine);
-        let mut findings: Vec<CheckResult> = own.into_iter().chain(further).collect();
-        let looks: [(Topic, CheckFuture<'_>); 9] = [
+        let mut findings: Vec<CheckResult> = own.into_iter().chain(others).collect();
+        let checks: [(Topic, CheckFuture<'_>); 9] = [
             (Topic::Host, Box::pin(self.host())),
             (Topic::Disk, Box::pin(self.disk())),
             (Topic::Log, Box::pin(self.log())),
@@ -105,44 +104,44 @@ impl Checkup {
             (Topic::Paths, Box::pin(self.places())),
         ];
         // Checks behind a failed connection would only fail too, each after its limit.
-        let looks = looks.into_iter().filter(|(topic, _)| is_reached || OF_THIS_MACHINE.contains(topic));
-        let looks = looks.map(|(topic, look)| async move {
-            let found = tokio::time::timeout(LOOK_LIMIT, look).await;
-            let late = || format!("it was not known within {}", Span(LOOK_LIMIT));
+        let checks = checks.into_iter().filter(|(topic, _)| is_reached || LOCAL_TOPICS.contains(topic));
+        let checks = checks.map(|(topic, check)| async move {
+            let found = tokio::time::timeout(TOPIC_LIMIT, check).await;
+            let late = || format!("no result within {}", Span(TOPIC_LIMIT));
             found.unwrap_or_else(|_| vec![CheckResult::doubtful(topic, topic.code(), late())])
         });
-        findings.extend(futures_util::future::join_all(looks).await.concat());
+        findings.extend(futures_util::future::join_all(checks).await.concat());
         findings.extend(self.senders());
         findings.extend(self.secrets());
         findings
     }
 
-    /// Runs a kind on the environment's host, within the limit of a topic.
-    async fn ask(&self, kind: &str, spec: Value) -> Outcome {
-        let kind = actions::kind(kind).expect("the kinds that are asked here are in the list");
+    /// Performs an action on the environment's host, within the limit of a topic.
+    async fn perform(&self, kind: &str, spec: Value) -> Outcome {
+        let kind = actions::kind(kind).expect("the kinds that the checks use are in the list");
         kind.perform(&spec, &self.context()).await
     }
 
-    /// Runs a kind on this machine, whichever host the environment has.
-    async fn ask_here(&self, kind: &str, spec: Value) -> Outcome {
+    /// Performs an action on this machine, whichever host the environment has.
+    async fn perform_here(&self, kind: &str, spec: Value) -> Outcome {
         let mut here = self.clone();
         here.context.environment = Arc::new(Environment { host: Host::Local, ..(*self.context.environment).clone() });
-        here.ask(kind, spec).await
+        here.perform(kind, spec).await
     }
 
     /// The context for a kind. Its deadline is a little before the limit of the topic.
     fn context(&self) -> Context {
-        let until = Span(LOOK_LIMIT - RESERVE).after(self.context.clock.now());
+        let until = Span(TOPIC_LIMIT - RESERVE).after(self.context.clock.now());
         Context { deadline: Some(until), ..self.context.clone() }
     }
 
-    /// The command that opens the file with the mistake: the estate, or the only runbook that makes it.
+    /// The command that opens the file to correct: the runbook if only one names the thing, otherwise the estate.
     fn edit(&self, users: &Users) -> String {
         let runbook = users.iter().next().and_then(|user| user.strip_prefix("runbook ")).filter(|_| users.len() == 1);
-        format!("${{EDITOR:-vi}} {}/{}.yaml", self.words.folder, runbook.unwrap_or("estate"))
+        format!("${{EDITOR:-vi}} {}/{}.yaml", self.commands.folder, runbook.unwrap_or("estate"))
     }
 
-    /// A command as the account runs it, even if another user runs the check.
+    /// The command line that runs `command` as the checked account on the environment's host.
     fn as_account(&self, command: &str) -> String {
         match &self.context.environment.host {
             Host::Ssh(there) => format!("{} {command}", manual_command(there)),
@@ -152,7 +151,7 @@ impl Checkup {
     }
 }
 
-/// The places that name a thing, shortened.
+/// The files and sections that name a thing, at most [`NAME_LIMIT`].
 fn by(users: &Users) -> String {
     format!("named by {}", few(users.iter().map(String::as_str)))
 }
@@ -160,8 +159,8 @@ fn by(users: &Users) -> String {
 /// The first of some names, and the number of others.
 fn few<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
-    let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
+    let shown = names.iter().take(NAME_LIMIT).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAME_LIMIT) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

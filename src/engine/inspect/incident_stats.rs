@@ -1,6 +1,6 @@
-//! Measures past incidents, reading the log page by page.
+//! Measures past incidents. Reads the log page by page.
 //!
-//! **Invariant:** one incident's log is in memory at a time. Only its measures are kept, a few hundred bytes each.
+//! **Invariant:** the log of only one incident is in memory at a time. Its measures have a few hundred bytes.
 //!
 //! Not here: the statistics themselves; see [`crate::domain::report::stats::summary`].
 
@@ -13,10 +13,10 @@ use crate::domain::report::stats::Measure;
 use crate::engine::{Engine, EngineError};
 use crate::store::StoreError;
 
-/// Incidents per page: enough that reading their logs dominates.
+/// Incidents per page: so many that most time is spent on their logs.
 const PAGE: u32 = 200;
 
-/// The measures of past incidents, and what was left out.
+/// The measures of past incidents, and the incidents without measures.
 #[derive(Debug, Default)]
 pub struct Measures {
     /// Incidents that can be measured.
@@ -31,20 +31,19 @@ impl Engine {
     /// Measures every incident opened at `since` or later.
     ///
     /// # Errors
-    /// If the store cannot be read. A damaged log does not fail the others; its incident is listed.
+    /// If the store cannot be read. An incident with a damaged log is listed and does not affect the others.
     pub async fn measures(&self, since: Timestamp) -> Result<Measures, EngineError> {
         let store = &self.parts().store;
-        let (mut found, mut seen, mut offset) = (Measures::default(), HashSet::new(), 0);
+        let (mut found, mut measured, mut offset) = (Measures::default(), HashSet::new(), 0);
         loop {
             let page = store.incidents(PAGE, offset).await?;
             for summary in page.iter().filter(|summary| summary.opened_at >= since) {
-                // An incident that changes during the loop moves to the front, so another one appears again on the next
-                // page.
-                if seen.insert(summary.id.clone()) {
+                // An incident that changes during the loop moves to the first page, and the last of this page to the next.
+                if measured.insert(summary.id.clone()) {
                     self.measure(&summary.id, &mut found).await?;
                 }
             }
-            // Most recently changed first, and no incident changes before it is opened.
+            // The order is by the last change, which is not before the opening. So older pages have no further incident.
             let over = page.last().is_none_or(|last| last.changed_at < since);
             if over || page.len() < PAGE as usize {
                 return Ok(found);

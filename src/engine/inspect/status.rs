@@ -1,5 +1,5 @@
-//! Reports the state of a whole project: systemd's state of every unit, and the responses of services and datastores.
-//! It changes nothing and needs no store.
+//! Reads the status of a whole project: systemd's state of every unit, and the responses of services and datastores. It
+//! changes nothing and needs no log.
 //!
 //! **Invariant:** no subject delays another: each probe has its own limit, and one call reads the states of all units.
 
@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use self::probe::{approach, probe};
+use self::probe::{connect_host, probe};
 use crate::actions::Context;
 use crate::actions::kinds::systemd::list::list_states;
 use crate::clock::{self, SharedClock};
@@ -25,14 +25,14 @@ pub use crate::actions::kinds::systemd::watch::UnitWatch;
 
 mod probe;
 
-/// Maximum concurrent probes; more would skew the latencies.
-const ABREAST: usize = 4;
+/// The most probes that start at the same time. More would skew the latencies.
+const CONCURRENT_PROBES: usize = 4;
 
-/// Time after which a slow probe gives its slot to the next one.
-const STRIDE: Duration = Duration::from_millis(50);
+/// How long a probe occupies a slot. A slower probe continues without one.
+const SLOT_TIME: Duration = Duration::from_millis(50);
 
-/// As [`STRIDE`], for a host over SSH, where each probe needs a process.
-const FAR_STRIDE: Duration = Duration::from_millis(500);
+/// As [`SLOT_TIME`], for a host over SSH, where each probe needs a process.
+const REMOTE_SLOT_TIME: Duration = Duration::from_millis(500);
 
 /// Reads the status of a project's subjects.
 #[derive(Debug)]
@@ -41,10 +41,10 @@ pub struct StatusSurvey {
     subjects: Vec<StatusSubject>,
     /// Limit for one probe; without it, nothing is probed.
     limit: Option<Duration>,
-    gate: Semaphore,
+    slots: Semaphore,
 }
 
-/// systemd's states of the units by name, or why systemd cannot be reached.
+/// systemd's states of the units by name, or the error when systemd cannot be reached.
 pub type Units = Result<HashMap<String, UnitState>, String>;
 
 /// The status at one instant.
@@ -52,7 +52,7 @@ pub type Units = Result<HashMap<String, UnitState>, String>;
 pub struct StatusReport {
     pub at: Timestamp,
     pub environment: String,
-    /// Why systemd cannot be reached, if so.
+    /// The error when systemd cannot be reached.
     pub systemd: Option<String>,
     /// Every subject, failures first.
     pub rows: Vec<StatusRow>,
@@ -65,7 +65,7 @@ impl StatusSurvey {
             // Without a probe, nothing is known of a subject without a unit.
             subjects.retain(|subject| subject.unit.is_some());
         }
-        Self { context, subjects, limit, gate: Semaphore::new(ABREAST) }
+        Self { context, subjects, limit, slots: Semaphore::new(CONCURRENT_PROBES) }
     }
 
     /// The subjects in the estate's order.
@@ -102,7 +102,7 @@ impl StatusSurvey {
     /// Subscribes to changes of the units.
     ///
     /// # Errors
-    /// A sentence that says why systemd cannot be reached.
+    /// The reason why systemd cannot be reached.
     pub async fn unit_watch(&self) -> Result<UnitWatch, String> {
         UnitWatch::take(&self.names(), &self.context).await
     }
@@ -114,37 +114,37 @@ impl StatusSurvey {
     /// Probes one subject; `None` if there is nothing to probe.
     pub async fn probe(&self, subject: &StatusSubject) -> Option<Probe> {
         let limit = self.limit?;
-        if let Err(unasked) = approach(subject, &self.context).await {
+        if let Err(unasked) = connect_host(subject, &self.context).await {
             return Some(unasked);
         }
         // The semaphore is never closed.
-        let turn = self.gate.acquire().await.ok()?;
-        let mut asking = pin!(probe(subject, limit, &self.context));
+        let permit = self.slots.acquire().await.ok()?;
+        let mut probing = pin!(probe(subject, limit, &self.context));
         tokio::select! {
-            probe = &mut asking => return probe,
-            () = clock::sleep(&*self.context.clock, self.stride()) => drop(turn),
+            probe = &mut probing => return probe,
+            () = clock::sleep(&*self.context.clock, self.slot_time()) => drop(permit),
         }
-        asking.await
+        probing.await
     }
 
-    fn stride(&self) -> Duration {
-        if self.context.environment.host.ssh().is_some() { FAR_STRIDE } else { STRIDE }
+    fn slot_time(&self) -> Duration {
+        if self.context.environment.host.ssh().is_some() { REMOTE_SLOT_TIME } else { SLOT_TIME }
     }
 
     /// Reads all units and probes all subjects once.
     pub async fn read_all(&self) -> StatusReport {
         let probes = join_all(self.subjects.iter().map(|subject| self.probe(subject)));
         let (units, probes) = futures_util::join!(self.units(), probes);
-        let judged = self.subjects.iter().zip(probes);
+        let probed = self.subjects.iter().zip(probes);
         let mut rows: Vec<StatusRow> =
-            judged.map(|(subject, health)| StatusRow::of(subject, sighting(subject, &units), health)).collect();
+            probed.map(|(subject, probe)| StatusRow::of(subject, sighting(subject, &units), probe)).collect();
         status::sort(&mut rows);
         let (at, environment) = (self.context.clock.now(), self.environment().to_owned());
         StatusReport { at, environment, systemd: units.err(), rows }
     }
 }
 
-/// What is known of a subject's unit.
+/// systemd's state of a subject's unit, if it is known.
 pub fn sighting(subject: &StatusSubject, units: &Units) -> Sighting {
     match (&subject.unit, units) {
         (None, _) => Sighting::None,
@@ -155,9 +155,9 @@ pub fn sighting(subject: &StatusSubject, units: &Units) -> Sighting {
 
 /// The arguments that start the suggested runbook for a row, without the program's name.
 pub fn start_arguments(row: &StatusRow, catalog: &Catalog, environment: &str) -> Option<Vec<String>> {
-    let runbooks = catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
-    let remedy = status::remedy(row, runbooks, environment)?;
-    let mut words = vec!["start".to_owned(), remedy.runbook, "--env".to_owned(), environment.to_owned()];
-    words.extend(remedy.param.into_iter().flat_map(|param| ["--param".to_owned(), format!("{param}={}", row.name)]));
-    Some(words)
+    let remedy = status::remedy(row, catalog.valid_runbooks(), environment)?;
+    let mut arguments = vec!["start".to_owned(), remedy.runbook, "--env".to_owned(), environment.to_owned()];
+    arguments
+        .extend(remedy.param.into_iter().flat_map(|param| ["--param".to_owned(), format!("{param}={}", row.name)]));
+    Some(arguments)
 }

@@ -1,6 +1,6 @@
-//! After a conflict, another process appended first: reads the incident again and repeats the decision.
+//! Conflicts: when another writer appended first, reads the incident again so that the worker decides again.
 //!
-//! **Invariant:** the result of a task stays true and is never dropped, whichever process appended first.
+//! **Invariant:** the result of a task is never dropped. It is true whichever writer was first.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -20,18 +20,18 @@ impl Worker {
     fn result(&self, event: &Event) -> Option<TaskResult> {
         match event {
             Event::Message(MessageEvent::Notified { .. } | MessageEvent::NotifyFailed { .. }) => {
-                Some(TaskResult::Told { event: event.clone() })
+                Some(TaskResult::Delivered { event: event.clone() })
             }
-            // The end of a message's step is derived from the state.
+            // The end of a step that sends a message is not a task's result: it is derived from the state.
             Event::Step(StepEvent::Ended { run, step, attempt, outcome }) if !self.is_message(*run, step) => {
                 let (place, outcome) = ((*run, step.clone()), Arc::clone(outcome));
                 Some(TaskResult::Ended { place, attempt: *attempt, outcome })
             }
             Event::Step(StepEvent::Reconciled { run, step, attempt, finding }) => {
                 let (place, finding) = ((*run, step.clone()), finding.clone());
-                Some(TaskResult::Settled { place, attempt: *attempt, finding })
+                Some(TaskResult::Reconciled { place, attempt: *attempt, finding })
             }
-            // These were decisions; they are decided again.
+            // These events are decisions, and are decided again.
             Event::Step(
                 StepEvent::Ended { .. }
                 | StepEvent::Skipped { .. }
@@ -54,11 +54,11 @@ impl Worker {
         }
     }
 
-    /// Cancels what was about to start, and reads the incident again.
-    pub(super) async fn begin_again(&mut self, read_only: &[RunStep]) -> Result<(), EngineError> {
-        tracing::debug!(incident = %self.id, after = self.proposal.expected(), "another process appended first");
+    /// Drops pending attempts and messages, cancels the read-only attempts that started early, and reads the incident again.
+    pub(super) async fn restart_after_conflict(&mut self, read_only: &[RunStep]) -> Result<(), EngineError> {
+        tracing::debug!(incident = %self.id, after = self.proposal.expected(), "another writer appended first");
         self.pending_starts.clear();
-        self.call_off(read_only);
+        self.cancel_tasks(read_only);
         self.pending_deliveries.clear();
         self.incident = self.engine.incident(&self.id).await?;
         self.proposal = Proposal::on(&self.id, Some(&self.incident));

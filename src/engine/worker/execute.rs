@@ -1,6 +1,6 @@
 //! Executes one attempt: performs the action, repeats it while it polls, and ends it at its timeout.
 //!
-//! **Invariant:** every task returns a result. A panic, a hang and a cancellation become an outcome.
+//! **Invariant:** every task returns a result, also after a panic, a timeout or a cancellation.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -25,11 +25,11 @@ pub(crate) async fn attempt(action: &RenderedAction, poll: Option<Poll>, context
     };
     let attempt = async {
         match poll {
-            None => once(kind, &action.spec, &context).await,
-            Some(poll) => repeated(kind, &action.spec, &poll, &context).await,
+            None => perform(kind, &action.spec, &context).await,
+            Some(poll) => poll_until(kind, &action.spec, &poll, &context).await,
         }
     };
-    limited(caught(attempt).await)
+    limit_output(catch_panic(attempt).await)
 }
 
 /// Checks whether an interrupted attempt happened.
@@ -37,12 +37,12 @@ pub(crate) async fn reconcile(action: &RenderedAction, before: &Value, context: 
     let Some(kind) = crate::actions::kind(&action.kind) else {
         return Reconciliation::CannotTell { detail: format!("this version knows no kind `{}`", action.kind) };
     };
-    let looked = bounded(kind.reconcile(&action.spec, before, &context), &context).await;
-    match looked {
-        Some(Reconciled::Happened(outcome)) => Reconciliation::Happened(limited(outcome).into()),
+    let reconciled = bounded(kind.reconcile(&action.spec, before, &context), &context).await;
+    match reconciled {
+        Some(Reconciled::Happened(outcome)) => Reconciliation::Happened(limit_output(outcome).into()),
         Some(Reconciled::DidNotHappen(detail)) => Reconciliation::DidNotHappen { detail },
         Some(Reconciled::CannotTell(detail)) => Reconciliation::CannotTell { detail },
-        None => Reconciliation::CannotTell { detail: "looking took too long".to_owned() },
+        None => Reconciliation::CannotTell { detail: "the check did not end in time".to_owned() },
     }
 }
 
@@ -64,15 +64,14 @@ async fn bounded<T>(future: impl Future<Output = T>, context: &Context) -> Optio
     }
 }
 
-async fn caught(attempt: impl Future<Output = Outcome>) -> Outcome {
+async fn catch_panic(attempt: impl Future<Output = Outcome>) -> Outcome {
     AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| {
-        Outcome::ended(Verdict::Unknown, "the action broke off by a fault of this program; see standard error")
+        Outcome::ended(Verdict::Unknown, "the action crashed: a bug of runbook; see standard error")
     })
 }
 
-/// Performs the action once, until it ends, the deadline passes or it is cancelled. Then it gets [`STOP_GRACE`] to
-/// stop.
-async fn once(kind: &'static dyn Kind, spec: &Value, context: &Context) -> Outcome {
+/// Performs the action once. When the deadline passes or the action is cancelled, it has [`STOP_GRACE`] to stop.
+async fn perform(kind: &'static dyn Kind, spec: &Value, context: &Context) -> Outcome {
     let mut performing = std::pin::pin!(kind.perform(spec, context));
     let late = tokio::select! {
         outcome = &mut performing => return outcome,
@@ -80,13 +79,12 @@ async fn once(kind: &'static dyn Kind, spec: &Value, context: &Context) -> Outco
         () = context.cancel.cancelled() => false,
     };
     context.cancel.cancel();
-    let left = tokio::select! {
+    let stopped = tokio::select! {
         outcome = &mut performing => Some(outcome),
         () = clock::sleep(&*context.clock, STOP_GRACE.0) => None,
     };
-    let said = left.filter(|outcome| !outcome.summary.is_empty());
-    match (late, said) {
-        // It succeeded at the last moment.
+    match (late, stopped.filter(|outcome| !outcome.summary.is_empty())) {
+        // It succeeded before it stopped.
         (_, Some(outcome)) if outcome.is_success() => outcome,
         (true, Some(outcome)) => Outcome { verdict: Verdict::TimedOut, ..outcome },
         (true, None) => Outcome::ended(Verdict::TimedOut, "it did not end in time"),
@@ -95,47 +93,49 @@ async fn once(kind: &'static dyn Kind, spec: &Value, context: &Context) -> Outco
     }
 }
 
-/// Performs the action repeatedly until the condition has held for the required time.
-async fn repeated(kind: &'static dyn Kind, spec: &Value, poll: &Poll, context: &Context) -> Outcome {
-    let mut held_since: Option<Timestamp> = None;
+/// Performs the action repeatedly until its condition has been true for the required time.
+async fn poll_until(kind: &'static dyn Kind, spec: &Value, poll: &Poll, context: &Context) -> Outcome {
+    let mut true_since: Option<Timestamp> = None;
     loop {
-        let reading = once(kind, spec, context).await;
-        if matches!(reading.verdict, Verdict::Cancelled) {
-            return reading;
+        let outcome = perform(kind, spec, context).await;
+        if matches!(outcome.verdict, Verdict::Cancelled) {
+            return outcome;
         }
         let now = context.clock.now();
-        let holds = match holds(poll, &reading) {
-            Ok(holds) => holds,
-            Err(error) => return Outcome { verdict: Verdict::Failed, summary: format!("`until`: {error}"), ..reading },
+        let is_true = match condition_holds(poll, &outcome) {
+            Ok(is_true) => is_true,
+            Err(error) => return Outcome { verdict: Verdict::Failed, summary: format!("`until`: {error}"), ..outcome },
         };
-        held_since = if holds { held_since.or(Some(now)) } else { None };
-        if held_since.is_some_and(|since| Span::between(since, now) >= poll.hold) {
-            return Outcome { verdict: Verdict::Succeeded, ..reading };
+        true_since = if is_true { true_since.or(Some(now)) } else { None };
+        if true_since.is_some_and(|since| Span::between(since, now) >= poll.hold) {
+            return Outcome { verdict: Verdict::Succeeded, ..outcome };
         }
         if context.deadline.is_some_and(|deadline| now >= deadline) {
-            let summary = format!("not in time: {}", reading.summary);
-            return Outcome { verdict: Verdict::TimedOut, summary, ..reading };
+            return not_in_time(outcome);
         }
         tokio::select! {
             () = clock::sleep(&*context.clock, poll.every.0) => {}
-            () = expiry(context) => {
-                let summary = format!("not in time: {}", reading.summary);
-                return Outcome { verdict: Verdict::TimedOut, summary, ..reading };
-            }
+            () = expiry(context) => return not_in_time(outcome),
             () = context.cancel.cancelled() => {
-                return Outcome { verdict: Verdict::Cancelled, ..reading };
+                return Outcome { verdict: Verdict::Cancelled, ..outcome };
             }
         }
-        context.progress.line(&reading.summary);
+        context.progress.line(&outcome.summary);
     }
 }
 
-fn holds(poll: &Poll, reading: &Outcome) -> Result<bool, ExpressionError> {
+fn not_in_time(last: Outcome) -> Outcome {
+    let summary = format!("not in time: {}", last.summary);
+    Outcome { verdict: Verdict::TimedOut, summary, ..last }
+}
+
+/// Whether the poll's condition is true for an outcome. Without a condition, whether the outcome is a success.
+fn condition_holds(poll: &Poll, outcome: &Outcome) -> Result<bool, ExpressionError> {
     let Some(until) = &poll.until else {
-        return Ok(reading.is_success());
+        return Ok(outcome.is_success());
     };
-    let seen = json!({"output": reading.output, "summary": reading.summary, "succeeded": reading.is_success()});
-    let scope = minijinja::Value::from(minijinja::value::Serde(&seen));
+    let variables = json!({"output": outcome.output, "summary": outcome.summary, "succeeded": outcome.is_success()});
+    let scope = minijinja::Value::from(minijinja::value::Serde(&variables));
     expression::truthy(&until.condition, &scope)
 }
 
@@ -146,13 +146,13 @@ async fn expiry(context: &Context) {
     }
 }
 
-/// Replaces an output larger than [`OUTPUT_LIMIT`] by its size; it is not cut silently.
-fn limited(outcome: Outcome) -> Outcome {
+/// Replaces an output larger than [`OUTPUT_LIMIT`] by its size. The summary reports that.
+fn limit_output(outcome: Outcome) -> Outcome {
     let size = outcome.output.to_string().len();
     if size <= OUTPUT_LIMIT {
         return outcome;
     }
     let output = json!({"too_large": size, "limit": OUTPUT_LIMIT});
-    let summary = format!("{} (its output of {size} bytes is more than the log keeps)", outcome.summary);
+    let summary = format!("{} (its output of {size} bytes is too large for the log)", outcome.summary);
     Outcome { output, summary, ..outcome }
 }

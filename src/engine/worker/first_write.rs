@@ -1,4 +1,4 @@
-//! The first write of an incident that an alert opens: alert, run, first intents and lease in one transaction.
+//! The first write of an incident that an alert opens: the alert, the run, its first intents and the lease in one transaction.
 
 use super::Worker;
 use crate::domain::core::time::Timestamp;
@@ -8,17 +8,17 @@ use crate::engine::lease::HeldLease;
 use crate::engine::{Engine, EngineError};
 
 impl Worker {
-    /// A worker for an incident that `proposal` opens. `incident` is the state after the proposal; nothing is written
-    /// yet.
+    /// A worker for a new incident that is not written yet. `proposal` opens it, and `incident` is the state after the
+    /// proposal.
     pub(in crate::engine) fn opening(
         engine: &Engine,
         mut proposal: Proposal,
         incident: Incident,
         now: Timestamp,
     ) -> Self {
-        let (held, hold) = HeldLease::opening(&incident.id, &engine.parts().holder, now);
-        proposal.take_lease(hold);
-        Self::new(engine, held, incident, proposal)
+        let (lease, initial) = HeldLease::opening(&incident.id, &engine.parts().holder, now);
+        proposal.take_lease(initial);
+        Self::new(engine, lease, incident, proposal)
     }
 
     /// The state after the first write.
@@ -33,8 +33,8 @@ impl Worker {
         Ok(self.take_proposal().prepare(Some(&self.incident)))
     }
 
-    /// Called when the first write is durable. Starts its attempts.
-    pub(in crate::engine) fn begun(&mut self, committed: &Committed) {
+    /// Starts the attempts of the first write, which is durable now.
+    pub(in crate::engine) fn first_write_committed(&mut self, committed: &Committed) {
         self.mark_committed(committed);
         self.start_pending();
     }

@@ -1,6 +1,6 @@
-//! Messages of an incident: each is passed to delivery once, and the result is recorded when it returns.
+//! The messages of an incident: passes each due attempt to delivery once, and records its result.
 //!
-//! **Invariant:** a message is sent only when every event that it follows from is durable.
+//! **Invariant:** a message is sent only when every event that it results from is durable.
 
 use std::sync::Arc;
 
@@ -21,23 +21,23 @@ fn route_key(delivery: &PendingDelivery) -> RouteKey {
 }
 
 impl Worker {
-    /// Queues a pending delivery, unless it is queued or being sent. It is sent when the drafted events are durable.
+    /// Queues a due delivery, unless it is already queued or being sent. It is sent when the drafted events are durable.
     pub(super) fn enqueue(&mut self, delivery: PendingDelivery) {
         let route = route_key(&delivery);
-        let waits = self.pending_deliveries.iter().any(|other| route_key(other) == route);
-        if !waits && !self.sending.contains(&route) {
+        let is_queued = self.pending_deliveries.iter().any(|other| route_key(other) == route);
+        if !is_queued && !self.sending.contains(&route) {
             self.pending_deliveries.push(delivery);
         }
     }
 
     /// Sends the queued messages.
-    pub(super) fn post(&mut self) {
+    pub(super) fn send_messages(&mut self) {
         for delivery in std::mem::take(&mut self.pending_deliveries) {
             let route = route_key(&delivery);
-            let Some(sending) = DeliveryRequest::of(&self.incident, delivery) else { continue };
+            let Some(request) = DeliveryRequest::of(&self.incident, delivery) else { continue };
             self.sending.insert(route);
-            let deliveries = Arc::clone(&self.engine.delivery);
-            self.tasks.spawn(async move { TaskResult::Told { event: deliveries.deliver(&sending).await } });
+            let service = Arc::clone(&self.engine.delivery);
+            self.tasks.spawn(async move { TaskResult::Delivered { event: service.deliver(&request).await } });
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{LOOK_LIMIT, RunStep, RunningTask, TaskResult, Worker};
+use super::{OBSERVE_LIMIT, RunStep, RunningTask, TaskResult, Worker};
 use crate::actions::{Context, Progress};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::id::{RunId, StepKey};
@@ -19,42 +19,43 @@ use crate::engine::EngineError;
 use crate::engine::subscription::Hint;
 use crate::engine::worker::execute;
 
-/// How often a step's connection may be lost before a person is asked. Retrying does not repair a line that keeps
-/// breaking.
-const LOSSES: u32 = 3;
+/// How often a step whose connection is lost is reconciled. The next loss counts as a failed attempt.
+const LOSS_LIMIT: u32 = 3;
 
-/// Lost connections by step: how many, and the last error.
+/// The number of lost connections of each step, and the last error.
 #[derive(Debug, Default)]
 pub(super) struct Losses(HashMap<RunStep, (u32, String)>);
 
 impl Losses {
-    /// Takes an outcome that reports a lost connection, so that the attempt is reconciled. Refuses it after [`LOSSES`]
-    /// times.
+    /// Counts an outcome that reports a lost connection. Returns whether the attempt is to be reconciled: for the first
+    /// [`LOSS_LIMIT`] losses of its step.
     pub(super) fn take(&mut self, place: &RunStep, outcome: &Outcome) -> bool {
         let count = self.0.get(place).map_or(0, |(count, _)| *count);
-        if !outcome.is_lost() || count >= LOSSES {
+        if !outcome.is_lost() || count >= LOSS_LIMIT {
             return false;
         }
         self.0.insert(place.clone(), (count + 1, outcome.summary.clone()));
         true
     }
 
-    /// Adds the lost connection to a finding, as its reason.
+    /// Adds the error of the lost connection to a finding.
     pub(super) fn with_cause(&self, place: &RunStep, finding: Reconciliation) -> Reconciliation {
-        let Some((_, why)) = self.0.get(place) else { return finding };
+        let Some((_, error)) = self.0.get(place) else { return finding };
         match finding {
             Reconciliation::DidNotHappen { detail } => {
-                Reconciliation::DidNotHappen { detail: format!("{why}; {detail}") }
+                Reconciliation::DidNotHappen { detail: format!("{error}; {detail}") }
             }
-            Reconciliation::CannotTell { detail } => Reconciliation::CannotTell { detail: format!("{why}; {detail}") },
+            Reconciliation::CannotTell { detail } => {
+                Reconciliation::CannotTell { detail: format!("{error}; {detail}") }
+            }
             happened @ Reconciliation::Happened(_) => happened,
         }
     }
 }
 
 impl Worker {
-    /// Handles an attempt that started and has no result. Our own continues or is cancelled; another worker's is
-    /// reconciled.
+    /// Handles a started attempt without a result. An attempt of this worker continues, or is cancelled on `halt`. Any other
+    /// is reconciled.
     pub(super) fn settle(&mut self, place: RunStep, halt: bool, now: Timestamp) -> Result<(), EngineError> {
         if let Some(task) = self.running_tasks.get(&place) {
             if halt {
@@ -68,13 +69,13 @@ impl Worker {
         let Some(state) = self.incident.run(place.0).and_then(|run| run.state(&place.1)) else {
             return Ok(());
         };
-        let (Some(begun), attempt) = (state.attempt.clone(), state.attempts) else {
+        let (Some(started), attempt) = (state.attempt.clone(), state.attempts) else {
             return Ok(());
         };
-        let detail = match begun.action.effect {
-            EffectClass::Read => "it only reads, and may be read again",
-            EffectClass::Repeatable => "it may be repeated without harm",
-            EffectClass::Once => return self.reconcile_attempt(place, attempt, begun.action, begun.before, now),
+        let detail = match started.action.effect {
+            EffectClass::Read => "it is read-only, so it can run again",
+            EffectClass::Repeatable => "it can run again without harm",
+            EffectClass::Once => return self.reconcile_attempt(place, attempt, started.action, started.before, now),
         };
         let finding = self.lost.with_cause(&place, Reconciliation::DidNotHappen { detail: detail.to_owned() });
         self.draft(Event::Step(StepEvent::Reconciled { run: place.0, step: place.1, attempt, finding }), now)
@@ -89,18 +90,18 @@ impl Worker {
         now: Timestamp,
     ) -> Result<(), EngineError> {
         let cancel = CancellationToken::new();
-        let Some(context) = self.context(&place, &action, LOOK_LIMIT.after(now), cancel.clone()) else {
+        let Some(context) = self.context(&place, &action, OBSERVE_LIMIT.after(now), cancel.clone()) else {
             return Ok(());
         };
         self.running_tasks.insert(place.clone(), RunningTask { cancel, effect: EffectClass::Read, acting: false });
         self.tasks.spawn(async move {
             let finding = execute::reconcile(&action, &before, context).await;
-            TaskResult::Settled { place, attempt, finding }
+            TaskResult::Reconciled { place, attempt, finding }
         });
         Ok(())
     }
 
-    /// What an action gets besides its spec.
+    /// The context of an action: everything that it gets besides its spec.
     pub(super) fn context(
         &self,
         place: &RunStep,
@@ -133,8 +134,8 @@ impl Worker {
     }
 }
 
-/// The event for a runbook that cannot be started, by the step's `on_failure`.
-pub(super) fn failure_of_start(incident: &Incident, run: RunId, step: StepKey, reason: String) -> Event {
+/// The event for a step whose runbook cannot start, according to the step's `on_failure`.
+pub(super) fn failed_start(incident: &Incident, run: RunId, step: StepKey, reason: String) -> Event {
     use crate::domain::incident::event::Conclusion::{Failed, Tolerated};
     use crate::domain::runbook::OnFailure;
     let rule = incident.run(run).and_then(|run| run.runbook.step(&step.id)).map(|step| step.on_failure);

@@ -16,12 +16,12 @@ use crate::engine::commit::Proposal;
 use crate::engine::subscription::{Hint, POLL};
 use crate::engine::{EngineError, ReturnWhen, Stop};
 
-/// How long a detaching worker waits for running changes: longer than most restarts take.
-const LEAVE_LIMIT: Span = Span::seconds(10);
+/// How long a detaching worker waits for running changes: longer than most restarts of a service take.
+const DETACH_LIMIT: Span = Span::seconds(10);
 
 impl Worker {
-    /// Whether the worker has reached the state that the caller waits for.
-    pub(super) fn stop_reason(&self, patience: ReturnWhen) -> Option<Stop> {
+    /// Why the worker returns now, if the state that the caller waits for is reached.
+    pub(super) fn stop_reason(&self, until: ReturnWhen) -> Option<Stop> {
         if !self.running_tasks.is_empty() || !self.sending.is_empty() || !self.finished.is_empty() {
             return None;
         }
@@ -29,20 +29,20 @@ impl Worker {
         if self.incident.live_runs().next().is_none() && !undoing {
             return Some(Stop::Over);
         }
-        if patience == ReturnWhen::UntilQuiet {
+        if until == ReturnWhen::UntilQuiet {
             return Some(Stop::Quiet);
         }
         let person = !self.incident.waiting_for_person().is_empty();
         let timer = self.incident.runs.iter().any(waits_for_timer);
-        (patience == ReturnWhen::UntilPerson && person && !timer).then_some(Stop::NeedsPerson)
+        (until == ReturnWhen::UntilPerson && person && !timer).then_some(Stop::NeedsPerson)
     }
 
-    /// Sleeps until a task ends, another process writes, a time comes, or the caller detaches.
+    /// Sleeps until a task ends, another writer appends, something is due, or the caller detaches.
     pub(super) async fn wait(&mut self, detach: &CancellationToken) -> Result<(), EngineError> {
         let clock = Arc::clone(&self.engine.parts().clock);
         let now = clock.now();
         let wake = wake_after(&self.incident, now);
-        let until = wake.unwrap_or(Timestamp::MAX_UTC).min(self.held.renew_at());
+        let until = wake.unwrap_or(Timestamp::MAX_UTC).min(self.lease.renew_at());
         loop {
             tokio::select! {
                 Some(finished) = self.tasks.join_next(), if !self.tasks.is_empty() => {
@@ -50,7 +50,7 @@ impl Worker {
                     self.finished.extend(finished.ok());
                     return Ok(());
                 }
-                heard = self.hints.recv() => match heard {
+                hint = self.hints.recv() => match hint {
                     Ok((id, Hint::Appended(events))) if id == self.id && events.last().is_some_and(|last| last.seq > self.proposal.expected()) => {}
                     Ok(_) => continue,
                     Err(_) => {}
@@ -65,7 +65,7 @@ impl Worker {
         }
     }
 
-    /// Reads events of other processes. Returns whether there were any.
+    /// Reads the events of other writers. Returns whether there were any.
     async fn catch_up(&mut self) -> Result<bool, EngineError> {
         let (store, stored) = (&self.engine.parts().store, self.proposal.expected());
         if store.seq(&self.id).await? == stored {
@@ -81,19 +81,19 @@ impl Worker {
         Ok(true)
     }
 
-    /// Stops the worker: cancels read-only attempts, which will be repeated, and waits up to [`LEAVE_LIMIT`] for
-    /// changes and messages.
-    pub(super) async fn leave(&mut self) -> Result<Stop, EngineError> {
+    /// Detaches: cancels read-only attempts, which the next worker repeats, and waits up to [`DETACH_LIMIT`] for changes
+    /// and messages.
+    pub(super) async fn detach(&mut self) -> Result<Stop, EngineError> {
         for task in self.running_tasks.values().filter(|task| !task.effect.changes() || !task.acting) {
             task.cancel.cancel();
         }
         let clock = Arc::clone(&self.engine.parts().clock);
-        let until = LEAVE_LIMIT.after(clock.now());
+        let until = DETACH_LIMIT.after(clock.now());
         while self.is_busy() {
             tokio::select! {
                 Some(finished) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Ok(finished) = finished {
-                        self.keep_if_changed(finished)?;
+                        self.record_unless_cancelled(finished)?;
                     }
                 }
                 () = clock.sleep_until(until) => break,
@@ -107,7 +107,8 @@ impl Worker {
         Ok(Stop::Detached)
     }
 
-    fn keep_if_changed(&mut self, finished: TaskResult) -> Result<(), EngineError> {
+    /// Records the result of a change or a delivery. Drops that of a read-only task, which was cancelled.
+    fn record_unless_cancelled(&mut self, finished: TaskResult) -> Result<(), EngineError> {
         let Some(place) = finished.place() else { return self.record_result(finished) };
         if self.running_tasks.get(place).is_some_and(|task| task.acting && task.effect.changes()) {
             return self.record_result(finished);
@@ -116,7 +117,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether a change or a delivery is running; its result is worth waiting for.
+    /// Whether a change or a delivery is running.
     fn is_busy(&self) -> bool {
         !self.sending.is_empty() || self.running_tasks.values().any(|task| task.acting && task.effect.changes())
     }

@@ -43,7 +43,7 @@ pub async fn play(engine: &Engine, id: &IncidentId) -> Result<(), EngineError> {
         }
         let Some((step, request, time)) = next(&incident) else {
             // No question is open; the next event may bring one.
-            engine.feed(id, incident.seq).next().await?;
+            engine.subscribe(id, incident.seq).next().await?;
             continue;
         };
         sleep(&*engine.parts().clock, time).await;

@@ -1,13 +1,12 @@
 //! The intake: authenticates senders of alerts and turns their requests into [`Alert`]s.
 //!
-//! [`admit`] checks that a request is its sender's; [`read`] parses it. Both are pure functions. Each sender format has
-//! a file in [`senders`].
+//! [`admit`] authenticates a request, and [`read`] parses it. Each sender format has a file in [`senders`].
 //!
-//! **Invariant:** parsing never fails. A body that does not fit becomes one alert that says so and quotes its
+//! **Invariant:** parsing never fails. A body that does not have the sender's format becomes one alert that quotes its
 //! beginning, so that an operator learns of it.
 //!
-//! Nothing in a request is rendered, fetched or run. The only address that is requested is the certificate of SNS,
-//! which must be on AWS's own host.
+//! Nothing in a request is rendered, fetched or run, with one exception: the certificate of SNS is fetched, from a host of
+//! AWS only.
 
 pub mod auth;
 pub mod parse;
@@ -26,18 +25,20 @@ use crate::domain::core::time::Timestamp;
 
 pub use self::auth::{Admission, Certificates, Rejected, admit, admit_headers};
 
-/// Maximum number of alerts read from one body: ten times what Alertmanager groups in a bad storm. The rest is counted
-/// in one more alert, `alerts_not_read`.
+/// The most alerts that are read from one body: ten times as many as Alertmanager groups in a large storm. The rest is
+/// counted in one more alert, `alerts_not_read`.
 pub const ALERTS_A_BODY: usize = 5_000;
 
-/// How much of a body that does not fit is kept, in bytes.
-const KEPT_OF_BODY: usize = 2 * 1024;
+/// How much of an unrecognised body its alert quotes, in bytes.
+const QUOTE_LIMIT: usize = 2 * 1024;
 
-/// The longest summary and the longest name, in characters: one line on a wide screen, and longer than real names.
+/// The longest summary, in characters: one line on a wide screen.
 const SUMMARY_LENGTH: usize = 300;
+
+/// The longest name of an alert, in characters: longer than real names.
 const NAME_LENGTH: usize = 200;
 
-/// The name of the alert for a body that does not fit.
+/// The name of the alert for a body that does not have the sender's format.
 pub const UNRECOGNISED: &str = "unrecognised_body";
 
 /// The name given to an alert that has none.
@@ -50,7 +51,7 @@ pub const NOT_READ: &str = "alerts_not_read";
 #[derive(Debug, Clone, Copy)]
 pub struct SenderRequest<'a> {
     pub headers: &'a HeaderMap,
-    /// Byte for byte as received, since signatures cover it.
+    /// The bytes as received, since signatures cover them.
     pub body: &'a [u8],
     pub now: Timestamp,
 }
@@ -62,14 +63,14 @@ impl<'a> SenderRequest<'a> {
     }
 }
 
-/// What a request contains.
+/// The content of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ParsedBody {
-    /// At least one; each is firing or resolved by itself.
+    /// At least one alert. Each has a status of its own.
     Alerts(Vec<Alert>),
-    /// A topic asks for confirmation of its subscription, or reports that it ended. Nothing was sent in response.
+    /// A topic asks for confirmation of its subscription, or reports that the subscription ended.
     Subscription(Box<SnsSubscription>),
-    /// Nothing that needs action, and why.
+    /// Nothing that needs action. The text is the reason.
     Ignored(String),
 }
 
@@ -80,13 +81,13 @@ pub struct SnsSubscription {
     pub sender: String,
     pub event: SubscriptionEvent,
     pub topic: String,
-    /// The address that confirms it; kept only if it is on AWS's own host.
+    /// The address that confirms it, if it is on a host of AWS.
     pub confirm: Option<Url>,
     /// The token, for `aws sns confirm-subscription --topic-arn … --token …`.
     pub token: Option<String>,
     pub message: String,
     pub sent_at: Option<Timestamp>,
-    /// Irregularities, in words.
+    /// Messages about fields that are not as expected.
     pub warnings: Vec<String>,
 }
 
@@ -95,7 +96,7 @@ pub struct SnsSubscription {
 pub enum SubscriptionEvent {
     /// It waits for confirmation.
     Asked,
-    /// It was ended; confirming restores it.
+    /// It was ended. Confirming it again restores it.
     Ended,
 }
 
@@ -111,15 +112,15 @@ pub fn read(name: &str, sender: &Sender, post: &SenderRequest<'_>) -> ParsedBody
     let input = SenderInput { name, sender, post };
     match input.read() {
         Ok(ParsedBody::Alerts(alerts)) => {
-            ParsedBody::Alerts(alerts.into_iter().map(|alert| input.finished(alert)).collect())
+            ParsedBody::Alerts(alerts.into_iter().map(|alert| input.complete(alert)).collect())
         }
         Ok(other) => other,
-        Err(why) => ParsedBody::Alerts(vec![input.finished(input.unrecognised(post.body, &why))]),
+        Err(why) => ParsedBody::Alerts(vec![input.complete(input.unrecognised(post.body, &why))]),
     }
 }
 
 impl SenderInput<'_> {
-    /// Parses the body in the sender's format, or gives the reason why it does not fit.
+    /// Parses the body. The error is the reason why it does not have the sender's format.
     fn read(&self) -> Result<ParsedBody, String> {
         match self.sender.form {
             SenderFormat::Alertmanager => senders::alertmanager::read(self),
@@ -131,8 +132,8 @@ impl SenderInput<'_> {
         }
     }
 
-    /// Completes an alert with the estate's facts about its sender, and limits its size.
-    fn finished(&self, alert: Alert) -> Alert {
+    /// Adds the sender's name and environment to an alert, and limits its size.
+    fn complete(&self, alert: Alert) -> Alert {
         let environment = alert.environment.or_else(|| self.sender.environment.clone());
         let summary = alert.summary.map(|summary| one_line(&summary, SUMMARY_LENGTH)).filter(|line| !line.is_empty());
         let name = match one_line(&alert.name, NAME_LENGTH) {
@@ -142,14 +143,15 @@ impl SenderInput<'_> {
         Alert { sender: self.name.to_owned(), name, environment, summary, ..alert }.limited()
     }
 
-    /// The alert for input that does not fit. The same input gives the same identity, so a repeat is recognised.
+    /// The alert for a body or an item that cannot be parsed. Its identity is a digest of the input, so that a repeat is
+    /// recognised.
     fn unrecognised(&self, bytes: &[u8], why: &str) -> Alert {
-        let beginning = &bytes[..bytes.len().min(KEPT_OF_BODY)];
+        let beginning = &bytes[..bytes.len().min(QUOTE_LIMIT)];
         Alert {
             firing: format!("body {}", digest(&[bytes])),
             recurs: true,
             name: UNRECOGNISED.to_owned(),
-            summary: Some(format!("a body from `{}` was not understood: {why}", self.name)),
+            summary: Some(format!("a request of `{}` cannot be parsed: {why}", self.name)),
             severity: Some(Severity::P4),
             starts_at: Some(self.post.now),
             annotations: [("body".to_owned(), String::from_utf8_lossy(beginning).into_owned())].into(),
@@ -158,7 +160,7 @@ impl SenderInput<'_> {
         }
     }
 
-    /// The alert that stands for those that were not read.
+    /// The alert that counts the alerts that were not read.
     fn not_read(&self, count: u64, identity: &[u8], why: &str) -> Alert {
         Alert {
             firing: format!("not read {}", digest(&[identity])),
@@ -173,7 +175,7 @@ impl SenderInput<'_> {
         }
     }
 
-    /// Every item as an alert, up to the limit; the rest is counted in one more alert.
+    /// Parses every item as an alert, up to [`ALERTS_A_BODY`]. The rest is counted in one more alert.
     fn each<Item: std::fmt::Display>(
         &self,
         items: &[Item],
@@ -185,14 +187,14 @@ impl SenderInput<'_> {
         };
         let mut alerts: Vec<Alert> = items.iter().take(ALERTS_A_BODY).map(one).collect();
         if let Some(more) = items.len().checked_sub(ALERTS_A_BODY).filter(|more| *more > 0) {
-            let why = format!("a body is read up to {ALERTS_A_BODY} alerts");
+            let why = format!("at most {ALERTS_A_BODY} alerts of a request are read");
             alerts.push(self.not_read(more as u64, identity, &why));
         }
         alerts
     }
 }
 
-/// The alerts; no alert is [`ParsedBody::Ignored`].
+/// The alerts as a parsed body. Without any, the body is ignored.
 fn alerts(alerts: Vec<Alert>) -> ParsedBody {
     if alerts.is_empty() {
         ParsedBody::Ignored("there is no alert in it".to_owned())
@@ -201,8 +203,8 @@ fn alerts(alerts: Vec<Alert>) -> ParsedBody {
     }
 }
 
-/// 16 bytes of SHA-256 over the parts, in hex. Lengths are hashed too, so a byte that moves between parts changes the
-/// digest.
+/// The first 16 bytes of SHA-256 over the parts, in hex. The lengths are hashed too, so that a byte that moves from one part
+/// to another changes the digest.
 fn digest(parts: &[&[u8]]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {

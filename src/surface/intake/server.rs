@@ -1,10 +1,10 @@
 //! The HTTP server for senders: `/hooks/<sender>`, `/health`, `/health/ready`, `/metrics` and `/calendar.ics`.
 //!
-//! **Invariant:** a request is answered with 2xx only after its alerts are in the log. If they cannot be written the
-//! answer is 503, so that the sender retries. 4xx is for unknown senders and for requests that no retry would help.
+//! **Invariant:** a request gets a 2xx response only after its alerts are in the log. If they cannot be written, the response
+//! is 503, so that the sender retries. 4xx is for unknown senders and for requests for which a retry would not help.
 //!
-//! Everything that an unauthenticated client can prolong or enlarge has a limit here: the number of connections, the
-//! time for headers and body, their sizes, and the memory for bodies that are not authenticated yet.
+//! Everything that an unauthenticated client can prolong or enlarge has a limit here: the number of connections, the time
+//! and size of headers and body, and the memory for bodies that are not authenticated yet.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub use self::connection::{Listener, serve};
 /// The route of the calendar of scheduled runs.
 const CALENDAR: &str = "/calendar.ics";
 
-/// Maximum concurrent connections; senders keep a few open each. Further ones wait in the kernel's queue.
+/// The most connections at the same time. Each sender has a few. Further connections wait in the kernel's queue.
 pub const CONNECTIONS: usize = 512;
 
 /// How long reading a request's headers may take.
@@ -44,16 +44,16 @@ pub const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// How long reading a request's body may take. Senders wait 5 to 15 seconds for a response.
 pub const BODY_WITHIN: Duration = Duration::from_secs(10);
 
-/// The largest body, in bytes. Alertmanager's body for a bad storm in a single group has five million.
+/// The largest body, in bytes. Alertmanager's body for a large alert storm in one group has five million.
 pub const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 /// Bodies larger than this, in bytes, are read only a few at a time.
 const LARGE: usize = 256 * 1024;
 
-/// Maximum number of large bodies read concurrently.
+/// The most large bodies that are read at the same time.
 const LARGE_AT_ONCE: usize = 4;
 
-/// Maximum size of all headers of a request, in bytes.
+/// The largest size of all headers of a request, in bytes.
 pub const HEADERS_LIMIT: usize = 32 * 1024;
 
 /// The state that all requests share.
@@ -61,7 +61,7 @@ pub const HEADERS_LIMIT: usize = 32 * 1024;
 pub struct Server {
     engine: Engine,
     dispatcher: Dispatcher,
-    /// The names of the secrets that the routes without a sender accept; empty when it listens on loopback only.
+    /// The names of the secrets that the routes without a sender accept as bearer tokens. Without any, these routes are open.
     tokens: Vec<String>,
     certificates: Certificates,
     metrics: IntakeMetrics,
@@ -69,33 +69,34 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that reports to this dispatcher. With `tokens`, names of secrets, the routes without a sender require
-    /// one of them.
+    /// A server that reports to this dispatcher. `tokens` are names of secrets: the routes without a sender require one of
+    /// them, or are open if there is none.
     ///
     /// # Errors
-    /// When the certificate that a sender names cannot be used.
+    /// When a certificate that a sender names cannot be used.
     pub fn new(engine: Engine, dispatcher: Dispatcher, tokens: Vec<String>) -> Result<Self, String> {
         let certificates = Certificates::default();
-        pin(&certificates, &engine.parts().catalog, &engine.parts().directory)?;
+        load_certificates(&certificates, &engine.parts().catalog, &engine.parts().directory)?;
         let large = tokio::sync::Semaphore::new(LARGE_AT_ONCE);
         Ok(Self { engine, dispatcher, tokens, certificates, metrics: IntakeMetrics::default(), large })
     }
 
-    /// Replaces the project's files; requests that begin from now on use them.
+    /// Replaces the project's files for all later requests.
     ///
     /// # Errors
-    /// When the certificate that a sender names cannot be used; nothing is changed then.
-    pub fn renew(&self, files: ProjectFiles) -> Result<(), String> {
+    /// When a certificate that a sender names cannot be used. Then nothing changes.
+    pub fn reload(&self, files: ProjectFiles) -> Result<(), String> {
         let directory = &self.engine.parts().directory;
-        pin(&Certificates::default(), &files.catalog, directory)?;
-        pin(&self.certificates, &files.catalog, directory)?;
-        self.engine.renew(files);
+        // Tries all certificates first, so that an error changes nothing.
+        load_certificates(&Certificates::default(), &files.catalog, directory)?;
+        load_certificates(&self.certificates, &files.catalog, directory)?;
+        self.engine.reload(files);
         Ok(())
     }
 
     /// Records whether the last reload of the project's files succeeded, for monitoring.
-    pub fn reloaded(&self, well: bool) {
-        self.metrics.reloaded(well);
+    pub fn reloaded(&self, succeeded: bool) {
+        self.metrics.reloaded(succeeded);
     }
 
     /// The engine with the files of the last successful reload.
@@ -103,7 +104,7 @@ impl Server {
         self.engine.refreshed()
     }
 
-    /// How often the log refused a write.
+    /// How often the alerts of an incident could not be written to the log.
     pub fn refused(&self) -> u64 {
         self.dispatcher.metrics().refused.load(std::sync::atomic::Ordering::Relaxed)
     }
@@ -111,22 +112,22 @@ impl Server {
     /// Whether the log can be written and the dispatcher responds, within 3 seconds.
     ///
     /// # Errors
-    /// Why they do not.
+    /// The reason why they do not.
     pub async fn is_ready(&self) -> Result<(), String> {
-        /// Longer than a busy disk takes.
-        const MOMENT: Duration = Duration::from_secs(3);
-        let answered = async {
+        /// How long they may take: longer than a busy disk.
+        const READY_LIMIT: Duration = Duration::from_secs(3);
+        let ready = async {
             self.engine.parts().store.check_writable().await.map_err(|error| error.to_string())?;
-            // An empty report still passes through the dispatcher, so this checks it too.
+            // The dispatcher handles even an empty report.
             self.dispatcher.report(Vec::new()).await.map(drop)
         };
-        let late = || Err(format!("no answer within {} s", MOMENT.as_secs()));
-        tokio::time::timeout(MOMENT, answered).await.unwrap_or_else(|_| late())
+        let late = || Err(format!("no answer within {} s", READY_LIMIT.as_secs()));
+        tokio::time::timeout(READY_LIMIT, ready).await.unwrap_or_else(|_| late())
     }
 }
 
 /// Loads the certificates that senders name.
-fn pin(certificates: &Certificates, catalog: &Catalog, directory: &Path) -> Result<(), String> {
+fn load_certificates(certificates: &Certificates, catalog: &Catalog, directory: &Path) -> Result<(), String> {
     let Ok(estate) = &catalog.estate().content else { return Ok(()) };
     for file in estate.senders.values().filter_map(|sender| sender.certificate.as_ref()) {
         let pem = std::fs::read(directory.join(file)).map_err(|error| error.to_string());
@@ -136,7 +137,7 @@ fn pin(certificates: &Certificates, catalog: &Catalog, directory: &Path) -> Resu
     Ok(())
 }
 
-/// The routes that would be open to everybody if the server listened beyond this machine.
+/// The routes that need no authentication, so that the server may offer them only on loopback.
 pub fn open_routes<'a>(senders: impl IntoIterator<Item = (&'a String, &'a Sender)>, tokens: &[String]) -> Vec<String> {
     let open = senders.into_iter().filter(|(_, sender)| sender.auth.is_open());
     let mut routes: Vec<String> = open.map(|(name, _)| format!("/hooks/{name}")).collect();
@@ -153,24 +154,24 @@ fn router(server: Arc<Server>) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route(CALENDAR, get(calendar::calendar))
-        .fallback(health::nothing)
+        .fallback(health::not_found)
         .with_state(server)
 }
 
-/// How long requests in progress may take to end when the process stops.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long the shutdown of all listeners may take.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 
-/// Serves every listener until `stop` is cancelled, then completes the requests in progress. `others` are the routes of
-/// the other interfaces.
-pub async fn run(server: Arc<Server>, others: Router, listeners: Vec<Listener>, stop: CancellationToken) {
-    let routes = router(server).merge(others);
+/// Serves every listener until `stop` is cancelled, then completes the requests in progress. `other_routes` are those of the
+/// other interfaces.
+pub async fn run(server: Arc<Server>, other_routes: Router, listeners: Vec<Listener>, stop: CancellationToken) {
+    let routes = router(server).merge(other_routes);
     let tasks: Vec<_> =
         listeners.into_iter().map(|listener| tokio::spawn(serve(listener, routes.clone(), stop.clone()))).collect();
     stop.cancelled().await;
-    let drained = async {
+    let ended = async {
         for task in tasks {
             let _ = task.await;
         }
     };
-    let _ = tokio::time::timeout(DRAIN, drained).await;
+    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, ended).await;
 }

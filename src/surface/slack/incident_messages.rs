@@ -1,13 +1,13 @@
-//! The incident messages: one message per incident in the estate's channel is kept up to date, and further messages
-//! notify people.
+//! The incident messages: keeps one message per incident up to date in the estate's channel, and posts messages that notify
+//! people.
 //!
-//! The state comes from the log, so changes made by any process are shown. What is still to be posted follows from the
-//! incident. Only the contents of the messages are remembered here; after a restart each is written once more.
+//! All state comes from the log, so the messages show the changes of every process. Only a digest of each message is in
+//! memory; after a restart each message is edited once more.
 //!
-//! **Invariant:** a message is posted twice at most, and only when the process was killed between posting and
-//! recording, or Slack's response was lost.
+//! **Invariant:** a message is posted at most twice, and twice only when the process was killed between posting and recording,
+//! or Slack's response was lost.
 //!
-//! Errors and delays of Slack hold up nothing but these messages.
+//! Errors and delays of Slack delay only these messages.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -39,42 +39,42 @@ use self::post_once::{PostPermit, SinglePost, record_post};
 
 pub(super) use self::post_once::Unrecorded;
 
-/// How often the log is checked for events that other processes wrote.
-const LOOK: Duration = Duration::from_millis(400);
+/// How often the log is checked for events of other processes.
+const POLL_INTERVAL: Duration = Duration::from_millis(400);
 /// The pause after a post: Slack accepts about one message a second per channel.
-const PACE: Duration = Duration::from_millis(1_100);
-/// Maximum number of edits per minute: Slack accepts fifty or more (its tier 3).
-const CHANGES: usize = 45;
+const POST_PAUSE: Duration = Duration::from_millis(1_100);
+/// The most edits per minute: Slack accepts fifty or more (its tier 3).
+const EDITS_PER_MINUTE: usize = 45;
 const MINUTE: Span = Span::seconds(60);
-/// How long a question stands only in the incident message before it is also posted. A question that is answered at
-/// once should not make phones ring.
-const GRACE: Span = Span::seconds(5);
-/// How many of the last events are searched for the latest answer shown in the incident message.
-const TAIL: u64 = 50;
-/// How many incidents are updated before they are sorted again, so that a new P1 does not wait for lesser ones.
-const AT_A_TIME: usize = 4;
-/// How many of the latest incidents are checked after a restart, since they may have ended while no process showed
-/// them.
-const RECENT: u32 = 20;
+/// How long a question is only in the incident message before it is also posted, so that no phone rings for a question that
+/// is answered at once.
+const QUESTION_DELAY: Span = Span::seconds(5);
+/// How many of the last events are searched for the latest answer, which the incident message shows.
+const ANSWER_SEARCH: u64 = 50;
+/// How many incidents are updated before they are sorted again, so that a new P1 does not wait for less severe ones.
+const ROUND: usize = 4;
+/// How many of the most recent incidents are checked after a restart, since they may have ended while no process updated
+/// their messages.
+const RECENT_INCIDENTS: u32 = 20;
 
-/// The order of updates: the most severe first, then the oldest.
+/// The order of updates: most severe first, then oldest.
 type UpdatePriority = (Severity, Timestamp);
 
-/// What is shown of one incident.
+/// The state of the messages of one incident.
 #[derive(Debug, Default)]
-struct Watched {
-    /// The last event whose state is shown completely.
+struct WatchedIncident {
+    /// The last event that all messages include.
     seq: u64,
-    /// Its place in the order of updates.
-    rank: Option<UpdatePriority>,
-    /// How often Slack has refused an update.
+    priority: Option<UpdatePriority>,
+    /// How often in a row Slack has refused an update.
     refused: u32,
+    /// The digest of each message as it was last sent.
     shown: BTreeMap<PostSubject, [u8; 32]>,
-    /// Questions that are not posted yet, and when each was first seen.
-    noticed: BTreeMap<PostSubject, Timestamp>,
-    /// When the first of those is due.
-    held: Option<Timestamp>,
-    /// Questions whose message shows the answer; it does not change any more.
+    /// Questions that are not posted yet, and since when each is known.
+    first_seen: BTreeMap<PostSubject, Timestamp>,
+    /// When the next of those is to be posted.
+    next_question_at: Option<Timestamp>,
+    /// Questions whose message shows the answer, so that it does not change any more.
     settled: BTreeSet<PostSubject>,
 }
 
@@ -83,68 +83,76 @@ struct Watched {
 pub(super) struct IncidentMessages {
     engine: Engine,
     web: Arc<Web>,
-    news: Arc<Notify>,
-    watched: BTreeMap<IncidentId, Watched>,
+    changed: Arc<Notify>,
+    watched: BTreeMap<IncidentId, WatchedIncident>,
     /// The times of the edits within the last minute.
-    changes: VecDeque<Timestamp>,
-    /// Whether the latest incidents were checked after the start.
-    began: bool,
-    /// Posts that the log does not hold yet.
+    edits: VecDeque<Timestamp>,
+    /// Whether the most recent incidents were checked after the start.
+    checked_recent: bool,
+    /// Posts that are not in the log yet.
     unrecorded: Unrecorded,
 }
 
 impl IncidentMessages {
-    pub(super) fn new(engine: Engine, web: Arc<Web>, news: Arc<Notify>, unrecorded: Unrecorded) -> Self {
-        Self { engine, web, news, watched: BTreeMap::new(), changes: VecDeque::new(), began: false, unrecorded }
+    pub(super) fn new(engine: Engine, web: Arc<Web>, changed: Arc<Notify>, unrecorded: Unrecorded) -> Self {
+        Self {
+            engine,
+            web,
+            changed,
+            watched: BTreeMap::new(),
+            edits: VecDeque::new(),
+            checked_recent: false,
+            unrecorded,
+        }
     }
 
     /// Keeps the messages up to date until it is dropped.
-    #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
+    #[expect(clippy::disallowed_methods, reason = "Slack's limits count real time")]
     pub(super) async fn run(mut self) {
         let (mut failures, mut version) = (0, None);
         loop {
             let now = self.engine.parts().store.version().await.ok();
-            if now.is_none() || now != version || self.release_edits() {
+            if now.is_none() || now != version || self.is_question_due() {
                 match self.show_next().await {
                     Ok(more) => (failures, version) = (0, now.filter(|_| !more)),
-                    Err(trouble) => {
-                        tokio::time::sleep(trouble.pause(failures)).await;
+                    Err(failure) => {
+                        tokio::time::sleep(failure.pause(failures)).await;
                         failures += 1;
                         continue;
                     }
                 }
             }
-            let _ = tokio::time::timeout(LOOK, self.news.notified()).await;
+            let _ = tokio::time::timeout(POLL_INTERVAL, self.changed.notified()).await;
         }
     }
 
-    /// Updates the most severe of the outdated incidents; true when more remain.
+    /// Updates the most severe of the outdated incidents. Returns whether more remain.
     async fn show_next(&mut self) -> Result<bool, PostError> {
         self.engine.refresh();
         let stale = self.stale().await?;
-        let mut trouble = None;
-        for id in stale.iter().take(AT_A_TIME) {
+        let mut failure = None;
+        for id in stale.iter().take(ROUND) {
             match self.show(id).await {
-                // An error with one message must not hold up the others, so its incident is sorted behind them.
+                // A message that Slack refuses must not delay the others, so its incident is sorted behind them.
                 Err(PostError::Slack(error)) if error.permanent => {
                     self.watched.entry(id.clone()).or_default().refused += 1;
-                    trouble = Some(PostError::Slack(error));
+                    failure = Some(PostError::Slack(error));
                 }
                 Err(other) => return Err(other),
                 Ok(()) => {}
             }
         }
-        trouble.map_or(Ok(stale.len() > AT_A_TIME), Err)
+        failure.map_or(Ok(stale.len() > ROUND), Err)
     }
 
-    /// The incidents whose messages are outdated, the most severe first.
+    /// The incidents whose messages are outdated, most severe first.
     async fn stale(&mut self) -> Result<Vec<IncidentId>, PostError> {
         let store = Arc::clone(&self.engine.parts().store);
         let mut known = store.live().await?;
-        if !self.began {
-            known.extend(store.incidents(RECENT, 0).await?);
+        if !self.checked_recent {
+            known.extend(store.incidents(RECENT_INCIDENTS, 0).await?);
         }
-        self.began = true;
+        self.checked_recent = true;
         let mut seqs: BTreeMap<IncidentId, u64> = known.into_iter().map(|one| (one.id, one.seq)).collect();
         for id in self.watched.keys().filter(|id| !seqs.contains_key(*id)).cloned().collect::<Vec<_>>() {
             let seq = store.seq(&id).await?;
@@ -155,79 +163,81 @@ impl IncidentMessages {
             let now = self.engine.parts().clock.now();
             let watched = self.watched.entry(id.clone()).or_default();
             if watched.seq != seq || watched.is_due(now) {
-                let rank = self.rank(&id, seq).await?;
+                let priority = self.priority(&id, seq).await?;
                 let refused = self.watched.get(&id).map_or(0, |watched| watched.refused);
-                stale.extend(rank.map(|rank| (refused, rank, id)));
+                stale.extend(priority.map(|priority| (refused, priority, id)));
             }
         }
         stale.sort();
         Ok(stale.into_iter().map(|(_, _, id)| id).collect())
     }
 
-    /// The severity and age of an incident as last shown; none when its log cannot be read.
-    async fn rank(&mut self, id: &IncidentId, seq: u64) -> Result<Option<UpdatePriority>, PostError> {
+    /// The priority of an incident as it was last shown; none when its log is damaged.
+    async fn priority(&mut self, id: &IncidentId, seq: u64) -> Result<Option<UpdatePriority>, PostError> {
         let watched = self.watched.entry(id.clone()).or_default();
-        if watched.rank.is_none() {
+        if watched.priority.is_none() {
             match self.engine.incident(id).await {
-                Ok(incident) => watched.rank = Some((incident.severity, incident.opened.at)),
-                // A corrupt incident must not hide the others.
+                Ok(incident) => watched.priority = Some((incident.severity, incident.opened.at)),
+                // A damaged incident must not hide the others.
                 Err(EngineError::Illegal(error)) => {
-                    tracing::warn!(incident = %id, %error, "it cannot be shown");
+                    tracing::warn!(incident = %id, %error, "the incident cannot be read");
                     watched.seq = seq;
                 }
                 Err(error) => return Err(PostError::Log(error)),
             }
         }
-        Ok(watched.rank)
+        Ok(watched.priority)
     }
 
     /// Posts missing messages, then edits outdated ones.
     async fn show(&mut self, id: &IncidentId) -> Result<(), PostError> {
         let incident = loop {
-            // A previous app may still have a post in progress; it is recorded before the missing messages are
-            // determined.
-            let mut turn = Arc::clone(&self.unrecorded).lock_owned().await;
-            record_post(&self.engine, &mut turn).await?;
+            // A previous app may still have a post in progress. Wait for it, so that its message does not count as missing.
+            let mut permit = Arc::clone(&self.unrecorded).lock_owned().await;
+            record_post(&self.engine, &mut permit).await?;
             let incident = self.engine.incident(id).await.map_err(PostError::Log)?;
             let Some(subject) = self.next_post(&incident) else { break incident };
-            self.post(&incident, subject, turn).await?;
+            self.post(&incident, subject, permit).await?;
         };
         let settled = std::mem::take(&mut self.watched.entry(incident.id.clone()).or_default().settled);
-        let shown = self.renew(&incident, &settled).await;
-        let over = incident.status == IncidentStatus::Resolved && !is_live(&incident);
+        let shown = self.edit_messages(&incident, &settled).await;
+        let is_over = incident.status == IncidentStatus::Resolved && !is_live(&incident);
         let watched = self.watched.entry(incident.id.clone()).or_default();
         watched.settled = settled;
         watched.settled.extend(shown?);
         watched.seq = incident.seq;
-        watched.rank = Some((incident.severity, incident.opened.at));
+        watched.priority = Some((incident.severity, incident.opened.at));
         watched.refused = 0;
-        if over {
+        if is_over {
             self.watched.remove(&incident.id);
         }
         Ok(())
     }
 
-    /// The next message to post. A question is posted only after [`GRACE`].
+    /// The next message to post. A question is posted only after [`QUESTION_DELAY`].
     fn next_post(&mut self, incident: &Incident) -> Option<PostSubject> {
         let now = self.engine.parts().clock.now();
         let unposted = incident.unposted();
         let watched = self.watched.entry(incident.id.clone()).or_default();
-        watched.noticed.retain(|subject, _| unposted.contains(subject));
+        watched.first_seen.retain(|subject, _| unposted.contains(subject));
         for subject in unposted.iter().filter(|subject| matches!(subject, PostSubject::Waits { .. })) {
-            watched.noticed.entry(subject.clone()).or_insert(incident.at);
+            watched.first_seen.entry(subject.clone()).or_insert(incident.at);
         }
-        watched.held = watched.noticed.values().map(|at| GRACE.after(*at)).filter(|at| *at > now).min();
-        let ripe = |subject: &PostSubject| watched.noticed.get(subject).is_none_or(|at| GRACE.after(*at) <= now);
-        unposted.into_iter().find(ripe)
+        watched.next_question_at =
+            watched.first_seen.values().map(|at| QUESTION_DELAY.after(*at)).filter(|at| *at > now).min();
+        let is_due =
+            |subject: &PostSubject| watched.first_seen.get(subject).is_none_or(|at| QUESTION_DELAY.after(*at) <= now);
+        unposted.into_iter().find(is_due)
     }
 
-    fn release_edits(&self) -> bool {
+    /// Whether a question is to be posted now.
+    fn is_question_due(&self) -> bool {
         let now = self.engine.parts().clock.now();
         self.watched.values().any(|watched| watched.is_due(now))
     }
 
-    /// Edits every message that may be outdated; returns the questions that are settled now.
-    async fn renew(
+    /// Edits every message that may be outdated. Returns the questions that are settled now.
+    async fn edit_messages(
         &mut self,
         incident: &Incident,
         settled: &BTreeSet<PostSubject>,
@@ -239,27 +249,27 @@ impl IncidentMessages {
         let open = |post: &&SlackPost| post.subject != PostSubject::Channel && !settled.contains(&post.subject);
         let posts: Vec<&SlackPost> = incident.posts.values().filter(open).collect();
         let over: Vec<PostSubject> = posts.iter().map(|post| post.subject.clone()).filter(is_over).collect();
-        // Only the log says who answered.
+        // The person who answered is only in the log.
         let log =
             if over.is_empty() { Vec::new() } else { self.engine.log(&incident.id).await.map_err(PostError::Log)? };
-        let tail = self.engine.parts().store.read(&incident.id, incident.seq.saturating_sub(TAIL)).await?;
+        let tail = self.engine.parts().store.read(&incident.id, incident.seq.saturating_sub(ANSWER_SEARCH)).await?;
         for post in posts {
             let log = if post.subject == PostSubject::Live { &tail } else { &log };
-            self.change(&incident.id, post, &self.card(incident, log, &post.subject)).await?;
+            self.edit(&incident.id, post, &self.card(incident, log, &post.subject)).await?;
         }
         Ok(over)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
-    async fn post(&mut self, incident: &Incident, subject: PostSubject, turn: PostPermit) -> Result<(), PostError> {
+    #[expect(clippy::disallowed_methods, reason = "Slack's limits count real time")]
+    async fn post(&mut self, incident: &Incident, subject: PostSubject, permit: PostPermit) -> Result<(), PostError> {
         let Some((channel, place)) = self.place() else { return Err(PostError::nowhere()) };
-        let errand = SinglePost { engine: self.engine.clone(), web: Arc::clone(&self.web), channel, turn };
+        let single_post = SinglePost { engine: self.engine.clone(), web: Arc::clone(&self.web), channel, permit };
         if subject == PostSubject::Channel {
-            return errand.channel(incident).await;
+            return single_post.channel(incident).await;
         }
         let card = self.card(incident, &[], &subject);
         let about = [("incident", incident.id.to_string()), ("subject", json!(subject).to_string())];
-        let mut message = drawn(&card).with_metadata("runbook_board", about);
+        let mut message = message(&card).with_metadata("runbook_board", about);
         message.channel = Some(place.clone());
         if let Some(own) = incident.own_channel() {
             message.channel = Some(own.to_owned());
@@ -268,19 +278,19 @@ impl IncidentMessages {
             message.thread_ts = Some(live.message.clone());
             message.reply_broadcast = Some(true);
         }
-        errand.message(&incident.id, subject.clone(), message, place).await?;
+        single_post.message(&incident.id, subject.clone(), message, place).await?;
         self.remember(&incident.id, &subject, &card);
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(POST_PAUSE).await;
         Ok(())
     }
 
-    async fn change(&mut self, id: &IncidentId, post: &SlackPost, card: &Card) -> Result<(), PostError> {
+    async fn edit(&mut self, id: &IncidentId, post: &SlackPost, card: &Card) -> Result<(), PostError> {
         let shown = self.watched.get(id).and_then(|watched| watched.shown.get(&post.subject));
         if shown == Some(&digest(card)) {
             return Ok(());
         }
         self.wait_for_permit().await;
-        let mut message = drawn(card);
+        let mut message = message(card);
         message.channel = Some(post.place.clone());
         message.ts = Some(post.message.clone());
         match self.web.call("chat.update", &message, &format!("`{}`", post.channel)).await {
@@ -295,16 +305,16 @@ impl IncidentMessages {
         Ok(())
     }
 
-    /// Waits until Slack accepts another edit. Changes in the meantime are part of the next edit.
-    #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
+    /// Waits until Slack accepts another edit.
+    #[expect(clippy::disallowed_methods, reason = "Slack's limits count real time")]
     async fn wait_for_permit(&mut self) {
         loop {
             let now = self.engine.parts().clock.now();
-            self.changes.retain(|at| Span::between(*at, now) < MINUTE);
-            if self.changes.len() < CHANGES {
-                return self.changes.push_back(now);
+            self.edits.retain(|at| Span::between(*at, now) < MINUTE);
+            if self.edits.len() < EDITS_PER_MINUTE {
+                return self.edits.push_back(now);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -324,15 +334,15 @@ impl IncidentMessages {
     }
 }
 
-impl Watched {
-    /// Whether a held-back question is due.
+impl WatchedIncident {
+    /// Whether a question is to be posted now.
     fn is_due(&self, now: Timestamp) -> bool {
-        self.held.is_some_and(|at| at <= now)
+        self.next_question_at.is_some_and(|at| at <= now)
     }
 }
 
 /// The message in Slack's format.
-fn drawn(card: &Card) -> Message {
+fn message(card: &Card) -> Message {
     Message::new(&masked(&card.summary), card.sheet.blocks())
 }
 

@@ -1,12 +1,11 @@
-//! The Slack interface: the command `/runbook`, buttons and forms, and one message per incident that is updated in
-//! place.
+//! The Slack interface: the command `/runbook`, buttons and forms, and one message per incident that is updated in place.
 //!
 //! Requests arrive by [socket](connect::socket_mode) or [HTTP](connect::http). They are acknowledged at once and
-//! handled afterwards, so a slow log does not block Slack. [`incident_messages`] updates the incident messages, which
-//! [`render`] draws.
+//! handled afterwards, so that Slack does not wait for a slow log. [`incident_messages`] posts and edits the incident
+//! messages, which [`render`] creates.
 //!
-//! **Invariant:** a request changes an incident once, however often it is delivered and even across restarts. Changes
-//! go through [`Engine::submit_once`], and the log records where messages were posted.
+//! **Invariant:** a request changes an incident once, even if it is delivered again after a restart. Changes go through
+//! [`Engine::submit_once`], and the log records where messages were posted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -38,30 +37,30 @@ pub mod render;
 pub use self::connect::app::SlackInterface;
 pub use self::connect::http::router;
 
-/// How long a person waits before a reply says that it takes longer; replies normally come within a second.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// How long a person waits for the reply before an interim reply. Replies normally come within a second.
+const LATE_AFTER: Duration = Duration::from_millis(700);
 
-/// Maximum concurrent requests. Further ones are refused with a request to try again.
-const AT_ONCE: usize = 64;
+/// The most requests that are handled at the same time. Further requests are refused, so that the person tries again.
+const CONCURRENT_REQUESTS: usize = 64;
 
-/// How many request ids are remembered, to drop repeats early: more than arrive within the minutes in which Slack, or
-/// an attacker, can send one again. The log also rejects a repeated change.
-const REMEMBERED: usize = 4_096;
+/// How many request ids are remembered in order to drop repeats early: more than arrive within the minutes in which a request
+/// can be sent again. The log also rejects a repeated change.
+const REMEMBERED_IDS: usize = 4_096;
 
 /// The ids of the latest requests.
 type HandledRequests = Arc<Mutex<VecDeque<String>>>;
 
-/// What the interface needs besides the engine.
+/// The callbacks of the interface.
 pub struct SlackConfig {
     /// 32 random bits, for incident ids.
     pub chance: fn() -> u32,
-    /// Called with every incident to be opened, before its first event is durable.
+    /// Called for every incident that is about to be opened, before its first event is durable.
     pub opening: Box<dyn Fn(&IncidentId) + Send + Sync>,
 }
 
 impl std::fmt::Debug for SlackConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Terms")
+        f.write_str("SlackConfig")
     }
 }
 
@@ -74,24 +73,24 @@ pub(crate) struct App {
     socket: Option<Web>,
     /// The name of the signing secret for requests over HTTP.
     signing: Option<String>,
-    /// Whether the Web API is a stand-in; only then may a socket be unencrypted.
+    /// Whether the Web API is not Slack's, as in tests. Only then may a socket be unencrypted.
     stand_in: bool,
     replies: Replies,
-    seen: HandledRequests,
+    handled: HandledRequests,
     unrecorded: Unrecorded,
-    places: Arc<Semaphore>,
-    news: Arc<Notify>,
+    permits: Arc<Semaphore>,
+    changed: Arc<Notify>,
 }
 
 impl App {
-    /// Opens the app that the estate declares; none when it declares none.
+    /// Opens the app that the estate declares, if any.
     ///
     /// # Errors
-    /// Why it cannot be used, such as a missing secret.
+    /// The reason why it cannot be used, such as a missing secret.
     fn open(
         engine: Engine,
         config: Arc<SlackConfig>,
-        seen: HandledRequests,
+        handled: HandledRequests,
         unrecorded: Unrecorded,
     ) -> Result<Option<Arc<Self>>, String> {
         let catalog = Arc::clone(&engine.parts().catalog);
@@ -112,10 +111,10 @@ impl App {
             signing,
             stand_in: api.is_some(),
             replies: Replies::new(api)?,
-            seen,
+            handled,
             unrecorded,
-            places: Arc::new(Semaphore::new(AT_ONCE)),
-            news: Arc::default(),
+            permits: Arc::new(Semaphore::new(CONCURRENT_REQUESTS)),
+            changed: Arc::default(),
             handlers: Handlers { engine, config },
         })))
     }
@@ -123,8 +122,8 @@ impl App {
     /// Starts the tasks of the app, which run until `stop` is cancelled: the incident messages, and the socket if there
     /// is an app token.
     fn begin(self: &Arc<Self>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
-        let (web, news) = (Arc::clone(&self.web), Arc::clone(&self.news));
-        let messages = IncidentMessages::new(self.handlers.engine.clone(), web, news, Arc::clone(&self.unrecorded));
+        let (web, changed) = (Arc::clone(&self.web), Arc::clone(&self.changed));
+        let messages = IncidentMessages::new(self.handlers.engine.clone(), web, changed, Arc::clone(&self.unrecorded));
         let stopped = stop.clone();
         let mut tasks = vec![tokio::spawn(async move {
             tokio::select! {
@@ -144,50 +143,52 @@ impl App {
         tasks
     }
 
-    /// Whether a request was delivered before. It is remembered from now on.
+    /// Whether a request was delivered before. Remembers it.
     fn is_repeated(&self, name: &str) -> bool {
-        let mut seen = lock(&self.seen);
-        if seen.iter().any(|one| one == name) {
+        let mut handled = lock(&self.handled);
+        if handled.iter().any(|one| one == name) {
             return true;
         }
-        if seen.len() == REMEMBERED {
-            seen.pop_front();
+        if handled.len() == REMEMBERED_IDS {
+            handled.pop_front();
         }
-        seen.push_back(name.to_owned());
+        handled.push_back(name.to_owned());
         false
     }
 
     /// Handles a request that is already acknowledged.
-    fn take(self: &Arc<Self>, inbound: Inbound) {
+    fn dispatch(self: &Arc<Self>, inbound: Inbound) {
         let app = Arc::clone(self);
-        let place = Arc::clone(&self.places).try_acquire_owned();
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
         tokio::spawn(async move {
             let address = inbound.address();
-            match place {
-                Ok(_place) => app.deal(inbound, address.as_deref()).await,
+            match permit {
+                Ok(_permit) => app.handle(inbound, address.as_deref()).await,
                 Err(_) => {
                     app.replies
-                        .reply_privately(address.as_deref(), &reply_text("Too much at once. Try again in a moment."))
+                        .reply_privately(
+                            address.as_deref(),
+                            &reply_text("Too many requests at once. Try again in a moment."),
+                        )
                         .await
                 }
             }
         });
     }
 
-    async fn deal(&self, inbound: Inbound, address: Option<&str>) {
+    async fn handle(&self, inbound: Inbound, address: Option<&str>) {
         let answer = self.handlers.answer(&inbound);
         tokio::pin!(answer);
-        let answer = match tokio::time::timeout(PATIENCE, &mut answer).await {
+        let answer = match tokio::time::timeout(LATE_AFTER, &mut answer).await {
             Ok(answer) => answer,
             Err(_) => {
-                let late =
-                    reply_text("The log does not answer yet. This goes on, and is answered here as soon as it does.");
+                let late = reply_text("This takes longer than usual. The result follows here.");
                 self.replies.reply_privately(address, &late).await;
                 answer.await
             }
         };
         match answer {
-            HandlerReply::Say(card) => self.replies.reply_privately(address, &card).await,
+            HandlerReply::Message(card) => self.replies.reply_privately(address, &card).await,
             HandlerReply::Form { title, fields, purpose } => {
                 let response_url = address.map(str::to_owned);
                 let carried = Carried { purpose, response_url, alone: inbound.alone };
@@ -203,7 +204,7 @@ impl App {
             HandlerReply::Done(Some(card)) => self.replies.replace(address, &card).await,
             HandlerReply::Done(None) => {}
         }
-        self.news.notify_one();
+        self.changed.notify_one();
     }
 
     async fn show_form(
@@ -213,15 +214,15 @@ impl App {
         fields: Vec<SlackBlock>,
         carried: &Carried,
     ) -> Result<(), String> {
-        let trigger = inbound.trigger.as_deref().ok_or("Slack gave nothing to open it with")?;
-        let view = render::modal::view(title, fields, carried).ok_or("what it is about is too long")?;
+        let trigger = inbound.trigger.as_deref().ok_or("Slack's request has no `trigger_id`")?;
+        let view = render::modal::view(title, fields, carried).ok_or("its data is too long")?;
         let asked = SlackApiViewsOpenRequest::new(trigger.to_owned().into(), view);
         self.web.call("views.open", &asked, "the form").await.map(|_: IgnoredAny| ()).map_err(|error| error.reason)
     }
 }
 
 impl Inbound {
-    /// The reply address; a form carries the address of the request that opened it.
+    /// The reply address. A form has the address of the request that opened it.
     fn address(&self) -> Option<String> {
         match &self.act {
             Act::Submitted { carried, .. } => serde_json::from_str::<Carried>(carried).ok()?.response_url,
@@ -229,7 +230,7 @@ impl Inbound {
         }
     }
 
-    /// Whether the action belongs to an ephemeral message; a form carries this from the request that opened it.
+    /// Whether the action was done on an ephemeral message. A form has this from the request that opened it.
     fn is_alone(&self) -> bool {
         match &self.act {
             Act::Submitted { carried, .. } => {

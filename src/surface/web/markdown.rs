@@ -1,35 +1,36 @@
-//! Renders the draft of a post-mortem from Markdown to HTML.
+//! Renders a post-mortem draft from Markdown to HTML.
 //!
-//! **Invariant:** the output has only elements that Markdown syntax produces. HTML in the draft is shown as text, only
-//! web addresses become links, and images are not loaded.
+//! **Invariant:** the output has only elements that Markdown syntax produces. HTML in the draft becomes text, only addresses
+//! with `http` or `https` become links, and images are not loaded.
 
 use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html};
 
-/// Maximum bytes of a draft that are rendered.
+/// The most bytes of a draft that are rendered.
 const LIMIT: usize = 256 * 1024;
 
 /// The draft without its front matter, as HTML.
 pub(super) fn html(markdown: &str) -> String {
     let text = cut(markdown);
     let options = Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
-    let mut matter = false;
+    let mut in_front_matter = false;
     let events = Parser::new_ext(text, options).filter_map(|event| match event {
         Event::Start(Tag::MetadataBlock(_)) => {
-            matter = true;
+            in_front_matter = true;
             None
         }
         Event::End(TagEnd::MetadataBlock(_)) => {
-            matter = false;
+            in_front_matter = false;
             None
         }
-        _ if matter => None,
-        event => Some(harmless(event)),
+        _ if in_front_matter => None,
+        event => Some(sanitised(event)),
     });
     let mut out = String::new();
     html::push_html(&mut out, events);
     out
 }
 
+/// The beginning of a text, at most [`LIMIT`] bytes.
 fn cut(markdown: &str) -> &str {
     let mut end = markdown.len().min(LIMIT);
     while !markdown.is_char_boundary(end) {
@@ -38,10 +39,10 @@ fn cut(markdown: &str) -> &str {
     &markdown[..end]
 }
 
-fn harmless(event: Event<'_>) -> Event<'_> {
+fn sanitised(event: Event<'_>) -> Event<'_> {
     match event {
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
-        // Headings move down, because the page has its own first heading.
+        // Headings get a lower level, because the title of the page is the first heading.
         Event::Start(Tag::Heading { level, .. }) => {
             Event::Start(Tag::Heading { level: lower(level), id: None, classes: Vec::new(), attrs: Vec::new() })
         }
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn html_in_a_draft_is_text_and_only_addresses_of_the_web_are_links() {
+    fn html_becomes_text_and_only_web_addresses_become_links() {
         let shown = html(
             "---\nid: x\n---\n# Title\n\n<script>alert(1)</script>\n\na <img src=x onerror=alert(1)> b\n\n\
              [go](javascript:alert(1)) [there](https://shop.example/) ![picture](https://evil.example/x.png)\n",
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_is_between_letters() {
+    fn a_text_is_cut_between_characters() {
         let long = "ä".repeat(LIMIT);
         assert!(cut(&long).len() <= LIMIT);
     }

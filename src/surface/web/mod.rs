@@ -1,7 +1,7 @@
-//! The page of an incident: state, next step, roles, deadlines, timeline and the post-mortem draft. It fits a phone and
-//! a wall screen.
+//! The page of an incident: state, next step, roles, deadlines, timeline and the post-mortem draft, for phones and large
+//! screens.
 //!
-//! **Invariant:** without the key in the link nothing is shown of an incident, not even whether it exists.
+//! **Invariant:** without the key in the link, a response does not even show whether the incident exists.
 //!
 //! The page is read-only. Foreign text is escaped. The page has no script, loads nothing, and sends no referrer.
 
@@ -23,11 +23,11 @@ mod markdown;
 mod page_model;
 mod template;
 
-/// Maximum number of pages rendered concurrently, since reading a long log delays more urgent readers.
-const AT_ONCE: usize = 4;
+/// The most pages that are rendered at the same time, since reading a long log delays more urgent work.
+const CONCURRENT_PAGES: usize = 4;
 
-/// `Retry-After` in seconds, for an error on our side.
-const AGAIN: &str = "5";
+/// The value of `Retry-After` in seconds, for an error on this side.
+const RETRY_AFTER: &str = "5";
 
 /// Headers of every response, besides the content security policy.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -41,21 +41,21 @@ const HEADERS: [(HeaderName, &str); 5] = [
 /// The state that all requests share.
 struct Pages {
     engine: Engine,
-    form: PageTemplate,
+    template: PageTemplate,
     policy: HeaderValue,
-    places: Semaphore,
+    permits: Semaphore,
 }
 
 /// The route of the page, `/incidents/<id>?key=<key>`.
 pub fn router(engine: Engine) -> Router {
-    let form = PageTemplate::new();
-    let policy = HeaderValue::from_str(&form.policy()).expect("a policy is made of printable characters");
-    let pages = Arc::new(Pages { engine, form, policy, places: Semaphore::new(AT_ONCE) });
+    let template = PageTemplate::new();
+    let policy = HeaderValue::from_str(&template.policy()).expect("a policy has only printable characters");
+    let pages = Arc::new(Pages { engine, template, policy, permits: Semaphore::new(CONCURRENT_PAGES) });
     Router::new().route("/incidents/{id}", get(show)).with_state(pages)
 }
 
 async fn show(State(pages): State<Arc<Pages>>, Path(id): Path<String>, RawQuery(query): RawQuery) -> Response {
-    let mut response = shown(&pages, &id, query.as_deref().unwrap_or_default()).await;
+    let mut response = response(&pages, &id, query.as_deref().unwrap_or_default()).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
@@ -64,25 +64,25 @@ async fn show(State(pages): State<Arc<Pages>>, Path(id): Path<String>, RawQuery(
     response
 }
 
-async fn shown(pages: &Pages, id: &str, query: &str) -> Response {
+async fn response(pages: &Pages, id: &str, query: &str) -> Response {
     let engine = pages.engine.refreshed();
     let key = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "key").map(|(_, key)| key);
-    let opened = id.parse::<IncidentId>().ok().filter(|id| key.is_some_and(|key| engine.opens_page(id, &key)));
-    let Some(id) = opened else { return nothing() };
-    let Ok(_place) = pages.places.acquire().await else { return nothing() };
-    match pages.form.page(&engine, &id).await {
+    let allowed = id.parse::<IncidentId>().ok().filter(|id| key.is_some_and(|key| engine.opens_page(id, &key)));
+    let Some(id) = allowed else { return not_found() };
+    let Ok(_permit) = pages.permits.acquire().await else { return not_found() };
+    match pages.template.page(&engine, &id).await {
         Ok(html) => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response(),
-        Err(EngineError::NotFound(_)) => nothing(),
+        Err(EngineError::NotFound(_)) => not_found(),
         Err(error) => {
-            tracing::warn!(incident = %id, %error, "its page cannot be shown");
-            let words = "The log cannot be read now. Try again in a moment.\n";
-            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, AGAIN)], words).into_response()
+            tracing::warn!(incident = %id, %error, "the page of the incident cannot be shown");
+            let message = "The log cannot be read now. Try again in a moment.\n";
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], message).into_response()
         }
     }
 }
 
 /// The same response for a wrong key, an unknown incident, and an estate without pages.
-fn nothing() -> Response {
-    let words = "There is nothing here. A link to an incident is good only as a whole, with its key.\n";
-    (StatusCode::NOT_FOUND, words).into_response()
+fn not_found() -> Response {
+    let message = "There is nothing here. A link to an incident works only with its key.\n";
+    (StatusCode::NOT_FOUND, message).into_response()
 }

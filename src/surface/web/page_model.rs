@@ -1,6 +1,6 @@
-//! The contents of an incident's page as data: a pure function of the incident, its log and its post-mortem draft.
+//! The content of an incident's page: a pure function of the incident, its log and its post-mortem draft.
 //!
-//! Not here: the layout, which is in `template`.
+//! Not here: the layout, which is in `page.html`.
 
 use serde::{Serialize, Serializer};
 
@@ -15,7 +15,7 @@ use crate::domain::report::headline;
 use crate::domain::report::timeline::Sign;
 use crate::domain::report::timeline::{Timeline, TimelineEntry};
 
-/// Maximum number of timeline lines: the latest ones, as nobody reads more on a phone.
+/// The most lines of the timeline: the most recent ones. More are too long for a phone.
 const LINES: usize = 500;
 
 /// How often a browser reloads the page of a live incident, in seconds.
@@ -30,7 +30,7 @@ pub(super) struct PageModel {
     tone: PageTone,
     next: String,
     environment: String,
-    shop: String,
+    estate: String,
     opened: Instant,
     opened_by: String,
     acknowledged: Option<PageAction>,
@@ -38,11 +38,11 @@ pub(super) struct PageModel {
     resolution: Option<String>,
     completed: Option<PageAction>,
     waits: Vec<String>,
-    deadlines: Vec<Term>,
+    deadlines: Vec<PageDeadline>,
     roles: Vec<PageRole>,
-    told: Vec<String>,
+    notified: Vec<String>,
     days: Vec<Day>,
-    /// How many earlier lines are left out.
+    /// The number of earlier lines, which are left out.
     earlier: usize,
     draft: Option<PageDraft>,
     live: bool,
@@ -78,10 +78,10 @@ struct PageAction {
 }
 
 #[derive(Debug, Serialize)]
-struct Term {
+struct PageDeadline {
     name: String,
     tone: PageTone,
-    words: String,
+    status: String,
     due: Instant,
     at: Option<Instant>,
 }
@@ -117,13 +117,13 @@ struct PageDraft {
 }
 
 impl PageModel {
-    /// The page at `now`; `written` is the text of the post-mortem draft, if there is one.
-    pub(super) fn of(incident: &Incident, log: &[Recorded], written: Option<&str>, now: Timestamp) -> Self {
+    /// The page at `now`. `draft` is the text of the post-mortem draft, if there is one.
+    pub(super) fn of(incident: &Incident, log: &[Recorded], draft: Option<&str>, now: Timestamp) -> Self {
         let handover = Handover::of(incident, log, now);
         let timeline = Timeline::of(log);
         let notable: Vec<&TimelineEntry> = timeline.notable().collect();
         let earlier = notable.len().saturating_sub(LINES);
-        let deed = |mark: &ActorStamp| PageAction { by: mark.by.name().to_owned(), at: Instant(mark.at) };
+        let action = |mark: &ActorStamp| PageAction { by: mark.by.name().to_owned(), at: Instant(mark.at) };
         Self {
             id: incident.id.to_string(),
             title: handover.title,
@@ -132,20 +132,20 @@ impl PageModel {
             tone: tone(incident),
             next: headline::next(incident),
             environment: handover.environment,
-            shop: incident.runs.last().map(|run| run.estate.estate.clone()).unwrap_or_default(),
+            estate: incident.runs.last().map(|run| run.estate.estate.clone()).unwrap_or_default(),
             opened: Instant(incident.opened.at),
             opened_by: incident.opened.by.name().to_owned(),
-            acknowledged: incident.acknowledged.as_ref().map(deed),
-            resolved: incident.resolved.as_ref().map(deed),
+            acknowledged: incident.acknowledged.as_ref().map(action),
+            resolved: incident.resolved.as_ref().map(action),
             resolution: incident.resolution.clone(),
-            completed: incident.completed.as_ref().map(deed),
+            completed: incident.completed.as_ref().map(action),
             waits: handover.waits.iter().map(ToString::to_string).collect(),
-            deadlines: incident.deadlines.iter().map(|deadline| Term::of(deadline, now)).collect(),
+            deadlines: incident.deadlines.iter().map(|deadline| PageDeadline::of(deadline, now)).collect(),
             roles: handover.roles.into_iter().map(PageRole::of).collect(),
-            told: handover.told.iter().map(ToString::to_string).collect(),
+            notified: handover.told.iter().map(ToString::to_string).collect(),
             days: days(&notable[earlier..]),
             earlier,
-            draft: written.and_then(|text| PageDraft::of(incident, text)),
+            draft: draft.and_then(|text| PageDraft::of(incident, text)),
             live: incident.status != IncidentStatus::Resolved || incident.completed.is_none(),
             refresh: REFRESH,
             made: Instant(now),
@@ -162,19 +162,19 @@ fn tone(incident: &Incident) -> PageTone {
     }
 }
 
-impl Term {
+impl PageDeadline {
     fn of(deadline: &Deadline, now: Timestamp) -> Self {
-        let (tone, words, at) = match &deadline.status {
+        let (tone, status, at) = match &deadline.status {
             DeadlineStatus::Running if deadline.warned => {
                 (PageTone::Wait, "at risk: ".to_owned() + &left(deadline, now), None)
             }
             DeadlineStatus::Running => (PageTone::Hand, left(deadline, now), None),
             DeadlineStatus::Missed => (PageTone::Bad, "missed".to_owned(), None),
             DeadlineStatus::Met { at, .. } => (PageTone::Good, "met".to_owned(), Some(*at)),
-            DeadlineStatus::MetLate { at, .. } => (PageTone::Bad, "done late".to_owned(), Some(*at)),
-            DeadlineStatus::Lifted => (PageTone::Plain, "not asked for any more".to_owned(), None),
+            DeadlineStatus::MetLate { at, .. } => (PageTone::Bad, "met late".to_owned(), Some(*at)),
+            DeadlineStatus::Lifted => (PageTone::Plain, "no longer required".to_owned(), None),
         };
-        Self { name: deadline.name.clone(), tone, words, due: Instant(deadline.due), at: at.map(Instant) }
+        Self { name: deadline.name.clone(), tone, status, due: Instant(deadline.due), at: at.map(Instant) }
     }
 }
 

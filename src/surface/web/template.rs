@@ -28,11 +28,11 @@ impl PageTemplate {
         environment.set_formatter(masked);
         environment.add_function("moment", moment);
         environment.add_global("style", Value::from_safe_string(STYLE.to_owned()));
-        environment.add_template("page", TEMPLATE).expect("the page's template is right");
+        environment.add_template("page", TEMPLATE).expect("the template of the page has no errors");
         Self(environment)
     }
 
-    /// The content security policy: the page's own style, and nothing else.
+    /// The content security policy: only the style sheet of the page is allowed.
     pub(super) fn policy(&self) -> String {
         let style = BASE64_STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
         format!(
@@ -44,18 +44,17 @@ impl PageTemplate {
     pub(super) async fn page(&self, engine: &Engine, id: &IncidentId) -> Result<String, EngineError> {
         let (incident, log) = (engine.incident(id).await?, engine.log(id).await?);
         let parts = engine.parts();
-        let written = report_files::read(&parts.directory, &incident);
-        Ok(self.drawn(&PageModel::of(&incident, &log, written.as_deref(), parts.clock.now())))
+        let draft = report_files::read(&parts.directory, &incident);
+        Ok(self.render(&PageModel::of(&incident, &log, draft.as_deref(), parts.clock.now())))
     }
 
-    /// A page model as HTML.
-    pub(super) fn drawn(&self, sheet: &PageModel) -> String {
+    fn render(&self, model: &PageModel) -> String {
         let page = self.0.get_template("page").expect("it was added");
-        page.render(Value::from(Serde(sheet))).expect("the template names what a sheet has")
+        page.render(Value::from(Serde(model))).expect("the template uses only fields of the model")
     }
 }
 
-/// Writes a value escaped, with phone numbers masked; a value marked as safe is written unchanged.
+/// Writes a value escaped and with masked phone numbers. A value that is marked as safe is written unchanged.
 fn masked(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match value.as_str().filter(|_| !value.is_safe()) {
         Some(text) => escape_formatter(out, state, &Value::from(Redactor::default().mask_phones(text).into_owned())),
@@ -65,11 +64,11 @@ fn masked(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Res
 
 /// An instant as a `<time>` element.
 fn moment(at: &str) -> Value {
-    // Our own format: `2026-03-29T00:50:00Z`.
+    // The format of `stamp`: `2026-03-29T00:50:00Z`.
     let (date, clock) = at.split_once('T').unwrap_or((at, ""));
     let clock = clock.get(..5).unwrap_or_default();
-    let shown = |text: &str| minijinja::HtmlEscape(text).to_string();
-    Value::from_safe_string(format!("<time datetime=\"{}\">{} {} UTC</time>", shown(at), shown(date), shown(clock)))
+    let escape = |text: &str| minijinja::HtmlEscape(text).to_string();
+    Value::from_safe_string(format!("<time datetime=\"{}\">{} {} UTC</time>", escape(at), escape(date), escape(clock)))
 }
 
 #[cfg(test)]
@@ -82,16 +81,16 @@ mod tests {
     const DRAFT: &str = include_str!("../../../tests/fixtures/postmortem/p1.md");
 
     #[test]
-    fn every_moment_of_an_incident_has_a_page_that_says_how_it_stands() {
+    fn the_page_shows_the_state_after_every_event_of_an_incident() {
         let log: Vec<Recorded> = LOG.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let form = PageTemplate::new();
+        let template = PageTemplate::new();
         for length in 1..=log.len() {
             let mut incident = fold(&log[..length]).unwrap().unwrap();
             if incident.resolved.is_some() {
                 incident.draft =
                     Some(PostmortemDraft { path: "postmortems/p1.md".to_owned(), digest: String::new(), seq: 1 });
             }
-            let page = form.drawn(&PageModel::of(&incident, &log[..length], Some(DRAFT), incident.at));
+            let page = template.render(&PageModel::of(&incident, &log[..length], Some(DRAFT), incident.at));
             let state = crate::domain::report::headline::state(&incident);
             assert!(page.contains(&format!("<span class=\"badge\">{state}</span>")), "{page}");
             assert_eq!(page.contains("<h2>Post-mortem, a draft"), incident.draft.is_some());

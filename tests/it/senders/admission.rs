@@ -125,7 +125,7 @@ fn a_secret_that_cannot_be_read_is_our_trouble_and_not_the_sender_s() {
         intake::admit_headers(&estate.senders["alertmanager"], &secrets, &headers, now())
     };
     assert_eq!(admit(NEXT), Ok(Admission::Granted), "the other one can be read");
-    assert_eq!(admit("x"), Err(Rejected::Ours("secret `key`: `KEY` is not set".to_owned())));
+    assert_eq!(admit("x"), Err(Rejected::Internal("secret `key`: `KEY` is not set".to_owned())));
 }
 
 #[test]

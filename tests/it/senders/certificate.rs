@@ -308,9 +308,9 @@ async fn what_is_no_certificate_is_not_taken_for_one() {
     aws.serves("huge.pem", "200 OK", &"x".repeat(100_000));
     aws.serves("SimpleNotificationService-0.pem", "200 OK", &Signer::new("30").pem);
     let certificates = Certificates::with_client(aws.client().await);
-    for (name, is_ours) in [("moved", true), ("gone", false), ("busy", true), ("text", false), ("huge", false)] {
+    for (name, is_internal) in [("moved", true), ("gone", false), ("busy", true), ("text", false), ("huge", false)] {
         let rejected = certificates.fetch(&url(name)).await.expect_err(name);
-        assert_eq!(rejected.is_ours(), is_ours, "{name}: {rejected}");
+        assert_eq!(rejected.is_internal(), is_internal, "{name}: {rejected}");
     }
     let stranger = Certificates::with_client(Aws::start().client().await);
     assert!(stranger.fetch(&url("SimpleNotificationService-0")).await.is_err(), "nobody listens there");

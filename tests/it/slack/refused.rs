@@ -117,7 +117,7 @@ fn who_comes_too_late_or_is_a_stranger_agrees_to_nothing_even_where_anybody_may(
     let value = button(&message.blocks, "Run touch").unwrap()["value"].clone();
     let said = no(&house, EVE, &message, &value);
     assert!(said.contains("is not one of the estate's `people`") || said.contains("does not wait"), "{said}");
-    house.message("It is not asked any more");
+    house.message("It needs no answer any more");
     house.message("nobody has agreed in time");
     assert!(no(&house, ADA, &message, &value).contains("does not wait for agreement"));
     assert!(!house.is_mended());
@@ -153,7 +153,9 @@ fn a_stranger_who_types_anything_is_told_and_it_is_written_down() {
         assert!(house.timeline(&id).contains(&written), "{words}: {}", house.timeline(&id));
     }
     assert!(house.told(EVE, "start p1").contains("add `slack: U0EVE`"));
-    house.until("what belongs to no incident is in the server's own log", || house.said().contains("was turned away"));
+    house.until("what belongs to no incident is in the server's own log", || {
+        house.said().contains("a person without permission was refused")
+    });
     assert_eq!(house.incident(), id, "nothing was opened");
     assert!(house.cli(&["incidents", "--open"]).contains("P1"), "and nothing was done");
 }

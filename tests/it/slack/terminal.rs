@@ -56,7 +56,7 @@ fn a_run_is_steered_from_slack_to_its_end() {
     assert!(house.told(BOB, "skip broken").contains("Type `/runbook skip <step> <reason>`"));
     assert!(house.told(BOB, "skip broken it is only a drill").contains("is skipped"));
     house.message("Anything else?");
-    assert!(house.told(BOB, "undo mark").contains("is being taken back"));
+    assert!(house.told(BOB, "undo mark").contains("is being undone"));
     house.until("it is taken back", || !house.is_mended());
     assert!(house.told(BOB, "undo rest").contains("says no way to undo it"));
     house.told(BOB, "answer no");
@@ -66,7 +66,7 @@ fn a_run_is_steered_from_slack_to_its_end() {
     assert!(house.told(BOB, "incidents").contains("Tidies up"));
     assert!(house.told(BOB, "show tidy").contains("Anything else?"));
     assert!(house.told(BOB, "verify").contains("is whole"));
-    assert!(house.told(BOB, "page").contains("All of it"));
+    assert!(house.told(BOB, "page").contains("Incident page"));
     house.check();
 }
 

@@ -51,7 +51,7 @@ impl Shop {
         let engine = engine(&clock, &directory);
         let stop = CancellationToken::new();
         let terms = SlackConfig { chance: || 1, opening: Box::new(|_| {}) };
-        SlackInterface::new(engine.clone(), terms, stop.clone()).renew().await.expect("the app can be used");
+        SlackInterface::new(engine.clone(), terms, stop.clone()).reload().await.expect("the app can be used");
         Self { slack, clock, engine, stop, _directory: directory }
     }
 

@@ -1,6 +1,6 @@
 //! Finds listening TCP ports in `/proc`.
 //!
-//! A process listens on a port if one of its descriptors is a socket in the kernel's table of listening sockets; see
+//! A process listens on a port if one of its file descriptors is a listening socket in the kernel's table of sockets; see
 //! proc_pid_fd(5) and proc_pid_net(5).
 //!
 //! Not here: UDP, and sockets of systemd's socket units.
@@ -14,14 +14,14 @@ const LISTEN: &str = "0A";
 /// The tables of IPv4 and IPv6 sockets.
 const TABLES: [&str; 2] = ["tcp", "tcp6"];
 
-/// Processes of one unit that are examined.
-const PROCESSES: usize = 500;
+/// The most processes of one unit that are examined.
+const PROCESS_LIMIT: usize = 500;
 
 /// The ports that these processes listen on.
 pub(super) fn ports(processes: &[u32]) -> BTreeSet<u16> {
     let mut ports = BTreeSet::new();
-    for process in processes.iter().take(PROCESSES) {
-        // A unit may have its own network namespace, so the table of each process is read.
+    for process in processes.iter().take(PROCESS_LIMIT) {
+        // A process may have another network namespace, so its table is read.
         let table = table(&process.to_string());
         ports.extend(sockets(*process).iter().filter_map(|inode| table.get(inode)));
     }
@@ -48,7 +48,7 @@ fn entry(line: &str) -> Option<(u64, u16)> {
     Some((fields.get(9)?.parse().ok()?, port))
 }
 
-/// The sockets of a process; empty if we lack the permission.
+/// The sockets of a process; empty without permission to read them.
 fn sockets(process: u32) -> Vec<u64> {
     let open = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
     let names = open.filter_map(|entry| fs::read_link(entry.path()).ok());
@@ -60,14 +60,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_port_is_found_by_our_own_process() {
-        let four = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = four.local_addr().unwrap().port();
+    fn the_listening_port_of_this_process_is_found() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
         assert!(ports(&[std::process::id()]).contains(&port) && listening().contains(&port));
     }
 
     #[test]
-    fn a_line_of_the_kernels_table_is_read_and_one_that_does_not_listen_is_not() {
+    fn only_listening_sockets_of_the_kernels_table_are_read() {
         let line = |state: &str| {
             format!(
                 "   0: 0100007F:1F40 00000000:0000 {state} 00000000:00000000 00:00000000 00000000  1000  0 4242 1 0 100"

@@ -8,12 +8,13 @@ use super::Checkup;
 use crate::domain::core::text::bytes;
 use crate::domain::host::requirement::{CheckResult, Topic};
 
-/// Usage in percent of bytes or inodes that is doubtful, and that is wrong.
+/// The used part of the bytes or inodes, in percent, from which the finding is doubtful.
 const NEARLY_FULL: f64 = 90.0;
+/// The used part of the bytes or inodes, in percent, from which the finding is wrong.
 const FULL: f64 = 97.0;
 
 /// The least free space in bytes: an incident with long outputs takes a few MiB.
-const LEAST: u64 = 64 * 1024 * 1024;
+const MIN_FREE: u64 = 64 * 1024 * 1024;
 
 impl Checkup {
     pub(super) async fn disk(&self) -> Vec<CheckResult> {
@@ -22,13 +23,13 @@ impl Checkup {
         let mut findings = Vec::new();
         for (what, place) in places {
             let path = existing(&place);
-            let seen = self.ask_here("disk", json!({ "path": path })).await;
-            findings.push(match seen.output["disks"].get(0) {
-                Some(usage) => judged(what, &path, usage),
+            let outcome = self.perform_here("disk", json!({ "path": path })).await;
+            findings.push(match outcome.output["disks"].get(0) {
+                Some(usage) => finding(what, &path, usage),
                 None => CheckResult::wrong(
                     Topic::Disk,
                     what,
-                    seen.summary,
+                    outcome.summary,
                     format!("install -d -m 700 {}", place.display()),
                 ),
             });
@@ -37,26 +38,26 @@ impl Checkup {
     }
 }
 
-/// The nearest existing parent directory.
+/// The directory itself, or its nearest parent that exists.
 pub(super) fn existing(place: &Path) -> PathBuf {
-    place.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/")).to_owned()
+    place.ancestors().find(|ancestor| ancestor.is_dir()).unwrap_or(Path::new("/")).to_owned()
 }
 
-fn judged(what: &str, path: &Path, usage: &Value) -> CheckResult {
+fn finding(what: &str, path: &Path, usage: &Value) -> CheckResult {
     let number = |name: &str| usage[name].as_f64().unwrap_or(0.0);
     let (percent, free) = (number("percent").max(number("inodes_percent")), usage["free"].as_u64().unwrap_or(0));
     let found = format!("`{}` is {percent} % full, {} free", path.display(), bytes(free));
-    let mend = "journalctl --vacuum-size=200M";
+    let remedy = "journalctl --vacuum-size=200M";
     if usage["read_only"] == json!(true) {
         let mount = usage["mount"].as_str().unwrap_or("/");
         let found = format!("`{}` cannot be written: its file system is read-only", path.display());
         return CheckResult::wrong(Topic::Disk, what, found, format!("mount -o remount,rw {mount}"));
     }
-    if percent >= FULL || free < LEAST {
-        return CheckResult::wrong(Topic::Disk, what, found, mend);
+    if percent >= FULL || free < MIN_FREE {
+        return CheckResult::wrong(Topic::Disk, what, found, remedy);
     }
     match percent >= NEARLY_FULL {
-        true => CheckResult::doubtful(Topic::Disk, what, found).remedy(mend),
+        true => CheckResult::doubtful(Topic::Disk, what, found).remedy(remedy),
         false => CheckResult::fine(Topic::Disk, what, found),
     }
 }
@@ -67,9 +68,9 @@ mod tests {
     use crate::domain::host::requirement::CheckState;
 
     #[test]
-    fn a_disk_is_full_by_bytes_by_inodes_and_by_what_is_left() {
+    fn a_disk_is_full_by_used_bytes_used_inodes_or_little_free_space() {
         let gib = 1024 * 1024 * 1024;
-        let state = |usage: Value| judged("log", Path::new("/var"), &usage).state;
+        let state = |usage: Value| finding("log", Path::new("/var"), &usage).state;
         assert_eq!(state(json!({"percent": 40.0, "inodes_percent": null, "free": gib})), CheckState::Fine);
         assert_eq!(state(json!({"percent": 40.0, "inodes_percent": 91.0, "free": gib})), CheckState::Doubtful);
         assert_eq!(state(json!({"percent": 98.0, "free": gib})), CheckState::Wrong);

@@ -1,4 +1,4 @@
-//! Checks the host: its name, and whether its clock is synchronised. It asks no time server.
+//! Checks the host: its name, and whether its clock is synchronised. It contacts no time server.
 
 use std::path::Path;
 
@@ -12,21 +12,24 @@ use crate::domain::host::requirement::{CheckResult, Topic};
 /// Created by systemd-timesyncd when it has set the clock (systemd-timesyncd.service(8)).
 const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 
+/// The finding when neither file nor program shows the state of the clock.
+const UNKNOWN: &str = "it is unknown whether it is synchronised";
+
 impl Checkup {
     pub(super) async fn host(&self) -> Vec<CheckResult> {
         let clock = match Path::new(SYNCHRONIZED).exists() {
             true => clock("yes"),
             false => self.timedatectl().await,
         };
-        let there = match &self.context.environment.host {
+        let remote_clock = match &self.context.environment.host {
             Host::Local => None,
-            Host::Ssh(there) => Some(self.clock_there(there).await),
+            Host::Ssh(host) => Some(self.remote_clock(host).await),
         };
-        self.name().into_iter().chain([clock]).chain(there).collect()
+        self.name().into_iter().chain([clock]).chain(remote_clock).collect()
     }
 
     fn name(&self) -> Option<CheckResult> {
-        // A remote host's name is checked when it is connected.
+        // The name of a remote host is checked when the connection is opened.
         let environment = &self.context.environment;
         let pattern = environment.hostname.as_ref().filter(|_| environment.host == Host::Local)?;
         let subject = "name";
@@ -44,18 +47,17 @@ impl Checkup {
 
     async fn timedatectl(&self) -> CheckResult {
         let argv = ["timedatectl", "show", "--property=NTPSynchronized", "--value"];
-        let said = self.ask_here("command", json!({ "argv": argv })).await;
-        if said.is_success() {
-            return clock(said.output["stdout"].as_str().unwrap_or_default());
+        let outcome = self.perform_here("command", json!({ "argv": argv })).await;
+        if outcome.is_success() {
+            return clock(outcome.output["stdout"].as_str().unwrap_or_default());
         }
-        CheckResult::doubtful(Topic::Host, "clock", "nobody here says whether it is synchronised")
-            .remedy("timedatectl timesync-status")
+        CheckResult::doubtful(Topic::Host, "clock", UNKNOWN).remedy("timedatectl timesync-status")
     }
 }
 
 /// Interprets the value of `NTPSynchronized`.
-fn clock(word: &str) -> CheckResult {
-    match word {
+fn clock(value: &str) -> CheckResult {
+    match value {
         "yes" => CheckResult::fine(Topic::Host, "clock", "synchronised"),
         "no" => CheckResult::wrong(
             Topic::Host,
@@ -63,7 +65,7 @@ fn clock(word: &str) -> CheckResult {
             "not synchronised, so deadlines and the order of events cannot be relied on",
             "timedatectl set-ntp true",
         ),
-        _ => CheckResult::doubtful(Topic::Host, "clock", "nobody here says whether it is synchronised"),
+        _ => CheckResult::doubtful(Topic::Host, "clock", UNKNOWN),
     }
 }
 
@@ -73,7 +75,7 @@ mod tests {
     use crate::domain::host::requirement::CheckState;
 
     #[test]
-    fn a_clock_that_nobody_sets_is_wrong_and_one_that_is_not_known_is_not() {
+    fn an_unsynchronised_clock_is_wrong_and_an_unknown_state_is_doubtful() {
         assert_eq!(clock("yes").state, CheckState::Fine);
         assert_eq!(clock("no").mend.as_deref(), Some("timedatectl set-ntp true"));
         assert_eq!(clock("").state, CheckState::Doubtful);

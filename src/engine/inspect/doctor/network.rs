@@ -1,4 +1,4 @@
-//! Checks services outside the host: the remotes of work trees, and Slack. Only those in the estate are asked.
+//! Checks services outside the host: the remotes of work trees, and Slack. It contacts only those that the estate names.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,8 @@ const APPS: &str = "https://api.slack.com/apps";
 /// The scope that sending a message needs.
 const WRITE: &str = "chat:write";
 
-/// Characters of a reason in a finding.
-const REASON: usize = 300;
+/// The most characters of a reason in a finding.
+const REASON_LIMIT: usize = 300;
 
 impl Checkup {
     pub(super) async fn git(&self) -> Vec<CheckResult> {
@@ -32,8 +32,8 @@ impl Checkup {
     }
 
     async fn remote(&self, tree: &str, users: &Users) -> CheckResult {
-        let is_here = self.context.environment.host == Host::Local;
-        if is_here && !self.context.there(tree).is_dir() {
+        let is_local = self.context.environment.host == Host::Local;
+        if is_local && !self.context.there(tree).is_dir() {
             let found = format!("there is no such directory; {}", by(users));
             return CheckResult::wrong(Topic::Git, tree, found, self.edit(users));
         }
@@ -43,7 +43,7 @@ impl Checkup {
                 return CheckResult::wrong(
                     Topic::Git,
                     tree,
-                    one_line(&failed.reason.text, REASON),
+                    one_line(&failed.reason.text, REASON_LIMIT),
                     self.as_account(&remedy(tree, &failed)),
                 );
             }
@@ -52,7 +52,7 @@ impl Checkup {
         let branch = environment.branch.as_ref().filter(|_| environment.repository.as_deref() == Some(tree));
         match branch.filter(|branch| !reached.branches.contains(*branch)) {
             Some(branch) => {
-                let found = format!("`{}` answers, and has no branch `{branch}`", reached.address);
+                let found = format!("`{}` answers but has no branch `{branch}`", reached.address);
                 CheckResult::wrong(Topic::Git, tree, found, self.edit(&Users::default()))
             }
             None => CheckResult::fine(Topic::Git, tree, format!("`{}` answers", reached.address)),
@@ -75,34 +75,34 @@ impl Checkup {
     async fn token(&self, api: &str, token: &str, channels: Vec<&str>) -> CheckResult {
         let subject = format!("token {token}");
         let spec = json!({ "post": format!("{api}/auth.test"), "token": { "secret": token }, "timeout": "10s" });
-        let seen = self.ask("http", spec).await;
-        let body = &seen.output["body"];
+        let outcome = self.perform("http", spec).await;
+        let body = &outcome.output["body"];
         if body["ok"] != json!(true) {
-            let word = body["error"].as_str().map(|word| format!("Slack says `{}`", one_line(word, 80)));
-            let found = word.unwrap_or_else(|| one_line(&seen.summary, REASON));
+            let error = body["error"].as_str().map(|code| format!("Slack says `{}`", one_line(code, 80)));
+            let found = error.unwrap_or_else(|| one_line(&outcome.summary, REASON_LIMIT));
             return CheckResult::wrong(Topic::Slack, subject, found, format!("xdg-open {APPS}"));
         }
-        let has: Vec<&str> = seen.output["headers"]["x-oauth-scopes"].as_str().unwrap_or_default().split(',').collect();
-        let has: Vec<&str> = has.into_iter().map(str::trim).filter(|scope| !scope.is_empty()).collect();
+        let scopes = outcome.output["headers"]["x-oauth-scopes"].as_str().unwrap_or_default();
+        let scopes: Vec<&str> = scopes.split(',').map(str::trim).filter(|scope| !scope.is_empty()).collect();
         let is_app = self.context.estate.slack.as_ref().is_some_and(|app| channels.contains(&app.channel.as_str()));
-        let wanted: Vec<&str> = if is_app { self.scopes.iter().map(String::as_str).collect() } else { vec![WRITE] };
-        let missing: Vec<&str> = wanted.into_iter().filter(|scope| !has.contains(scope)).collect();
-        if has.is_empty() {
+        let needed: Vec<&str> = if is_app { self.scopes.iter().map(String::as_str).collect() } else { vec![WRITE] };
+        let missing: Vec<&str> = needed.into_iter().filter(|scope| !scopes.contains(scope)).collect();
+        if scopes.is_empty() {
             return CheckResult::doubtful(
                 Topic::Slack,
                 subject,
-                "the token is good; Slack does not say what it may do",
+                "the token is valid; Slack does not report its scopes",
             );
         }
         if missing.is_empty() {
-            return CheckResult::fine(Topic::Slack, subject, format!("good, and may {}", has.join(", ")));
+            return CheckResult::fine(Topic::Slack, subject, format!("valid, with {}", scopes.join(", ")));
         }
-        let found = format!("the token is good, and may not {}", missing.join(", "));
+        let found = format!("the token is valid but lacks {}", missing.join(", "));
         CheckResult::wrong(
             Topic::Slack,
             subject,
             found,
-            format!("{} slack manifest   # then reinstall the app", self.words.runbook),
+            format!("{} slack manifest   # then reinstall the app", self.commands.runbook),
         )
     }
 }
@@ -135,9 +135,9 @@ mod tests {
     use crate::domain::core::reason::Reason;
 
     #[test]
-    fn each_complaint_of_git_has_its_command() {
+    fn the_remedy_depends_on_the_error_of_git() {
         let first = |code: &'static str| {
-            let failed = Unreached { host: Some("git.example".to_owned()), reason: Reason::new(code, "any words") };
+            let failed = Unreached { host: Some("git.example".to_owned()), reason: Reason::new(code, "any text") };
             remedy("/srv/shop", &failed).split("   ").next().unwrap_or_default().to_owned()
         };
         assert_eq!(first(complaint::HOST_KEY), "ssh-keyscan -t ed25519 git.example");

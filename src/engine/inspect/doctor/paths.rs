@@ -30,32 +30,32 @@ const PACKAGES: &[(&str, &str)] = &[
 impl Checkup {
     pub(super) async fn places(&self) -> Vec<CheckResult> {
         match &self.context.environment.host {
-            Host::Local => self.places_here().await,
-            Host::Ssh(there) => {
-                let (mut here, there) = tokio::join!(self.places_here(), self.places_there(there));
-                here.extend(there);
-                here
+            Host::Local => self.local_places().await,
+            Host::Ssh(host) => {
+                let (mut local, remote) = tokio::join!(self.local_places(), self.remote_places(host));
+                local.extend(remote);
+                local
             }
         }
     }
 
-    /// On its own thread, since a file system that does not answer blocks its caller.
-    async fn places_here(&self) -> Vec<CheckResult> {
-        let looker = self.clone();
-        tokio::task::spawn_blocking(move || looker.seen()).await.unwrap_or_default()
+    /// Runs on a separate thread, since a file system that does not answer blocks its caller.
+    async fn local_places(&self) -> Vec<CheckResult> {
+        let checkup = self.clone();
+        tokio::task::spawn_blocking(move || checkup.local_findings()).await.unwrap_or_default()
     }
 
-    fn seen(&self) -> Vec<CheckResult> {
+    fn local_findings(&self) -> Vec<CheckResult> {
         let needs = &self.needs;
-        let paths = self.here(&needs.paths).map(|(path, users)| self.path(path, users));
-        let arguments = self.here(&needs.arguments).filter(|(path, _)| needs.is_argument_alone(path));
-        let arguments = arguments.map(|(path, users)| loosely(self.path(path, users)));
-        let programs = self.here(&needs.programs).map(|(program, users)| self.program(program, users));
+        let paths = self.local(&needs.paths).map(|(path, users)| self.path(path, users));
+        let arguments = self.local(&needs.arguments).filter(|(path, _)| needs.is_argument_alone(path));
+        let arguments = arguments.map(|(path, users)| as_doubtful(self.path(path, users)));
+        let programs = self.local(&needs.programs).map(|(program, users)| self.program(program, users));
         paths.chain(arguments).chain(programs).collect()
     }
 
-    /// The names that are meant on this machine.
-    fn here<'n>(&self, names: &'n BTreeMap<String, Users>) -> impl Iterator<Item = (&'n String, &'n Users)> {
+    /// The names that refer to this machine.
+    fn local<'n>(&self, names: &'n BTreeMap<String, Users>) -> impl Iterator<Item = (&'n String, &'n Users)> {
         let is_local = self.context.environment.host == Host::Local;
         names.iter().filter(move |(name, _)| is_local || self.needs.here.contains_key(*name))
     }
@@ -63,11 +63,11 @@ impl Checkup {
     fn path(&self, path: &str, users: &Users) -> CheckResult {
         let place = self.context.directory.join(path);
         match std::fs::metadata(&place) {
-            Ok(about) if about.is_dir() => CheckResult::fine(Topic::Paths, path, "a directory"),
+            Ok(metadata) if metadata.is_dir() => CheckResult::fine(Topic::Paths, path, "a directory"),
             Ok(_) => CheckResult::fine(Topic::Paths, path, "a file"),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                let mend = format!("setfacl -m u:{}:rX {}", self.account.name, place.display());
-                CheckResult::wrong(Topic::Paths, path, format!("may not be looked at; {}", by(users)), mend)
+                let remedy = format!("setfacl -m u:{}:rX {}", self.account.name, place.display());
+                CheckResult::wrong(Topic::Paths, path, format!("permission denied; {}", by(users)), remedy)
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 CheckResult::wrong(Topic::Paths, path, format!("not there; {}", by(users)), self.edit(users))
@@ -82,8 +82,8 @@ impl Checkup {
             return match (is_program(&place), place.exists()) {
                 (true, _) => CheckResult::fine(Topic::Programs, program, "can be run"),
                 (false, true) => {
-                    let mend = format!("chmod +x {}", place.display());
-                    CheckResult::wrong(Topic::Programs, program, format!("cannot be run; {}", by(users)), mend)
+                    let remedy = format!("chmod +x {}", place.display());
+                    CheckResult::wrong(Topic::Programs, program, format!("cannot be run; {}", by(users)), remedy)
                 }
                 (false, false) => {
                     CheckResult::wrong(Topic::Programs, program, format!("not there; {}", by(users)), self.edit(users))
@@ -107,9 +107,9 @@ impl Checkup {
     }
 }
 
-/// A finding about an argument: a missing file is only doubtful, since the program may create it.
-pub(super) fn loosely(seen: CheckResult) -> CheckResult {
-    if seen.mend.is_none() { seen } else { CheckResult::doubtful(Topic::Paths, seen.subject, seen.found) }
+/// The finding about a path that is only an argument: a missing file is doubtful, not wrong, since the program may create it.
+pub(super) fn as_doubtful(finding: CheckResult) -> CheckResult {
+    if finding.mend.is_none() { finding } else { CheckResult::doubtful(Topic::Paths, finding.subject, finding.found) }
 }
 
 /// The Debian package of a program.
@@ -118,5 +118,5 @@ pub(super) fn package(program: &str) -> &str {
 }
 
 fn is_program(place: &Path) -> bool {
-    place.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    place.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

@@ -1,12 +1,12 @@
-//! Checks a remote host: its connection, its clock, and the files and programs that runbooks name. Like steps, this
-//! needs only `sh` and `stat` there.
+//! Checks a remote host: its connection, its clock, and the files and programs that runbooks name. The remote host needs only
+//! `sh`, `stat` and `date`.
 
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::paths::{loosely, package};
+use super::paths::{as_doubtful, package};
 use super::{Checkup, by};
 use crate::actions::Context;
 use crate::actions::transport::host;
@@ -32,8 +32,7 @@ enum RemotePath {
 }
 
 impl RemotePath {
-    /// coreutils have one exit code for every failure. The message after the last colon, under LC_ALL=C, distinguishes
-    /// them.
+    /// coreutils have one exit code for every failure. The message after the last colon distinguishes them (with LC_ALL=C).
     fn read(line: &str) -> Self {
         match line.rsplit(": ").next().unwrap_or(line) {
             "directory" => Self::Directory,
@@ -48,28 +47,28 @@ impl RemotePath {
 /// Prints one line for each program: its path, or nothing.
 const PROGRAMS: &str = "for name; do command -v -- \"$name\" || echo; done";
 
-/// Names in one command: its output stays far below the limit of a kept output.
-const ASKED: usize = 100;
+/// The most names in one command, so that its output stays far below the limit of an output.
+const CHUNK: usize = 100;
 
-/// Seconds from which a difference between two clocks puts events in the wrong order.
-const APART: i64 = 2;
+/// The difference between two clocks, in seconds, from which events are in the wrong order.
+const CLOCK_TOLERANCE: i64 = 2;
 
 /// A path or a program, and the places that name it.
 type Named<'n> = (&'n String, &'n Users);
 
 impl Checkup {
-    /// Checks the connection to the environment's host; `None` for this machine.
+    /// Checks the connection to the environment's host; `None` if that is this machine.
     pub(super) async fn own_connection(&self) -> Option<CheckResult> {
         let there = self.context.environment.host.ssh()?;
         let mut finding = self.connection(&there.to, there).await;
         if finding.mend.is_some() {
-            finding.found.push_str("; nothing behind it was looked at");
+            finding.found.push_str("; nothing behind it was checked");
         }
         Some(finding)
     }
 
-    /// Checks the connections to the environment's further hosts.
-    pub(super) async fn further_connections(&self) -> Vec<CheckResult> {
+    /// Checks the connections to the environment's other hosts.
+    pub(super) async fn other_connections(&self) -> Vec<CheckResult> {
         let hosts = self.context.environment.hosts.iter().filter_map(|(name, host)| Some((name, host.ssh()?)));
         join_all(hosts.map(|(name, there)| self.connection(name, there))).await
     }
@@ -78,27 +77,27 @@ impl Checkup {
         let environment = Environment { host: Host::Ssh(there.clone()), ..(*self.context.environment).clone() };
         let context = Context { environment: environment.into(), ..self.context() };
         match host::reach(&context).await {
-            Ok(()) => CheckResult::fine(Topic::Host, name, format!("`{}` lets us in", host::manual_command(there))),
+            Ok(()) => CheckResult::fine(Topic::Host, name, format!("`{}` connects", host::manual_command(there))),
             Err(error) => {
                 CheckResult::wrong(Topic::Host, name, error.what, format!("{} true", host::manual_command(there)))
             }
         }
     }
 
-    /// Compares the remote clock with ours: both write timestamps that order events.
-    pub(super) async fn clock_there(&self, there: &SshHost) -> CheckResult {
+    /// Compares the remote clock with the local one: the timestamps of both order events.
+    pub(super) async fn remote_clock(&self, there: &SshHost) -> CheckResult {
         let subject = format!("clock of {}", there.to);
         let before = self.context.clock.now().timestamp();
-        let said = self.ask("command", json!({ "argv": ["date", "+%s"] })).await;
+        let outcome = self.perform("command", json!({ "argv": ["date", "+%s"] })).await;
         let after = self.context.clock.now().timestamp();
-        let Some(at) = said.output["stdout"].as_str().and_then(|text| text.trim().parse::<i64>().ok()) else {
-            return CheckResult::doubtful(Topic::Host, subject, one_line(&said.summary, 200));
+        let Some(at) = outcome.output["stdout"].as_str().and_then(|text| text.trim().parse::<i64>().ok()) else {
+            return CheckResult::doubtful(Topic::Host, subject, one_line(&outcome.summary, 200));
         };
-        let apart = (before - at).max(at - after).max(0);
-        if apart < APART {
-            return CheckResult::fine(Topic::Host, subject, "as here");
+        let difference = (before - at).max(at - after).max(0);
+        if difference < CLOCK_TOLERANCE {
+            return CheckResult::fine(Topic::Host, subject, "same time as here");
         }
-        let found = format!("{apart} s from the clock here, so lines of its journal stand in the wrong order");
+        let found = format!("{difference} s from the clock here, so events of the two hosts are in the wrong order");
         CheckResult::wrong(
             Topic::Host,
             subject,
@@ -108,7 +107,7 @@ impl Checkup {
     }
 
     /// Checks the remote files and programs.
-    pub(super) async fn places_there<'n>(&'n self, host: &SshHost) -> Vec<CheckResult> {
+    pub(super) async fn remote_places<'n>(&'n self, host: &SshHost) -> Vec<CheckResult> {
         let needs = &self.needs;
         let there = |names: &'n BTreeMap<String, Users>| -> Vec<Named<'n>> {
             names.iter().filter(|(name, users)| needs.is_there(name, users)).collect()
@@ -117,15 +116,15 @@ impl Checkup {
         arguments.retain(|(path, _)| needs.is_argument_alone(path));
         let (paths, arguments, programs) =
             tokio::join!(self.paths(&paths, host), self.paths(&arguments, host), self.programs(&programs, host));
-        paths.into_iter().chain(arguments.into_iter().map(loosely)).chain(programs).collect()
+        paths.into_iter().chain(arguments.into_iter().map(as_doubtful)).chain(programs).collect()
     }
 
     async fn paths(&self, paths: &[Named<'_>], there: &SshHost) -> Vec<CheckResult> {
-        let said = self.remote_output(PATHS, paths).await;
-        let judge = |((path, users), line): (&Named<'_>, Result<String, String>)| {
+        let lines = self.remote_output(PATHS, paths).await;
+        let finding = |((path, users), line): (&Named<'_>, Result<String, String>)| {
             let path = path.as_str();
-            let wrong = |found: &str, mend: String| {
-                CheckResult::wrong(Topic::Paths, path, format!("{found}; {}", by(users)), mend)
+            let wrong = |found: &str, remedy: String| {
+                CheckResult::wrong(Topic::Paths, path, format!("{found}; {}", by(users)), remedy)
             };
             match line.map(|line| RemotePath::read(&line)) {
                 Ok(RemotePath::Directory) => CheckResult::fine(Topic::Paths, path, "a directory"),
@@ -133,7 +132,7 @@ impl Checkup {
                 Ok(RemotePath::Denied) => {
                     let account = there.to.split_once('@').map_or("ACCOUNT", |(account, _)| account);
                     wrong(
-                        "may not be looked at",
+                        "permission denied",
                         format!("{} sudo setfacl -m u:{account}:rX {path}", host::manual_command(there)),
                     )
                 }
@@ -142,12 +141,12 @@ impl Checkup {
                 Err(reason) => CheckResult::doubtful(Topic::Paths, path, reason),
             }
         };
-        paths.iter().zip(said).map(judge).collect()
+        paths.iter().zip(lines).map(finding).collect()
     }
 
     async fn programs(&self, programs: &[Named<'_>], there: &SshHost) -> Vec<CheckResult> {
-        let said = self.remote_output(PROGRAMS, programs).await;
-        let judge = |((name, users), line): (&Named<'_>, Result<String, String>)| match line {
+        let lines = self.remote_output(PROGRAMS, programs).await;
+        let finding = |((name, users), line): (&Named<'_>, Result<String, String>)| match line {
             Ok(line) if line.is_empty() && name.contains('/') => {
                 let found = format!("not there, or cannot be run; {}", by(users));
                 CheckResult::wrong(
@@ -159,27 +158,27 @@ impl Checkup {
             }
             Ok(line) if line.is_empty() => {
                 let found = format!("not in the PATH of `{}`; {}", there.to, by(users));
-                let mend = format!("{} sudo apt-get install {}", host::manual_command(there), package(name));
-                CheckResult::wrong(Topic::Programs, name.as_str(), found, mend)
+                let remedy = format!("{} sudo apt-get install {}", host::manual_command(there), package(name));
+                CheckResult::wrong(Topic::Programs, name.as_str(), found, remedy)
             }
             Ok(line) => CheckResult::fine(Topic::Programs, name.as_str(), one_line(&line, 200)),
             Err(reason) => CheckResult::doubtful(Topic::Programs, name.as_str(), reason),
         };
-        programs.iter().zip(said).map(judge).collect()
+        programs.iter().zip(lines).map(finding).collect()
     }
 
     /// One line of a script's output for each name, or why it is unknown.
     async fn remote_output(&self, script: &str, names: &[Named<'_>]) -> Vec<Result<String, String>> {
         let mut all = Vec::new();
-        for names in names.chunks(ASKED) {
+        for names in names.chunks(CHUNK) {
             let mut argv: Vec<&str> = vec!["sh", "-c", script, "sh"];
             argv.extend(names.iter().map(|(name, _)| name.as_str()));
-            let said = self.ask("command", json!({ "argv": argv })).await;
-            let lines: Vec<&str> = said.output["stdout"].as_str().unwrap_or_default().lines().collect();
-            let is_whole = said.is_success() && lines.len() == names.len();
-            all.extend((0..names.len()).map(|at| match is_whole {
+            let outcome = self.perform("command", json!({ "argv": argv })).await;
+            let lines: Vec<&str> = outcome.output["stdout"].as_str().unwrap_or_default().lines().collect();
+            let is_complete = outcome.is_success() && lines.len() == names.len();
+            all.extend((0..names.len()).map(|at| match is_complete {
                 true => Ok(lines[at].to_owned()),
-                false => Err(format!("there is no telling: {}", one_line(&said.summary, 200))),
+                false => Err(format!("unknown: {}", one_line(&outcome.summary, 200))),
             }));
         }
         all

@@ -1,6 +1,6 @@
-//! Reads several slices of a search concurrently, and passes on their results in order.
+//! Reads several slices of a search at the same time, and passes on their results in order.
 //!
-//! **Invariant:** matches of the first slice are passed on at once; matches of others are held until their slice is the
+//! **Invariant:** matches of the first slice are passed on at once. Matches of another slice wait until their slice is the
 //! first.
 
 use std::collections::VecDeque;
@@ -8,9 +8,9 @@ use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context as Waking, Poll};
+use std::task::{Context as PollContext, Poll};
 
-use super::{AHEAD, Searched};
+use super::{READ_AHEAD_LIMIT, Searched};
 use crate::actions::Context;
 use crate::actions::kinds::journal::journalctl_exit::JournalctlExit;
 use crate::actions::kinds::journal::query::JournalQuery;
@@ -22,8 +22,8 @@ use crate::sync::lock;
 
 /// A slice of the search.
 pub(super) struct Slice<'s> {
-    /// `None` when it has been read completely.
-    reading: Option<SliceReader<'s>>,
+    /// `None` when the slice has been read completely.
+    reader: Option<SliceReader<'s>>,
     found: Arc<Mutex<SliceEntries>>,
 }
 
@@ -37,11 +37,11 @@ struct SliceEntries {
 }
 
 impl<'s> Slice<'s> {
-    /// A slice that starts to read when it is polled.
+    /// A slice that is read when it is polled.
     pub(super) fn new(query: JournalQuery, filter: &'s JournalFilter, context: &'s Context) -> Self {
         let found = Arc::new(Mutex::new(SliceEntries::default()));
         let into = Arc::clone(&found);
-        let reading = Box::pin(async move {
+        let reader = Box::pin(async move {
             let mut take = |record: &ExportRecord<'_>| {
                 if filter.may_match(record) {
                     let entry = JournalEntry::of(record);
@@ -54,22 +54,22 @@ impl<'s> Slice<'s> {
             };
             query.read(context, &mut take).await
         });
-        Self { reading: Some(reading), found }
+        Self { reader: Some(reader), found }
     }
 
-    fn poll(&mut self, waking: &mut Waking<'_>) -> Poll<Result<JournalctlExit, NotStarted>> {
-        let Some(reading) = &mut self.reading else {
+    fn poll(&mut self, context: &mut PollContext<'_>) -> Poll<Result<JournalctlExit, NotStarted>> {
+        let Some(reader) = &mut self.reader else {
             return Poll::Pending;
         };
-        let polled = reading.as_mut().poll(waking);
+        let polled = reader.as_mut().poll(context);
         if polled.is_ready() {
-            self.reading = None;
+            self.reader = None;
         }
         polled
     }
 
     fn is_full(&self) -> bool {
-        lock(&self.found).bytes > AHEAD
+        lock(&self.found).bytes > READ_AHEAD_LIMIT
     }
 
     fn take(&self) -> Vec<JournalEntry> {
@@ -78,35 +78,35 @@ impl<'s> Slice<'s> {
 }
 
 /// Reads the slices, up to `readers` concurrently, and passes on their matches in order.
-pub(super) async fn merged(
-    lanes: Vec<Slice<'_>>,
+pub(super) async fn merge(
+    slices: Vec<Slice<'_>>,
     readers: usize,
     context: &Context,
     take: &mut (dyn FnMut(Vec<JournalEntry>) -> ControlFlow<()> + Send),
 ) -> Result<Searched, String> {
-    let mut lanes: VecDeque<Slice<'_>> = lanes.into();
+    let mut slices: VecDeque<Slice<'_>> = slices.into();
     let mut searched = Searched::default();
-    let read = poll_fn(|waking| {
-        while !lanes.is_empty() {
-            for (at, lane) in lanes.iter_mut().enumerate().take(readers) {
-                if at > 0 && lane.is_full() {
+    let read = poll_fn(|poll_context| {
+        while !slices.is_empty() {
+            for (at, slice) in slices.iter_mut().enumerate().take(readers) {
+                if at > 0 && slice.is_full() {
                     continue;
                 }
-                match lane.poll(waking) {
+                match slice.poll(poll_context) {
                     Poll::Ready(Ok(read)) => searched.add(&read, context),
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.to_string())),
                     Poll::Pending => {}
                 }
             }
-            let found = lanes[0].take();
+            let found = slices[0].take();
             if !found.is_empty() && take(found).is_break() {
                 searched.stopped = true;
                 return Poll::Ready(Ok(()));
             }
-            if lanes[0].reading.is_some() {
+            if slices[0].reader.is_some() {
                 return Poll::Pending;
             }
-            lanes.pop_front();
+            slices.pop_front();
         }
         Poll::Ready(Ok(()))
     });
@@ -117,7 +117,7 @@ pub(super) async fn merged(
 impl Searched {
     fn add(&mut self, read: &JournalctlExit, context: &Context) {
         self.oversized += read.oversized;
-        let trouble = read.read_error(context).map(|trouble| format!("journalctl {trouble}"));
-        self.trouble = self.trouble.take().or(trouble);
+        let error = read.read_error(context).map(|error| format!("journalctl {error}"));
+        self.error = self.error.take().or(error);
     }
 }

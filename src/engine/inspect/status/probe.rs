@@ -1,9 +1,9 @@
 //! Probes one subject with the matching kind of action.
 //!
-//! A service is asked for its health, a Redis for `PING`, a PostgreSQL for a query, a Meilisearch for its health. An
-//! nginx is asked for any response, with TLS if its port ends in 443. Other subjects are not probed.
+//! The probe of a service or a Meilisearch reads its health, that of a Redis sends `PING`, that of a PostgreSQL a query. For an
+//! nginx, any response is enough, with TLS if its port ends in 443. Other subjects are not probed.
 //!
-//! **Invariant:** every text is redacted before it is returned, since an address may be a secret.
+//! **Invariant:** every text is redacted before it is returned, since it may contain an address, which may be a secret.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use crate::domain::core::time::Span;
 use crate::domain::host::status::{Probe, StatusSubject};
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
-/// Characters of a subject's text that are kept.
-const SAID: usize = 300;
+/// The most characters of a subject's error or remark.
+const TEXT_LIMIT: usize = 300;
 
-/// The text for every subject behind an unreachable host; the reason is reported once, elsewhere.
+/// The text for every subject behind an unreachable host. The report has the reason once, for systemd.
 const UNREACHED: &str = "its host cannot be reached";
 const LOST: &str = "the connection to its host was lost";
 
@@ -37,38 +37,38 @@ const EXPIRED: [&str; 2] = ["expired", "not_yet_valid"];
 
 /// Probes a subject; `None` if there is nothing to probe.
 pub(super) async fn probe(subject: &StatusSubject, limit: Duration, context: &Context) -> Option<Probe> {
-    let (kind, spec) = match question(subject, limit, context)? {
-        Ok(question) => question,
+    let (kind, spec) = match query(subject, limit, context)? {
+        Ok(query) => query,
         Err(reason) => return Some(Probe::unasked(reason)),
     };
     let kind = actions::kind(kind)?;
-    let began = context.clock.now();
+    let started = context.clock.now();
     let outcome = within(limit, context, kind.perform(&spec, context)).await;
-    let latency = Span::between(began, context.clock.now()).0.as_millis();
+    let latency = Span::between(started, context.clock.now()).0.as_millis();
     let mut probe = match outcome {
-        Ok(outcome) => read(subject, &outcome),
-        Err(reason) => Probe::dead(short(reason.code.as_str(), &reason.text)),
+        Ok(outcome) => interpret(subject, &outcome),
+        Err(reason) => Probe::dead(shorten(reason.code.as_str(), &reason.text)),
     };
     if probe.live == Some(true) && probe.latency_ms.is_none() {
         probe.latency_ms = u64::try_from(latency).ok();
     }
     for text in [&mut probe.trouble, &mut probe.remark].into_iter().flatten() {
-        *text = one_line(&context.redactor.scrub(text), SAID);
+        *text = one_line(&context.redactor.scrub(text), TEXT_LIMIT);
     }
     Some(probe)
 }
 
-/// Connects to the host of a subject, outside the measured time. If that fails, the result is that nothing is known of
-/// the subject.
-pub(super) async fn approach(subject: &StatusSubject, context: &Context) -> Result<(), Probe> {
-    if is_asked_there(subject, context) && host::reach(context).await.is_err() {
+/// Connects to the host of a subject before the measured time. If that fails, the error is a probe that knows nothing of the
+/// subject.
+pub(super) async fn connect_host(subject: &StatusSubject, context: &Context) -> Result<(), Probe> {
+    if is_behind_host(subject, context) && host::reach(context).await.is_err() {
         return Err(Probe::unasked(UNREACHED));
     }
     Ok(())
 }
 
 /// Whether the subject's address is reached through a remote host.
-fn is_asked_there(subject: &StatusSubject, context: &Context) -> bool {
+fn is_behind_host(subject: &StatusSubject, context: &Context) -> bool {
     let Some(ssh) = context.environment.host.ssh() else { return false };
     let address = match context.estate.services.get(&subject.name).filter(|_| subject.is_service()) {
         Some(service) => service.health.clone(),
@@ -78,25 +78,26 @@ fn is_asked_there(subject: &StatusSubject, context: &Context) -> bool {
             url.and_then(|url| Some(context.secrets.get(&url.secret).ok()?.expose_secret().trim().to_owned()))
         }
     };
-    // Without an address, it is a loopback port.
+    // Without an address, the subject has a loopback port of that host.
     let url = address.and_then(|address| reqwest::Url::parse(&address).ok());
     url.as_ref().and_then(|url| url.host_str()).is_none_or(|host| ssh.reaches(host))
 }
 
-/// A reason that fits into a table cell.
-fn short(code: &str, text: &str) -> String {
+/// A reason that fits into a cell of the table.
+fn shorten(code: &str, text: &str) -> String {
     if ReasonCode::REFUSED == *code { "connection refused".to_owned() } else { text.to_owned() }
 }
 
-/// The result for a subject that did not answer. A lost connection to its host says nothing about the subject.
+/// The result for a subject that did not answer. After a lost connection to its host, nothing is known of the subject.
 fn dead(code: &str, text: &str) -> Probe {
-    if ReasonCode::is_of_host(code) { Probe::unasked(LOST) } else { Probe::dead(short(code, text)) }
+    if ReasonCode::is_of_host(code) { Probe::unasked(LOST) } else { Probe::dead(shorten(code, text)) }
 }
 
 /// A kind of action and its spec.
 type ProbeQuery = (&'static str, Value);
 
-fn question(subject: &StatusSubject, limit: Duration, context: &Context) -> Option<Result<ProbeQuery, String>> {
+/// The action that probes a subject, or why it cannot be probed. `None` if there is nothing to probe.
+fn query(subject: &StatusSubject, limit: Duration, context: &Context) -> Option<Result<ProbeQuery, String>> {
     let (name, timeout) = (&subject.name, Span(limit));
     if subject.is_service() {
         let service = context.estate.services.get(name)?;
@@ -135,22 +136,21 @@ fn nginx(port: u16, timeout: Span, context: &Context) -> ProbeQuery {
     ("tls", spec)
 }
 
-/// Interprets the outcome of a probe.
-fn read(subject: &StatusSubject, outcome: &Outcome) -> Probe {
+fn interpret(subject: &StatusSubject, outcome: &Outcome) -> Probe {
     let output = &outcome.output;
     if subject.is_service() {
         return health(&output["services"][&subject.name], outcome);
     }
-    let is_well = outcome.verdict == Verdict::Succeeded;
-    let problem = outcome.reason_code().unwrap_or_default();
-    match problem {
-        // Nothing was asked, since the address or the secret is not known here.
-        "secret" | "address" | "spec" | "no_such_datastore" | "request" if !is_well => {
+    let succeeded = outcome.verdict == Verdict::Succeeded;
+    let code = outcome.reason_code().unwrap_or_default();
+    match code {
+        // No request was sent, since the address or the secret is not known here.
+        "secret" | "address" | "spec" | "no_such_datastore" | "request" if !succeeded => {
             return Probe::unasked(outcome.summary.clone());
         }
-        _ if is_well => {}
-        _ if !output["protocol"].is_string() => return dead(problem, outcome.reason_text()),
-        _ if EXPIRED.contains(&problem) => {
+        _ if succeeded => {}
+        _ if !output["protocol"].is_string() => return dead(code, outcome.reason_text()),
+        _ if EXPIRED.contains(&code) => {
             let trouble = Some(outcome.summary.clone());
             return Probe { live: Some(true), ready: Some(false), trouble, ..Probe::default() };
         }
@@ -174,10 +174,10 @@ fn health(found: &Value, outcome: &Outcome) -> Probe {
         ready: found["ready"].as_bool(),
         latency_ms: found["latency_ms"].as_u64().filter(|_| live),
         dependencies: dependencies
-            .map(|(name, word)| (name.clone(), word.as_str().unwrap_or_default().to_owned()))
+            .map(|(name, state)| (name.clone(), state.as_str().unwrap_or_default().to_owned()))
             .collect(),
-        // The row already shows whether it is alive and ready, so only the reason is added.
-        trouble: text.map(|text| short(code, text)),
+        // The row already shows whether the service is alive and ready.
+        trouble: text.map(|text| shorten(code, text)),
         remark: found["remark"].as_str().map(str::to_owned),
     }
 }
@@ -194,29 +194,29 @@ mod tests {
     fn of_service(code: &'static str, text: &str) -> Probe {
         let reason = Reason::new(code, text);
         let output = json!({ "services": { "a": { "live": false, "ready": false, "error": text, "reason": reason } } });
-        read(&subject("service"), &Outcome::failed(format!("`a` {text}"), output))
+        interpret(&subject("service"), &Outcome::failed(format!("`a` {text}"), output))
     }
 
     #[test]
-    fn a_connection_to_the_host_that_broke_off_says_nothing_about_the_subject() {
+    fn after_a_lost_connection_to_the_host_nothing_is_known_of_the_subject() {
         for code in ["host_lost", "host_unreachable"] {
-            assert_eq!(of_service(code, "any words"), Probe::unasked(LOST));
+            assert_eq!(of_service(code, "any text"), Probe::unasked(LOST));
             assert_eq!(
-                read(&subject("redis"), &Reason::new(code, "any words").outcome(json!({}))),
+                interpret(&subject("redis"), &Reason::new(code, "any text").outcome(json!({}))),
                 Probe::unasked(LOST)
             );
         }
         // The same text in an error of the subject itself is about the subject.
-        let words = "the connection to `web1` was lost";
-        assert_eq!(of_service("answer", words), Probe { ready: Some(false), ..Probe::dead(words) });
-        assert_eq!(read(&subject("redis"), &Reason::new("server", words).outcome(json!({}))), Probe::dead(words));
+        let text = "the connection to `web1` was lost";
+        assert_eq!(of_service("answer", text), Probe { ready: Some(false), ..Probe::dead(text) });
+        assert_eq!(interpret(&subject("redis"), &Reason::new("server", text).outcome(json!({}))), Probe::dead(text));
     }
 
     #[test]
-    fn a_refused_connection_is_told_in_two_words() {
+    fn a_refused_connection_has_a_short_text() {
         let text = "127.0.0.1:1: the connection was refused: nothing listens there";
         assert_eq!(of_service("refused", text).trouble.as_deref(), Some("connection refused"));
         let outcome = Reason::new("refused", text).outcome(json!({}));
-        assert_eq!(read(&subject("postgres"), &outcome).trouble.as_deref(), Some("connection refused"));
+        assert_eq!(interpret(&subject("postgres"), &outcome).trouble.as_deref(), Some("connection refused"));
     }
 }

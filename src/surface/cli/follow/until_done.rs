@@ -108,7 +108,7 @@ async fn follow(
     mut show: impl FnMut(&Recorded) -> Result<()>,
 ) -> Result<Left> {
     let detach = leaving();
-    let mut feed = open_engine.engine.feed(id, after);
+    let mut feed = open_engine.engine.subscribe(id, after);
     let mut seen = after;
     loop {
         let drive = open_engine.engine.drive(id, patience, &detach);

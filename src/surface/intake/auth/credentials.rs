@@ -11,7 +11,7 @@ use super::{Admission, Rejected, any};
 use crate::actions::Secrets;
 use crate::surface::intake::parse::field_reader;
 
-/// Checks `Authorization: Bearer …`. The routes that belong to no sender use it too.
+/// Checks `Authorization: Bearer …`. The routes without a sender use it too.
 pub(in crate::surface::intake) fn bearer(
     headers: &HeaderMap,
     names: &[String],
@@ -36,7 +36,13 @@ pub(super) fn basic(
     Ok(Admission::Granted)
 }
 
-pub(super) fn own(headers: &HeaderMap, name: &str, names: &[String], secrets: &Secrets) -> Result<Admission, Rejected> {
+/// Checks a token in the header `name`.
+pub(super) fn header_token(
+    headers: &HeaderMap,
+    name: &str,
+    names: &[String],
+    secrets: &Secrets,
+) -> Result<Admission, Rejected> {
     let given =
         field_reader::header(headers, name).ok_or_else(|| Rejected::Missing(format!("there is no header `{name}`")))?;
     any(names, secrets, wrong("the token"), |secret| Ok(is_same(given.as_bytes(), secret.as_bytes())))?;
@@ -45,18 +51,18 @@ pub(super) fn own(headers: &HeaderMap, name: &str, names: &[String], secrets: &S
 
 /// The credentials behind a scheme; the scheme is case-insensitive.
 fn authorization<'h>(headers: &'h HeaderMap, scheme: &str) -> Result<&'h str, Rejected> {
-    let missing = || Rejected::Missing(format!("there is no header `Authorization` with a `{scheme}` in it"));
-    let (word, given) = field_reader::header(headers, AUTHORIZATION.as_str())
+    let missing = || Rejected::Missing(format!("there is no header `Authorization` with the scheme `{scheme}`"));
+    let (given_scheme, credentials) = field_reader::header(headers, AUTHORIZATION.as_str())
         .and_then(|value| value.split_once(' '))
         .ok_or_else(missing)?;
-    if word.eq_ignore_ascii_case(scheme) { Ok(given.trim()) } else { Err(missing()) }
+    if given_scheme.eq_ignore_ascii_case(scheme) { Ok(credentials.trim()) } else { Err(missing()) }
 }
 
 fn wrong(what: &str) -> Rejected {
     Rejected::Credentials(format!("{what} is wrong"))
 }
 
-/// Compares two texts in constant time. The time reveals nothing, not even their lengths, because digests are compared.
+/// Compares two texts in constant time. Because digests are compared, the time does not even reveal their lengths.
 fn is_same(given: &[u8], secret: &[u8]) -> bool {
     Sha256::digest(given).as_slice().ct_eq(Sha256::digest(secret).as_slice()).into()
 }

@@ -1,11 +1,10 @@
 //! Authenticates a request of a sender: by credentials in the headers, or by a signature over the raw bytes of the
 //! body.
 //!
-//! **Invariant:** nothing in a body is parsed before its signature is valid, except the fields of an SNS envelope that
-//! say how it was signed.
+//! **Invariant:** nothing in a body is parsed before its signature is valid, except the envelope of SNS, which has the
+//! signature and the topic.
 //!
-//! Secrets are compared in constant time, whatever their length. [`Rejected`] holds no HTTP status; the server chooses
-//! one.
+//! Secrets of every length are compared in constant time. [`Rejected`] has no HTTP status; the server chooses one.
 
 mod credentials;
 mod hmac;
@@ -21,11 +20,11 @@ use crate::domain::core::time::{Span, Timestamp};
 pub(in crate::surface::intake) use self::credentials::bearer;
 pub use self::sns_signature::{CertificateUrl, Certificates};
 
-/// How far the time of a signed request may be from our clock, in either direction. Standard Webhooks and Slack use the
-/// same limit.
+/// How much the time of a signed request may differ from the clock of this host. Standard Webhooks and Slack use the same
+/// limit.
 pub const REPLAY_WINDOW: Span = Span::seconds(5 * 60);
 
-/// Why a request is not accepted as its sender's.
+/// Why a request is not authenticated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     /// It has no credentials or no signature.
@@ -42,17 +41,17 @@ pub enum Rejected {
     #[error("{0}")]
     Topic(String),
     /// The certificate that signed it is not cached: [fetch](Certificates::fetch) it and check again.
-    #[error("the certificate that signed it is not at hand")]
+    #[error("the certificate that signed it has not been fetched")]
     CertificateWanted(CertificateUrl),
-    /// We cannot decide, because of an error on our side such as an unreadable secret. The sender should retry.
+    /// It cannot be decided because of an error on this side, such as an unreadable secret. The sender should retry.
     #[error("{0}")]
-    Ours(String),
+    Internal(String),
 }
 
 impl Rejected {
-    /// Whether the error is on our side, so that the sender should retry.
-    pub fn is_ours(&self) -> bool {
-        matches!(self, Self::Ours(_) | Self::CertificateWanted(_))
+    /// Whether the error is on this side, so that the sender should retry.
+    pub fn is_internal(&self) -> bool {
+        matches!(self, Self::Internal(_) | Self::CertificateWanted(_))
     }
 }
 
@@ -60,7 +59,7 @@ impl Rejected {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
     Granted,
-    /// It is signed, so the body is needed.
+    /// The headers have a signature, which has to be checked with the body.
     NeedsBody,
 }
 
@@ -78,12 +77,12 @@ pub fn admit_headers(
         Auth::None => Ok(Admission::Granted),
         Auth::Bearer { secrets: names } => credentials::bearer(headers, names, secrets),
         Auth::Basic { user, secrets: names } => credentials::basic(headers, user, names, secrets),
-        Auth::Header { name, secrets: names } => credentials::own(headers, name, names, secrets),
-        signed => hmac::is_there(signed, headers, now),
+        Auth::Header { name, secrets: names } => credentials::header_token(headers, name, names, secrets),
+        signed => hmac::check_headers(signed, headers, now),
     }
 }
 
-/// Checks that a request is its sender's.
+/// Authenticates a request.
 ///
 /// # Errors
 /// Why the request is rejected. On [`Rejected::CertificateWanted`], fetch the certificate and check again.
@@ -104,35 +103,36 @@ pub fn admit(
 /// The values of the secrets that can be read, and the last error of those that cannot.
 fn values<'s>(names: &[String], secrets: &'s Secrets) -> (Vec<&'s str>, Option<String>) {
     use secrecy::ExposeSecret;
-    let (mut values, mut trouble) = (Vec::new(), None);
+    let (mut values, mut error) = (Vec::new(), None);
     for name in names {
         match secrets.get(name) {
             Ok(value) => values.push(value.expose_secret()),
-            Err(why) => trouble = Some(why),
+            Err(reason) => error = Some(reason),
         }
     }
-    (values, trouble)
+    (values, error)
 }
 
-/// Succeeds when any of the secrets fits. If none fits and one could not be read, the error may be ours.
+/// Succeeds when any of the secrets matches. If none matches and one cannot be read, the result is
+/// [`Rejected::Internal`]: that one might match.
 fn any(
     names: &[String],
     secrets: &Secrets,
     wrong: Rejected,
-    mut fits: impl FnMut(&str) -> Result<bool, String>,
+    mut matches: impl FnMut(&str) -> Result<bool, String>,
 ) -> Result<(), Rejected> {
-    let (values, mut trouble) = values(names, secrets);
-    let mut is_right = false;
-    // Every one is tried, so that the time taken does not reveal which one fits.
+    let (values, mut error) = values(names, secrets);
+    let mut is_valid = false;
+    // Every secret is tried, so that the time does not reveal which one matches.
     for value in values {
-        match fits(value) {
-            Ok(fits) => is_right |= fits,
-            Err(why) => trouble = Some(why),
+        match matches(value) {
+            Ok(matched) => is_valid |= matched,
+            Err(reason) => error = Some(reason),
         }
     }
-    match (is_right, trouble) {
+    match (is_valid, error) {
         (true, _) => Ok(()),
-        (false, Some(why)) => Err(Rejected::Ours(why)),
+        (false, Some(reason)) => Err(Rejected::Internal(reason)),
         (false, None) => Err(wrong),
     }
 }

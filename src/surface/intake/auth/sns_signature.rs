@@ -1,12 +1,12 @@
-//! The signature of AWS SNS: by a certificate that stands at an address in the envelope itself.
+//! The signature of AWS SNS. Its certificate is fetched from an address in the envelope itself.
 //!
 //! Source: AWS, "Verifying the signatures of Amazon SNS messages".
 //!
-//! Deliberately absent: a replay window. SNS tries again for an hour with the time of the first attempt, and a queue
-//! between keeps a message for days; an alarm that is sent again is a repeat, which the alert itself tells.
+//! **Invariant:** a certificate is fetched only after the topic is found to be one of the sender's, and only from a
+//! [`CertificateUrl`]. Redirects are not followed.
 //!
-//! **Invariant:** no request leaves before the topic is one of the sender's, nor to any address but a [`CertificateUrl`];
-//! redirects are not followed.
+//! Not here: a replay window. SNS retries for an hour with the time of the first attempt, and a queue in between may hold a
+//! message for days. A repeated alarm has the same identity, so it is recognised as a repeat.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -34,10 +34,10 @@ const CERTIFICATE_LIMIT: usize = 16 * 1024;
 /// How long fetching a certificate may take. SNS itself waits 15 seconds for a response.
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
 
-/// Number of certificates kept. AWS has one per region and changes it about once a year.
-const KEPT: usize = 64;
+/// The most cached certificates. AWS has one per region and changes it about once a year.
+const CACHE_LIMIT: usize = 64;
 
-/// Maximum concurrent fetches. Anybody who knows the name of a topic can make us send requests to AWS, so they are few.
+/// The most fetches at the same time. They are few, because everybody who knows the name of a topic can cause one.
 const FETCHES: usize = 2;
 
 /// The address of a certificate on AWS's own host for SNS.
@@ -63,24 +63,26 @@ impl std::fmt::Display for CertificateUrl {
 #[derive(Debug)]
 struct Certificate {
     key: Vec<u8>,
-    holds: (Timestamp, Timestamp),
+    validity: (Timestamp, Timestamp),
 }
 
 impl Certificate {
     fn read(pem: &[u8]) -> Result<Self, String> {
-        let (_, pem) = parse_x509_pem(pem).map_err(|_| "it is no certificate in PEM")?;
-        let (_, certificate) = X509Certificate::from_der(&pem.contents).map_err(|_| "it is no X.509 certificate")?;
-        let instant = |seconds| DateTime::from_timestamp(seconds, 0).ok_or("its validity is no time");
+        let (_, pem) = parse_x509_pem(pem).map_err(|_| "it is not a certificate in PEM")?;
+        let (_, certificate) =
+            X509Certificate::from_der(&pem.contents).map_err(|_| "it is not an X.509 certificate")?;
+        let instant = |seconds| DateTime::from_timestamp(seconds, 0).ok_or("its validity period is not a time");
         let validity = certificate.validity();
         Ok(Self {
             key: certificate.public_key().subject_public_key.data.to_vec(),
-            holds: (instant(validity.not_before.timestamp())?, instant(validity.not_after.timestamp())?),
+            validity: (instant(validity.not_before.timestamp())?, instant(validity.not_after.timestamp())?),
         })
     }
 
-    fn signed(&self, envelope: &Envelope, now: Timestamp) -> Result<(), Rejected> {
-        if now < self.holds.0 || now > self.holds.1 {
-            return Err(Rejected::Signature("the certificate that signed it does not hold now".to_owned()));
+    /// Checks that the certificate is valid now and signed the envelope.
+    fn verify(&self, envelope: &Envelope, now: Timestamp) -> Result<(), Rejected> {
+        if now < self.validity.0 || now > self.validity.1 {
+            return Err(Rejected::Signature("the certificate that signed it is expired or not yet valid".to_owned()));
         }
         let algorithm: &RsaParameters = match envelope.signature_version.as_str() {
             "1" => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
@@ -89,14 +91,15 @@ impl Certificate {
         };
         UnparsedPublicKey::new(algorithm, &self.key)
             .verify(envelope.signed_text().as_bytes(), &envelope.signature)
-            .map_err(|_| Rejected::Signature("the signature is not that of the message".to_owned()))
+            .map_err(|_| Rejected::Signature("the signature does not match the message".to_owned()))
     }
 }
 
-/// The certificates in memory, and the client that fetches others.
+/// The cached and the configured certificates, and the client that fetches others.
 #[derive(Debug)]
 pub struct Certificates {
     fetched: Mutex<BTreeMap<CertificateUrl, Arc<Certificate>>>,
+    /// The certificates in files that senders name, by the name of the file.
     pinned: Mutex<BTreeMap<String, Arc<Certificate>>>,
     client: OnceLock<Result<reqwest::Client, String>>,
     slots: Semaphore,
@@ -114,12 +117,12 @@ impl Default for Certificates {
 }
 
 impl Certificates {
-    /// Fetches certificates with this client. It must follow no redirect.
+    /// Uses this client to fetch certificates. It must follow no redirect.
     pub fn with_client(client: reqwest::Client) -> Self {
         Self { client: OnceLock::from(Ok(client)), ..Self::default() }
     }
 
-    /// Reads the contents of the file that a sender names as its `certificate`.
+    /// Adds the certificate in the file that a sender names as its `certificate`. `pem` is the content of the file.
     ///
     /// # Errors
     /// When it is not a certificate.
@@ -129,58 +132,58 @@ impl Certificates {
         Ok(())
     }
 
-    /// Fetches a certificate and keeps it in memory.
+    /// Fetches a certificate and caches it.
     ///
     /// # Errors
-    /// [`Rejected::Ours`] when it cannot be fetched now; [`Rejected::Signature`] when the address holds no certificate.
+    /// [`Rejected::Internal`] when it cannot be fetched now; [`Rejected::Signature`] when there is no certificate at the address.
     pub async fn fetch(&self, url: &CertificateUrl) -> Result<(), Rejected> {
-        let ours = |why: String| Rejected::Ours(format!("the certificate of SNS cannot be fetched: {why}"));
-        let _slot = self.slots.try_acquire().map_err(|_| ours("too many are being fetched".to_owned()))?;
-        let client = self.client.get_or_init(client).as_ref().map_err(|why| ours(why.clone()))?;
-        let mut answer = client.get(url.0.clone()).send().await.map_err(|error| ours(reason(&error)))?;
-        if answer.status().is_client_error() {
+        let failed = |why: String| Rejected::Internal(format!("the certificate of SNS cannot be fetched: {why}"));
+        let _slot = self.slots.try_acquire().map_err(|_| failed("too many are being fetched".to_owned()))?;
+        let client = self.client.get_or_init(client).as_ref().map_err(|why| failed(why.clone()))?;
+        let mut response = client.get(url.0.clone()).send().await.map_err(|error| failed(reason(&error)))?;
+        if response.status().is_client_error() {
             return Err(Rejected::Signature("there is no certificate at its `SigningCertURL`".to_owned()));
         }
-        if !answer.status().is_success() {
-            return Err(ours(format!("AWS answered {}", answer.status().as_u16())));
+        if !response.status().is_success() {
+            return Err(failed(format!("AWS answered {}", response.status().as_u16())));
         }
         let mut pem = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| ours(reason(&error)))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| failed(reason(&error)))? {
             if pem.len() + chunk.len() > CERTIFICATE_LIMIT {
-                return Err(Rejected::Signature("what is at its `SigningCertURL` is too large".to_owned()));
+                return Err(Rejected::Signature("the certificate at its `SigningCertURL` is too large".to_owned()));
             }
             pem.extend_from_slice(&chunk);
         }
         let certificate = Certificate::read(&pem).map_err(Rejected::Signature)?;
         let mut fetched = lock(&self.fetched);
-        while fetched.len() >= KEPT {
+        while fetched.len() >= CACHE_LIMIT {
             fetched.pop_first();
         }
         fetched.insert(url.clone(), Arc::new(certificate));
         Ok(())
     }
 
-    /// The certificate of an envelope: the pinned one of its sender, or a fetched one.
+    /// The certificate for an envelope: the one that its sender configures, or a cached one.
     fn of(&self, sender: &Sender, envelope: &Envelope) -> Result<Arc<Certificate>, Rejected> {
         if let Some(file) = &sender.certificate {
             let pinned = lock(&self.pinned).get(file).cloned();
-            return pinned.ok_or_else(|| Rejected::Ours(format!("the certificate in `{file}` was not read")));
+            return pinned.ok_or_else(|| Rejected::Internal(format!("the certificate in `{file}` was not read")));
         }
         let url = CertificateUrl::new(&envelope.certificate_url)
             .ok_or_else(|| Rejected::Signature("its `SigningCertURL` is not on AWS's own host".to_owned()))?;
-        let known = lock(&self.fetched).get(&url).cloned();
-        known.ok_or(Rejected::CertificateWanted(url))
+        let cached = lock(&self.fetched).get(&url).cloned();
+        cached.ok_or(Rejected::CertificateWanted(url))
     }
 }
 
 fn client() -> Result<reqwest::Client, String> {
-    // `main` has installed it already; a test may not have.
+    // Fails if a provider is already installed, as `main` does.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder().https_only(true).redirect(Policy::none()).timeout(FETCH_LIMIT).no_proxy();
     builder.build().map_err(|error| reason(&error))
 }
 
-/// The innermost reason, which is the specific one.
+/// The message of the innermost error, which is the most specific one.
 fn reason(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
@@ -193,16 +196,16 @@ fn reason(error: &reqwest::Error) -> String {
 pub(super) fn admit(sender: &Sender, post: &SenderRequest<'_>, certificates: &Certificates) -> Result<(), Rejected> {
     let envelopes =
         envelopes(post.body).map_err(|why| Rejected::Missing(format!("there is no signature in it: {why}")))?;
-    // Every topic is checked before a certificate is wanted.
+    // Every topic is checked before a certificate may be fetched.
     topics_are_known(sender, post)?;
-    envelopes.iter().try_for_each(|envelope| certificates.of(sender, envelope)?.signed(envelope, post.now))
+    envelopes.iter().try_for_each(|envelope| certificates.of(sender, envelope)?.verify(envelope, post.now))
 }
 
 /// Checks that every topic that a request names is one of the sender's.
 pub(super) fn topics_are_known(sender: &Sender, post: &SenderRequest<'_>) -> Result<(), Rejected> {
     let topics = topics(post);
     if topics.is_empty() || topics.iter().any(|topic| !sender.topics.contains(topic)) {
-        return Err(Rejected::Topic("its topic is none of the sender's".to_owned()));
+        return Err(Rejected::Topic("its topic is not in the sender's `topics`".to_owned()));
     }
     Ok(())
 }

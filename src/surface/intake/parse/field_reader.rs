@@ -1,5 +1,5 @@
-//! Typed access to the fields of a body. A value of a wrong type is converted if possible and otherwise left out. Most
-//! such deviations add a warning.
+//! Typed access to the fields of a body. A value of another type than expected is converted if possible, and otherwise
+//! ignored. In most cases that adds a warning.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json_borrow::{ObjectAsVec, Value};
 
 use crate::domain::core::time::Timestamp;
 
-/// From this value on, a number is milliseconds since 1970, not seconds: as seconds it would be the year 5138.
+/// The value from which a number is milliseconds since 1970, not seconds: as seconds it would be the year 5138.
 const MILLISECONDS_FROM: f64 = 1e11;
 
 /// A header that occurs exactly once, as text.
@@ -34,17 +34,17 @@ impl<'a> Object<'a> {
     pub fn new(value: &'a Value<'a>) -> Result<Self, String> {
         match value {
             Value::Object(fields) => Ok(Self { fields, warnings: Vec::new() }),
-            other => Err(format!("it is {} where an object was expected", what(other))),
+            other => Err(format!("it is {} where an object was expected", type_name(other))),
         }
     }
 
-    /// A field that is present and not null. Of two with the same name the last counts.
+    /// A field that is present and not null. Of two fields with the same name, the last counts.
     pub fn get(&self, key: &str) -> Option<&'a Value<'a>> {
         let mut fields = self.fields.as_vec().iter().rev();
         fields.find(|(name, _)| *name == key).map(|(_, value)| value).filter(|value| !value.is_null())
     }
 
-    /// A text that is not empty. A number or a boolean is converted, with a warning.
+    /// A field with a text that is not empty. A number or a boolean is converted, with a warning.
     pub fn text(&mut self, key: &str) -> Option<String> {
         let value = self.get(key)?;
         match (text_of(value), value) {
@@ -57,7 +57,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The first of these fields that is present.
+    /// The text of the first of these fields that has one.
     pub fn text_of_any(&mut self, keys: &[&str]) -> Option<String> {
         keys.iter().find_map(|key| self.text(key))
     }
@@ -77,16 +77,16 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A nested object, empty when it is absent or of another type.
+    /// A nested object; empty when it is absent or of another type.
     pub fn object(&mut self, key: &str) -> Self {
-        static NOTHING: std::sync::LazyLock<ObjectAsVec<'static>> =
+        static EMPTY: std::sync::LazyLock<ObjectAsVec<'static>> =
             std::sync::LazyLock::new(|| Vec::<(&'static str, Value<'static>)>::new().into());
         let fields = match self.get(key) {
-            None => &NOTHING,
+            None => &EMPTY,
             Some(Value::Object(fields)) => fields,
             Some(other) => {
                 self.unexpected::<()>(key, other, "an object");
-                &NOTHING
+                &EMPTY
             }
         };
         Object { fields, warnings: Vec::new() }
@@ -94,29 +94,29 @@ impl<'a> Object<'a> {
 
     /// Every field of a nested object, as text.
     pub fn texts(&mut self, key: &str) -> BTreeMap<String, String> {
-        let within = self.object(key);
-        let mut strange = false;
+        let object = self.object(key);
+        let mut has_other_types = false;
         let mut texts = BTreeMap::new();
-        for (name, value) in within.fields.iter() {
-            strange |= !value.is_string();
+        for (name, value) in object.fields.iter() {
+            has_other_types |= !value.is_string();
             if let Some(text) = loose_text(value) {
                 texts.insert(name.to_owned(), text);
             }
         }
-        if strange {
+        if has_other_types {
             self.warnings.push(format!("not every value of `{key}` is text"));
         }
         texts
     }
 
     fn unexpected<T>(&mut self, key: &str, value: &Value<'_>, expected: &str) -> Option<T> {
-        self.warnings.push(format!("`{key}` is {} where {expected} was expected", what(value)));
+        self.warnings.push(format!("`{key}` is {} where {expected} was expected", type_name(value)));
         None
     }
 }
 
-/// Names the type of a value, for "is … where … was expected". It never shows the value, which may be long.
-pub(crate) fn what(value: &Value<'_>) -> &'static str {
+/// The name of a value's type, for messages.
+pub(crate) fn type_name(value: &Value<'_>) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -127,6 +127,7 @@ pub(crate) fn what(value: &Value<'_>) -> &'static str {
     }
 }
 
+/// The text of a scalar that is not null.
 pub(crate) fn text_of(value: &Value<'_>) -> Option<String> {
     match value {
         Value::Str(text) => Some(text.to_string()),
@@ -136,7 +137,7 @@ pub(crate) fn text_of(value: &Value<'_>) -> Option<String> {
     }
 }
 
-/// The text of a scalar, or the JSON of a list or an object.
+/// The text of a scalar that is not null, or the JSON of a list or an object.
 pub(crate) fn loose_text(value: &Value<'_>) -> Option<String> {
     match value {
         Value::Null => None,
@@ -158,15 +159,18 @@ pub(crate) fn number(value: &Value<'_>) -> Option<f64> {
 /// An instant: RFC 3339, the same with an offset without a colon (CloudWatch), or seconds or milliseconds since 1970.
 pub(crate) fn instant(value: &Value<'_>) -> Option<Timestamp> {
     if let Some(text) = value.as_str() {
-        let written =
+        let parsed =
             DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"));
-        if let Ok(at) = written {
+        if let Ok(at) = parsed {
             return Some(at.to_utc());
         }
     }
     let number = number(value)?;
     let milliseconds = if number.abs() < MILLISECONDS_FROM { number * 1000.0 } else { number };
-    #[expect(clippy::cast_possible_truncation, reason = "a cast of a float saturates, and then it is no instant")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a cast of a float saturates, and the result is not an instant"
+    )]
     DateTime::from_timestamp_millis(milliseconds as i64)
 }
 

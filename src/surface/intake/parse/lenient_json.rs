@@ -1,9 +1,7 @@
-//! Parses a body as JSON and repairs known defects, so that one careless sender or template does not cost the whole
-//! body.
+//! Parses a body as JSON. Repairs known defects, so that a defect in one field does not lose the whole body.
 //!
-//! Valid JSON is parsed directly, and its texts are not copied. Otherwise known defects are repaired, with a warning:
-//! invalid UTF-8, half of a surrogate pair, a line break inside a string, a number out of range. Nothing else is
-//! guessed.
+//! Valid JSON is parsed directly, and its texts are not copied. Otherwise these defects are repaired, with a warning: invalid
+//! UTF-8, half of a surrogate pair, a control character inside a string, and a number that is infinite or `NaN`.
 //!
 //! **Invariant:** the parser limits nesting to 128 levels, so no body overflows the stack.
 
@@ -20,25 +18,25 @@ pub(crate) struct Body<'a> {
 /// Parses a body.
 ///
 /// # Errors
-/// Why it is not JSON, even after repair.
+/// The reason why it is not JSON, even after repairs.
 pub(crate) fn json(bytes: &[u8]) -> Result<Body<'_>, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err("it is empty".to_owned());
     }
-    let first = match serde_json::from_slice(bytes) {
+    let error = match serde_json::from_slice(bytes) {
         Ok(value) => return Ok(Body { value, warning: None }),
         Err(error) => error,
     };
-    let mended = serde_json::from_str(&repaired(&String::from_utf8_lossy(bytes)));
-    match mended.and_then(|value: serde_json::Value| Value::deserialize(value)) {
-        Ok(value) => Ok(Body { value, warning: Some(format!("the body was mended, it is no JSON: {first}")) }),
-        Err(_) => Err(format!("it is no JSON: {first}")),
+    let repaired = serde_json::from_str(&repair(&String::from_utf8_lossy(bytes)));
+    match repaired.and_then(|value: serde_json::Value| Value::deserialize(value)) {
+        Ok(value) => Ok(Body { value, warning: Some(format!("the body is not JSON and was repaired: {error}")) }),
+        Err(_) => Err(format!("it is not JSON: {error}")),
     }
 }
 
 /// The text with known defects repaired.
-fn repaired(text: &str) -> String {
+fn repair(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 64);
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -55,18 +53,18 @@ fn repaired(text: &str) -> String {
     out
 }
 
-/// Copies a number or a bare word; returns its length in bytes.
+/// Copies a number or a word without quotes, such as `true`. Returns its length in bytes.
 fn literal(rest: &str, out: &mut String) -> usize {
     let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     let length = rest.find(|c| !is_inside(c)).unwrap_or(rest.len());
     let word = &rest[..length];
-    // Rust parses `NaN` and `inf` as numbers too, and some senders write them.
-    let is_too_much = word.parse::<f64>().is_ok_and(|number| !number.is_finite());
-    out.push_str(if is_too_much { "null" } else { word });
+    // Rust also parses `NaN` and `inf` as numbers, which some senders write.
+    let is_not_finite = word.parse::<f64>().is_ok_and(|number| !number.is_finite());
+    out.push_str(if is_not_finite { "null" } else { word });
     length
 }
 
-/// Copies a string with its quotes; returns its length in bytes.
+/// Copies a string with its quotes. Returns its length in bytes.
 fn string(rest: &str, out: &mut String) -> usize {
     out.push('"');
     let mut at = 1;
@@ -90,10 +88,10 @@ fn string(rest: &str, out: &mut String) -> usize {
     at
 }
 
-/// Copies an escape; returns its length in bytes.
+/// Copies an escape, or replaces half of a surrogate pair. Returns the length in bytes.
 fn escape(rest: &str, out: &mut String) -> usize {
-    let (length, is_whole) = match unit(rest) {
-        Some(0xd800..=0xdbff) => match unit(&rest[6..]) {
+    let (length, is_valid) = match code_unit(rest) {
+        Some(0xd800..=0xdbff) => match code_unit(&rest[6..]) {
             Some(0xdc00..=0xdfff) => (12, true),
             _ => (6, false),
         },
@@ -101,12 +99,12 @@ fn escape(rest: &str, out: &mut String) -> usize {
         Some(_) => (6, true),
         None => (1 + rest[1..].chars().next().map_or(0, char::len_utf8), true),
     };
-    out.push_str(if is_whole { &rest[..length] } else { "\\ufffd" });
+    out.push_str(if is_valid { &rest[..length] } else { "\\ufffd" });
     length
 }
 
-/// The code unit of an escape such as `\ud83d` at the beginning.
-fn unit(rest: &str) -> Option<u16> {
+/// The code unit of an escape such as `\ud83d` at the beginning of the text.
+fn code_unit(rest: &str) -> Option<u16> {
     let digits = rest.strip_prefix("\\u")?.get(..4)?;
     digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
 }
@@ -118,34 +116,36 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn mends(bytes: &[u8], expected: serde_json::Value) {
+    fn assert_repaired(bytes: &[u8], expected: serde_json::Value) {
         let body = json(bytes).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(serde_json::Value::from(body.value), expected);
-        assert!(body.warning.is_some(), "it was no JSON");
+        assert!(body.warning.is_some(), "the body is not JSON");
     }
 
     #[test]
-    fn what_careless_senders_get_wrong_is_mended() {
-        mends(br#"{"a": 1e999, "b": -1e999, "c": "1e999"}"#, json!({ "a": null, "b": null, "c": "1e999" }));
-        mends(br#"{"a": NaN, "b": [Infinity, -Infinity]}"#, json!({ "a": null, "b": [null, null] }));
-        mends(
+    fn known_defects_are_repaired_with_a_warning() {
+        assert_repaired(br#"{"a": 1e999, "b": -1e999, "c": "1e999"}"#, json!({ "a": null, "b": null, "c": "1e999" }));
+        assert_repaired(br#"{"a": NaN, "b": [Infinity, -Infinity]}"#, json!({ "a": null, "b": [null, null] }));
+        assert_repaired(
             br#"["\ud83d", "\ude00", "\ud83d\ud83d\ude00", "\\ud83d"]"#,
             json!(["\u{fffd}", "\u{fffd}", "\u{fffd}\u{1f600}", "\\ud83d"]),
         );
-        mends(b"{\"a\": \"one\ntwo\0\"}", json!({ "a": "one\ntwo\0" }));
-        mends(b"{\"a\": \"\xff\"}", json!({ "a": "\u{fffd}" }));
+        assert_repaired(b"{\"a\": \"one\ntwo\0\"}", json!({ "a": "one\ntwo\0" }));
+        assert_repaired(b"{\"a\": \"\xff\"}", json!({ "a": "\u{fffd}" }));
     }
 
     #[test]
-    fn what_is_json_is_left_alone() {
+    fn valid_json_is_not_changed() {
         let body = json(b"\xef\xbb\xbf{\"a\": 1, \"a\": \"\\ud83d\\ude00\"}").expect("it is JSON");
         assert_eq!((serde_json::Value::from(body.value), body.warning), (json!({ "a": "😀" }), None));
     }
 
     #[test]
-    fn what_is_none_is_said_to_be_none() {
-        for none in [&b""[..], b" \n", b"{", b"\"\\", b"\"\\u", b"\"\\ud83d\\u", b"{\"a\": tru}", b"\xff\xfe", b"a=1"] {
-            assert!(json(none).is_err(), "{none:?}");
+    fn other_defects_are_errors() {
+        for invalid in
+            [&b""[..], b" \n", b"{", b"\"\\", b"\"\\u", b"\"\\ud83d\\u", b"{\"a\": tru}", b"\xff\xfe", b"a=1"]
+        {
+            assert!(json(invalid).is_err(), "{invalid:?}");
         }
         let deep = "[".repeat(10_000) + &"]".repeat(10_000);
         assert!(json(deep.as_bytes()).is_err_and(|why| why.contains("recursion")));
@@ -153,7 +153,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn mending_never_panics(text in "[\\\\\"ud830-9a-f{}\\[\\]:,\u{0}\n é-]{0,40}") {
+        fn repairing_never_panics(text in "[\\\\\"ud830-9a-f{}\\[\\]:,\u{0}\n é-]{0,40}") {
             let _ = json(text.as_bytes());
         }
     }

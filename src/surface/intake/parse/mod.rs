@@ -1,4 +1,4 @@
-//! Reading a body: JSON with limits, fields with the path of what is wrong, and the envelope of SNS.
+//! Parsing of bodies: JSON with repairs, typed access to fields, and the envelope of SNS.
 
 pub(crate) mod field_reader;
 pub(crate) mod lenient_json;

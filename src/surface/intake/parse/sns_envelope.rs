@@ -1,4 +1,4 @@
-//! The envelope that AWS SNS puts around every message. Who sent it is proven by what it says, so it is read before that.
+//! The envelope that AWS SNS puts around every message. It contains the signature, so it is parsed before it is authenticated.
 
 use std::sync::LazyLock;
 
@@ -13,10 +13,10 @@ use super::lenient_json;
 use crate::domain::core::time::Timestamp;
 use crate::surface::intake::SenderRequest;
 
-/// Maximum number of envelopes in a body. SNS sends one per request, and so does a Lambda function that forwards it.
-const ENVELOPES: usize = 100;
+/// The most envelopes in a body. SNS sends one per request, and so does a Lambda function that forwards it.
+const ENVELOPE_LIMIT: usize = 100;
 
-/// The signed JSON object around every message.
+/// The signed JSON object around a message.
 #[derive(Debug, Default)]
 pub(crate) struct Envelope {
     pub kind: String,
@@ -38,13 +38,15 @@ pub(crate) struct Envelope {
 /// The envelopes of a body: one, or those in `Records`, the format that a Lambda function receives.
 ///
 /// # Errors
-/// Why the body holds no envelope.
+/// The reason why the body is not an envelope.
 pub(crate) fn envelopes(bytes: &[u8]) -> Result<Vec<Envelope>, String> {
     let body = lenient_json::json(bytes)?;
     let whole = Object::new(&body.value).ok();
     let records = whole.as_ref().and_then(|whole| whole.get("Records")?.as_array());
     let found: Vec<Envelope> = match records {
-        Some(records) if records.len() > ENVELOPES => return Err(format!("it has more than {ENVELOPES} records")),
+        Some(records) if records.len() > ENVELOPE_LIMIT => {
+            return Err(format!("it has more than {ENVELOPE_LIMIT} records"));
+        }
         Some(records) => records
             .iter()
             .map(|record| {
@@ -80,7 +82,7 @@ impl Envelope {
         })
     }
 
-    /// The signed text: some of the fields sorted by name, each as a line with the name and a line with the value.
+    /// The text that SNS signs: certain fields sorted by name, each as a line with the name and a line with the value.
     pub fn signed_text(&self) -> String {
         let middle = if self.kind == "Notification" {
             vec![("Subject", self.subject.as_deref()), ("Timestamp", Some(self.timestamp.as_str()))]
@@ -98,7 +100,7 @@ impl Envelope {
     }
 }
 
-/// The topics that a request names: in its envelopes or, with raw delivery, in a header.
+/// The topics of a request: those in its envelopes or, with raw delivery, the one in a header.
 pub(crate) fn topics(post: &SenderRequest<'_>) -> Vec<String> {
     match envelopes(post.body) {
         Ok(envelopes) => envelopes.into_iter().map(|envelope| envelope.topic).collect(),
@@ -106,7 +108,7 @@ pub(crate) fn topics(post: &SenderRequest<'_>) -> Vec<String> {
     }
 }
 
-/// Accepts an address only on AWS's own host for SNS.
+/// The address, if it is on a host of AWS for SNS.
 pub(crate) fn on_aws(text: &str) -> Option<Url> {
     static HOST: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^sns\.[a-zA-Z0-9-]{3,}\.amazonaws\.com(\.cn)?$").expect("a constant pattern is right")

@@ -1,7 +1,7 @@
 //! Prometheus Alertmanager: its webhook, version 4, and the list of firing alerts that its API returns.
 //!
-//! A body that is `firing` as a whole may hold resolved alerts, so each alert is read by itself. The identity of a
-//! firing is the fingerprint of the labels and the start; a resolve repeats both, and two peers send the same.
+//! A body with the status `firing` may contain resolved alerts, so the status of each alert counts. The identity of a firing
+//! is the fingerprint of the labels with the start time: the resolved alert has both, and all peers of a cluster send the same.
 //!
 //! `groupKey` is not an identity: it is `{}:{}` for every alert that is not grouped.
 
@@ -17,8 +17,10 @@ use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput};
 
-/// Labels that name the environment and the service, the most specific first.
+/// Labels that name the environment, in order of preference.
 const ENVIRONMENT_LABELS: [&str; 3] = ["environment", "env", "deployment_environment"];
+
+/// Labels that name the service, in order of preference.
 const SERVICE_LABELS: [&str; 3] = ["service", "service_name", "app"];
 
 /// Labels and annotations that name the runbook: an id, or an address that ends in one.
@@ -32,11 +34,11 @@ pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
     group(input, &body, |object, group| alert(input, object, group))
 }
 
-/// The alerts of a webhook body, each read by `one`.
+/// The alerts of a webhook body, each parsed by `read`.
 pub(crate) fn group(
     input: &SenderInput<'_>,
     body: &lenient_json::Body<'_>,
-    one: impl Fn(&mut Object<'_>, &AlertGroup) -> Alert,
+    read: impl Fn(&mut Object<'_>, &AlertGroup) -> Alert,
 ) -> Result<ParsedBody, String> {
     let mut whole = Object::new(&body.value)?;
     let Some(Value::Array(items)) = whole.get("alerts") else { return Err("it has no list `alerts`".to_owned()) };
@@ -48,12 +50,16 @@ pub(crate) fn group(
     let identity = whole.text("groupKey").unwrap_or_default();
     let mut alerts = input.each(items, identity.as_bytes(), |item| {
         let mut object = Object::new(item)?;
-        let alert = one(&mut object, &group);
+        let alert = read(&mut object, &group);
         let warnings = alert.warnings.into_iter().chain(object.warnings).chain(group.warnings.iter().cloned());
         Ok(Alert { warnings: warnings.collect(), ..alert })
     });
     if let Some(cut) = whole.count("truncatedAlerts").filter(|cut| *cut > 0) {
-        alerts.push(input.not_read(cut, format!("truncated {identity}").as_bytes(), "its sender left them out"));
+        alerts.push(input.not_read(
+            cut,
+            format!("truncated {identity}").as_bytes(),
+            "its sender has truncated the list",
+        ));
     }
     Ok(crate::surface::intake::alerts(alerts))
 }
@@ -62,21 +68,20 @@ pub(crate) fn group(
 #[derive(Debug, Default)]
 pub(crate) struct AlertGroup {
     status: Option<AlertStatus>,
-    /// The base address of the sender's own pages.
+    /// The base address of the sender's pages.
     pub external: Option<String>,
     warnings: Vec<String>,
 }
 
-/// The firing alerts among those that the API lists. Silenced and inhibited alerts are dropped, as the webhook would
-/// not send them either.
+/// The firing alerts in the list of the API. Silenced and inhibited alerts are dropped, as the webhook does not send them.
 fn active(input: &SenderInput<'_>, listed: &[Value<'_>]) -> Vec<Alert> {
-    let is_quiet = |item: &Value<'_>| {
+    let is_suppressed = |item: &Value<'_>| {
         let mut item = Object::new(item).ok();
         item.as_mut().and_then(|item| item.object("status").text("state")).is_some_and(|state| state == "suppressed")
     };
-    let fires: Vec<Value<'_>> = listed.iter().filter(|item| !is_quiet(item)).cloned().collect();
+    let firing: Vec<Value<'_>> = listed.iter().filter(|item| !is_suppressed(item)).cloned().collect();
     let group = AlertGroup { status: Some(AlertStatus::Firing), ..AlertGroup::default() };
-    input.each(&fires, b"listed", |item| {
+    input.each(&firing, b"listed", |item| {
         let mut object = Object::new(item)?;
         let alert = alert(input, &mut object, &group);
         Ok(Alert { warnings: alert.warnings.into_iter().chain(object.warnings).collect(), ..alert })
@@ -87,7 +92,7 @@ pub(crate) fn alert(input: &SenderInput<'_>, object: &mut Object<'_>, group: &Al
     let mut warnings = Vec::new();
     let (labels, annotations) = (object.texts("labels"), object.texts("annotations"));
     let status = object.get("status").and_then(status).or(group.status).unwrap_or_else(|| {
-        warnings.push("it does not say whether it fires".to_owned());
+        warnings.push("it has no status".to_owned());
         AlertStatus::Firing
     });
     let starts_at = object.instant("startsAt");
@@ -117,7 +122,7 @@ pub(crate) fn alert(input: &SenderInput<'_>, object: &mut Object<'_>, group: &Al
     }
 }
 
-/// The status of a webhook alert. In the API `status` is an object, and the list holds only firing alerts.
+/// The status of a webhook alert. In the list of the API `status` is an object, which this ignores.
 fn status(value: &Value<'_>) -> Option<AlertStatus> {
     match value.as_str()? {
         "firing" => Some(AlertStatus::Firing),
@@ -138,12 +143,12 @@ fn severity(
     labels: &BTreeMap<String, String>,
     warnings: &mut Vec<String>,
 ) -> Option<crate::domain::core::severity::Severity> {
-    let word = labels.get("severity").or_else(|| labels.get("priority"))?;
-    let known = input.sender.severity(word);
-    if known.is_none() {
-        warnings.push("its severity is no word that is known".to_owned());
+    let label = labels.get("severity").or_else(|| labels.get("priority"))?;
+    let severity = input.sender.severity(label);
+    if severity.is_none() {
+        warnings.push("its severity is not known".to_owned());
     }
-    known
+    severity
 }
 
 /// The measured value, if the author of the rule put it into annotation `value`.
@@ -151,13 +156,13 @@ fn value(annotations: &BTreeMap<String, String>, warnings: &mut Vec<String>) -> 
     let text = annotations.get("value")?;
     let value = field_reader::number(&text.as_str().into());
     if value.is_none() {
-        warnings.push("its annotation `value` is no finite number".to_owned());
+        warnings.push("its annotation `value` is not a finite number".to_owned());
     }
     value
 }
 
-/// Prometheus' own fingerprint of labels: 64-bit FNV-1a over the sorted names and values, each followed by 0xff
-/// (`model.LabelSet.Fingerprint`). An alert that comes without one gets the same identity as one that comes with it.
+/// Prometheus' fingerprint of labels: 64-bit FNV-1a over the sorted names and values, each followed by 0xff
+/// (`model.LabelSet.Fingerprint`). So an alert without a fingerprint gets the same identity as one with it.
 fn fingerprint(labels: &BTreeMap<String, String>) -> String {
     const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;

@@ -1,8 +1,8 @@
-//! CloudWatch alarms in SNS messages: an alarm on a metric, or a composite one, that changed its state.
+//! CloudWatch alarms in SNS messages: a metric alarm or a composite alarm changed its state.
 //!
-//! An alarm keeps its name and its messages do not say which firing they end, so the alarm is the identity and
-//! [recurs](crate::domain::alert::Alert::recurs). An alarm with insufficient data is neither firing nor resolved. That
-//! becomes an alert of its own, [`NO_DATA`], which any other state resolves.
+//! A message names the alarm but not its firing. So the identity is that of the alarm, which
+//! [recurs](crate::domain::alert::Alert::recurs). An alarm with insufficient data is neither firing nor resolved: it fires
+//! another alert, [`NO_DATA`], which any other state of the alarm resolves.
 
 use serde_json_borrow::Value;
 
@@ -12,11 +12,11 @@ use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 
-/// The name of the alert for an alarm with insufficient data. It must not start the runbook of the alarm itself, since
-/// nothing was measured.
+/// The name of the alert for an alarm with insufficient data. It differs from the alarm's name, since the runbook of the alarm
+/// must not start when nothing was measured.
 const NO_DATA: &str = "alarm_without_data";
 
-/// The alerts of a message, if it is from CloudWatch. `sent_at` replaces a missing time.
+/// The alerts of a message; none if it is not from CloudWatch. `sent_at` replaces a missing time.
 pub(crate) fn read(message: &str, sent_at: Option<Timestamp>) -> Option<Vec<Alert>> {
     if !message.trim_start().starts_with('{') {
         return None;
@@ -27,7 +27,7 @@ pub(crate) fn read(message: &str, sent_at: Option<Timestamp>) -> Option<Vec<Aler
     let state = alarm.text("NewStateValue")?;
     let before = alarm.text("OldStateValue").unwrap_or_default();
     let at = alarm.instant("StateChangeTime").or(sent_at);
-    let base = base(&mut alarm, name, at, body.warning);
+    let base = firing(&mut alarm, name, at, body.warning);
     let resolved =
         |alert: Alert| Alert { status: AlertStatus::Resolved, starts_at: None, ends_at: at, value: None, ..alert };
     let data_is_back = (before == "INSUFFICIENT_DATA").then(|| resolved(without_data(base.clone())));
@@ -35,24 +35,24 @@ pub(crate) fn read(message: &str, sent_at: Option<Timestamp>) -> Option<Vec<Aler
         "ALARM" => base,
         "OK" => resolved(base),
         "INSUFFICIENT_DATA" => return Some(vec![without_data(base)]),
-        _ => Alert { warnings: vec!["its `NewStateValue` is no word that is known".to_owned()], ..base },
+        _ => Alert { warnings: vec!["its `NewStateValue` is not known".to_owned()], ..base },
     };
     Some(data_is_back.into_iter().chain([now]).collect())
 }
 
-/// The alarm as a firing alert.
-fn base(alarm: &mut Object<'_>, name: String, at: Option<Timestamp>, mended: Option<String>) -> Alert {
+/// The alarm as a firing alert. `repair` is the warning if the body was repaired.
+fn firing(alarm: &mut Object<'_>, name: String, at: Option<Timestamp>, repair: Option<String>) -> Alert {
     let reason = alarm.text("NewStateReason");
     let arn = alarm.text("AlarmArn");
     let mut labels = labels(alarm);
-    // A message holds the display name of the region, so the code is taken from the ARN.
+    // `Region` of a message is a display name, so the code is taken from the ARN.
     if let Some(region) = arn.as_deref().and_then(|arn| arn.split(':').nth(3)) {
         labels.push(("region", region.to_owned()));
     }
     labels.push(("alarm", name.clone()));
     let account = labels.iter().find(|(key, _)| *key == "account").map_or("", |(_, account)| account);
     let firing = arn.unwrap_or_else(|| format!("alarm {account} {name}"));
-    let said = [
+    let annotations = [
         ("description", alarm.text("AlarmDescription")),
         ("reason", reason.clone()),
         ("rule", alarm.text("AlarmRule")),
@@ -67,15 +67,15 @@ fn base(alarm: &mut Object<'_>, name: String, at: Option<Timestamp>, mended: Opt
         starts_at: at,
         value: reason.as_deref().and_then(measured),
         labels,
-        annotations: said.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect(),
-        warnings: alarm.warnings.drain(..).chain(mended).collect(),
+        annotations: annotations.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect(),
+        warnings: alarm.warnings.drain(..).chain(repair).collect(),
         name,
         ..Alert::default()
     }
 }
 
 fn without_data(alarm: Alert) -> Alert {
-    let summary = Some(format!("alarm `{}` has too little data to tell", alarm.name));
+    let summary = Some(format!("alarm `{}` has insufficient data", alarm.name));
     Alert { firing: format!("{} without data", alarm.firing), name: NO_DATA.to_owned(), summary, value: None, ..alarm }
 }
 
@@ -105,8 +105,8 @@ fn dimensions(alarm: &mut Object<'_>) -> Vec<(String, String)> {
     listed.into_iter().flatten().filter_map(pair).collect()
 }
 
-/// The first value that a reason quotes, which is the newest: `1 datapoint [93.2 (04/12/15 07:17:00)] was greater than
-/// …`. Older messages use round brackets.
+/// The first value in a reason, which is the newest: `1 datapoint [93.2 (04/12/15 07:17:00)] was greater than …`. Older
+/// messages use round brackets.
 fn measured(reason: &str) -> Option<f64> {
     let (_, rest) = reason.split_once("datapoint")?;
     let opening = rest.find('[').or_else(|| rest.find('('))?;

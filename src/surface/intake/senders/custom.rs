@@ -1,7 +1,7 @@
 //! Custom senders: expressions in the estate map the body to the fields of alerts.
 //!
-//! An expression that fails leaves its field empty and adds a warning. Only a missing name, or an `each` that is not a
-//! list, makes the body one that does not fit.
+//! An expression that fails leaves its field empty and adds a warning. A body is unrecognised only if the name is missing or
+//! `each` is not a list.
 //!
 //! **Invariant:** expressions come from the estate only. Data from a body is never evaluated.
 
@@ -30,9 +30,9 @@ pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
         Some(each) => {
             let listed = each.value(&context(&scope, None)).map_err(|error| format!("`each`: {error}"))?;
             if listed.kind() != ValueKind::Seq {
-                return Err(format!("`each` gives a {}, no list", listed.kind()));
+                return Err(format!("`each` gives a {}, not a list", listed.kind()));
             }
-            let items: Vec<Scope> = listed.try_iter().map_err(|_| "`each` gives no list")?.collect();
+            let items: Vec<Scope> = listed.try_iter().map_err(|_| "`each` does not give a list")?.collect();
             input.each(&items, input.post.body, |item| alert(input, &compiled, &scope, Some(item)))
         }
     };
@@ -50,7 +50,7 @@ fn context(body: &Scope, item: Option<&Scope>) -> Scope {
     }
 }
 
-/// A mapping with its expressions compiled once, however many items there are.
+/// A mapping with compiled expressions, so that they are compiled once for all items.
 struct Compiled<'m> {
     mapping: &'m Mapping,
     each: Option<Evaluator<'m>>,
@@ -93,41 +93,41 @@ fn alert(
     body: &Scope,
     item: Option<&Scope>,
 ) -> Result<Alert, String> {
-    let mut given = MappedFields { scope: context(body, item), compiled, warnings: Vec::new() };
-    let Some(name) = given.text("name") else {
-        return Err(format!("it has no name: {}", given.warnings.pop().unwrap_or_else(|| "it is empty".to_owned())));
+    let mut fields = MappedFields { scope: context(body, item), compiled, warnings: Vec::new() };
+    let Some(name) = fields.text("name") else {
+        return Err(format!("it has no name: {}", fields.warnings.pop().unwrap_or_else(|| "it is empty".to_owned())));
     };
     let (labels, annotations) =
-        (given.pairs("labels", &compiled.labels), given.pairs("annotations", &compiled.annotations));
-    let identity = given.text("firing");
+        (fields.pairs("labels", &compiled.labels), fields.pairs("annotations", &compiled.annotations));
+    let identity = fields.text("firing");
     let alert = Alert {
         recurs: compiled.mapping.recurs || identity.is_none(),
-        firing: identity.unwrap_or_else(|| computed(&name, &labels)),
-        status: given.status(),
-        summary: given.text("summary"),
-        severity: given.severity(input.sender),
-        starts_at: given.read("starts_at", "an instant", field_reader::instant),
-        ends_at: given.read("ends_at", "an instant", field_reader::instant),
-        value: given.read("value", "a finite number", field_reader::number),
-        link: field_reader::link(given.text("link")),
-        runbook: given.text("runbook"),
-        environment: given.text("environment"),
-        service: given.text("service"),
+        firing: identity.unwrap_or_else(|| default_identity(&name, &labels)),
+        status: fields.status(),
+        summary: fields.text("summary"),
+        severity: fields.severity(input.sender),
+        starts_at: fields.read("starts_at", "an instant", field_reader::instant),
+        ends_at: fields.read("ends_at", "an instant", field_reader::instant),
+        value: fields.read("value", "a finite number", field_reader::number),
+        link: field_reader::link(fields.text("link")),
+        runbook: fields.text("runbook"),
+        environment: fields.text("environment"),
+        service: fields.text("service"),
         labels,
         annotations,
         name,
         ..Alert::default()
     };
-    Ok(Alert { warnings: given.warnings, ..alert })
+    Ok(Alert { warnings: fields.warnings, ..alert })
 }
 
-/// The identity of an alert without one: its name and its labels.
-fn computed(name: &str, labels: &BTreeMap<String, String>) -> String {
+/// The identity of an alert whose mapping has none: a digest of its name and its labels.
+fn default_identity(name: &str, labels: &BTreeMap<String, String>) -> String {
     let parts = labels.iter().flat_map(|(label, value)| [label.as_bytes(), value.as_bytes()]);
     crate::surface::intake::digest(&std::iter::once(name.as_bytes()).chain(parts).collect::<Vec<_>>())
 }
 
-/// The values that the expressions give for one alert.
+/// Evaluates the expressions for one alert.
 struct MappedFields<'g> {
     scope: Scope,
     compiled: &'g Compiled<'g>,
@@ -135,7 +135,7 @@ struct MappedFields<'g> {
 }
 
 impl MappedFields<'_> {
-    /// The value of an expression. An undefined or null value is absent; only an error adds a warning.
+    /// The value of an expression. An undefined or null value counts as absent. Only an error adds a warning.
     fn value(&mut self, what: &str, expression: &Evaluator<'_>) -> Option<Value> {
         match expression.evaluate(&self.scope) {
             Ok(value) => Some(value).filter(|value| !value.is_null()),
@@ -161,28 +161,29 @@ impl MappedFields<'_> {
     }
 
     fn severity(&mut self, sender: &Sender) -> Option<Severity> {
-        let word = self.text("severity")?;
-        let known = sender.severity(&word);
-        if known.is_none() {
-            self.warnings.push("its severity is no word that is known".to_owned());
+        let text = self.text("severity")?;
+        let severity = sender.severity(&text);
+        if severity.is_none() {
+            self.warnings.push("its severity is not known".to_owned());
         }
-        known
+        severity
     }
 
-    /// Firing unless the expression says otherwise: one alert too many is better than one too few.
+    /// The status: firing unless the expression gives a value for resolved, since a superfluous alert is better than a
+    /// missing one.
     fn status(&mut self) -> AlertStatus {
         let compiled = self.compiled;
-        let Some((expression, words)) = &compiled.status else { return AlertStatus::Firing };
-        let Some(word) = self.value("status", expression).and_then(|value| field_reader::text_of(&(&value).into()))
+        let Some((expression, values)) = &compiled.status else { return AlertStatus::Firing };
+        let Some(text) = self.value("status", expression).and_then(|value| field_reader::text_of(&(&value).into()))
         else {
             return AlertStatus::Firing;
         };
-        let word = word.trim().to_lowercase();
-        if words.resolved.contains(&word) {
+        let text = text.trim().to_lowercase();
+        if values.resolved.contains(&text) {
             return AlertStatus::Resolved;
         }
-        if !words.firing.contains(&word) {
-            self.warnings.push("its status is no word that is known".to_owned());
+        if !values.firing.contains(&text) {
+            self.warnings.push("its status is not known".to_owned());
         }
         AlertStatus::Firing
     }
@@ -197,7 +198,8 @@ impl MappedFields<'_> {
                 );
             }
             Some(other) => {
-                self.warnings.push(format!("`{what}` gives {}, no mapping", field_reader::what(&(&other).into())))
+                let kind = field_reader::type_name(&(&other).into());
+                self.warnings.push(format!("`{what}` gives {kind}, not a mapping"));
             }
             None => {}
         }

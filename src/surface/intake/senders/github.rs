@@ -1,10 +1,9 @@
 //! GitHub: the results of runs of the workflows that the estate names.
 //!
-//! A workflow that fails on a branch is one alert until it succeeds there. A scheduled poll that fails every quarter of
-//! an hour is therefore one incident. If the estate names an alert for success too, each successful run fires it once.
+//! A workflow that fails on a branch is one alert until it succeeds there, however often it runs. If the estate names an alert
+//! for success too, each successful run fires it once.
 //!
-//! **Invariant:** a run for a pull request or a fork is no alert, because its author chooses title, branch name and
-//! code.
+//! **Invariant:** a run for a pull request or a fork is not an alert, because its author chooses title, branch name and code.
 
 use chrono::SecondsFormat;
 
@@ -17,13 +16,13 @@ use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput};
 
-/// Conclusions that count as a failure. A cancelled or skipped run has no meaning here.
+/// Conclusions that count as a failure. A cancelled or skipped run is ignored.
 const FAILURES: [&str; 4] = ["failure", "timed_out", "startup_failure", "action_required"];
 
 pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let event = input.post.header("x-github-event");
     if let Some(other) = event.filter(|event| *event != "workflow_run") {
-        return Ok(ParsedBody::Ignored(format!("event `{}` is no run of a workflow", one_line(other, 80))));
+        return Ok(ParsedBody::Ignored(format!("event `{}` is not a workflow run", one_line(other, 80))));
     }
     let form = form_field(input);
     let body = lenient_json::json(form.as_deref().unwrap_or(input.post.body))?;
@@ -38,7 +37,7 @@ pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
     }
     let repository = whole.object("repository").text("full_name").unwrap_or_default();
     let ended = EndedWorkflow::read(&mut run, run_id, repository);
-    Ok(ended.parsed(input, body.warning.into_iter().chain(run.warnings).collect()))
+    Ok(ended.parse(input, body.warning.into_iter().chain(run.warnings).collect()))
 }
 
 /// The body inside a form, if the webhook is configured to send one.
@@ -90,12 +89,9 @@ impl EndedWorkflow {
         }
     }
 
-    fn parsed(&self, input: &SenderInput<'_>, warnings: Vec<String>) -> ParsedBody {
+    fn parse(&self, input: &SenderInput<'_>, warnings: Vec<String>) -> ParsedBody {
         let Some(workflow) = input.sender.workflows.get(&self.file) else {
-            return ParsedBody::Ignored(format!(
-                "workflow `{}` is none that the estate names",
-                one_line(&self.file, 80)
-            ));
+            return ParsedBody::Ignored(format!("the estate does not name workflow `{}`", one_line(&self.file, 80)));
         };
         if self.event.starts_with("pull_request")
             || self.source.as_ref().is_some_and(|source| *source != self.repository)
@@ -104,9 +100,12 @@ impl EndedWorkflow {
         }
         let base = Alert { warnings, ..self.base(input, workflow) };
         let alerts: Vec<Alert> = match self.conclusion.as_str() {
-            "success" => self.recovered(workflow, &base).into_iter().chain(self.news(workflow, &base)).collect(),
-            word if FAILURES.contains(&word) => self.failed(workflow, &base).into_iter().collect(),
-            word => return ParsedBody::Ignored(format!("a run that ended as `{}` says nothing", one_line(word, 80))),
+            "success" => self.recovered(workflow, &base).into_iter().chain(self.succeeded(workflow, &base)).collect(),
+            failure if FAILURES.contains(&failure) => self.failed(workflow, &base).into_iter().collect(),
+            other => {
+                let reason = format!("the conclusion `{}` is neither a success nor a failure", one_line(other, 80));
+                return ParsedBody::Ignored(reason);
+            }
         };
         if alerts.is_empty() {
             return ParsedBody::Ignored(format!(
@@ -131,7 +130,7 @@ impl EndedWorkflow {
         ];
         let title = self.title.as_deref().unwrap_or(&self.file);
         let labels = labels.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        // A schedule always runs on the default branch, so its branch says nothing about the environment.
+        // A scheduled run is always on the default branch, so its branch does not show the environment.
         let deployed = Some(&self.branch)
             .filter(|_| self.event != "schedule")
             .and_then(|branch| input.sender.branches.get(branch));
@@ -144,7 +143,7 @@ impl EndedWorkflow {
         }
     }
 
-    /// The identity of the failure of this workflow on this branch.
+    /// The identity of the alert for failures of this workflow on this branch.
     fn identity(&self) -> String {
         format!("{} {} {}", self.repository, self.file, self.branch)
     }
@@ -159,7 +158,7 @@ impl EndedWorkflow {
         self.failed(workflow, base).map(|alert| Alert { status, starts_at: None, ends_at: self.ended, ..alert })
     }
 
-    fn news(&self, workflow: &Workflow, base: &Alert) -> Option<Alert> {
+    fn succeeded(&self, workflow: &Workflow, base: &Alert) -> Option<Alert> {
         let name = workflow.success.clone()?;
         let mut base = base.clone();
         if let Some(began) = self.began {

@@ -9,7 +9,7 @@ use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput};
 
-/// Further pages of an alert, and the annotation in which each is kept.
+/// The fields with addresses of pages, and the annotation for each.
 const PAGES: [(&str, &str); 4] =
     [("dashboardURL", "dashboard"), ("panelURL", "panel"), ("silenceURL", "silence"), ("imageURL", "image")];
 
@@ -26,7 +26,7 @@ fn alert(input: &SenderInput<'_>, object: &mut Object<'_>, group: &AlertGroup) -
         }
     }
     let values = values(object);
-    // Expressions are lettered in the order of evaluation and the condition comes last; its value is only 0 or 1.
+    // The letters of expressions follow the order of evaluation. The condition, whose value is only 0 or 1, comes last.
     alert.value = alert.value.or_else(|| values.first().map(|(_, value)| *value));
     let value = |(name, value): (String, f64)| (format!("values.{name}"), value.to_string());
     alert.annotations.extend(values.into_iter().map(value));
@@ -43,7 +43,7 @@ fn values(object: &mut Object<'_>) -> Vec<(String, f64)> {
     found
 }
 
-/// The page of the rule, if its address is relative to Grafana's own.
+/// The page of the rule, if its address is relative to the address of Grafana.
 fn page_of(object: &mut Object<'_>, group: &AlertGroup) -> Option<String> {
     let relative = object.text("generatorURL").filter(|path| path.starts_with('/'))?;
     let base = field_reader::link(group.external.clone())?;

@@ -1,4 +1,4 @@
-//! The formats of alert senders: one file a sender, each a function from a body to alerts.
+//! The formats of alert senders. Each file has a function that parses a body to alerts.
 
 pub(crate) mod alertmanager;
 pub(crate) mod cloudwatch;

@@ -2,7 +2,7 @@
 //!
 //! A reopened incident keeps its id, so the alert [recurs](crate::domain::alert::Alert::recurs).
 //!
-//! Acknowledgements and notes are ignored: an acknowledged PagerDuty incident still fires.
+//! Acknowledgements and notes are ignored: an alert continues to fire when its PagerDuty incident is acknowledged.
 
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::config::sender::Sender;
@@ -14,7 +14,7 @@ use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput, alerts};
 
-/// The events that change the status of an incident.
+/// The events that change the status of an alert.
 const EVENTS: [(&str, AlertStatus); 3] = [
     ("incident.triggered", AlertStatus::Firing),
     ("incident.reopened", AlertStatus::Firing),
@@ -25,8 +25,9 @@ pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let body = lenient_json::json(input.post.body)?;
     let mut event = Object::new(&body.value)?.object("event");
     let kind = event.text("event_type").ok_or("it has no `event.event_type`")?;
-    let Some((_, status)) = EVENTS.iter().find(|(known, _)| *known == kind) else {
-        return Ok(ParsedBody::Ignored(format!("`{}` says nothing of how an alert stands", one_line(&kind, 80))));
+    let Some((_, status)) = EVENTS.iter().find(|(event, _)| *event == kind) else {
+        let reason = format!("`{}` does not change the status of an alert", one_line(&kind, 80));
+        return Ok(ParsedBody::Ignored(reason));
     };
     let at = event.instant("occurred_at");
     let mut data = event.object("data");
@@ -64,7 +65,7 @@ fn incident(
 
 /// The priority if the account uses priorities, otherwise the urgency.
 fn severity(sender: &Sender, data: &mut Object<'_>) -> Option<Severity> {
-    let priority = data.object("priority").text("summary").and_then(|word| sender.severity(&word));
+    let priority = data.object("priority").text("summary").and_then(|name| sender.severity(&name));
     priority.or_else(|| match data.text("urgency")?.as_str() {
         "high" => Some(sender.severity("high").unwrap_or(Severity::P2)),
         _ => Some(Severity::P3),

@@ -1,7 +1,7 @@
-//! AWS SNS: subscriptions and plain texts. The [envelope](crate::surface::intake::parse::sns_envelope) around every message
-//! and what [CloudWatch](super::cloudwatch) puts into it have their own files.
+//! AWS SNS: subscriptions, and messages that are plain text.
 //!
-//! Deliberately absent: confirming. The address that confirms comes from outside, so a person has to want it.
+//! Not here: the [envelope](crate::surface::intake::parse::sns_envelope) around every message, [CloudWatch](super::cloudwatch)
+//! alarms, and confirming a subscription. A person confirms, because the address comes from outside.
 
 use super::cloudwatch;
 use crate::domain::alert::Alert;
@@ -12,7 +12,7 @@ use crate::surface::intake::{ParsedBody, SenderInput, SnsSubscription, Subscript
 pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let envelopes = match envelopes(input.post.body) {
         Ok(envelopes) => envelopes,
-        Err(why) => return raw(input).map(alerts).ok_or(why),
+        Err(reason) => return raw(input).map(alerts).ok_or(reason),
     };
     let mut found = Vec::new();
     for envelope in envelopes {
@@ -20,18 +20,18 @@ pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
             "Notification" => found.extend(notification(envelope)),
             "SubscriptionConfirmation" => return Ok(subscription(envelope, input, SubscriptionEvent::Asked)),
             "UnsubscribeConfirmation" => return Ok(subscription(envelope, input, SubscriptionEvent::Ended)),
-            _ => return Err("its `Type` is no word that is known".to_owned()),
+            _ => return Err("its `Type` is not known".to_owned()),
         }
     }
     Ok(alerts(found))
 }
 
-/// What a topic says of its subscription.
+/// A message about the subscription itself.
 fn subscription(envelope: Envelope, input: &SenderInput<'_>, event: SubscriptionEvent) -> ParsedBody {
     let confirm = envelope.confirm.as_deref().and_then(on_aws);
     let mut warnings = envelope.warnings;
     if confirm.is_none() {
-        warnings.push("its `SubscribeURL` is not on AWS's own host and was not kept".to_owned());
+        warnings.push("its `SubscribeURL` is not on a host of AWS and was dropped".to_owned());
     }
     ParsedBody::Subscription(Box::new(SnsSubscription {
         sender: input.name.to_owned(),
@@ -45,7 +45,7 @@ fn subscription(envelope: Envelope, input: &SenderInput<'_>, event: Subscription
     }))
 }
 
-/// The alerts in a message: those of an alarm of CloudWatch, or the message itself.
+/// The alerts of a message: those of a CloudWatch alarm, or one for the message itself.
 fn notification(envelope: Envelope) -> Vec<Alert> {
     cloudwatch::read(&envelope.message, envelope.sent_at).unwrap_or_else(|| {
         let subject = envelope.subject.filter(|subject| !subject.is_empty());
@@ -53,19 +53,19 @@ fn notification(envelope: Envelope) -> Vec<Alert> {
     })
 }
 
-/// A message with raw delivery: it has no envelope.
+/// The alerts of a message with raw delivery, which has no envelope; none if the headers do not show raw delivery.
 fn raw(input: &SenderInput<'_>) -> Option<Vec<Alert>> {
     let message = String::from_utf8_lossy(input.post.body);
     if let Some(alerts) = cloudwatch::read(&message, Some(input.post.now)) {
         return Some(alerts);
     }
-    input.post.header("x-amz-sns-rawdelivery").filter(|word| word.eq_ignore_ascii_case("true"))?;
+    input.post.header("x-amz-sns-rawdelivery").filter(|value| value.eq_ignore_ascii_case("true"))?;
     let header = |name| input.post.header(name).unwrap_or_default();
     let (id, topic) = (header("x-amz-sns-message-id"), header("x-amz-sns-topic-arn"));
     Some(vec![plain(&message, None, id, topic, Some(input.post.now), Vec::new())])
 }
 
-/// A message that is not an alarm: it fires once, and nothing resolves it.
+/// The alert for a message that is not an alarm. It fires once, and nothing resolves it.
 fn plain(
     message: &str,
     subject: Option<String>,

@@ -1,7 +1,7 @@
-//! Connections: their number, the time for their headers, and a graceful shutdown.
+//! The connections of the server: their number, the time for their headers, and a graceful shutdown.
 //!
-//! **Invariant:** a connection that sends nothing, or one byte a second, is closed when the time for its headers is
-//! over.
+//! **Invariant:** a connection whose headers are not complete after [`HEADERS_WITHIN`] is closed, even if it sends a byte each
+//! second.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,17 +20,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CONNECTIONS, HEADERS_LIMIT, HEADERS_WITHIN};
 
-/// How long to wait after the system refused a connection, for example because no descriptor is free.
-const AFTER_TROUBLE: Duration = Duration::from_millis(100);
+/// How long to wait after the system could not accept a connection, for example because no file descriptor is free.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How long requests in progress may take when the server stops.
-const LAST_REQUESTS: Duration = Duration::from_secs(8);
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 
-/// Where the server accepts connections.
+/// A socket on which the server accepts connections.
 #[derive(Debug)]
 pub enum Listener {
     Tcp(TcpListener),
-    /// A socket in the file system, which only this machine can reach.
+    /// A socket in the file system, to which only this machine can connect.
     Unix(UnixListener),
 }
 
@@ -55,7 +55,7 @@ impl Listener {
         }
     }
 
-    /// The address where it listens, for people.
+    /// The address, for people.
     pub fn shown(&self) -> String {
         match self {
             Self::Tcp(listener) => {
@@ -72,7 +72,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // A response is one small packet, so there is nothing to wait for.
+                // A response is one small packet, so delaying it in order to fill a packet does not help.
                 stream.set_nodelay(true)?;
                 Ok(Box::new(stream))
             }
@@ -87,27 +87,32 @@ impl Listener {
     reason = "a pause between two tries to accept has nothing to do with an incident's time"
 )]
 pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
         let stream = tokio::select! {
             stream = listener.accept() => stream,
             () = stop.cancelled() => break,
         };
         match stream {
-            Ok(stream) => answer(stream, router.clone(), place, &graceful),
+            Ok(stream) => serve_connection(stream, router.clone(), permit, &graceful),
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
-                tokio::time::sleep(AFTER_TROUBLE).await;
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
         }
     }
     drop(listener);
-    let _ = tokio::time::timeout(LAST_REQUESTS, graceful.shutdown()).await;
+    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, graceful.shutdown()).await;
 }
 
-fn answer(stream: Box<dyn Stream>, router: Router, place: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
+fn serve_connection(
+    stream: Box<dyn Stream>,
+    router: Router,
+    permit: OwnedSemaphorePermit,
+    graceful: &GracefulShutdown,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
@@ -117,8 +122,8 @@ fn answer(stream: Box<dyn Stream>, router: Router, place: OwnedSemaphorePermit, 
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let watched = graceful.watch(connection);
     tokio::spawn(async move {
-        // A peer that disconnects is not an error on our side.
+        // The only error is that the peer disconnects.
         let _ = watched.await;
-        drop(place);
+        drop(permit);
     });
 }

@@ -33,12 +33,11 @@ impl PostOutcome {
 /// The counters.
 #[derive(Debug)]
 pub(super) struct IntakeMetrics {
-    /// By sender and outcome. Only senders of the estate are counted by name, so that unknown clients cannot enlarge
-    /// the table.
+    /// Requests by sender and outcome. Unknown senders are counted together, so that they cannot enlarge the table.
     posts: Mutex<BTreeMap<(String, PostOutcome), u64>>,
     /// Whether the last reload succeeded.
     reloaded: AtomicBool,
-    /// How often the project's files were read again since the start.
+    /// Reloads of the project's files since the start.
     reloads: AtomicU64,
 }
 
@@ -57,9 +56,9 @@ impl IntakeMetrics {
         }
     }
 
-    pub(super) fn reloaded(&self, well: bool) {
+    pub(super) fn reloaded(&self, succeeded: bool) {
         self.reloads.fetch_add(1, Relaxed);
-        self.reloaded.store(well, Relaxed);
+        self.reloaded.store(succeeded, Relaxed);
     }
 
     /// All metrics in Prometheus' text format, version 0.0.4.
@@ -71,11 +70,11 @@ impl IntakeMetrics {
         one(
             "runbook_incidents_live",
             "gauge",
-            "Incidents of which something may be owed.",
+            "Live incidents: something may become due without a command or an alert.",
             dispatcher.live.load(Relaxed),
         );
         one("runbook_incidents_at_work", "gauge", "Incidents that are worked on.", dispatcher.at_work.load(Relaxed));
-        one("runbook_alerts_firing", "gauge", "Alerts that fire.", dispatcher.firing.load(Relaxed));
+        one("runbook_alerts_firing", "gauge", "Firing alerts of live incidents.", dispatcher.firing.load(Relaxed));
         one(
             "runbook_incidents_opened_total",
             "counter",
@@ -85,23 +84,18 @@ impl IntakeMetrics {
         one(
             "runbook_batches_total",
             "counter",
-            "Transactions that alerts were written in.",
+            "Transactions in which alerts were written.",
             dispatcher.batches.load(Relaxed),
         );
         one("runbook_refused_total", "counter", "Writes that the log refused.", dispatcher.refused.load(Relaxed));
-        one(
-            "runbook_reloads_total",
-            "counter",
-            "Times that the shop's files were read again.",
-            self.reloads.load(Relaxed),
-        );
+        one("runbook_reloads_total", "counter", "Reloads of the project's files.", self.reloads.load(Relaxed));
         one(
             "runbook_last_reload_successful",
             "gauge",
-            "Whether the shop's files are in force as they were when they were read last.",
+            "Whether the last reload of the project's files succeeded.",
             u64::from(self.reloaded.load(Relaxed)),
         );
-        out.push_str("# HELP runbook_posts_total Posts of senders by answer.\n# TYPE runbook_posts_total counter\n");
+        out.push_str("# HELP runbook_posts_total Requests of senders by answer.\n# TYPE runbook_posts_total counter\n");
         for ((sender, outcome), count) in &*lock(&self.posts) {
             let _ = writeln!(out, "runbook_posts_total{{sender=\"{sender}\",answer=\"{}\"}} {count}", outcome.code());
         }

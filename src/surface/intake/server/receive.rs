@@ -1,4 +1,4 @@
-//! Handles a request of a sender: authenticates it, parses it, and reports its alerts to the dispatcher, in this order.
+//! `POST /hooks/<sender>`: authenticates the request, parses it, and reports its alerts to the dispatcher, in this order.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use crate::engine::dispatcher::Received;
 use crate::surface::intake::auth::{Admission, Rejected, admit, admit_headers};
 use crate::surface::intake::{self, ParsedBody, SenderRequest};
 
-/// `Retry-After` in seconds, for an error on our side.
-const AGAIN: &str = "5";
+/// The value of `Retry-After` in seconds, for an error on this side.
+const RETRY_AFTER: &str = "5";
 
 /// The name of the alert for a body over the size limit.
 const TOO_LARGE: &str = "body_too_large";
@@ -29,13 +29,13 @@ const TOO_LARGE: &str = "body_too_large";
 /// The result of reading a body.
 enum ReadBody {
     Whole(Vec<u8>),
-    /// It exceeds the limit; this is its beginning.
+    /// The beginning of a body that exceeds the limit.
     Beginning(Vec<u8>),
     /// It did not arrive in time, or the connection broke.
     Broken,
 }
 
-/// What one request uses from its beginning to its end, even if the files are reloaded in between.
+/// The project's files and the sender, as one request uses them from its beginning to its end.
 struct IntakeState<'a> {
     server: &'a Server,
     parts: &'a Parts,
@@ -54,28 +54,26 @@ pub(super) async fn take(
     let estate = engine.parts().catalog.estate().content.as_ref().ok();
     let Some(sender) = estate.and_then(|estate| estate.senders.get(&name)) else {
         server.metrics.count("unknown", PostOutcome::Rejected);
-        let known = "its name stands under `senders` in estate.yaml";
-        return *error_response(
-            StatusCode::NOT_FOUND,
-            &format!("there is no sender `{}`: {known}", name.escape_debug()),
-        );
+        let message = format!("there is no sender `{}`; `senders` in estate.yaml has their names", name.escape_debug());
+        return *error_response(StatusCode::NOT_FOUND, &message);
     };
-    let taken =
-        taken(&IntakeState { server: &server, parts: engine.parts(), name: &name, sender }, &headers, body).await;
-    let outcome = match &taken {
+    let state = IntakeState { server: &server, parts: engine.parts(), name: &name, sender };
+    let response = handle(&state, &headers, body).await;
+    let outcome = match &response {
         Ok(_) => PostOutcome::Taken,
         Err(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => PostOutcome::Unavailable,
         Err(_) => PostOutcome::Rejected,
     };
     server.metrics.count(&name, outcome);
-    taken.unwrap_or_else(|response| *response)
+    response.unwrap_or_else(|response| *response)
 }
 
-async fn taken(input: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Result<Response, Box<Response>> {
-    let IntakeState { server, parts, name, sender } = *input;
+async fn handle(state: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Result<Response, Box<Response>> {
+    let IntakeState { server, parts, name, sender } = *state;
     let now = parts.clock.now();
-    let admission = admit_headers(sender, &parts.secrets, headers, now).map_err(|rejected| refused(name, &rejected))?;
-    let body = match read(server, body).await {
+    let admission =
+        admit_headers(sender, &parts.secrets, headers, now).map_err(|rejected| rejection(name, &rejected))?;
+    let body = match read_body(server, body).await {
         ReadBody::Whole(body) => body,
         ReadBody::Beginning(beginning) if admission == Admission::Granted => {
             let alert = too_large(name, &beginning, now);
@@ -88,14 +86,14 @@ async fn taken(input: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Resu
             ));
         }
         ReadBody::Broken => {
-            return Err(error_response(StatusCode::REQUEST_TIMEOUT, "the body did not come within the time"));
+            return Err(error_response(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"));
         }
     };
     let post = SenderRequest { headers, body: &body, now };
-    authenticate(input, &post).await?;
+    authenticate(state, &post).await?;
     let alerts = match intake::read(name, sender, &post) {
         ParsedBody::Alerts(alerts) => alerts,
-        ParsedBody::Subscription(asked) => vec![intake::senders::sns_subscription::alert(&asked)],
+        ParsedBody::Subscription(subscription) => vec![intake::senders::sns_subscription::alert(&subscription)],
         ParsedBody::Ignored(reason) => {
             return Ok((StatusCode::OK, axum::Json(json!({"ignored": reason}))).into_response());
         }
@@ -103,9 +101,9 @@ async fn taken(input: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Resu
     receipts(server.dispatcher.report(alerts).await)
 }
 
-/// Checks the signature of a request; a missing certificate is fetched once.
-async fn authenticate(input: &IntakeState<'_>, post: &SenderRequest<'_>) -> Result<(), Box<Response>> {
-    let IntakeState { server, parts, name, sender } = *input;
+/// Authenticates a request. Fetches the certificate of its signature if it is not cached.
+async fn authenticate(state: &IntakeState<'_>, post: &SenderRequest<'_>) -> Result<(), Box<Response>> {
+    let IntakeState { server, parts, name, sender } = *state;
     let admitted = || admit(sender, &parts.secrets, post, &server.certificates);
     let rejected = match admitted() {
         Ok(()) => return Ok(()),
@@ -118,38 +116,38 @@ async fn authenticate(input: &IntakeState<'_>, post: &SenderRequest<'_>) -> Resu
         },
         Err(rejected) => rejected,
     };
-    Err(refused(name, &rejected))
+    Err(rejection(name, &rejected))
 }
 
-/// Reads a body within the time and size limits, and large ones only a few at a time.
-async fn read(server: &Server, body: Body) -> ReadBody {
+/// Reads a body within the time and size limits. Only a few large bodies are read at a time.
+async fn read_body(server: &Server, body: Body) -> ReadBody {
     let read = async {
-        let (mut kept, mut stream) = (Vec::new(), body.into_data_stream());
-        let mut place = None;
-        while let Some(piece) = stream.next().await {
-            let Ok(piece) = piece else { return ReadBody::Broken };
-            if kept.len() + piece.len() > BODY_LIMIT {
-                kept.truncate(LARGE);
-                return ReadBody::Beginning(kept);
+        let (mut bytes, mut stream) = (Vec::new(), body.into_data_stream());
+        let mut permit = None;
+        while let Some(chunk) = stream.next().await {
+            let Ok(chunk) = chunk else { return ReadBody::Broken };
+            if bytes.len() + chunk.len() > BODY_LIMIT {
+                bytes.truncate(LARGE);
+                return ReadBody::Beginning(bytes);
             }
-            kept.extend_from_slice(&piece);
-            if kept.len() > LARGE && place.is_none() {
-                place = server.large.acquire().await.ok();
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > LARGE && permit.is_none() {
+                permit = server.large.acquire().await.ok();
             }
         }
-        drop(place);
-        ReadBody::Whole(kept)
+        drop(permit);
+        ReadBody::Whole(bytes)
     };
     tokio::time::timeout(BODY_WITHIN, read).await.unwrap_or(ReadBody::Broken)
 }
 
-/// The alert for a body over the size limit, so that the request is not lost silently.
+/// The alert for a body over the size limit, so that people learn of the request.
 fn too_large(name: &str, beginning: &[u8], now: Timestamp) -> Alert {
-    let shown = String::from_utf8_lossy(beginning);
-    let body = crate::domain::core::text::printable(&shown).chars().take(1_000).collect();
+    let beginning = String::from_utf8_lossy(beginning);
+    let body = crate::domain::core::text::printable(&beginning).chars().take(1_000).collect();
     Alert {
         sender: name.to_owned(),
-        // One per hour: a sender that keeps posting such bodies is one problem.
+        // One firing per hour, however many such bodies the sender posts.
         firing: format!("{TOO_LARGE} {}", now.format("%Y-%m-%dT%H")),
         name: TOO_LARGE.to_owned(),
         summary: Some(format!("`{name}` posted a body of more than {BODY_LIMIT} bytes, which was not read")),
@@ -167,20 +165,20 @@ struct AlertReceipt {
 }
 
 /// The response, depending on whether the alerts were written.
-fn receipts(taken: Result<Vec<Received>, String>) -> Result<Response, Box<Response>> {
-    match taken {
+fn receipts(reported: Result<Vec<Received>, String>) -> Result<Response, Box<Response>> {
+    match reported {
         Ok(received) => Ok(axum::Json(AlertReceipt { received }).into_response()),
-        Err(why) => {
-            tracing::warn!(%why, "a post could not be taken in");
-            Err(unavailable("the log cannot take it now; nothing was lost, post it again"))
+        Err(error) => {
+            tracing::warn!(%error, "the alerts of a request cannot be written");
+            Err(unavailable("the alerts cannot be written to the log now; send the request again"))
         }
     }
 }
 
-fn refused(name: &str, rejected: &Rejected) -> Box<Response> {
-    tracing::warn!(sender = name, %rejected, "a post was rejected");
+fn rejection(name: &str, rejected: &Rejected) -> Box<Response> {
+    tracing::warn!(sender = name, %rejected, "a request was rejected");
     match rejected {
-        rejected if rejected.is_ours() => unavailable("who you are cannot be checked now; post it again"),
+        rejected if rejected.is_internal() => unavailable("the request cannot be authenticated now; send it again"),
         Rejected::Topic(_) => error_response(StatusCode::FORBIDDEN, &rejected.to_string()),
         rejected => {
             let mut response = error_response(StatusCode::UNAUTHORIZED, &rejected.to_string());
@@ -192,12 +190,12 @@ fn refused(name: &str, rejected: &Rejected) -> Box<Response> {
     }
 }
 
-fn unavailable(words: &str) -> Box<Response> {
-    let mut response = error_response(StatusCode::SERVICE_UNAVAILABLE, words);
-    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static(AGAIN));
+fn unavailable(message: &str) -> Box<Response> {
+    let mut response = error_response(StatusCode::SERVICE_UNAVAILABLE, message);
+    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static(RETRY_AFTER));
     response
 }
 
-fn error_response(status: StatusCode, words: &str) -> Box<Response> {
-    Box::new((status, axum::Json(json!({"error": words}))).into_response())
+fn error_response(status: StatusCode, message: &str) -> Box<Response> {
+    Box::new((status, axum::Json(json!({"error": message}))).into_response())
 }

@@ -1,6 +1,6 @@
-//! The face as a server has it: the app that is in force, and another one in its place when tokens or the estate change.
+//! The active Slack app of a service. It is replaced when its configuration or its tokens change.
 //!
-//! **Invariant:** an app that cannot be opened replaces no running app.
+//! **Invariant:** if the new app cannot be opened, the active app stays.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::surface::slack::incident_messages::Unrecorded;
 use crate::surface::slack::{App, HandledRequests, SlackConfig};
 use crate::sync::lock;
 
-/// How long a stopping server waits for Slack to answer a post in progress.
-const PARTING: Duration = Duration::from_secs(2);
+/// How long a stopping service waits until a post in progress is recorded.
+const RECORD_LIMIT: Duration = Duration::from_secs(2);
 
 /// The active app and its tasks.
 struct RunningApp {
     app: Arc<App>,
-    /// A digest of the configuration that it was opened with.
-    grounds: [u8; 32],
+    /// The digest of the configuration that it was opened with.
+    config_digest: [u8; 32],
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -32,49 +32,51 @@ pub struct SlackInterface {
     engine: Engine,
     config: Arc<SlackConfig>,
     stop: CancellationToken,
-    seen: HandledRequests,
+    handled: HandledRequests,
     unrecorded: Unrecorded,
     running: Mutex<Option<RunningApp>>,
 }
 
 impl SlackInterface {
-    /// The interface of an engine, until `stop` is cancelled. No app is active before [`renew`](Self::renew).
+    /// The interface of an engine, until `stop` is cancelled. No app is active before the first [`reload`](Self::reload).
     pub fn new(engine: Engine, config: SlackConfig, stop: CancellationToken) -> Arc<Self> {
-        let (config, seen, unrecorded, running) =
+        let (config, handled, unrecorded, running) =
             (Arc::new(config), HandledRequests::default(), Unrecorded::default(), Mutex::default());
-        Arc::new(Self { engine, config, stop, seen, unrecorded, running })
+        Arc::new(Self { engine, config, stop, handled, unrecorded, running })
     }
 
-    /// Activates the app that the project's files declare, if it differs from the active one. True when it changed.
+    /// Activates the app that the project's files declare, if its configuration differs from that of the active one. Returns
+    /// whether it changed.
     ///
     /// # Errors
-    /// Why the app cannot be used, such as a missing secret; the active app stays.
-    pub async fn renew(&self) -> Result<bool, String> {
+    /// The reason why the app cannot be used, such as a missing secret. The active app stays.
+    pub async fn reload(&self) -> Result<bool, String> {
         let engine = self.engine.refreshed();
-        let grounds = grounds(&engine);
-        if self.lock().as_ref().map(|running| running.grounds) == grounds {
+        let config_digest = config_digest(&engine);
+        if self.lock().as_ref().map(|running| running.config_digest) == config_digest {
             return Ok(false);
         }
-        let (config, seen, unrecorded) = (&self.config, &self.seen, &self.unrecorded);
-        let app = App::open(engine, Arc::clone(config), Arc::clone(seen), Arc::clone(unrecorded))?;
-        // The old app answers requests until the new one does; two message keepers at once would post everything twice.
+        let (config, handled, unrecorded) = (&self.config, &self.handled, &self.unrecorded);
+        let app = App::open(engine, Arc::clone(config), Arc::clone(handled), Arc::clone(unrecorded))?;
+        // The tasks of the old app end first, since two tasks that post incident messages would post them twice. Until the new
+        // app is active, the old one still handles HTTP requests.
         let before = self.lock().as_mut().map(|running| (running.stop.clone(), std::mem::take(&mut running.tasks)));
         end(before).await;
         let stop = self.stop.child_token();
-        let fresh = app.zip(grounds).map(|(app, grounds)| {
+        let new = app.zip(config_digest).map(|(app, config_digest)| {
             let tasks = app.begin(&stop);
-            RunningApp { app, grounds, stop, tasks }
+            RunningApp { app, config_digest, stop, tasks }
         });
-        *self.lock() = fresh;
+        *self.lock() = new;
         Ok(true)
     }
 
-    /// Waits, after `stop` was cancelled, until the tasks have ended. It waits briefly for a post in progress to be
-    /// recorded, so that it is not posted again.
+    /// Waits, after `stop` was cancelled, until the tasks have ended and a post in progress is recorded. An unrecorded post would
+    /// be posted again after a restart.
     pub async fn ended(&self) {
         let running = self.lock().take();
         end(running.map(|running| (running.stop, running.tasks))).await;
-        let _ = tokio::time::timeout(PARTING, self.unrecorded.lock()).await;
+        let _ = tokio::time::timeout(RECORD_LIMIT, self.unrecorded.lock()).await;
     }
 
     /// The active app.
@@ -89,7 +91,7 @@ impl SlackInterface {
 
 impl std::fmt::Debug for SlackInterface {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Face")
+        f.write_str("SlackInterface")
     }
 }
 
@@ -101,14 +103,14 @@ async fn end(running: Option<(CancellationToken, Vec<JoinHandle<()>>)>) {
     }
 }
 
-/// A digest of everything that an app is opened with; none when the estate declares no app.
-fn grounds(engine: &Engine) -> Option<[u8; 32]> {
+/// A digest of everything that an app depends on, secrets included; none when the estate declares no app.
+fn config_digest(engine: &Engine) -> Option<[u8; 32]> {
     let parts = engine.parts();
     let estate = parts.catalog.estate().content.as_ref().ok()?;
-    let (app, board) = (estate.slack.as_ref()?, estate.incident_channel().map(|(_, channel)| channel));
+    let (app, channel) = (estate.slack.as_ref()?, estate.incident_channel().map(|(_, channel)| channel));
     let mut digest = Sha256::new();
-    digest.update(serde_json::to_vec(&(app, board)).unwrap_or_default());
-    let token = board.and_then(|channel| channel.token.as_ref());
+    digest.update(serde_json::to_vec(&(app, channel)).unwrap_or_default());
+    let token = channel.and_then(|channel| channel.token.as_ref());
     for secret in token.into_iter().chain(&app.app_token).chain(&app.signing_secret) {
         let value = parts.secrets.get(&secret.secret).map(|value| value.expose_secret().to_owned());
         digest.update(format!("\n{}\n{:?}", secret.secret, value));

@@ -3,8 +3,8 @@
 //! Source: <https://docs.slack.dev/authentication/verifying-requests-from-slack>: version 0, HMAC-SHA256 over
 //! `v0:<timestamp>:<raw body>`.
 //!
-//! **Invariant:** a body is parsed only after its signature is verified, in constant time. A repeated signature is
-//! acknowledged and nothing is done.
+//! **Invariant:** a body is parsed only after its signature is verified, in constant time. A request with a repeated signature
+//! is acknowledged and dropped.
 
 use std::sync::Arc;
 
@@ -24,25 +24,25 @@ use super::payload::Inbound;
 use crate::domain::core::time::Timestamp;
 use crate::surface::slack::SlackInterface;
 
-/// The largest body, in bytes, ten times the size of a message with all its blocks.
-const BODY: usize = 1024 * 1024;
-/// How far a request's time may be from our clock, in seconds, in either direction; recommended by Slack.
+/// The largest body, in bytes: ten times the size of a message with all its blocks.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// How much a request's time may differ from the clock of this host, in seconds, as Slack recommends.
 const WINDOW: i64 = 300;
 
 const SIGNATURE: &str = "x-slack-signature";
 const TIMESTAMP: &str = "x-slack-request-timestamp";
 
-/// The addresses that Slack posts to.
-pub fn router(face: Arc<SlackInterface>) -> Router {
+/// The routes for Slack's requests.
+pub fn router(slack: Arc<SlackInterface>) -> Router {
     Router::new()
         .route("/slack/command", post(command))
         .route("/slack/interactive", post(interactive))
-        .layer(DefaultBodyLimit::max(BODY))
-        .with_state(face)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(slack)
 }
 
-async fn command(State(face): State<Arc<SlackInterface>>, headers: HeaderMap, body: Bytes) -> Response {
-    taken(&face, &headers, &body, |body| {
+async fn command(State(slack): State<Arc<SlackInterface>>, headers: HeaderMap, body: Bytes) -> Response {
+    handle(&slack, &headers, &body, |body| {
         let fields = form_urlencoded::parse(body);
         let fields: Map<String, Value> =
             fields.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect();
@@ -50,21 +50,22 @@ async fn command(State(face): State<Arc<SlackInterface>>, headers: HeaderMap, bo
     })
 }
 
-async fn interactive(State(face): State<Arc<SlackInterface>>, headers: HeaderMap, body: Bytes) -> Response {
-    taken(&face, &headers, &body, |body| {
+async fn interactive(State(slack): State<Arc<SlackInterface>>, headers: HeaderMap, body: Bytes) -> Response {
+    handle(&slack, &headers, &body, |body| {
         let payload = form_urlencoded::parse(body).find(|(name, _)| name == "payload")?.1;
         Inbound::interaction(&serde_json::from_str(&payload).ok()?)
     })
 }
 
-fn taken(
-    face: &SlackInterface,
+/// Verifies a request, acknowledges it and handles it afterwards. `read` parses its body.
+fn handle(
+    slack: &SlackInterface,
     headers: &HeaderMap,
     body: &[u8],
     read: impl FnOnce(&[u8]) -> Option<Inbound>,
 ) -> Response {
     // Without a signing secret no HTTP request can be authenticated.
-    let Some(app) = face.app().filter(|app| app.signing.is_some()) else {
+    let Some(app) = slack.app().filter(|app| app.signing.is_some()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let engine = app.handlers.engine.refreshed();
@@ -72,42 +73,42 @@ fn taken(
     let Some(secret) = app.signing.as_deref().and_then(|name| parts.secrets.get(name).ok()) else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let signature = match proven(secret.expose_secret().trim().as_bytes(), headers, body, parts.clock.now()) {
+    let signature = match verify(secret.expose_secret().trim().as_bytes(), headers, body, parts.clock.now()) {
         Ok(signature) => signature,
         Err(why) => {
-            tracing::warn!(why, "a request that says it is Slack's was rejected");
+            tracing::warn!(why, "a request to Slack's routes was rejected");
             return (StatusCode::UNAUTHORIZED, why).into_response();
         }
     };
-    // Slack shows any status but 200 to the person as a failure. A payload of an unknown kind is acknowledged too.
+    // Slack shows every status but 200 to the person as a failure, so a payload of an unknown kind is acknowledged too.
     if !app.is_repeated(signature)
         && let Some(inbound) = read(body)
     {
-        app.take(Inbound { name: payload::name(signature), ..inbound });
+        app.dispatch(Inbound { name: payload::name(signature), ..inbound });
     }
     StatusCode::OK.into_response()
 }
 
-/// Verifies that the signature fits these bytes and is recent; returns it.
+/// Verifies that the signature matches the body and that the request is recent. Returns the signature.
 ///
 /// # Errors
-/// What is wrong with it.
-fn proven<'h>(secret: &[u8], headers: &'h HeaderMap, body: &[u8], now: Timestamp) -> Result<&'h str, &'static str> {
-    let one = |name: &str| {
+/// The reason why the request is rejected.
+fn verify<'h>(secret: &[u8], headers: &'h HeaderMap, body: &[u8], now: Timestamp) -> Result<&'h str, &'static str> {
+    let single = |name: &str| {
         let mut all = headers.get_all(name).iter();
         all.next().filter(|_| all.next().is_none()).and_then(|value| value.to_str().ok())
     };
-    let stamp = one(TIMESTAMP).ok_or("the timestamp is missing")?;
-    let at: i64 = stamp.parse().map_err(|_| "the timestamp is no number")?;
+    let stamp = single(TIMESTAMP).ok_or("the timestamp is missing")?;
+    let at: i64 = stamp.parse().map_err(|_| "the timestamp is not a number")?;
     if now.timestamp().abs_diff(at) > WINDOW.unsigned_abs() {
-        return Err("the timestamp is too far from this machine's time");
+        return Err("the timestamp differs too much from this machine's time");
     }
-    let signature = one(SIGNATURE).ok_or("the signature is missing")?;
+    let signature = single(SIGNATURE).ok_or("the signature is missing")?;
     let given = signature.strip_prefix("v0=").and_then(|digits| hex::decode(digits).ok());
     let given = given.ok_or("the signature is not of version 0")?;
     let signed = [b"v0:", stamp.as_bytes(), b":", body].concat();
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-    hmac::verify(&key, &signed, &given).map_err(|_| "the signature is not that of the body")?;
+    hmac::verify(&key, &signed, &given).map_err(|_| "the signature does not match the body")?;
     Ok(signature)
 }
 
@@ -126,21 +127,21 @@ mod tests {
     }
 
     #[test]
-    fn slacks_own_example_is_right_for_five_minutes_and_for_these_bytes_only() {
+    fn the_example_of_slacks_documentation_is_valid_for_five_minutes_and_only_for_its_body() {
         let at = |seconds: i64| chrono::DateTime::from_timestamp(1_531_420_618 + seconds, 0).unwrap();
         let check =
-            |stamp: &str, body: &str, seconds| proven(SECRET, &headers(stamp), body.as_bytes(), at(seconds)).is_ok();
+            |stamp: &str, body: &str, seconds| verify(SECRET, &headers(stamp), body.as_bytes(), at(seconds)).is_ok();
         assert!(check("1531420618", BODY, 0) && check("1531420618", BODY, 300) && check("1531420618", BODY, -300));
         assert!(!check("1531420618", BODY, 301) && !check("1531420618", BODY, -301));
         assert!(!check("1531420619", BODY, 0) && !check("1531420618", &BODY.replace("xyzz", "xyzy"), 0));
-        assert!(proven(SECRET, &HeaderMap::new(), BODY.as_bytes(), at(0)).is_err());
+        assert!(verify(SECRET, &HeaderMap::new(), BODY.as_bytes(), at(0)).is_err());
     }
 
     #[test]
-    fn a_second_signature_is_none() {
+    fn a_request_with_two_signatures_is_rejected() {
         let now = chrono::DateTime::from_timestamp(1_531_420_618, 0).unwrap();
         let mut twice = headers("1531420618");
         twice.append(SIGNATURE, "v0=00".parse().unwrap());
-        assert!(proven(SECRET, &twice, BODY.as_bytes(), now).is_err());
+        assert!(verify(SECRET, &twice, BODY.as_bytes(), now).is_err());
     }
 }

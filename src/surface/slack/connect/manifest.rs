@@ -1,10 +1,10 @@
-//! The app's manifest, to be pasted into Slack, with the least permissions.
+//! The manifest of the app, for pasting into Slack. It requests only the permissions that the app needs.
 //!
 //! Source: <https://docs.slack.dev/reference/app-manifest>.
 
 use serde_json::{Value, json};
 
-use super::payload::KEEP;
+use super::payload::ADD_TO_TIMELINE;
 use crate::domain::config::slack_app::SlackApp;
 
 /// The scopes of every app, each with its reason.
@@ -19,7 +19,7 @@ pub fn scopes(app: Option<&SlackApp>) -> Vec<&'static str> {
     SCOPES.iter().map(|(scope, _)| *scope).chain(own_channels).collect()
 }
 
-/// The manifest of an app. `address` is where Slack reaches this machine over HTTP; none for Socket Mode.
+/// The manifest of an app. `address` is the base address of Slack's HTTP requests; none for Socket Mode.
 pub fn of(estate: &str, app: Option<&SlackApp>, address: Option<&str>) -> Value {
     let address = address.map(|address| address.trim_end_matches('/'));
     let at = |path: &str| address.map(|address| format!("{address}{path}"));
@@ -41,8 +41,8 @@ pub fn of(estate: &str, app: Option<&SlackApp>, address: Option<&str>) -> Value 
             "bot_user": {"display_name": "runbook", "always_online": false},
             "slash_commands": [command],
             "shortcuts": [{
-                "name": "Add to timeline", "type": "message", "callback_id": KEEP,
-                "description": "Keeps this message in the incident's timeline",
+                "name": "Add to timeline", "type": "message", "callback_id": ADD_TO_TIMELINE,
+                "description": "Adds this message to the incident's timeline",
             }],
         },
         "oauth_config": {"scopes": {"bot": scopes(app)}},

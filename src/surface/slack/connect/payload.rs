@@ -3,7 +3,7 @@
 //! Sources: <https://docs.slack.dev/interactivity/implementing-slash-commands>,
 //! <https://docs.slack.dev/reference/interaction-payloads>.
 //!
-//! **Invariant:** the sender is identified by the user id that Slack gives; names in a payload are not read.
+//! **Invariant:** a person is identified by the user id in the payload alone. Names in a payload are not read.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,15 +12,15 @@ use sha2::{Digest as _, Sha256};
 /// One action of a person in Slack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inbound {
-    /// The id of the request, the same when it is delivered again. Empty until the transport sets it.
+    /// The unique name of the request, the same when it is delivered again. Empty until the transport sets it.
     pub name: String,
     /// The Slack user id.
     pub user: String,
     /// The channel's id, if the action has one.
     pub channel: Option<String>,
-    /// Where the reply goes.
+    /// The address for replies.
     pub response_url: Option<String>,
-    /// Opens a form; valid for three seconds.
+    /// The `trigger_id`, with which a form can be opened within three seconds.
     pub trigger: Option<String>,
     /// Whether it was done on an ephemeral message, which the incident messages do not update.
     pub alone: bool,
@@ -43,7 +43,7 @@ pub enum Act {
         fields: Vec<(String, String)>,
     },
     /// "Add to timeline" on a message.
-    Kept {
+    Saved {
         text: String,
         /// The author's Slack user id.
         author: Option<String>,
@@ -53,7 +53,7 @@ pub enum Act {
 }
 
 /// The shortcut's callback id in the manifest.
-pub const KEEP: &str = "add_to_timeline";
+pub const ADD_TO_TIMELINE: &str = "add_to_timeline";
 
 /// The fields of a slash command: a form over HTTP, JSON over the socket.
 #[derive(Debug, Deserialize)]
@@ -94,9 +94,9 @@ impl Inbound {
                 carried: text(&payload["view"]["private_metadata"]).unwrap_or_default(),
                 fields: fields(&payload["view"]["state"]["values"]),
             },
-            "message_action" if payload["callback_id"] == KEEP => {
+            "message_action" if payload["callback_id"] == ADD_TO_TIMELINE => {
                 let message = &payload["message"];
-                Act::Kept {
+                Act::Saved {
                     text: text(&message["text"]).unwrap_or_default(),
                     author: text(&message["user"]),
                     messages: [&message["ts"], &message["thread_ts"]].into_iter().filter_map(text).collect(),
@@ -116,9 +116,9 @@ impl Inbound {
     }
 }
 
-/// The id of a request, derived from its signature or the id of its envelope.
-pub fn name(of: &str) -> String {
-    format!("slack:{}", hex::encode(Sha256::digest(of.as_bytes())))
+/// The unique name of a request, derived from `id`: its signature or the id of its envelope.
+pub fn name(id: &str) -> String {
+    format!("slack:{}", hex::encode(Sha256::digest(id.as_bytes())))
 }
 
 /// The fields of a form; each block holds one element.

@@ -1,6 +1,6 @@
-//! Replies to the person who acted, at the address of the request, visible to nobody else.
+//! Replies that only the person who acted sees. They are sent to the address in the request.
 //!
-//! **Invariant:** a reply is sent only to Slack's host or to that of the stand-in that the estate names.
+//! **Invariant:** a reply is sent only to a host of Slack, or to that of the Web API that the estate names instead.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub struct Replies {
 }
 
 impl Replies {
-    /// Sends replies; `api` is the address of the Web API if it is not Slack's own.
+    /// `api` is the address of the Web API if it is not Slack's own.
     ///
     /// # Errors
     /// When no HTTP client can be created.
@@ -45,7 +45,7 @@ impl Replies {
         Ok(Self { client, stand_in })
     }
 
-    /// Sends a reply that only the person sees. A failure is logged, as there is no other channel to report it.
+    /// Sends a reply that only the person sees. A failure is only logged.
     pub async fn reply_privately(&self, address: Option<&str>, card: &Card) {
         self.post_text(address, &message(card, false)).await;
     }
@@ -57,18 +57,18 @@ impl Replies {
 
     async fn post_text(&self, address: Option<&str>, message: &Value) {
         let Some(address) = address.and_then(|address| allowed(address, self.stand_in.as_ref())) else {
-            tracing::warn!("an answer has nowhere to go");
+            tracing::warn!("a request from Slack has no address for the reply");
             return;
         };
         match self.client.post(address).json(message).send().await {
             Ok(answer) if answer.status().is_success() => {}
-            Ok(answer) => tracing::warn!(status = answer.status().as_u16(), "Slack did not take an answer"),
-            Err(error) => tracing::warn!(error = %error.without_url(), "an answer did not arrive"),
+            Ok(answer) => tracing::warn!(status = answer.status().as_u16(), "Slack did not accept a reply"),
+            Err(error) => tracing::warn!(error = %error.without_url(), "a reply could not be sent"),
         }
     }
 }
 
-/// The address, if it is Slack's or on the host of the stand-in.
+/// The address, if a reply may be sent to it.
 fn allowed(address: &str, stand_in: Option<&Host>) -> Option<Url> {
     let url = Url::parse(address).ok()?;
     let host = url.host_str()?;
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_go_to_slack_and_nowhere_else() {
+    fn replies_are_sent_only_to_slack() {
         assert!(allowed("https://hooks.slack.com/commands/T1/2/x", None).is_some());
         for wrong in
             ["http://hooks.slack.com/x", "https://slack.com.evil.example/x", "https://evilslack.com/", "file:///x"]

@@ -1,7 +1,7 @@
-//! Slack by Socket Mode: we open the connection, so this machine need not be reachable.
+//! Slack by Socket Mode: this process opens the connection, so Slack need not be able to connect to this machine.
 //!
-//! Source: <https://docs.slack.dev/apis/events-api/using-socket-mode>. Each envelope is acknowledged before it is
-//! handled, and a repeated one is handled once. After `disconnect`, or a minute of silence, a new connection is opened.
+//! Source: <https://docs.slack.dev/apis/events-api/using-socket-mode>. Each envelope is acknowledged before it is handled, and
+//! a repeated one is dropped. After `disconnect`, or a minute without a message, a new connection is opened.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::surface::slack::App;
 
 /// How long opening the connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
-/// How long Slack may be silent: it pings several times a minute.
+/// How long the connection may be without a message: Slack pings several times a minute.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Pauses after failed connections; the last one is repeated. A connection that worked resets them.
 const PAUSES: [Duration; 6] = [
@@ -31,8 +31,8 @@ const PAUSES: [Duration; 6] = [
     Duration::from_secs(30),
     Duration::from_secs(60),
 ];
-/// The largest envelope, in bytes, ten times the size of a message with all its blocks.
-const ENVELOPE: usize = 1024 * 1024;
+/// The largest envelope, in bytes: ten times the size of a message with all its blocks.
+const ENVELOPE_LIMIT: usize = 1024 * 1024;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -46,12 +46,12 @@ enum End {
     Closed(String),
 }
 
-/// Listens until it is dropped.
-#[expect(clippy::disallowed_methods, reason = "asking another machine again counts real time")]
+/// Receives envelopes until it is dropped, on one connection after another.
+#[expect(clippy::disallowed_methods, reason = "pauses between connections to another machine count real time")]
 pub(crate) async fn listen(app: &Arc<App>) {
     let mut failures = 0;
     loop {
-        match connected(app).await {
+        match receive(app).await {
             End::Asked => {
                 failures = 0;
                 continue;
@@ -67,8 +67,9 @@ pub(crate) async fn listen(app: &Arc<App>) {
     }
 }
 
-async fn connected(app: &Arc<App>) -> End {
-    let mut socket = match opened(app).await {
+/// Opens a connection and handles its envelopes until it ends.
+async fn receive(app: &Arc<App>) -> End {
+    let mut socket = match open(app).await {
         Ok(socket) => socket,
         Err(why) => return End::Closed(why),
     };
@@ -79,7 +80,7 @@ async fn connected(app: &Arc<App>) -> End {
             Ok(Some(Ok(message))) => message,
             Ok(Some(Err(error))) => return ended(&error.to_string()),
             Ok(None) => return ended("it was closed"),
-            Err(_) => return ended("nothing was heard for a minute"),
+            Err(_) => return ended("there was no message for a minute"),
         };
         let Message::Text(text) = message else { continue };
         let Ok(envelope) = serde_json::from_str::<Value>(text.as_str()) else { continue };
@@ -87,7 +88,7 @@ async fn connected(app: &Arc<App>) -> End {
             Some("hello") => greeted = true,
             Some("disconnect") => return End::Asked,
             _ => {
-                if let Err(why) = acknowledged(app, &mut socket, envelope).await {
+                if let Err(why) = handle(app, &mut socket, envelope).await {
                     return ended(&why);
                 }
             }
@@ -95,27 +96,27 @@ async fn connected(app: &Arc<App>) -> End {
     }
 }
 
-async fn opened(app: &Arc<App>) -> Result<Socket, String> {
+async fn open(app: &Arc<App>) -> Result<Socket, String> {
     let web = app.socket.as_ref().ok_or("there is no app token")?;
-    let asked = SlackApiAppsConnectionOpenRequest::new();
-    let answer: Value = web.call("apps.connections.open", &asked, "the app").await.map_err(|error| error.reason)?;
+    let request = SlackApiAppsConnectionOpenRequest::new();
+    let answer: Value = web.call("apps.connections.open", &request, "the app").await.map_err(|error| error.reason)?;
     let url = answer["url"].as_str().ok_or("Slack gave no address")?;
-    let is_secret = url.starts_with("wss://") || (app.stand_in && url.starts_with("ws://127.0.0.1:"));
-    if !is_secret {
+    let is_allowed = url.starts_with("wss://") || (app.stand_in && url.starts_with("ws://127.0.0.1:"));
+    if !is_allowed {
         return Err("the address that Slack gave is not encrypted".to_owned());
     }
-    let config = WebSocketConfig::default().max_message_size(Some(ENVELOPE)).max_frame_size(Some(ENVELOPE));
+    let config = WebSocketConfig::default().max_message_size(Some(ENVELOPE_LIMIT)).max_frame_size(Some(ENVELOPE_LIMIT));
     let connecting = connect_async_with_config(url, Some(config), true);
     let connected = tokio::time::timeout(CONNECT_LIMIT, connecting).await.map_err(|_| "no answer".to_owned())?;
-    // The address holds a ticket; the errors of the WebSocket crate do not quote it.
+    // The address contains a credential. The errors of the WebSocket crate do not quote it.
     connected.map(|(socket, _)| socket).map_err(|error| error.to_string())
 }
 
 /// Acknowledges an envelope, then handles its payload.
-async fn acknowledged(app: &Arc<App>, socket: &mut Socket, mut envelope: Value) -> Result<(), String> {
+async fn handle(app: &Arc<App>, socket: &mut Socket, mut envelope: Value) -> Result<(), String> {
     let Some(id) = envelope["envelope_id"].as_str().map(str::to_owned) else { return Ok(()) };
-    let acknowledged = json!({"envelope_id": id}).to_string();
-    socket.send(Message::text(acknowledged)).await.map_err(|error| error.to_string())?;
+    let acknowledgement = json!({"envelope_id": id}).to_string();
+    socket.send(Message::text(acknowledgement)).await.map_err(|error| error.to_string())?;
     if app.is_repeated(&id) {
         return Ok(());
     }
@@ -126,7 +127,7 @@ async fn acknowledged(app: &Arc<App>, socket: &mut Socket, mut envelope: Value) 
         _ => None,
     };
     if let Some(inbound) = inbound {
-        app.take(Inbound { name: payload::name(&id), ..inbound });
+        app.dispatch(Inbound { name: payload::name(&id), ..inbound });
     }
     Ok(())
 }

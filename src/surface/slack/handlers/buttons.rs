@@ -1,12 +1,13 @@
 //! Handles buttons and submitted forms.
 //!
-//! **Invariant:** an answer applies only to the question that was shown; each round of a question is a different one.
+//! **Invariant:** an answer applies only to the question that the button or form showed. When a step asks again, that is another
+//! question.
 
 use serde_json::Value;
 
 use super::super::parse::button_value::{ButtonAction, ButtonValue, StepQuestion};
 use super::super::parse::identity;
-use super::super::parse::identity::RequestedIdentity;
+use super::super::parse::identity::Permission;
 use super::super::render::card;
 use super::super::render::modal;
 use super::super::render::modal::{ModalPurpose, WORDS};
@@ -21,26 +22,26 @@ use crate::domain::incident::step_verb::StepVerb;
 use crate::domain::incident::target::StepTarget;
 
 /// The reply to a button on an outdated message.
-const STALE: &str = "This was answered or has changed since the message was written; nothing was done. Type `/runbook` for what waits now.";
+const STALE: &str = "The question was answered or has changed since this message; nothing was done. Type `/runbook` for the open questions.";
 
 /// The reason recorded when a step is skipped by a button.
 const BY_BUTTON: &str = "by a button in Slack";
 
 impl Interaction<'_> {
     pub(super) async fn pressed(&self, press: ButtonValue) -> HandlerResult {
-        let ButtonValue { incident: id, deed } = press;
-        match deed {
+        let ButtonValue { incident: id, action } = press;
+        match action {
             ButtonAction::Status => {
-                self.may(RequestedIdentity::Look)?;
-                Ok(HandlerReply::Say(self.live(&self.incident(&id).await?)))
+                self.may(Permission::Read)?;
+                Ok(HandlerReply::Message(self.live(&self.incident(&id).await?)))
             }
             ButtonAction::Acknowledge => {
-                let by = self.may_at(&id, None, "take notice of it", RequestedIdentity::Acknowledge).await?;
+                let by = self.may_at(&id, None, "acknowledge it", Permission::Acknowledge).await?;
                 let incident = self.ask(&id, by, Request::Acknowledge).await?;
                 Ok(self.changed(&incident))
             }
             ButtonAction::Approve(question, digest) => {
-                // The engine refuses and records an approval without permission.
+                // The engine checks the permission, and records a refusal.
                 let by = identity::actor(self.estate, &self.from.user);
                 let target = question.target(&self.incident(&id).await?, StepVerb::Approve);
                 let request = target.clone().map(|target| Request::Approve { target, digest });
@@ -49,59 +50,59 @@ impl Interaction<'_> {
                 self.answered(&incident, target).await
             }
             ButtonAction::Resolve => {
-                self.may_at(&id, None, "resolve it", RequestedIdentity::Act).await?;
+                self.may_at(&id, None, "resolve it", Permission::Act).await?;
                 let incident = self.act(&id, Request::Resolve { summary: None }).await?;
                 Ok(self.changed(&incident))
             }
             ButtonAction::Start(runbook) => {
-                self.may_at(&id, None, &format!("start `{runbook}`"), RequestedIdentity::Act).await?;
+                self.may_at(&id, None, &format!("start `{runbook}`"), Permission::Act).await?;
                 self.start_proposed(&id, &runbook).await
             }
             ButtonAction::Ask(question) => self.form_for(&id, &question, StepVerb::Answer).await,
             ButtonAction::Deny(question) => self.form_for(&id, &question, StepVerb::Deny).await,
             ButtonAction::Answer(question, value) => {
                 let answer = |target| Request::Answer { target, value: Value::String(value) };
-                self.settle(&id, &question, StepVerb::Answer, answer).await
+                self.answer_question(&id, &question, StepVerb::Answer, answer).await
             }
             ButtonAction::Retry(question) => {
-                self.settle(&id, &question, StepVerb::Retry, |target| Request::Retry { target }).await
+                self.answer_question(&id, &question, StepVerb::Retry, |target| Request::Retry { target }).await
             }
             ButtonAction::Skip(question) => {
                 let skip = |target| Request::Skip { target, reason: BY_BUTTON.to_owned() };
-                self.settle(&id, &question, StepVerb::Skip, skip).await
+                self.answer_question(&id, &question, StepVerb::Skip, skip).await
             }
         }
     }
 
     pub(super) async fn submitted(&self, purpose: ModalPurpose, fields: &[(String, String)]) -> HandlerResult {
         let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
-        let words = || field(WORDS).unwrap_or_default();
+        let text = || field(WORDS).unwrap_or_default();
         match purpose {
             ModalPurpose::Start { runbook, order } => self.start_filled(&runbook, order, fields).await,
             ModalPurpose::Answer(id, question) => {
-                let answer = |target| Request::Answer { target, value: Value::String(words()) };
-                self.settle(&id, &question, StepVerb::Answer, answer).await
+                let answer = |target| Request::Answer { target, value: Value::String(text()) };
+                self.answer_question(&id, &question, StepVerb::Answer, answer).await
             }
             ModalPurpose::Deny(id, question) => {
-                // Who may not is refused by the engine, which writes it down.
-                let (_, target) = self.asked(&id, &question, StepVerb::Deny).await?;
+                // The engine checks the permission, and records a refusal.
+                let (_, target) = self.current_unchecked(&id, &question, StepVerb::Deny).await?;
                 let by = identity::actor(self.estate, &self.from.user);
-                let incident = self.ask(&id, by, Request::Deny { target: target.clone(), reason: words() }).await?;
+                let incident = self.ask(&id, by, Request::Deny { target: target.clone(), reason: text() }).await?;
                 self.answered(&incident, target).await
             }
             ModalPurpose::Keep(note) => {
                 let id = field(modal::INCIDENT)
                     .and_then(|id| id.parse().ok())
-                    .ok_or_else(|| reply_text("No incident was picked."))?;
-                self.may_at(&id, None, "write something down", RequestedIdentity::Act).await?;
+                    .ok_or_else(|| reply_text("No incident was selected."))?;
+                self.may_at(&id, None, "add a note", Permission::Act).await?;
                 self.act(&id, Request::Note(note)).await?;
-                Ok(HandlerReply::Say(reply_text(&note_reply(&id))))
+                Ok(HandlerReply::Message(reply_text(&note_reply(&id))))
             }
         }
     }
 
     /// Answers the question that was shown, if it is still open.
-    async fn settle(
+    async fn answer_question(
         &self,
         id: &IncidentId,
         question: &StepQuestion,
@@ -136,12 +137,12 @@ impl Interaction<'_> {
         question: &StepQuestion,
         verb: StepVerb,
     ) -> Result<(Incident, StepTarget), super::Card> {
-        self.may_at(id, Some(&question.reference()), "answer it", RequestedIdentity::Act).await?;
-        self.asked(id, question, verb).await
+        self.may_at(id, Some(&question.reference()), "answer it", Permission::Act).await?;
+        self.current_unchecked(id, question, verb).await
     }
 
-    /// The same, whoever asks.
-    async fn asked(
+    /// As [`current`](Self::current), without checking permission.
+    async fn current_unchecked(
         &self,
         id: &IncidentId,
         question: &StepQuestion,

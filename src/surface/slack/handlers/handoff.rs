@@ -1,22 +1,22 @@
 //! `/runbook handoff`: the hand-over, short enough for a phone.
 
 use super::super::parse::command::Typed;
-use super::super::parse::identity::RequestedIdentity;
+use super::super::parse::identity::Permission;
 use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
 use super::{HandlerReply, HandlerResult, Interaction, engine_refusal};
 use crate::domain::core::text::one_line;
 use crate::domain::report::handover::{Handover, HandoverLine, HandoverPiece};
 
-/// The most lines per part, the latest ones; the page and the timeline show the rest.
+/// The most lines per part: the most recent ones. The page and the timeline show the rest.
 const LINES: usize = 10;
-/// The longest line, in characters.
+/// The longest piece of a line, in characters.
 const LINE: usize = 160;
 
 impl Interaction<'_> {
     pub(super) async fn handoff(&self, typed: &Typed) -> HandlerResult {
-        self.may(RequestedIdentity::Look)?;
-        let incident = self.meant_or_last(typed).await?;
+        self.may(Permission::Read)?;
+        let incident = self.incident_or_last(typed).await?;
         let log = self.handlers.engine.log(&incident.id).await.map_err(|error| engine_refusal(&error))?;
         let handover = Handover::of(&incident, &log, self.handlers.engine.parts().clock.now());
         let Card { summary, mut sheet } = self.live(&incident);
@@ -24,11 +24,11 @@ impl Interaction<'_> {
         part(&mut sheet, "Who has which role", roles, "The estate names no roles.");
         part(&mut sheet, "What waits", handover.waits, "Nothing waits.");
         part(&mut sheet, "Deadlines", handover.deadlines, "None.");
-        part(&mut sheet, "What is known", handover.known, "Nothing was looked at yet.");
+        part(&mut sheet, "What is known", handover.known, "Nothing was checked yet.");
         part(&mut sheet, "What was done", handover.done, "Nothing was done yet.");
         part(&mut sheet, "Who was told", handover.told, "Nobody was told yet.");
         part(&mut sheet, "What people said", handover.said, "Nobody wrote anything down.");
-        Ok(HandlerReply::Say(Card { summary, sheet }))
+        Ok(HandlerReply::Message(Card { summary, sheet }))
     }
 }
 
@@ -43,13 +43,13 @@ fn part(sheet: &mut Blocks, title: &str, lines: Vec<HandoverLine>, none: &str) {
 
 fn parts(line: HandoverLine) -> Vec<Text> {
     let part = |piece| match piece {
-        HandoverPiece::Words(words) => text(limited(&words)),
+        HandoverPiece::Words(words) => text(shorten(&words)),
         HandoverPiece::At(at) | HandoverPiece::Clock(at) => Text::Time(at),
     };
     line.0.into_iter().map(part).collect()
 }
 
-/// Limits a piece of text and keeps the blank at its beginning.
-fn limited(words: &str) -> String {
-    if words.chars().count() <= LINE { words.to_owned() } else { format!(" {}", one_line(words, LINE)) }
+/// Shortens a long piece of text. It then begins with a blank, which separates it from the piece before.
+fn shorten(piece: &str) -> String {
+    if piece.chars().count() <= LINE { piece.to_owned() } else { format!(" {}", one_line(piece, LINE)) }
 }

@@ -11,7 +11,7 @@ use super::connect::payload::{Act, Inbound};
 use super::parse::button_value::ButtonValue;
 use super::parse::command::Typed;
 use super::parse::identity;
-use super::parse::identity::RequestedIdentity;
+use super::parse::identity::Permission;
 use super::render::card;
 use super::render::card::Card;
 use super::render::modal;
@@ -35,24 +35,23 @@ mod start;
 mod typed_commands;
 
 pub(super) use self::refusal::reply_text;
-use self::refusal::{engine_refusal, near, none, refusal_at, unknown, which};
+use self::refusal::{choose_incident, engine_refusal, near_miss, no_open_incident, refusal_at, unknown_incident};
 
 /// The reply to an action.
 #[derive(Debug)]
 pub enum HandlerReply {
     /// A message that nobody else sees.
-    Say(Card),
+    Message(Card),
     Form {
         title: String,
-        /// Its fields.
         fields: Vec<SlackBlock>,
         purpose: ModalPurpose,
     },
-    /// No reply, since the incident message shows the result. A card replaces an ephemeral message.
+    /// No reply, since the incident message shows the result. The card, if any, replaces an ephemeral message.
     Done(Option<Card>),
 }
 
-/// The error is a refusal, shown as a message.
+/// A reply, or a refusal that is shown as a message.
 pub type HandlerResult = Result<HandlerReply, Card>;
 
 /// Handles actions from Slack.
@@ -76,36 +75,37 @@ impl Handlers {
     }
 
     async fn answered(&self, from: &Inbound) -> HandlerReply {
-        let sheet = self.engine.parts().catalog.estate();
-        let Ok(estate) = &sheet.content else {
-            return HandlerReply::Say(reply_text("estate.yaml has problems; `runbook lint` shows them"));
+        let Ok(estate) = &self.engine.parts().catalog.estate().content else {
+            return HandlerReply::Message(reply_text("estate.yaml has problems; `runbook lint` shows them"));
         };
-        let visit = Interaction { handlers: self, estate, from };
-        let said = match &from.act {
-            Act::Typed(words) => visit.typed(Typed::read(words)).await,
+        let interaction = Interaction { handlers: self, estate, from };
+        let result = match &from.act {
+            Act::Typed(words) => interaction.typed(Typed::read(words)).await,
             Act::Pressed(value) => match ButtonValue::decoded(value) {
-                Some(press) => visit.pressed(press).await,
-                None => Err(reply_text("This button is of another version. Type `/runbook` for what waits now.")),
+                Some(press) => interaction.pressed(press).await,
+                None => Err(reply_text(
+                    "This button is from another version of runbook. Type `/runbook` for the open questions.",
+                )),
             },
             Act::Submitted { form, carried, fields } if form == modal::FORM => match serde_json::from_str(carried) {
-                Ok(Carried { purpose, .. }) => visit.submitted(purpose, fields).await,
-                Err(_) => Err(reply_text("This form is of another version. Type the command again.")),
+                Ok(Carried { purpose, .. }) => interaction.submitted(purpose, fields).await,
+                Err(_) => Err(reply_text("This form is from another version of runbook. Type the command again.")),
             },
             Act::Submitted { .. } => Ok(HandlerReply::Done(None)),
-            Act::Kept { text, author, messages } => visit.saved(text, author.as_deref(), messages).await,
+            Act::Saved { text, author, messages } => interaction.saved(text, author.as_deref(), messages).await,
         };
-        match said {
-            // A user without read permission gets only the refusal, with no next command.
-            Err(card) if visit.may(RequestedIdentity::Look).is_err() => HandlerReply::Say(card),
-            Ok(HandlerReply::Say(card)) | Err(card) => HandlerReply::Say(card.leading_on()),
+        match result {
+            // A person without read permission gets only the refusal, without a next command.
+            Err(card) if interaction.may(Permission::Read).is_err() => HandlerReply::Message(card),
+            Ok(HandlerReply::Message(card)) | Err(card) => HandlerReply::Message(card.leading_on()),
             Ok(other) => other,
         }
     }
 }
 
 impl Interaction<'_> {
-    fn may(&self, wish: RequestedIdentity) -> Result<Actor, Card> {
-        identity::may(self.estate, &self.from.user, wish).map_err(|why| reply_text(&why))
+    fn may(&self, permission: Permission) -> Result<Actor, Card> {
+        identity::may(self.estate, &self.from.user, permission).map_err(|why| reply_text(&why))
     }
 
     /// Submits a request to an incident.
@@ -113,20 +113,20 @@ impl Interaction<'_> {
         self.ask_resolved(id, by, Ok(request)).await
     }
 
-    /// The same for a request about a step, or for why no step could be found.
+    /// Submits a request about a step, or the refusal when no step was found.
     async fn ask_resolved(
         &self,
         id: &IncidentId,
         by: Actor,
         request: Result<Request, Refused>,
     ) -> Result<Incident, Card> {
-        let asked = self.handlers.engine.submit_resolved(id, by, request, Some(self.from.name.clone()));
-        asked.await.map_err(|error| refusal_at(id, &error))
+        let submitted = self.handlers.engine.submit_resolved(id, by, request, Some(self.from.name.clone()));
+        submitted.await.map_err(|error| refusal_at(id, &error))
     }
 
     /// Submits a request that only people of the estate may make.
     async fn act(&self, id: &IncidentId, request: Request) -> Result<Incident, Card> {
-        let by = self.may(RequestedIdentity::Act)?;
+        let by = self.may(Permission::Act)?;
         self.ask(id, by, request).await
     }
 
@@ -136,9 +136,9 @@ impl Interaction<'_> {
         id: &IncidentId,
         step: Option<&StepReference>,
         wanted: &str,
-        wish: RequestedIdentity,
+        permission: Permission,
     ) -> Result<Actor, Card> {
-        let refused = match self.may(wish) {
+        let refused = match self.may(permission) {
             Ok(by) => return Ok(by),
             Err(refused) => refused,
         };
@@ -146,20 +146,20 @@ impl Interaction<'_> {
         Err(refused)
     }
 
-    /// Checks permission for a typed command. A refusal is recorded in the incident that was meant, or only in the
-    /// process log if there is none.
-    async fn may_typed(&self, typed: &Typed, wish: RequestedIdentity) -> Result<Actor, Card> {
-        let refused = match self.may(wish) {
+    /// Checks permission for a typed command. A refusal is recorded in the incident of the command, or only in the process
+    /// log if there is none.
+    async fn may_typed(&self, typed: &Typed, permission: Permission) -> Result<Actor, Card> {
+        let refused = match self.may(permission) {
             Ok(by) => return Ok(by),
             Err(refused) => refused,
         };
         let wanted = format!("use `/runbook {}`", typed.verb);
-        match self.meant(typed).await {
-            // A `start` that opens a new incident concerns none of the open ones.
+        match self.target_incident(typed).await {
+            // A `start` without an incident opens a new one.
             Ok(incident) if typed.verb != "start" || typed.incident.is_some() => {
                 self.refuse_unknown_user(&incident.id, None, &wanted).await
             }
-            Ok(_) | Err(_) => tracing::warn!(user = self.from.user, wanted, "somebody was turned away"),
+            Ok(_) | Err(_) => tracing::warn!(user = self.from.user, wanted, "a person without permission was refused"),
         }
         Err(refused)
     }
@@ -169,7 +169,7 @@ impl Interaction<'_> {
         let request = Request::TurnAway { step: step.cloned(), wanted: wanted.to_owned() };
         if let Err(error) = self.handlers.engine.submit_once(id, Command { by, request }, self.from.name.clone()).await
         {
-            tracing::warn!(incident = %id, %error, "that somebody was turned away is not written down");
+            tracing::warn!(incident = %id, %error, "the refusal of a person without permission cannot be recorded");
         }
     }
 
@@ -182,12 +182,12 @@ impl Interaction<'_> {
         self.handlers.engine.incident(id).await.map_err(|error| engine_refusal(&error))
     }
 
-    /// The open incidents, the most severe first.
+    /// The open incidents, most severe first.
     async fn open(&self) -> Result<Vec<Incident>, Card> {
         let live = self.handlers.engine.parts().store.live().await.map_err(|error| engine_refusal(&error.into()))?;
         let mut open = Vec::new();
         for summary in live {
-            // A corrupt incident must not hide the others.
+            // A damaged incident must not hide the others.
             if let Ok(incident) = self.handlers.engine.incident(&summary.id).await {
                 open.push(incident);
             }
@@ -197,39 +197,39 @@ impl Interaction<'_> {
         Ok(open)
     }
 
-    /// The incident that is meant: the one named, or the only open one.
-    async fn meant(&self, typed: &Typed) -> Result<Incident, Card> {
+    /// The incident of a command: the named one, or the only open one.
+    async fn target_incident(&self, typed: &Typed) -> Result<Incident, Card> {
         if let Some(id) = &typed.incident {
             return self.incident(id).await;
         }
         let mut open = self.open().await?;
-        if let Some(card) = near(typed, &open) {
+        if let Some(card) = near_miss(typed, &open) {
             return Err(card);
         }
         match open.len() {
-            0 => Err(none(typed, self.handlers.engine.find(None).await.ok().as_ref())),
+            0 => Err(no_open_incident(typed, self.handlers.engine.find(None).await.ok().as_ref())),
             1 => Ok(open.remove(0)),
-            _ => Err(which(typed, &open)),
+            _ => Err(choose_incident(typed, &open)),
         }
     }
 
-    /// The incident that is meant; if none is open, the one that changed last.
-    async fn meant_or_last(&self, typed: &Typed) -> Result<Incident, Card> {
-        match self.meant(typed).await {
+    /// The incident of a command. If none is named or open, the most recently changed one.
+    async fn incident_or_last(&self, typed: &Typed) -> Result<Incident, Card> {
+        match self.target_incident(typed).await {
             Err(card) if typed.incident.is_none() && self.open().await?.is_empty() => {
                 let last = self.handlers.engine.find(None).await.map_err(|_| card)?;
                 self.incident(&last).await
             }
-            meant => meant,
+            found => found,
         }
     }
 
-    /// Resolves the beginning of an incident's id, after a command that takes nothing else.
-    async fn named(&self, mut typed: Typed) -> Result<Typed, Card> {
+    /// Finds the incident of a command whose only argument is the beginning of an incident's id.
+    async fn with_incident(&self, mut typed: Typed) -> Result<Typed, Card> {
         if typed.incident.is_none() && !typed.rest.is_empty() {
-            self.may(RequestedIdentity::Look)?;
+            self.may(Permission::Read)?;
             let found = self.handlers.engine.find(Some(&typed.rest.to_lowercase())).await;
-            typed.incident = Some(found.map_err(|error| unknown(&typed, &error))?);
+            typed.incident = Some(found.map_err(|error| unknown_incident(&typed, &error))?);
         }
         Ok(typed)
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::parse::button_value::{ButtonAction, ButtonValue};
 use super::super::parse::command::{Typed, first, opens_quote};
 use super::super::parse::identity;
-use super::super::parse::identity::RequestedIdentity;
+use super::super::parse::identity::Permission;
 use super::super::render::block_kit::{Blocks, Button, ButtonStyle, Text, text};
 use super::super::render::card::Card;
 use super::super::render::question;
@@ -21,15 +21,15 @@ use crate::domain::incident::resolve;
 use crate::domain::incident::step_verb::StepVerb;
 use crate::domain::incident::target::{StepReference, StepTarget};
 
-/// The most incidents that a list shows.
-const LISTED: usize = 20;
+/// The most incidents in a list.
+const INCIDENT_LIMIT: usize = 20;
 /// The most questions shown at once.
 const QUESTIONS: usize = 10;
 
 impl Interaction<'_> {
     /// The questions for this person in all open incidents, then those for others.
     pub(super) async fn waiting(&self) -> HandlerResult {
-        let by = self.may(RequestedIdentity::Look)?;
+        let by = self.may(Permission::Read)?;
         let open = self.open().await?;
         let all = open.iter().flat_map(question::all);
         let (own, others): (Vec<PendingQuestion<'_>>, Vec<PendingQuestion<'_>>) = all.partition(|one| is_for(one, &by));
@@ -57,11 +57,11 @@ impl Interaction<'_> {
         if open.is_empty() {
             sheet.line(vec![Text::Code("/runbook start".to_owned()), text(" opens one")]);
         }
-        Ok(HandlerReply::Say(Card { summary, sheet }))
+        Ok(HandlerReply::Message(Card { summary, sheet }))
     }
 
     pub(super) async fn list(&self) -> HandlerResult {
-        self.may(RequestedIdentity::Look)?;
+        self.may(Permission::Read)?;
         let open = self.open().await?;
         let summary = format!("Open incidents: {}", open.len());
         let mut sheet = Blocks::default();
@@ -70,12 +70,12 @@ impl Interaction<'_> {
         if open.is_empty() {
             sheet.line(vec![Text::Code("/runbook incidents".to_owned()), text(" shows earlier ones")]);
         }
-        Ok(HandlerReply::Say(Card { summary, sheet }))
+        Ok(HandlerReply::Message(Card { summary, sheet }))
     }
 
     /// Shows the change with its button. With the digest that was shown, approves it at once.
     pub(super) async fn approve(&self, typed: &Typed) -> HandlerResult {
-        let incident = self.meant(typed).await?;
+        let incident = self.target_incident(typed).await?;
         let (step, digest) = typed.split();
         let step = typed_step(step)?;
         if !digest.is_empty() {
@@ -84,7 +84,7 @@ impl Interaction<'_> {
                 .map(|(target, digest)| Request::Approve { target, digest });
             return Ok(done("Agreed", &self.ask_resolved(&incident.id, by, request).await?));
         }
-        self.may(RequestedIdentity::Look)?;
+        self.may(Permission::Read)?;
         let is_change = |one: &PendingQuestion<'_>| matches!(one.gate, Gate::Approve { .. });
         self.shown(&incident, step.as_ref(), is_change, "No change of", "waits for agreement")
     }
@@ -95,36 +95,35 @@ impl Interaction<'_> {
             return Err(reply_text("Type `/runbook deny <reason>`."));
         }
         let by = identity::actor(self.estate, &self.from.user);
-        let incident = self.meant(typed).await?;
-        let (step, reason) = named(&incident, &typed.rest, StepVerb::Deny);
+        let incident = self.target_incident(typed).await?;
+        let (step, reason) = split_step(&incident, &typed.rest, StepVerb::Deny);
         if let (Some(step), "") = (&step, reason) {
             return Err(reply_text(&format!("Type `/runbook deny {step} <reason>`.")));
         }
-        let target = step_or_words(&incident, StepVerb::Deny, step.as_ref());
+        let target = step_target(&incident, StepVerb::Deny, step.as_ref());
         let request = target.map(|target| Request::Deny { target, reason: reason.to_owned() });
         Ok(done("Refused", &self.ask_resolved(&incident.id, by, request).await?))
     }
 
-    /// Answers the only pending question, or the one whose step is named first. Without an answer it shows the
-    /// question.
+    /// Answers the only pending question, or the one whose step is named first. Without an answer, shows the question.
     pub(super) async fn answer(&self, typed: &Typed) -> HandlerResult {
-        self.may_typed(typed, RequestedIdentity::Act).await?;
-        let incident = self.meant(typed).await?;
+        self.may_typed(typed, Permission::Act).await?;
+        let incident = self.target_incident(typed).await?;
         let asks = |one: &PendingQuestion<'_>| {
             matches!(one.gate, Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. })
         };
-        let (step, words) = named(&incident, &typed.rest, StepVerb::Answer);
+        let (step, words) = split_step(&incident, &typed.rest, StepVerb::Answer);
         let nothing_waits = !question::all(&incident).iter().any(asks);
         if step.is_none() && (words.is_empty() || nothing_waits) {
             return self.shown(&incident, None, asks, "", "asks nothing");
         }
-        let target = step_or_words(&incident, StepVerb::Answer, step.as_ref())
+        let target = step_target(&incident, StepVerb::Answer, step.as_ref())
             .map_err(|refused| refusal_at(&incident.id, &refused.into()))?;
         let gate = incident.waits(target.run, &target.step, target.question);
         if words.is_empty() && !matches!(gate, Some(Gate::Manual { .. })) {
             return self.shown(&incident, step.as_ref(), asks, "", "asks nothing");
         }
-        let value = Value::String(meant(gate, words));
+        let value = Value::String(matching_choice(gate, words));
         Ok(done("Answered", &self.act(&incident.id, Request::Answer { target, value }).await?))
     }
 
@@ -141,23 +140,23 @@ impl Interaction<'_> {
         let all = question::all(incident).into_iter();
         let wanted = all.filter(|one| wanted(one) && step.is_none_or(|step| step.matches(one.run, one.step)));
         if wanted.take(QUESTIONS).map(|one| one.draw(&mut sheet)).count() == 0 {
-            let said =
-                format!("{before} {} {after}. See how it stands: `/runbook status {}`.", incident.id, incident.id);
-            return Err(reply_text(said.trim_start()));
+            let message =
+                format!("{before} {} {after}. Show its state: `/runbook status {}`.", incident.id, incident.id);
+            return Err(reply_text(message.trim_start()));
         }
-        Ok(HandlerReply::Say(Card { summary: "Look, then press the button".to_owned(), sheet }))
+        Ok(HandlerReply::Message(Card { summary: "Check it, then press the button".to_owned(), sheet }))
     }
 }
 
-/// The step that was typed; none when nothing was.
+/// The typed step, if any.
 pub(super) fn typed_step(word: &str) -> Result<Option<StepReference>, Card> {
     let step = Some(word).filter(|word| !word.is_empty()).map(str::parse).transpose();
     step.map_err(|why: String| reply_text(&question::capital(&why)))
 }
 
-/// The step that words begin with, and what follows it. A step that has been reached is taken for one even where `verb` makes
-/// no sense for it: the words of an answer to one question must not reach another question.
-fn named<'a>(incident: &Incident, words: &'a str, verb: StepVerb) -> (Option<StepReference>, &'a str) {
+/// Splits the text into the step that it begins with, if any, and the rest. The name of a step that was reached counts as a step
+/// even if `verb` does not apply to it. Otherwise an answer that was meant for that step could reach another question.
+fn split_step<'a>(incident: &Incident, words: &'a str, verb: StepVerb) -> (Option<StepReference>, &'a str) {
     let (word, rest) = first(words);
     let Ok(step) = word.parse::<StepReference>() else { return (None, words) };
     let is_place = |run: RunId| incident.run(run).is_some_and(|run| run.has(&step.step));
@@ -166,8 +165,8 @@ fn named<'a>(incident: &Incident, words: &'a str, verb: StepVerb) -> (Option<Ste
     if is_named || !rest.is_empty() && is_reached() { (Some(step), rest) } else { (None, words) }
 }
 
-/// The one step that is meant. Where the first word may not have been meant as the step, the refusal says what to type then.
-fn step_or_words(incident: &Incident, verb: StepVerb, step: Option<&StepReference>) -> Result<StepTarget, Refused> {
+/// The target of a verb. If the first word may be text and not the step, the hint of a refusal has the command for that case.
+fn step_target(incident: &Incident, verb: StepVerb, step: Option<&StepReference>) -> Result<StepTarget, Refused> {
     resolve::target(incident, verb, step).map_err(|refused| match (step, resolve::target(incident, verb, None)) {
         (Some(step), Ok(only)) if step.run.is_none() => {
             let (verb, id, only) = (verb.name(), &incident.id, incident.reference(only.run, &only.step));
@@ -177,15 +176,15 @@ fn step_or_words(incident: &Incident, verb: StepVerb, step: Option<&StepReferenc
     })
 }
 
-/// Matches an answer to a choice, since phones capitalise the first letter and some quote the answer.
-fn meant(gate: Option<&Gate>, words: &str) -> String {
+/// The answer as the choice that it matches. Phones capitalise the first letter, and some people quote the answer.
+fn matching_choice(gate: Option<&Gate>, words: &str) -> String {
     let Some(Gate::Ask { choices, .. }) = gate else { return words.to_owned() };
     let bare = words.trim_matches(opens_quote);
     let choice = choices.iter().find(|choice| choice.eq_ignore_ascii_case(bare));
     choice.filter(|_| !choices.iter().any(|choice| choice == words)).map_or_else(|| words.to_owned(), Clone::clone)
 }
 
-/// What was done, the next step, and the command that shows more.
+/// The confirmation of a command: what was done, the next step, and the command that shows more.
 pub(super) fn done(what: &str, incident: &Incident) -> HandlerReply {
     let next = crate::domain::report::headline::next(incident);
     let command = match incident.completed {
@@ -197,10 +196,10 @@ pub(super) fn done(what: &str, incident: &Incident) -> HandlerReply {
         vec![text(format!("{what}: {} {}", incident.id, one_line(&incident.title, 80)))],
         vec![text(format!("Next: {next} · ")), Text::Code(command)],
     ]);
-    HandlerReply::Say(Card { summary: what.to_owned(), sheet })
+    HandlerReply::Message(Card { summary: what.to_owned(), sheet })
 }
 
-/// Whether a person may answer a question, as far as this is known before the answer.
+/// Whether a person may answer a question. The engine decides that finally when the person answers.
 fn is_for(one: &PendingQuestion<'_>, by: &Actor) -> bool {
     let Some(run) = one.incident.run(one.run) else { return false };
     match one.gate {
@@ -220,18 +219,18 @@ fn for_others(one: &PendingQuestion<'_>) -> Vec<Text> {
 }
 
 fn listed(sheet: &mut Blocks, open: &[Incident]) {
-    for incident in open.iter().take(LISTED) {
+    for incident in open.iter().take(INCIDENT_LIMIT) {
         let words = format!(" {} {} on {}", incident.severity, one_line(&incident.title, 100), incident.environment);
         sheet.line(vec![Text::Code(incident.id.to_string()), text(words)]);
-        let value = ButtonValue { incident: incident.id.clone(), deed: ButtonAction::Status }.encoded();
+        let value = ButtonValue { incident: incident.id.clone(), action: ButtonAction::Status }.encoded();
         sheet.buttons([Button {
             label: format!("Show {}", incident.id),
             value,
-            look: ButtonStyle::Plain,
+            style: ButtonStyle::Plain,
             confirm: None,
         }]);
     }
-    if open.len() > LISTED {
-        sheet.note(&format!("{} more: type `/runbook incidents`", open.len() - LISTED));
+    if open.len() > INCIDENT_LIMIT {
+        sheet.note(&format!("{} more: type `/runbook incidents`", open.len() - INCIDENT_LIMIT));
     }
 }

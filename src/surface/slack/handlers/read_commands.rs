@@ -1,7 +1,7 @@
-//! Read-only commands: incidents, timeline, page, runbooks, and verification of a log.
+//! Read-only commands: incidents, timeline, page, show, verify.
 
 use super::super::parse::command::Typed;
-use super::super::parse::identity::RequestedIdentity;
+use super::super::parse::identity::Permission;
 use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
 use super::{HandlerReply, HandlerResult, Interaction, engine_refusal, reply_text};
@@ -11,27 +11,27 @@ use crate::domain::report::timeline::{Timeline, TimelineEntry};
 use crate::domain::runbook::Runbook;
 
 /// The most incidents, steps or runbooks in a list.
-const LISTED: u32 = 30;
-/// The most lines of a timeline; the page and the terminal show older ones.
+const LIST_LIMIT: u32 = 30;
+/// The most lines of a timeline: the most recent ones. The page and the terminal show older ones.
 const LINES: usize = 25;
 /// The longest line, in characters.
 const LINE: usize = 110;
 
 impl Interaction<'_> {
-    /// The incidents that changed last.
+    /// The most recently changed incidents.
     pub(super) async fn latest(&self) -> HandlerResult {
-        self.may(RequestedIdentity::Look)?;
+        self.may(Permission::Read)?;
         let all = self
             .handlers
             .engine
             .parts()
             .store
-            .incidents(LISTED, 0)
+            .incidents(LIST_LIMIT, 0)
             .await
             .map_err(|error| engine_refusal(&error.into()))?;
         let mut lines = Vec::new();
         for summary in all {
-            // A corrupt incident must not hide the others.
+            // A damaged incident must not hide the others.
             let Ok(incident) = self.handlers.engine.incident(&summary.id).await else { continue };
             let words = format!(
                 " {} {}: {} on {} ",
@@ -46,8 +46,8 @@ impl Interaction<'_> {
     }
 
     pub(super) async fn timeline(&self, typed: &Typed) -> HandlerResult {
-        self.may(RequestedIdentity::Look)?;
-        let incident = self.meant_or_last(typed).await?;
+        self.may(Permission::Read)?;
+        let incident = self.incident_or_last(typed).await?;
         let log = self.handlers.engine.log(&incident.id).await.map_err(|error| engine_refusal(&error))?;
         let timeline = Timeline::of(&log);
         let entries: Vec<&TimelineEntry> = timeline.notable().collect();
@@ -60,36 +60,36 @@ impl Interaction<'_> {
             let words = format!(" {}: {}", one_line(&entry.who, 40), one_line(&entry.text, LINE));
             vec![Text::Time(entry.at), text(words)]
         }));
-        Ok(listed(&format!("What has happened in {}", incident.id), "Nothing yet.", lines))
+        Ok(listed(&format!("Timeline of {}", incident.id), "It is empty.", lines))
     }
 
     pub(super) async fn page(&self, typed: &Typed) -> HandlerResult {
-        self.may(RequestedIdentity::Look)?;
-        let incident = self.meant_or_last(typed).await?;
+        self.may(Permission::Read)?;
+        let incident = self.incident_or_last(typed).await?;
         let Some(url) = self.handlers.engine.page_link(&incident.id) else {
-            return Err(reply_text("The estate names no page: add `page` to estate.yaml."));
+            return Err(reply_text("There are no incident pages: add `page` to estate.yaml."));
         };
         let mut card = reply_text(&format!("{} has a page", incident.id));
         card.sheet = Blocks::default();
-        card.sheet.line(vec![Text::Link { url, words: "All of it" }, text(format!(" of {}", incident.id))]);
-        Ok(HandlerReply::Say(card))
+        card.sheet.line(vec![Text::Link { url, words: "Incident page" }, text(format!(" of {}", incident.id))]);
+        Ok(HandlerReply::Message(card))
     }
 
-    /// A runbook and its steps; without a name, the list of runbooks.
+    /// Shows a runbook and its steps. Without a name, lists the runbooks.
     pub(super) async fn show(&self, typed: &Typed) -> HandlerResult {
-        self.may(RequestedIdentity::Look)?;
+        self.may(Permission::Read)?;
         let catalog = &self.handlers.engine.parts().catalog;
         let id = typed.rest.as_str();
         if id.is_empty() {
-            let known = catalog.sheets().filter_map(|(id, sheet)| Some((id, sheet.content.as_ref().ok()?)));
+            let valid = catalog.sheets().filter_map(|(id, file)| Some((id, file.content.as_ref().ok()?)));
             let line = |(id, runbook): (&str, &Runbook)| {
                 vec![Text::Code(id.to_owned()), text(format!(" {}", one_line(&runbook.title, LINE)))]
             };
-            return Ok(listed("Runbooks", "There is none.", known.take(LISTED as usize).map(line).collect()));
+            return Ok(listed("Runbooks", "There is none.", valid.take(LIST_LIMIT as usize).map(line).collect()));
         }
         let (runbook, _) = self.runbook(id)?;
         let mut lines = vec![vec![text(one_line(runbook.summary.as_deref().unwrap_or_default(), 4 * LINE))]];
-        lines.extend(runbook.all_steps().into_iter().take(LISTED as usize).map(|step| {
+        lines.extend(runbook.all_steps().into_iter().take(LIST_LIMIT as usize).map(|step| {
             let asks = if step.approve.is_some() { ", after agreement" } else { "" };
             vec![Text::Code(step.id.clone()), text(format!(" {}{asks}", one_line(&step.name, LINE)))]
         }));
@@ -97,8 +97,8 @@ impl Interaction<'_> {
     }
 
     pub(super) async fn verify(&self, typed: &Typed) -> HandlerResult {
-        self.may(RequestedIdentity::Look)?;
-        let incident = self.meant_or_last(typed).await?;
+        self.may(Permission::Read)?;
+        let incident = self.incident_or_last(typed).await?;
         let audit = self
             .handlers
             .engine
@@ -107,7 +107,7 @@ impl Interaction<'_> {
             .audit(&incident.id)
             .await
             .map_err(|error| engine_refusal(&error.into()))?;
-        Ok(HandlerReply::Say(reply_text(&match audit.broken {
+        Ok(HandlerReply::Message(reply_text(&match audit.broken {
             None => format!("{} is whole: {} events, the last with hash {}", incident.id, audit.events, audit.head),
             Some((seq, why)) => format!("{} is damaged from event {seq} on: {why}", incident.id),
         })))
@@ -118,5 +118,5 @@ fn listed(title: &str, none: &str, lines: Vec<Vec<Text>>) -> HandlerReply {
     let mut sheet = Blocks::default();
     let lines = if lines.is_empty() { vec![vec![text(none)]] } else { lines };
     sheet.lines(std::iter::once(vec![Text::Strong(title.to_owned())]).chain(lines));
-    HandlerReply::Say(Card { summary: title.to_owned(), sheet })
+    HandlerReply::Message(Card { summary: title.to_owned(), sheet })
 }

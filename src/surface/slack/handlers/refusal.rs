@@ -1,4 +1,4 @@
-//! Refusals in words: what is not possible, and what to type instead.
+//! Refusals as messages: what is not possible, and what to type instead.
 
 use super::super::parse::command::{Typed, first};
 use super::super::render::block_kit::{Blocks, Text, text};
@@ -13,9 +13,10 @@ use crate::engine::EngineError;
 use crate::store::StoreError;
 
 /// The most incidents in a list.
-const NAMED: usize = 20;
-/// The longest command written out for the user to copy, in characters.
-const COMMAND: usize = 150;
+const INCIDENT_LIMIT: usize = 20;
+/// The longest suggested command, in characters.
+const COMMAND_LIMIT: usize = 150;
+
 /// A message of one line.
 pub fn reply_text(words: &str) -> Card {
     let mut sheet = Blocks::default();
@@ -23,13 +24,13 @@ pub fn reply_text(words: &str) -> Card {
     Card { summary: words.to_owned(), sheet }
 }
 
-/// An engine error in words for the person who asked.
+/// The message for an engine error.
 pub fn engine_refusal(error: &EngineError) -> Card {
     match error {
         EngineError::Refused(refused) => refusal(refused),
         EngineError::Store(StoreError::Taken { .. }) => reply_text("This was done before; nothing was done again."),
         EngineError::Store(error) => {
-            tracing::warn!(%error, "a request from Slack met the log's trouble");
+            tracing::warn!(%error, "the log has an error during a request from Slack");
             reply_text("The log cannot be read or written now; nothing was changed. Try again in a moment.")
         }
         EngineError::NotFound(_) => {
@@ -39,13 +40,14 @@ pub fn engine_refusal(error: &EngineError) -> Card {
     }
 }
 
-/// The same for a request to an incident. A refusal without a next command suggests showing the incident.
+/// The message for an engine error of a request to an incident. A refusal without a next command gets the one that shows the
+/// incident.
 pub fn refusal_at(id: &IncidentId, error: &EngineError) -> Card {
     let card = engine_refusal(error);
     if card.leads_on() || !matches!(error, EngineError::Refused(_)) {
         return card;
     }
-    reply_text(&format!("{} See how it stands: `/runbook status {id}`.", full_stop(&card.summary)))
+    reply_text(&format!("{} Show its state: `/runbook status {id}`.", full_stop(&card.summary)))
 }
 
 fn full_stop(words: &str) -> String {
@@ -59,11 +61,11 @@ pub fn refusal(refused: &Refused) -> Card {
     reply_text(format!("{}. {hint}", capital(&refused.message)).trim_end())
 }
 
-/// More than one incident is open: lists them, each with the command to type.
-pub fn which(typed: &Typed, open: &[Incident]) -> Card {
+/// The reply when more than one incident is open: lists them, each with the command to type.
+pub fn choose_incident(typed: &Typed, open: &[Incident]) -> Card {
     let mut lines = vec![vec![Text::Strong("More than one incident is open. Name one:".to_owned())]];
-    lines.extend(open.iter().take(NAMED).map(|incident| {
-        let shown = format!(" {} {}", incident.severity, one_line(&incident.title, COMMAND));
+    lines.extend(open.iter().take(INCIDENT_LIMIT).map(|incident| {
+        let shown = format!(" {} {}", incident.severity, one_line(&incident.title, COMMAND_LIMIT));
         vec![Text::Code(command(typed, &incident.id)), text(shown)]
     }));
     let mut sheet = Blocks::default();
@@ -71,8 +73,8 @@ pub fn which(typed: &Typed, open: &[Incident]) -> Card {
     Card { summary: "More than one incident is open".to_owned(), sheet }
 }
 
-/// No incident is open: names the last one.
-pub fn none(typed: &Typed, last: Option<&IncidentId>) -> Card {
+/// The reply when no incident is open: suggests the command for the last one.
+pub fn no_open_incident(typed: &Typed, last: Option<&IncidentId>) -> Card {
     match last {
         Some(last) => {
             reply_text(&format!("There is no open incident. For the last one, type `{}`.", command(typed, last)))
@@ -81,26 +83,25 @@ pub fn none(typed: &Typed, last: Option<&IncidentId>) -> Card {
     }
 }
 
-/// Catches a mistyped or incomplete incident id, so that the command does not act on the only open incident instead.
-pub fn near(typed: &Typed, open: &[Incident]) -> Option<Card> {
+/// The reply to a mistyped or incomplete incident id, so that the command does not act on the only open incident instead.
+pub fn near_miss(typed: &Typed, open: &[Incident]) -> Option<Card> {
     let (word, rest) = first(&typed.rest);
-    let small = word.to_lowercase();
+    let lower_case = word.to_lowercase();
     let ids = || open.iter().map(|incident| incident.id.as_str());
-    let half = ids().find(|id| id.split_once('-').is_some_and(|(half, _)| half == small));
-    let meant = half.or_else(|| nearest(&small, ids()).filter(|_| small.contains('-')))?;
-    let meant = open.iter().find(|incident| incident.id.as_str() == meant)?;
-    let right = Typed { rest: rest.to_owned(), ..typed.clone() };
-    let question = did_you_mean(&command(&right, &meant.id));
-    let said = format!("There is no incident `{}`. {question}", one_line(word, 40));
-    Some(reply_text(&said))
+    let half = ids().find(|id| id.split_once('-').is_some_and(|(half, _)| half == lower_case));
+    let similar = half.or_else(|| nearest(&lower_case, ids()).filter(|_| lower_case.contains('-')))?;
+    let similar = open.iter().find(|incident| incident.id.as_str() == similar)?;
+    let corrected = Typed { rest: rest.to_owned(), ..typed.clone() };
+    let question = did_you_mean(&command(&corrected, &similar.id));
+    Some(reply_text(&format!("There is no incident `{}`. {question}", one_line(word, 40))))
 }
 
-/// The text is no incident's id, or the beginning of several.
-pub fn unknown(typed: &Typed, error: &EngineError) -> Card {
+/// The reply when the text is not an incident's id, or the beginning of several.
+pub fn unknown_incident(typed: &Typed, error: &EngineError) -> Card {
     match error {
         EngineError::NotFound(_) => {
             let word = one_line(&typed.rest, 40);
-            reply_text(&format!("There is no incident `{word}`. `/runbook list` shows those that are open."))
+            reply_text(&format!("There is no incident `{word}`. `/runbook list` shows the open incidents."))
         }
         other => engine_refusal(other),
     }
@@ -108,5 +109,5 @@ pub fn unknown(typed: &Typed, error: &EngineError) -> Card {
 
 /// The command as typed, with the incident's id inserted.
 fn command(typed: &Typed, id: &IncidentId) -> String {
-    one_line(format!("/runbook {} {id} {}", typed.verb, typed.rest).trim_end(), COMMAND)
+    one_line(format!("/runbook {} {id} {}", typed.verb, typed.rest).trim_end(), COMMAND_LIMIT)
 }

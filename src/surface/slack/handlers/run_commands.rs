@@ -1,8 +1,8 @@
-//! Typed commands that steer a run: retry, skip, undo. `cancel` is in [`typed_commands`](super::typed_commands).
+//! Typed commands about a step: retry, skip, undo.
 
 use super::super::parse::command::{Typed, first};
 use super::questions::{done, typed_step};
-use super::{HandlerResult, Interaction, RequestedIdentity, refusal_at, reply_text};
+use super::{HandlerResult, Interaction, Permission, refusal_at, reply_text};
 use crate::domain::incident::command::Request;
 use crate::domain::incident::resolve;
 use crate::domain::incident::step_verb::StepVerb;
@@ -26,13 +26,13 @@ impl Interaction<'_> {
 
     pub(super) async fn undo(&self, typed: &Typed) -> HandlerResult {
         if typed.rest.is_empty() {
-            return Err(reply_text("Type `/runbook undo <step>`; `/runbook timeline` shows what was done."));
+            return Err(reply_text("Type `/runbook undo <step>`; `/runbook timeline` lists the steps."));
         }
         let undo = |target| Request::Undo { target };
-        self.step_request(typed, "being taken back", StepVerb::Undo, typed_step(&typed.rest)?, undo).await
+        self.step_request(typed, "being undone", StepVerb::Undo, typed_step(&typed.rest)?, undo).await
     }
 
-    /// Does something to the one step that is meant, and says so.
+    /// Submits a request about the typed step, or about the only one to which the verb applies, and confirms it.
     async fn step_request(
         &self,
         typed: &Typed,
@@ -41,11 +41,11 @@ impl Interaction<'_> {
         step: Option<StepReference>,
         request: impl FnOnce(StepTarget) -> Request,
     ) -> HandlerResult {
-        self.may_typed(typed, RequestedIdentity::Act).await?;
-        let incident = self.meant(typed).await?;
+        self.may_typed(typed, Permission::Act).await?;
+        let incident = self.target_incident(typed).await?;
         let target = resolve::target(&incident, verb, step.as_ref())
             .map_err(|refused| refusal_at(&incident.id, &refused.into()))?;
-        let said = format!("`{}` is {what}", incident.reference(target.run, &target.step));
-        Ok(done(&said, &self.act(&incident.id, request(target)).await?))
+        let message = format!("`{}` is {what}", incident.reference(target.run, &target.step));
+        Ok(done(&message, &self.act(&incident.id, request(target)).await?))
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::super::parse::command::{Typed, first};
-use super::super::parse::identity::RequestedIdentity;
+use super::super::parse::identity::Permission;
 use super::super::parse::start_args::{StartArgs, StartVocabulary};
 use super::super::render::card::Card;
 use super::super::render::modal;
@@ -18,18 +18,18 @@ use crate::domain::incident::command::{Command, Request, StartRequest};
 use crate::domain::incident::event::{Actor, Mode};
 use crate::domain::runbook::{Param, Runbook};
 
-/// Maximum attempts to find a free incident id. With 2^32 ids even one collision is rare.
+/// The most attempts to find a free incident id. With 2^32 ids even one collision is rare.
 const ID_ATTEMPTS: usize = 8;
 
 impl Interaction<'_> {
     /// Handles `start p1 [k=v …]`, in the named incident or a new one.
     pub(super) async fn start_typed(&self, typed: &Typed) -> HandlerResult {
-        self.may_typed(typed, RequestedIdentity::Act).await?;
+        self.may_typed(typed, Permission::Act).await?;
         let (id, rest) = first(&typed.rest);
         let catalog = &self.handlers.engine.parts().catalog;
         if id.is_empty() {
             let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
-            return Err(reply_text(&format!("Say which: `/runbook start` and one of {}.", known.join(", "))));
+            return Err(reply_text(&format!("Type `/runbook start` with a runbook: {}.", known.join(", "))));
         }
         let (runbook, _) = self.runbook(id)?;
         let known = StartVocabulary {
@@ -61,18 +61,18 @@ impl Interaction<'_> {
 
     /// Starts a runbook that an alert has proposed, with the proposed parameters.
     pub(super) async fn start_proposed(&self, id: &IncidentId, runbook: &str) -> HandlerResult {
-        self.may(RequestedIdentity::Act)?;
+        self.may(Permission::Act)?;
         let incident = self.incident(id).await?;
         if !incident.proposals.iter().any(|proposal| proposal.runbook == runbook) {
-            return Err(reply_text("It was started already, or is not proposed any more."));
+            return Err(reply_text("The runbook has already been started, or is no longer proposed."));
         }
         self.start(runbook, StartArgs { incident: Some(id.to_string()), ..StartArgs::default() }).await
     }
 
     async fn start(&self, id: &str, mut order: StartArgs) -> HandlerResult {
-        let by = self.may(RequestedIdentity::Act)?;
+        let by = self.may(Permission::Act)?;
         let (runbook, digest) = self.runbook(id)?;
-        let within = self.within(id, &mut order).await?;
+        let existing = self.existing_incident(id, &mut order).await?;
         let only = || self.estate.environments.keys().next().filter(|_| self.estate.environments.len() == 1);
         order.environment =
             order.environment.or_else(|| self.estate.default_environment.as_ref().or_else(only).cloned());
@@ -85,34 +85,34 @@ impl Interaction<'_> {
                 purpose: ModalPurpose::Start { runbook: runbook.id, order },
             });
         }
-        let incident = match within {
+        let incident = match existing {
             Some(incident) => incident,
-            None => self.fresh().await?,
+            None => self.free_id().await?,
         };
-        // The dispatcher must know the incident as this project's own before its first event is durable.
+        // The incident must be registered as this project's before its first event is durable.
         (self.handlers.config.opening)(&incident);
-        let start = self.started(runbook, digest, order, incident.clone());
-        let opened = self.ask_to_start(&incident, by, start).await?;
-        Ok(HandlerReply::Say(self.live(&opened)))
+        let start = self.start_request(runbook, digest, order, incident.clone());
+        let opened = self.submit_start(&incident, by, start).await?;
+        Ok(HandlerReply::Message(self.live(&opened)))
     }
 
-    /// Submits the start. A refusal does not refer to the incident, which may not exist.
-    async fn ask_to_start(&self, id: &IncidentId, by: Actor, start: StartRequest) -> Result<Incident, Card> {
+    /// Submits the start. A refusal does not name the incident, which may not exist.
+    async fn submit_start(&self, id: &IncidentId, by: Actor, start: StartRequest) -> Result<Incident, Card> {
         let command = Command { by, request: Request::Start(Box::new(start)) };
-        let asked = self.handlers.engine.submit_once(id, command, self.from.name.clone()).await;
-        asked.map_err(|error| engine_refusal(&error))
+        let submitted = self.handlers.engine.submit_once(id, command, self.from.name.clone()).await;
+        submitted.map_err(|error| engine_refusal(&error))
     }
 
-    /// The existing incident to start in. It supplies the environment and the parameters of the proposal.
-    async fn within(&self, runbook: &str, order: &mut StartArgs) -> Result<Option<IncidentId>, Card> {
+    /// The existing incident to start in. Takes its environment and the parameters of its proposal where none were typed.
+    async fn existing_incident(&self, runbook: &str, order: &mut StartArgs) -> Result<Option<IncidentId>, Card> {
         let Some(named) = &order.incident else { return Ok(None) };
         let id = self.handlers.engine.find(Some(named)).await.map_err(|error| engine_refusal(&error))?;
         let incident = self.incident(&id).await?;
-        let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         for proposal in incident.proposals.iter().filter(|proposal| proposal.runbook == runbook) {
-            let given = |name: &String| order.params.iter().any(|(other, _)| other == name);
-            let proposed: Vec<_> = proposal.params.iter().filter(|(name, _)| !given(name)).collect();
-            order.params.extend(proposed.into_iter().map(|(name, value)| (name.clone(), word(value))));
+            let is_typed = |name: &String| order.params.iter().any(|(other, _)| other == name);
+            let proposed: Vec<_> = proposal.params.iter().filter(|(name, _)| !is_typed(name)).collect();
+            order.params.extend(proposed.into_iter().map(|(name, value)| (name.clone(), text(value))));
         }
         order.environment = order.environment.take().or(Some(incident.environment));
         Ok(Some(id))
@@ -122,12 +122,13 @@ impl Interaction<'_> {
         let catalog = &self.handlers.engine.parts().catalog;
         let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
         // Phones capitalise the first letter.
-        let small = id.to_lowercase();
-        let id = if known.contains(&id) || !known.contains(&small.as_str()) { id } else { &small };
+        let lower_case = id.to_lowercase();
+        let id = if known.contains(&id) || !known.contains(&lower_case.as_str()) { id } else { &lower_case };
         catalog.get(id).map_err(|why| {
             let hint = match nearest(id, known.iter().copied()) {
                 _ if known.contains(&id) => {
-                    "On the host, `runbook lint` shows what is wrong; `/runbook show` lists the others.".to_owned()
+                    "On the host, `runbook lint` shows its problems; `/runbook show` lists the other runbooks."
+                        .to_owned()
                 }
                 Some(near) => did_you_mean(&format!("/runbook start {near}")),
                 None => format!("`/runbook start` takes one of {}.", known.join(", ")),
@@ -136,7 +137,7 @@ impl Interaction<'_> {
         })
     }
 
-    fn started(&self, runbook: Runbook, digest: String, order: StartArgs, incident: IncidentId) -> StartRequest {
+    fn start_request(&self, runbook: Runbook, digest: String, order: StartArgs, incident: IncidentId) -> StartRequest {
         let params: Map<String, Value> =
             order.params.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
         StartRequest {
@@ -155,7 +156,7 @@ impl Interaction<'_> {
     }
 
     /// An incident id that is not in use.
-    async fn fresh(&self) -> Result<IncidentId, super::Card> {
+    async fn free_id(&self) -> Result<IncidentId, super::Card> {
         for _ in 0..ID_ATTEMPTS {
             let id = IncidentId::from_bits((self.handlers.config.chance)());
             let seq = self.handlers.engine.parts().store.seq(&id).await;

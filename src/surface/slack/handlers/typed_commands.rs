@@ -1,7 +1,7 @@
-//! Typed commands: one function per command.
+//! Typed commands: selects the function for each command, and has those that need no file of their own.
 
 use super::super::parse::command::{HELP, Typed, first};
-use super::super::parse::identity::RequestedIdentity;
+use super::super::parse::identity::Permission;
 use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
 use super::questions::done;
@@ -11,18 +11,18 @@ use crate::domain::core::text::one_line;
 use crate::domain::incident::command::Request;
 
 /// The commands whose only argument is an incident.
-const ALONE: [&str; 7] = ["status", "watch", "timeline", "page", "verify", "handoff", "ack"];
+const INCIDENT_ONLY: [&str; 7] = ["status", "watch", "timeline", "page", "verify", "handoff", "ack"];
 
 impl Interaction<'_> {
     pub(super) async fn typed(&self, typed: Typed) -> HandlerResult {
-        let typed = if ALONE.contains(&typed.verb.as_str()) { self.named(typed).await? } else { typed };
+        let typed = if INCIDENT_ONLY.contains(&typed.verb.as_str()) { self.with_incident(typed).await? } else { typed };
         match typed.verb.as_str() {
             "" => self.waiting().await,
-            "help" => Ok(HandlerReply::Say(help())),
+            "help" => Ok(HandlerReply::Message(help())),
             "start" => self.start_typed(&typed).await,
             "status" | "watch" => {
-                self.may(RequestedIdentity::Look)?;
-                Ok(HandlerReply::Say(self.live(&self.meant_or_last(&typed).await?)))
+                self.may(Permission::Read)?;
+                Ok(HandlerReply::Message(self.live(&self.incident_or_last(&typed).await?)))
             }
             "list" => self.list().await,
             "incidents" => self.latest().await,
@@ -33,17 +33,17 @@ impl Interaction<'_> {
             "retry" => self.retry(&typed).await,
             "skip" => self.skip(&typed).await,
             "undo" => self.undo(&typed).await,
-            "cancel" => self.words(&typed, "Stopped", |reason| Request::Cancel { reason }).await,
+            "cancel" => self.text_request(&typed, "Stopped", |reason| Request::Cancel { reason }).await,
             "ack" => {
-                let by = self.may_typed(&typed, RequestedIdentity::Acknowledge).await?;
-                let incident = self.meant(&typed).await?;
+                let by = self.may_typed(&typed, Permission::Acknowledge).await?;
+                let incident = self.target_incident(&typed).await?;
                 Ok(done("Acknowledged", &self.ask(&incident.id, by, Request::Acknowledge).await?))
             }
             "approve" => self.approve(&typed).await,
             "deny" => self.deny(&typed).await,
             "answer" => self.answer(&typed).await,
-            "note" => self.words(&typed, "Written down", Request::Note).await,
-            "update" => self.words(&typed, "Stakeholders are being told", Request::Update).await,
+            "note" => self.text_request(&typed, "Note added", Request::Note).await,
+            "update" => self.text_request(&typed, "The update is being sent", Request::Update).await,
             "role" => self.role(&typed).await,
             "severity" => self.severity(&typed).await,
             "resolve" => {
@@ -52,28 +52,29 @@ impl Interaction<'_> {
             }
             "postmortem" => self.postmortem(&typed).await,
             "handoff" => self.handoff(&typed).await,
-            other => Err(reply_text(&unheard(other))),
+            other => Err(reply_text(&unknown_command(other))),
         }
     }
 
-    /// Submits a request to the incident that is meant, and confirms it.
+    /// Submits a request to the incident of the command, and confirms it.
     pub(super) async fn request(&self, typed: &Typed, what: &str, request: Request) -> HandlerResult {
-        self.may_typed(typed, RequestedIdentity::Act).await?;
-        let incident = self.meant(typed).await?;
+        self.may_typed(typed, Permission::Act).await?;
+        let incident = self.target_incident(typed).await?;
         Ok(done(what, &self.act(&incident.id, request).await?))
     }
 
-    async fn words(&self, typed: &Typed, what: &str, request: fn(String) -> Request) -> HandlerResult {
+    /// As [`request`](Self::request), for a command whose argument is free text.
+    async fn text_request(&self, typed: &Typed, what: &str, request: fn(String) -> Request) -> HandlerResult {
         if typed.rest.is_empty() {
-            let wanted = if typed.verb == "cancel" { "reason" } else { "words" };
-            return Err(reply_text(&format!("Type `/runbook {} <{wanted}>`.", typed.verb)));
+            let argument = if typed.verb == "cancel" { "reason" } else { "text" };
+            return Err(reply_text(&format!("Type `/runbook {} <{argument}>`.", typed.verb)));
         }
         self.request(typed, what, request(typed.rest.clone())).await
     }
 
     async fn severity(&self, typed: &Typed) -> HandlerResult {
-        self.may_typed(typed, RequestedIdentity::Act).await?;
-        self.meant(typed).await?;
+        self.may_typed(typed, Permission::Act).await?;
+        self.target_incident(typed).await?;
         let severity = typed.rest.to_lowercase().parse().map_err(|_| {
             let word = one_line(&typed.rest, 40);
             let wrong = if word.is_empty() { String::new() } else { format!("`{word}` is no severity. ") };
@@ -82,7 +83,7 @@ impl Interaction<'_> {
         self.request(typed, &format!("Severity {severity}"), Request::Regrade(severity)).await
     }
 
-    /// Handles `take`, `release` and `give`; a role alone is taken.
+    /// Handles `role take`, `role release` and `role give`. `role <role>` takes the role.
     async fn role(&self, typed: &Typed) -> HandlerResult {
         let (verb, rest) = typed.split();
         let (role, to) = first(rest);
@@ -108,15 +109,15 @@ impl Interaction<'_> {
     }
 
     async fn postmortem(&self, typed: &Typed) -> HandlerResult {
-        let incident = self.meant_or_last(typed).await?;
+        let incident = self.incident_or_last(typed).await?;
         if matches!(typed.rest.as_str(), "complete" | "done" | "--done") {
-            self.may_typed(typed, RequestedIdentity::Act).await?;
+            self.may_typed(typed, Permission::Act).await?;
             return Ok(done(
                 "The post-mortem is complete",
                 &self.act(&incident.id, Request::CompletePostmortem).await?,
             ));
         }
-        self.may(RequestedIdentity::Look)?;
+        self.may(Permission::Read)?;
         let id = &incident.id;
         let mut line = Vec::new();
         match (&incident.completed, &incident.draft) {
@@ -140,28 +141,28 @@ impl Interaction<'_> {
         }
         let mut sheet = Blocks::default();
         sheet.line(line);
-        Ok(HandlerReply::Say(Card { summary: format!("The post-mortem of {id}"), sheet }))
+        Ok(HandlerReply::Message(Card { summary: format!("The post-mortem of {id}"), sheet }))
     }
 }
 
-/// Parses a person: `<@U024BE7LH|ada>`, Slack's form of a mention, `@ada`, or a plain name.
+/// Parses a person: a mention as Slack encodes it (`<@U024BE7LH|ada>`), `@ada`, or a plain name.
 fn whom(word: &str) -> String {
     let id = word.strip_prefix("<@").and_then(|rest| rest.split(['|', '>']).next());
     id.map_or_else(|| word.trim_start_matches('@').to_owned(), |id| format!("slack:{id}"))
 }
 
-fn unheard(word: &str) -> String {
-    let known = HELP.iter().filter_map(|(typed, _)| typed.split(' ').nth(1));
-    let near = nearest(word, known).map(|near| did_you_mean(&format!("/runbook {near}")) + " ").unwrap_or_default();
-    format!("There is no `{}`. {near}`/runbook help` lists all words.", one_line(word, 40))
+fn unknown_command(word: &str) -> String {
+    let commands = HELP.iter().filter_map(|(typed, _)| typed.split(' ').nth(1));
+    let near = nearest(word, commands).map(|near| did_you_mean(&format!("/runbook {near}")) + " ").unwrap_or_default();
+    format!("There is no command `{}`. {near}`/runbook help` lists all commands.", one_line(word, 40))
 }
 
 fn help() -> Card {
     let mut sheet = Blocks::default();
     sheet.lines(HELP.iter().map(|(typed, what)| vec![Text::Code((*typed).to_owned()), text(format!(" {what}"))]));
-    sheet.note("With more than one incident open, its name comes after the first word: /runbook note lusab-fidok the disk is full");
     sheet.note(
-        "With more than one run that has the step, the run's number comes before it: /runbook answer 2:cause load",
+        "If more than one incident is open, name it after the command: /runbook note lusab-fidok the disk is full",
     );
-    Card { summary: "What `/runbook` can do".to_owned(), sheet }
+    sheet.note("If more than one run has the step, put the run's number before it: /runbook answer 2:cause load");
+    Card { summary: "Commands of `/runbook`".to_owned(), sheet }
 }

@@ -29,12 +29,13 @@ impl From<StoreError> for PostError {
 }
 
 impl PostError {
+    /// The estate has no channel for incidents, or Slack did not return where a message was posted.
     pub(super) fn nowhere() -> Self {
         let reason = "there is no channel to show incidents in".to_owned();
         Self::Slack(Undelivered { reason, retry_after: None, permanent: true })
     }
 
-    /// How long to wait before the next attempt.
+    /// Logs the error. Returns how long to wait before the next attempt.
     pub(super) fn pause(&self, failures: usize) -> Duration {
         let usual = PAUSES[failures.min(PAUSES.len() - 1)];
         match self {

@@ -1,7 +1,7 @@
-//! Posts a message and records where it is, as one unit. Once begun it is completed, even if the app is replaced.
+//! Posts a message and records its channel and timestamp in the log, as one task that is completed even if the app is replaced.
 //!
-//! **Invariant:** only one post is in progress at a time, also while one app replaces another. So nobody determines the
-//! missing messages while a post is not recorded yet.
+//! **Invariant:** only one post is in progress at a time, also while one app replaces another. So the missing messages are
+//! never determined while a post is not recorded.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ use crate::domain::incident::slack_post::{PostSubject, SlackPost};
 use crate::engine::{Engine, EngineError};
 use crate::notify::slack::{Message, Web};
 
-/// Posts that the log does not hold yet. Only the holder of the lock posts.
+/// Posts that are not in the log yet. Only the holder of the lock posts.
 pub(crate) type Unrecorded = Arc<Mutex<Vec<(IncidentId, SlackPost)>>>;
 
 /// The lock that allows posting.
 pub(super) type PostPermit = OwnedMutexGuard<Vec<(IncidentId, SlackPost)>>;
 
-/// Maximum number of people invited into the channel of an incident, a limit of Slack per request.
-const INVITED: usize = 100;
+/// The most people who are invited into the channel of an incident: a limit of Slack per request.
+const INVITE_LIMIT: usize = 100;
 
 /// One post in progress.
 pub(super) struct SinglePost {
@@ -34,7 +34,7 @@ pub(super) struct SinglePost {
     pub(super) web: Arc<Web>,
     /// The name of the incident channel in the estate.
     pub(super) channel: String,
-    pub(super) turn: PostPermit,
+    pub(super) permit: PostPermit,
 }
 
 impl SinglePost {
@@ -47,13 +47,13 @@ impl SinglePost {
         place: String,
     ) -> Result<(), PostError> {
         let id = id.clone();
-        to_its_end(async move {
+        complete(async move {
             let answer = self.web.call("chat.postMessage", &message, &format!("`{place}`")).await;
             let answer: Value = answer.map_err(PostError::Slack)?;
             let text = |name: &str| answer[name].as_str().map(str::to_owned);
             let (Some(place), Some(message)) = (text("channel"), text("ts")) else { return Err(PostError::nowhere()) };
-            self.turn.push((id, SlackPost { subject, channel: self.channel, place, message }));
-            record_post(&self.engine, &mut self.turn).await
+            self.permit.push((id, SlackPost { subject, channel: self.channel, place, message }));
+            record_post(&self.engine, &mut self.permit).await
         })
         .await
     }
@@ -61,12 +61,12 @@ impl SinglePost {
     /// Creates the incident's own channel. If Slack refuses, the thread is used instead.
     pub(super) async fn channel(mut self, incident: &Incident) -> Result<(), PostError> {
         let (id, people) = (incident.id.clone(), people(incident));
-        to_its_end(async move {
+        complete(async move {
             let asked = SlackApiConversationsCreateRequest::new(format!("inc-{id}")).with_is_private(false);
             let place = match self.web.call("conversations.create", &asked, "the incident's channel").await {
                 Ok::<Value, _>(answer) => answer["channel"]["id"].as_str().unwrap_or_default().to_owned(),
                 Err(error) if error.permanent => {
-                    tracing::warn!(incident = %id, reason = error.reason, "it gets no channel of its own");
+                    tracing::warn!(incident = %id, reason = error.reason, "the incident's channel cannot be created");
                     String::new()
                 }
                 Err(error) => return Err(PostError::Slack(error)),
@@ -76,14 +76,14 @@ impl SinglePost {
             }
             let post =
                 SlackPost { subject: PostSubject::Channel, channel: self.channel, place, message: String::new() };
-            self.turn.push((id, post));
-            record_post(&self.engine, &mut self.turn).await
+            self.permit.push((id, post));
+            record_post(&self.engine, &mut self.permit).await
         })
         .await
     }
 
-    /// Invites people, since a message in an empty channel reaches nobody. If Slack refuses, the link in the incident
-    /// message still leads there.
+    /// Invites people, since nobody reads a message in an empty channel. If Slack refuses, the incident message still has the
+    /// link to the channel.
     async fn invite(&self, id: &IncidentId, place: &str, people: &str) {
         if people.is_empty() {
             return;
@@ -92,7 +92,7 @@ impl SinglePost {
         let invited: Result<IgnoredAny, _> =
             self.web.call("conversations.invite", &asked, "the incident's channel").await;
         if let Err(error) = invited {
-            tracing::warn!(incident = %id, reason = error.reason, "nobody is invited into its channel");
+            tracing::warn!(incident = %id, reason = error.reason, "nobody could be invited into the incident's channel");
         }
     }
 }
@@ -101,13 +101,13 @@ impl SinglePost {
 fn people(incident: &Incident) -> String {
     let estate = incident.runs.last().map(|run| &run.estate);
     let all = estate.into_iter().flat_map(|estate| estate.people.values());
-    let ids: Vec<&str> = all.filter_map(|person| person.slack.as_deref()).take(INVITED).collect();
+    let ids: Vec<&str> = all.filter_map(|person| person.slack.as_deref()).take(INVITE_LIMIT).collect();
     ids.join(",")
 }
 
 /// Runs a task to completion, even if the caller is cancelled.
-async fn to_its_end(errand: impl Future<Output = Result<(), PostError>> + Send + 'static) -> Result<(), PostError> {
-    tokio::spawn(errand).await.unwrap_or_else(|_| Err(PostError::nowhere()))
+async fn complete(task: impl Future<Output = Result<(), PostError>> + Send + 'static) -> Result<(), PostError> {
+    tokio::spawn(task).await.unwrap_or_else(|_| Err(PostError::nowhere()))
 }
 
 /// Records posts in the log.

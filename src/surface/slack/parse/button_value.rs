@@ -1,7 +1,7 @@
 //! The value of a button: the incident, the action, and the question that it answers.
 //!
-//! **Invariant:** a button carries the run, the step, the attempt and the question that were shown, and agreement the digest of
-//! exactly what was shown, so that a click answers nothing else.
+//! **Invariant:** a button has the run, the step, the attempt and the question that were shown, and an approval also the digest
+//! of the change. So a click cannot answer another question or approve another change.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct ButtonValue {
     #[serde(rename = "i")]
     pub incident: IncidentId,
     #[serde(rename = "d")]
-    pub deed: ButtonAction,
+    pub action: ButtonAction,
 }
 
 /// The action of a button.
@@ -41,18 +41,17 @@ pub enum ButtonAction {
     Skip(StepQuestion),
 }
 
-/// One question of a step. What a message of an older version lacks is none.
+/// One question of a step. In messages of older versions some fields are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepQuestion {
-    /// The run.
     #[serde(rename = "r", default)]
     pub run: Option<RunId>,
     #[serde(rename = "s")]
     pub step: StepKey,
-    /// Which of the step's questions.
+    /// The number of the question among those of the step.
     #[serde(rename = "n", default)]
     pub question: Option<u32>,
-    /// How many attempts had begun.
+    /// The number of attempts that had started.
     #[serde(rename = "a", default)]
     pub attempt: Option<u32>,
 }
@@ -69,10 +68,10 @@ impl StepQuestion {
         StepReference { run: self.run, step: self.step.clone() }
     }
 
-    /// The step that was shown. What an older message lacks is filled in when only one step is meant.
+    /// The step that was shown. Fields that are absent in an older message are taken from the only step that matches.
     ///
     /// # Errors
-    /// No step or more than one is meant, or the one that is has asked another question since.
+    /// When no step or more than one matches.
     pub fn target(&self, incident: &Incident, verb: StepVerb) -> Result<StepTarget, Refused> {
         if let (Some(run), Some(question), Some(attempt)) = (self.run, self.question, self.attempt) {
             return Ok(StepTarget { incident: incident.id.clone(), run, step: self.step.clone(), attempt, question });
@@ -85,7 +84,7 @@ impl StepQuestion {
 impl ButtonValue {
     /// The JSON text for the button.
     pub fn encoded(&self) -> String {
-        serde_json::to_string(self).expect("names and numbers are always JSON")
+        serde_json::to_string(self).expect("names and numbers can be encoded as JSON")
     }
 
     /// Parses a button's value; none when it has another format.

@@ -1,12 +1,12 @@
 //! Parses the text after `/runbook` into command, incident and arguments.
 //!
-//! **Invariant:** a word is taken as an incident only if it is spelled as one, so that a note may begin with any other
-//! word.
+//! **Invariant:** the first word of the arguments is an incident only if it has the form of an incident id. So a note may
+//! begin with any other word.
 
 use crate::domain::core::id::IncidentId;
 
-/// The longest text that is parsed, in characters; Slack cuts a command after some thousands.
-const TYPED: usize = 8_000;
+/// The longest text that is parsed, in characters. Slack cuts a command after some thousands.
+const TEXT_LIMIT: usize = 8_000;
 
 /// A parsed command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,47 +21,44 @@ pub struct Typed {
 
 /// The commands that `/runbook help` lists.
 pub const HELP: &[(&str, &str)] = &[
-    ("/runbook", "what waits for you, with buttons"),
-    (
-        "/runbook start p1 [env=…] [name=value …] [auto|step] [title=…] [detected=10m]",
-        "opens an incident with a runbook",
-    ),
-    ("/runbook status [incident]", "how it stands; `watch` is the same"),
-    ("/runbook list", "incidents that are not over"),
-    ("/runbook incidents", "the latest ones, over or not"),
-    ("/runbook timeline [incident]", "what has happened last"),
-    ("/runbook page [incident]", "the link to its page"),
-    ("/runbook show [runbook]", "what a runbook does; which there are"),
-    ("/runbook ack", "takes notice"),
-    ("/runbook approve [step]", "shows the change that waits, with its button"),
-    ("/runbook deny [step] <reason>", "refuses the change that waits"),
-    ("/runbook answer [step] <words>", "answers the question that waits"),
-    ("/runbook retry [step]", "tries what failed again"),
-    ("/runbook skip <step> <reason>", "goes on without a step"),
-    ("/runbook undo <step>", "takes a change back, the way its step says"),
-    ("/runbook cancel <reason>", "stops every run"),
-    ("/runbook note <words>", "writes something down"),
-    ("/runbook role take|release <role>, role give <role> <person>", "who does what"),
-    ("/runbook severity p1|p2|p3|p4", "how bad it is"),
-    ("/runbook update <words>", "tells stakeholders how it stands"),
-    ("/runbook resolve [words]", "says that the trouble is over"),
-    ("/runbook postmortem [complete]", "where the draft is; that it is complete"),
-    ("/runbook handoff", "what is known, was done and waits"),
-    ("/runbook verify [incident]", "whether its log is whole"),
+    ("/runbook", "list the questions that wait for you, with buttons"),
+    ("/runbook start p1 [env=…] [name=value …] [auto|step] [title=…] [detected=10m]", "start a runbook"),
+    ("/runbook status [incident]", "show an incident's state; `watch` is the same"),
+    ("/runbook list", "list open incidents"),
+    ("/runbook incidents", "list the most recent incidents"),
+    ("/runbook timeline [incident]", "show an incident's timeline"),
+    ("/runbook page [incident]", "show the link to an incident's page"),
+    ("/runbook show [runbook]", "show a runbook, or list them all"),
+    ("/runbook ack", "acknowledge an incident"),
+    ("/runbook approve [step]", "show the change that waits for approval, with its button"),
+    ("/runbook deny [step] <reason>", "deny a change"),
+    ("/runbook answer [step] <text>", "answer a question"),
+    ("/runbook retry [step]", "retry a failed step"),
+    ("/runbook skip <step> <reason>", "skip a step"),
+    ("/runbook undo <step>", "run a step's undo"),
+    ("/runbook cancel <reason>", "cancel the runs of an incident"),
+    ("/runbook note <text>", "add a note to the timeline"),
+    ("/runbook role take|release <role>, role give <role> <person>", "take, release or assign a role"),
+    ("/runbook severity p1|p2|p3|p4", "change an incident's severity"),
+    ("/runbook update <text>", "send stakeholders an update"),
+    ("/runbook resolve [text]", "resolve an incident"),
+    ("/runbook postmortem [complete]", "show where the draft is, or mark it as complete"),
+    ("/runbook handoff", "show the hand-over for the next shift"),
+    ("/runbook verify [incident]", "verify the integrity of an incident's log"),
 ];
 
 impl Typed {
-    /// Parses the text after the command's name.
-    pub fn read(words: &str) -> Self {
-        let words: String = words.chars().take(TYPED).collect();
-        let (verb, rest) = match first(&words) {
-            // The user pasted a whole command.
+    /// Parses the text after `/runbook`.
+    pub fn read(text: &str) -> Self {
+        let text: String = text.chars().take(TEXT_LIMIT).collect();
+        let (verb, rest) = match first(&text) {
+            // The text is a pasted command.
             ("/runbook" | "runbook", rest) => first(rest),
             other => other,
         };
-        let (named, behind) = first(rest);
-        let incident = named.parse().ok().filter(|_| is_spelled_as_incident(named));
-        let rest = if incident.is_some() { behind } else { rest };
+        let (word, after) = first(rest);
+        let incident = word.parse().ok().filter(|_| has_form_of_incident(word));
+        let rest = if incident.is_some() { after } else { rest };
         Self { verb: verb.to_lowercase(), incident, rest: rest.to_owned() }
     }
 
@@ -79,7 +76,7 @@ pub fn first(words: &str) -> (&str, &str) {
 }
 
 /// Whether a word has the form of an incident id, such as `lusab-fidok`.
-fn is_spelled_as_incident(word: &str) -> bool {
+fn has_form_of_incident(word: &str) -> bool {
     let halves: Vec<&str> = word.split('-').collect();
     halves.len() == 2 && halves.iter().all(|half| is_half(half))
 }
@@ -97,7 +94,7 @@ fn is_half(half: &str) -> bool {
     half.chars().map(kind).collect::<String>() == "cvcvc"
 }
 
-/// Whether a character is a quotation mark; phones type typographic ones.
+/// Whether a character is a quotation mark, typographic ones included.
 pub fn opens_quote(c: char) -> bool {
     "\"'“”„‘’".contains(c)
 }
@@ -107,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_incident_is_one_only_when_it_is_spelled_so() {
+    fn only_a_word_with_the_form_of_an_id_names_an_incident() {
         let typed = Typed::read("note lusab-fidok disk is full ");
         assert_eq!((typed.incident.unwrap().as_str(), typed.rest.as_str()), ("lusab-fidok", "disk is full"));
         let typed = Typed::read(" Note half-full disk");

@@ -1,7 +1,7 @@
 //! Identifies the person behind a Slack request and checks permissions.
 //!
-//! **Invariant:** a person is identified by the Slack user id alone. An unknown user may do only what the estate's
-//! `strangers` setting allows. Approvals and denials are checked by the engine instead, which records a refusal.
+//! **Invariant:** a person is identified by the Slack user id alone. An unknown user may do only what `strangers` in the
+//! estate allows. The engine checks approvals and denials instead, and records a refusal.
 
 use crate::domain::config::estate::Estate;
 use crate::domain::config::slack_app::UnknownUsers;
@@ -10,9 +10,9 @@ use crate::domain::incident::event::{Actor, Identity};
 /// The name of this interface in the log.
 const VIA: &str = "slack";
 
-/// The kinds of permission that are distinguished.
+/// A permission that a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestedIdentity {
+pub enum Permission {
     Look,
     Acknowledge,
     Act,
@@ -23,17 +23,17 @@ pub fn actor(estate: &Estate, user: &str) -> Actor {
     estate.actor(Identity::Slack(user.to_owned()), VIA)
 }
 
-/// Checks a permission; the error is a sentence that says what to do.
+/// Checks a permission. Returns the person.
 ///
 /// # Errors
-/// The sentence for the person.
-pub fn may(estate: &Estate, user: &str, wish: RequestedIdentity) -> Result<Actor, String> {
+/// A message for a person without the permission.
+pub fn may(estate: &Estate, user: &str, permission: Permission) -> Result<Actor, String> {
     let known = estate.person(&Identity::Slack(user.to_owned())).is_some();
-    let strangers = estate.slack.as_ref().map(|app| app.strangers).unwrap_or_default();
-    let allowed = match wish {
-        RequestedIdentity::Look => strangers >= UnknownUsers::Look,
-        RequestedIdentity::Acknowledge => strangers >= UnknownUsers::Acknowledge,
-        RequestedIdentity::Act => false,
+    let unknown_users = estate.slack.as_ref().map(|app| app.strangers).unwrap_or_default();
+    let allowed = match permission {
+        Permission::Read => unknown_users >= UnknownUsers::Look,
+        Permission::Acknowledge => unknown_users >= UnknownUsers::Acknowledge,
+        Permission::Act => false,
     };
     if known || allowed {
         return Ok(actor(estate, user));

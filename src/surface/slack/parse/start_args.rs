@@ -1,7 +1,7 @@
 //! Parses the arguments after `start <runbook>`: parameters, and the options of the terminal's `start`, as `--name
 //! value` or `name=value`. Phones may turn two hyphens into a dash and use typographic quotes.
 //!
-//! Not here: whether the arguments fit the runbook; `handlers::start` and the engine check that.
+//! Not here: checking the arguments against the runbook, which `handlers::start` and the engine do.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,24 +16,24 @@ use crate::domain::incident::event::Mode;
 const FLAGS: [&str; 6] = ["auto", "yes", "y", "step", "detach", "plan"];
 /// Options that take a value.
 const TAKING: [&str; 5] = ["env", "param", "title", "detected-at", "incident"];
-/// The longest word repeated in an error, in characters.
-const SHOWN: usize = 40;
+/// The longest quotation of a word in an error, in characters.
+const QUOTE_LIMIT: usize = 40;
 
 /// The parsed arguments of `start`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartArgs {
-    /// The existing incident, as typed; none opens a new one.
+    /// The existing incident, as typed. Without it, a new one is opened.
     pub incident: Option<String>,
     pub environment: Option<String>,
     pub params: Vec<(String, String)>,
-    /// How often to ask; none means guided.
+    /// How often a person is asked; guided when it is absent.
     pub mode: Option<Mode>,
     pub title: Option<String>,
     /// When the incident was first noticed.
     pub detected_at: Option<Timestamp>,
 }
 
-/// The names that words are matched against.
+/// The names with which typed words are compared.
 #[derive(Debug)]
 pub struct StartVocabulary<'a> {
     pub runbook: &'a str,
@@ -48,7 +48,7 @@ impl StartArgs {
     /// Parses the text after the runbook's name.
     ///
     /// # Errors
-    /// The word that is not understood, with what to type instead.
+    /// A refusal for the first word that has no meaning, with the command to type as its hint.
     pub fn read(typed: &str, known: &StartVocabulary<'_>) -> Result<Self, Refused> {
         let mut order = Self::default();
         let mut words = split_quoted(typed).into_iter();
@@ -62,7 +62,7 @@ impl StartArgs {
                 let value = if TAKING.contains(&name) { value.or_else(|| words.next()) } else { value };
                 order.option(name, value, known)?;
             } else {
-                order.code(name, value, known)?;
+                order.word(name, value, known)?;
             }
         }
         Ok(order)
@@ -71,39 +71,39 @@ impl StartArgs {
     /// Handles a word that begins with hyphens.
     fn option(&mut self, name: &str, value: Option<String>, known: &StartVocabulary<'_>) -> Result<(), Refused> {
         match (name, value) {
-            ("auto" | "yes" | "y", None) => self.how(Mode::Auto),
-            ("step", None) => self.how(Mode::Step),
+            ("auto" | "yes" | "y", None) => self.set_mode(Mode::Auto),
+            ("step", None) => self.set_mode(Mode::Step),
             // A run started in Slack is always detached.
             ("detach", None) => Ok(()),
-            ("plan", None) => Err(Refused::usage("a plan is shown by the terminal")
+            ("plan", None) => Err(Refused::usage("only the terminal shows a plan")
                 .hint(format!("Type `/runbook show {}` for its steps.", known.runbook))),
             ("param", Some(value)) => match value.split_once('=') {
                 Some((name, value)) => self.param(name, value.to_owned()),
-                None => Err(nothing(&value, known)),
+                None => Err(not_an_argument(&value, known)),
             },
             (name, Some(value)) if TAKING.contains(&name) => self.set(name, value, known.now),
             (name, None) if TAKING.contains(&name) => Err(Refused::usage(format!("`--{name}` takes a value"))
                 .hint(format!("Type `/runbook start {} --{name} <value>`.", known.runbook))),
             (name, _) => {
                 let all = [FLAGS.as_slice(), TAKING.as_slice()].concat();
-                let refused = Refused::usage(format!("there is no option `--{}`", one_line(name, SHOWN)));
+                let refused = Refused::usage(format!("there is no option `--{}`", one_line(name, QUOTE_LIMIT)));
                 Err(refused.hint(suggest(name, &all, "--")))
             }
         }
     }
 
     /// Handles any other word.
-    fn code(&mut self, name: &str, value: Option<String>, known: &StartVocabulary<'_>) -> Result<(), Refused> {
+    fn word(&mut self, name: &str, value: Option<String>, known: &StartVocabulary<'_>) -> Result<(), Refused> {
         let is_param = known.params.contains(&name);
         match (name, value) {
             (name, Some(value)) if is_param => self.param(name, value),
             ("env" | "title" | "incident", Some(value)) => self.set(name, value, known.now),
             ("detected" | "detected_at" | "detected-at", Some(value)) => self.set("detected-at", value, known.now),
-            ("auto", None) => self.how(Mode::Auto),
-            ("step", None) => self.how(Mode::Step),
+            ("auto", None) => self.set_mode(Mode::Auto),
+            ("step", None) => self.set_mode(Mode::Step),
             (name, None) if known.environments.contains(&name) => self.set("env", name.to_owned(), known.now),
             (name, Some(value)) if !name.is_empty() => self.param(name, value),
-            (name, _) => Err(nothing(name, known)),
+            (name, _) => Err(not_an_argument(name, known)),
         }
     }
 
@@ -122,7 +122,7 @@ impl StartArgs {
         Ok(())
     }
 
-    fn how(&mut self, mode: Mode) -> Result<(), Refused> {
+    fn set_mode(&mut self, mode: Mode) -> Result<(), Refused> {
         if self.mode.is_some_and(|other| other != mode) {
             return Err(Refused::usage("`auto` and `step` cannot go together").hint("Type one of them."));
         }
@@ -131,8 +131,8 @@ impl StartArgs {
     }
 }
 
-fn nothing(word: &str, known: &StartVocabulary<'_>) -> Refused {
-    let refused = Refused::usage(format!("`{}` is no `name=value`", one_line(word, SHOWN)));
+fn not_an_argument(word: &str, known: &StartVocabulary<'_>) -> Refused {
+    let refused = Refused::usage(format!("`{}` is not `name=value`", one_line(word, QUOTE_LIMIT)));
     let params = known.params.first().map_or("name", |name| name);
     refused.hint(format!("Type `/runbook start {} {params}=<value>`.", known.runbook))
 }
@@ -167,18 +167,19 @@ mod tests {
         let now = "2026-11-22T03:00:00Z".parse().unwrap();
         let known =
             StartVocabulary { runbook: "p1", params: vec!["service", "step"], environments: vec!["production"], now };
-        StartArgs::read(typed, &known).map_err(|no| format!("{}. {}", no.message, no.hint.unwrap_or_default()))
+        StartArgs::read(typed, &known)
+            .map_err(|refused| format!("{}. {}", refused.message, refused.hint.unwrap_or_default()))
     }
 
     #[test]
-    fn the_terminals_words_and_a_telephones_mean_the_same() {
+    fn long_options_short_forms_and_typographic_characters_mean_the_same() {
         let typed = read("--env production --auto --param service=search --title “the shop is slow” --detected-at 10m");
         let short = read("production auto service=search title='the shop is slow' detected=10m");
-        let bent = read(
+        let typographic = read(
             "—env=production —auto service=“search” —title \"the shop is slow\" —detected-at=2026-11-22T02:50:00Z",
         );
         assert_eq!(typed, short);
-        assert_eq!(typed, bent);
+        assert_eq!(typed, typographic);
         let order = typed.unwrap();
         assert_eq!((order.environment.as_deref(), order.mode), (Some("production"), Some(Mode::Auto)));
         assert_eq!(order.params, [("service".to_owned(), "search".to_owned())]);
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn values_may_be_quoted_as_telephones_do() {
+    fn values_may_have_typographic_quotes() {
         let order = read("service=gateway reason=“it is slow” n='' why=it's").unwrap();
         let read: Vec<(&str, &str)> =
             order.params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -195,22 +196,22 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_goes_before_an_option_of_its_name() {
+    fn a_parameter_takes_precedence_over_an_option_of_the_same_name() {
         assert_eq!(read("step=3").unwrap().params, [("step".to_owned(), "3".to_owned())]);
         assert_eq!(read("--step").unwrap().mode, Some(Mode::Step));
     }
 
     #[test]
-    fn what_means_nothing_is_said_with_what_to_type() {
-        for (typed, said) in [
-            ("gateway", "`gateway` is no `name=value`. Type `/runbook start p1 service=<value>`."),
+    fn a_word_without_meaning_is_refused_with_the_command_to_type() {
+        for (typed, message) in [
+            ("gateway", "`gateway` is not `name=value`. Type `/runbook start p1 service=<value>`."),
             ("--atuo", "there is no option `--atuo`. Did you mean `--auto`?"),
             ("--env", "`--env` takes a value. Type `/runbook start p1 --env <value>`."),
-            ("--plan", "a plan is shown by the terminal. Type `/runbook show p1` for its steps."),
+            ("--plan", "only the terminal shows a plan. Type `/runbook show p1` for its steps."),
             ("auto step", "`auto` and `step` cannot go together. Type one of them."),
-            ("=x", "`` is no `name=value`. Type `/runbook start p1 service=<value>`."),
+            ("=x", "`` is not `name=value`. Type `/runbook start p1 service=<value>`."),
         ] {
-            assert_eq!(read(typed).unwrap_err(), said);
+            assert_eq!(read(typed).unwrap_err(), message);
         }
         assert!(read("detected=soon").unwrap_err().contains("`soon` is no time"));
     }

@@ -1,11 +1,11 @@
-//! A small part of Block Kit, in which nothing can be built that Slack would not take. The shapes are the models of the
-//! crate slack-morphism; the limits are ours, since the crate has none.
+//! A builder for Slack messages that always respects the limits of Block Kit. The types of blocks are those of the crate
+//! slack-morphism, which does not check limits.
 //!
-//! Text is rich text or plain text, never Slack markup. Foreign text therefore cannot mention anybody, change the
-//! format or break a block. Shapes and limits: <https://docs.slack.dev/reference/block-kit/blocks>.
+//! Text is rich text or plain text, never Slack markup. So foreign text cannot mention a person, change the format or break
+//! a block. Types and limits: <https://docs.slack.dev/reference/block-kit/blocks>.
 //!
-//! **Invariant:** for any input, [`Blocks`] has at most [`BLOCKS`] blocks, a block at most [`TEXT`] characters and a
-//! button at most [`LABEL`]; cut text is marked.
+//! **Invariant:** for any input, [`Blocks`] has at most [`BLOCKS`] blocks, a block at most [`TEXT`] characters and the label
+//! of a button at most [`LABEL`]. Cut text is marked.
 
 use serde_json::{Value, json};
 use slack_morphism::prelude::{
@@ -21,19 +21,19 @@ use crate::domain::core::time::{Timestamp, stamp};
 use crate::domain::redact::Redactor;
 use crate::notify::slack::dead;
 
-/// Maximum number of blocks in a message.
+/// The most blocks in a message.
 pub const BLOCKS: usize = 50;
-/// Maximum number of characters in the text of one block.
+/// The most characters in the text of one block.
 pub const TEXT: usize = 3_000;
-/// Maximum number of characters in a message; beyond about 12,000 Slack answers `msg_blocks_too_long`.
+/// The most characters in a message: beyond about 12,000 Slack answers `msg_blocks_too_long`.
 pub const SHEET_TEXT: usize = 10_000;
-/// Maximum number of characters on a button or an option.
+/// The most characters on a button or an option.
 pub const LABEL: usize = 75;
-/// Maximum number of characters in a button's value.
+/// The most characters in the value of a button.
 pub const VALUE: usize = 2_000;
-/// Maximum number of buttons in one block.
+/// The most buttons in one block.
 const BUTTONS: usize = 25;
-/// Maximum number of characters in a confirmation's text.
+/// The most characters in the text of a confirmation.
 const CONFIRM: usize = 300;
 
 /// Marks cut text.
@@ -50,7 +50,7 @@ pub enum Text {
     Time(Timestamp),
     /// A Slack channel, by its id.
     Channel(String),
-    /// A link; its address is never foreign.
+    /// A link. Its address never comes from foreign text.
     Link {
         url: String,
         words: &'static str,
@@ -79,9 +79,9 @@ pub enum ButtonStyle {
 pub struct Button {
     /// The action and its object.
     pub label: String,
-    /// The data of the action. A button with too long a value is left out, as a cut value would mean something else.
+    /// The data of the action. A button whose value is too long is left out, since a cut value could have another meaning.
     pub value: String,
-    pub look: ButtonStyle,
+    pub style: ButtonStyle,
     /// The question of the confirmation dialog.
     pub confirm: Option<String>,
 }
@@ -101,19 +101,19 @@ pub struct Blocks {
 impl Blocks {
     /// Adds lines of text as one block.
     pub fn lines(&mut self, lines: impl IntoIterator<Item = Vec<Text>>) -> &mut Self {
-        let mut room = TEXT.min(SHEET_TEXT.saturating_sub(self.length));
-        let before = room;
+        let mut space = TEXT.min(SHEET_TEXT.saturating_sub(self.length));
+        let before = space;
         let mut elements = Vec::new();
         for line in lines {
             if !elements.is_empty() {
-                push(&mut elements, &text("\n"), &mut room);
+                push(&mut elements, &text("\n"), &mut space);
             }
-            line.iter().for_each(|part| push(&mut elements, part, &mut room));
+            line.iter().for_each(|part| push(&mut elements, part, &mut space));
         }
         if elements.is_empty() {
             return self;
         }
-        self.length += before - room;
+        self.length += before - space;
         self.rich_text(SlackRichTextSection::new(elements))
     }
 
@@ -124,14 +124,14 @@ impl Blocks {
 
     /// Adds a program's output as preformatted text.
     pub fn output(&mut self, words: &str) -> &mut Self {
-        let mut room = TEXT.min(SHEET_TEXT.saturating_sub(self.length));
-        let before = room;
+        let mut space = TEXT.min(SHEET_TEXT.saturating_sub(self.length));
+        let before = space;
         let mut elements = Vec::new();
-        push(&mut elements, &text(words.trim_end()), &mut room);
+        push(&mut elements, &text(words.trim_end()), &mut space);
         if elements.is_empty() {
             return self;
         }
-        self.length += before - room;
+        self.length += before - space;
         self.rich_text(SlackRichTextPreformatted::new(elements))
     }
 
@@ -173,7 +173,7 @@ impl Blocks {
         self
     }
 
-    /// The blocks. When some had no place, the last one says how many.
+    /// The blocks. If some exceed the limit, the last one shows their number.
     pub fn blocks(&self) -> Vec<SlackBlock> {
         let mut blocks = self.blocks.clone();
         if self.dropped > 0 {
@@ -194,14 +194,14 @@ impl Blocks {
             blank if blank.is_empty() => CUT.to_owned(),
             shown => shown,
         };
-        let style = match button.look {
+        let style = match button.style {
             ButtonStyle::Plain => None,
             ButtonStyle::Primary => Some(SlackBlockButtonStyle::Primary),
             ButtonStyle::Danger => Some(SlackBlockButtonStyle::Danger),
         };
-        let question = button.confirm.as_deref().map(|words| label(words, CONFIRM)).filter(|q| !q.is_empty());
+        let question = button.confirm.as_deref().map(|text| label(text, CONFIRM)).filter(|q| !q.is_empty());
         let confirm = question.map(|question| {
-            let [title, yes, no] = ["Are you sure?", "Yes", "Not now"].map(|words| plain(words).into());
+            let [title, yes, no] = ["Are you sure?", "Yes", "Cancel"].map(|text| plain(text).into());
             SlackBlockConfirmItem::new(title, plain(&question).into(), yes, no)
         });
         SlackBlockButtonElement::new(plain(&shown).into())
@@ -218,17 +218,17 @@ pub(crate) fn label(words: &str, limit: usize) -> String {
     one_line(&visible(&dead(&masked(&one_line(words, limit)))), limit)
 }
 
-/// Masks phone numbers, so that those of customers are not shown in a channel.
+/// Masks phone numbers, so that a channel does not show those of customers.
 pub(crate) fn masked(words: &str) -> String {
     Redactor::default().mask_phones(words).into_owned()
 }
 
-/// Replaces the inserted joiner by a full-width at sign, since `one_line` would show the joiner as an escape.
+/// Replaces an at sign with the joiner that `dead` inserts by a full-width at sign, since `one_line` would escape the joiner.
 fn visible(words: &str) -> String {
     words.replace("@\u{2060}", "＠")
 }
 
-/// Words in which Slack looks for nothing.
+/// Plain text, in which Slack interprets neither markup nor emoji.
 pub(crate) fn plain(words: &str) -> SlackBlockPlainText {
     SlackBlockPlainText::new(words.to_owned()).with_emoji(false)
 }
@@ -237,55 +237,55 @@ fn context(words: &str) -> SlackContextBlock {
     SlackContextBlock::new(vec![plain(words).into()])
 }
 
-/// Appends a piece to a line as far as space allows.
-fn push(elements: &mut Vec<SlackRichTextInlineElement>, part: &Text, room: &mut usize) {
-    let mut has_room = |length: usize, least: usize| {
-        let fits = *room >= least;
-        *room -= if fits { length } else { 0 };
+/// Appends a piece to a line if there is space. Text is cut to the space that is left.
+fn push(elements: &mut Vec<SlackRichTextInlineElement>, part: &Text, space: &mut usize) {
+    let mut has_space = |length: usize, least: usize| {
+        let fits = *space >= least;
+        *space -= if fits { length } else { 0 };
         fits
     };
     let element = match part {
-        Text::Time(at) => has_room(40, 40).then(|| SlackRichTextInlineElement::Date(date(*at))),
-        Text::Channel(id) => has_room(id.len(), id.len() + 1)
+        Text::Time(at) => has_space(40, 40).then(|| SlackRichTextInlineElement::Date(date(*at))),
+        Text::Channel(id) => has_space(id.len(), id.len() + 1)
             .then(|| SlackRichTextInlineElement::Channel(SlackRichTextChannel::new(id.clone().into()))),
-        Text::Link { url, words } => has_room(words.len(), words.len() + 1).then(|| {
+        Text::Link { url, words } => has_space(words.len(), words.len() + 1).then(|| {
             let link = SlackRichTextLink::new(SlackRelaxedUrl(url.clone())).with_text((*words).to_owned());
             SlackRichTextInlineElement::Link(link)
         }),
-        Text::Emoji(name) => has_room(name.len(), name.len() + 1)
+        Text::Emoji(name) => has_space(name.len(), name.len() + 1)
             .then(|| SlackRichTextInlineElement::Emoji(SlackRichTextEmoji::new(SlackEmojiName((*name).to_owned())))),
-        Text::Text(words) => truncated(words, room).map(SlackRichTextInlineElement::from),
+        Text::Text(words) => truncated(words, space).map(SlackRichTextInlineElement::from),
         Text::Strong(words) => {
-            truncated(words, room).map(|words| SlackRichTextInlineElement::Text(SlackRichTextText::new(words).bold()))
+            truncated(words, space).map(|words| SlackRichTextInlineElement::Text(SlackRichTextText::new(words).bold()))
         }
         Text::Code(words) => {
-            truncated(words, room).map(|words| SlackRichTextInlineElement::Text(SlackRichTextText::new(words).code()))
+            truncated(words, space).map(|words| SlackRichTextInlineElement::Text(SlackRichTextText::new(words).code()))
         }
     };
     elements.extend(element);
 }
 
-/// An instant that Slack shows in the zone of who reads it.
+/// An instant, which Slack shows in the reader's time zone.
 fn date(at: Timestamp) -> SlackRichTextDate {
     let second = jiff::Timestamp::from_second(at.timestamp()).unwrap_or(jiff::Timestamp::MAX);
     SlackRichTextDate::new(SlackDateTime(second), "{date_short_pretty} {time}".to_owned()).with_fallback(stamp(at))
 }
 
 /// The text cut to the space that is left, with a mark.
-fn truncated(words: &str, room: &mut usize) -> Option<String> {
+fn truncated(words: &str, space: &mut usize) -> Option<String> {
     let words = dead(&masked(words));
     let length = words.chars().count();
-    if words.is_empty() || *room == 0 {
+    if words.is_empty() || *space == 0 {
         return None;
     }
-    if length <= *room {
-        *room -= length;
+    if length <= *space {
+        *space -= length;
         return Some(words);
     }
-    let mut kept: String = words.chars().take(*room - 1).collect();
-    kept.push_str(CUT);
-    *room = 0;
-    Some(kept)
+    let mut cut: String = words.chars().take(*space - 1).collect();
+    cut.push_str(CUT);
+    *space = 0;
+    Some(cut)
 }
 
 #[cfg(test)]
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_words_call_nobody() {
+    fn foreign_text_mentions_nobody() {
         let mut sheet = Blocks::default();
         sheet.line(vec![text("<!channel> @here *x* `y`")]).note("@everyone");
         let blocks = sheet.json().to_string();
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_place_is_counted() {
+    fn blocks_over_the_limit_are_counted() {
         let mut sheet = Blocks::default();
         for number in 0..60 {
             sheet.line(vec![text(format!("{number}"))]);
@@ -333,14 +333,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
-        fn no_sheet_is_more_than_slack_takes(
+        fn blocks_respect_slacks_limits_for_any_text(
             words in proptest::collection::vec("\\PC{0,4000}", 0..8),
             repeat in 1usize..20,
         ) {
             let mut sheet = Blocks::default();
             for one in words.iter().cycle().take(words.len() * repeat) {
                 let button = Button {
-                    label: one.clone(), value: one.clone(), look: ButtonStyle::Danger, confirm: Some(one.clone()),
+                    label: one.clone(), value: one.clone(), style: ButtonStyle::Danger, confirm: Some(one.clone()),
                 };
                 sheet.lines([vec![Text::Strong(one.clone())], vec![text(one.clone())]]).output(one).note(one);
                 sheet.buttons(vec![button; 30]);

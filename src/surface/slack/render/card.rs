@@ -1,7 +1,7 @@
-//! Renders messages about an incident as pure functions to [`Blocks`]. A settled question also needs the log.
+//! The messages about an incident, as pure functions of its state and its log.
 //!
-//! **Invariant:** the first three lines of the incident message say the state, the next step, and where the whole
-//! incident is shown.
+//! **Invariant:** the first three lines of the incident message have the state, the next step, and the link and command that
+//! show the whole incident.
 
 use super::block_kit::{Blocks, Button, ButtonStyle, Text, text};
 use super::question::{PendingQuestion, all};
@@ -19,7 +19,7 @@ mod answered;
 
 use self::answered::{Reply, answered, settled};
 
-/// Maximum number of questions in the incident message; the others are in its thread.
+/// The most questions in the incident message. The others are in its thread.
 const QUESTIONS: usize = 5;
 /// The longest title, in characters.
 const TITLE: usize = 150;
@@ -55,7 +55,7 @@ impl Card {
     }
 }
 
-/// The message about a subject; `log` may be only the end of the log for the live message. `link` is the address of the
+/// The message about a subject. For the incident message, the last events of the log are enough. `link` is the address of the
 /// incident's page, if it has one.
 pub fn of(incident: &Incident, log: &[Recorded], subject: &PostSubject, link: Option<&str>) -> Card {
     match subject {
@@ -70,7 +70,7 @@ pub fn of(incident: &Incident, log: &[Recorded], subject: &PostSubject, link: Op
     }
 }
 
-/// The incident message. With the end of the log it also shows the latest answer.
+/// The incident message. If `log` has the last events, it also shows the latest answer.
 pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
     let mut sheet = Blocks::default();
     let waiting = all(incident);
@@ -105,14 +105,14 @@ pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
 /// The first three lines: state, next step, links.
 fn head(incident: &Incident, waiting: &[PendingQuestion<'_>], link: Option<&str>) -> Vec<Vec<Text>> {
     let state = vec![
-        Text::Emoji(sign(incident, waiting)),
+        Text::Emoji(emoji(incident, waiting)),
         Text::Strong(format!(" {} {}: ", incident.severity, headline::state(incident))),
         text(format!("{} on {}", one_line(&incident.title, TITLE), incident.environment)),
     ];
     let next = vec![text("Next: "), text(headline::next(incident))];
     let mut whole = Vec::new();
     if let Some(url) = link {
-        whole.extend([Text::Link { url: url.to_owned(), words: "All of it" }, text(" · ")]);
+        whole.extend([Text::Link { url: url.to_owned(), words: "Incident page" }, text(" · ")]);
     }
     if let Some(channel) = incident.own_channel() {
         whole.extend([Text::Channel(channel.to_owned()), text(" · ")]);
@@ -129,7 +129,7 @@ fn head(incident: &Incident, waiting: &[PendingQuestion<'_>], link: Option<&str>
     vec![state, next, whole]
 }
 
-fn sign(incident: &Incident, waiting: &[PendingQuestion<'_>]) -> &'static str {
+fn emoji(incident: &Incident, waiting: &[PendingQuestion<'_>]) -> &'static str {
     match incident.status {
         IncidentStatus::Resolved => "white_check_mark",
         _ if !waiting.is_empty() => "raising_hand",
@@ -140,10 +140,10 @@ fn sign(incident: &Incident, waiting: &[PendingQuestion<'_>]) -> &'static str {
 
 /// The buttons that do not depend on the state of a run.
 fn controls(incident: &Incident) -> Vec<Button> {
-    let button = |label: String, look, deed| Button {
+    let button = |label: String, style, action| Button {
         label,
-        value: ButtonValue { incident: incident.id.clone(), deed }.encoded(),
-        look,
+        value: ButtonValue { incident: incident.id.clone(), action }.encoded(),
+        style,
         confirm: None,
     };
     let mut buttons = Vec::new();
@@ -158,8 +158,8 @@ fn controls(incident: &Incident) -> Vec<Button> {
         buttons.push(button(format!("Acknowledge {}", incident.id), ButtonStyle::Plain, ButtonAction::Acknowledge));
     }
     let resolve = button(format!("Resolve {}", incident.id), ButtonStyle::Plain, ButtonAction::Resolve);
-    let sure = format!("{} is over: {}", incident.id, one_line(&incident.title, TITLE));
-    buttons.push(Button { confirm: Some(sure), ..resolve });
+    let question = format!("{} is over: {}", incident.id, one_line(&incident.title, TITLE));
+    buttons.push(Button { confirm: Some(question), ..resolve });
     buttons
 }
 
@@ -167,26 +167,26 @@ fn controls(incident: &Incident) -> Vec<Button> {
 fn asked(waiting: &PendingQuestion<'_>) -> Card {
     let mut sheet = Blocks::default();
     let incident = waiting.incident;
-    whose(&mut sheet, incident);
+    name_incident(&mut sheet, incident);
     waiting.draw(&mut sheet);
     let summary = format!("{} {} needs you: {}", incident.severity, incident.id, one_line(&waiting.next(), TITLE));
     Card { summary, sheet }
 }
 
 /// Names the incident, because a broadcast thread message appears in the channel without its context.
-fn whose(sheet: &mut Blocks, incident: &Incident) {
+fn name_incident(sheet: &mut Blocks, incident: &Incident) {
     sheet.note(&format!("{} {} {}", incident.severity, incident.id, one_line(&incident.title, TITLE)));
 }
 
 fn failed(incident: &Incident, run: RunId) -> Card {
     let mut sheet = Blocks::default();
-    whose(&mut sheet, incident);
+    name_incident(&mut sheet, incident);
     let run = incident.run(run);
     let title = run.map(|run| run.runbook.title.clone()).unwrap_or_default();
     sheet.line(vec![Text::Emoji("x"), Text::Strong(format!(" Failed: {title}"))]);
     for (key, state) in run.into_iter().flat_map(|run| &run.steps) {
-        let bad = state.outcome.as_ref().filter(|outcome| !outcome.is_success());
-        if let Some(outcome) = bad {
+        let failure = state.outcome.as_ref().filter(|outcome| !outcome.is_success());
+        if let Some(outcome) = failure {
             sheet.line(vec![Text::Code(key.to_string()), text(format!(" {}", outcome.summary))]);
             if let Some(transcript) = &outcome.transcript {
                 sheet.output(transcript);
@@ -206,7 +206,7 @@ fn at_risk(incident: &Incident, name: &str, missed: bool) -> Card {
             line.extend([text(", met "), Text::Time(*at)]);
         }
     }
-    whose(&mut sheet, incident);
+    name_incident(&mut sheet, incident);
     sheet.line(line);
     Card { summary: format!("{} {}: deadline {name} {words}", incident.severity, incident.id), sheet }
 }
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_lines_say_how_it_stands_what_is_next_and_where_all_of_it_is() {
+    fn the_first_lines_have_the_state_the_next_step_and_the_link_in_this_order() {
         let log = log(None);
         for length in 1..=log.len() {
             let incident = fold(&log[..length]).unwrap().unwrap();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn when_it_is_over_no_button_is_left() {
+    fn the_message_of_a_resolved_incident_has_no_button() {
         let log = log(None);
         let incident = fold(&log).unwrap().unwrap();
         assert_eq!(incident.status, IncidentStatus::Resolved);
@@ -327,7 +327,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(8))]
         #[test]
-        fn any_words_in_a_log_give_what_slack_takes(words in "\\PC{0,5000}|(<!here>|@channel|\\*|\u{202e}|\n){0,900}") {
+        fn messages_respect_slacks_limits_for_any_text_in_the_log(words in "\\PC{0,5000}|(<!here>|@channel|\\*|\u{202e}|\n){0,900}") {
             for card in cards(&log(Some(&words))) {
                 let blocks = card.sheet.json();
                 prop_assert!((1..=BLOCKS).contains(&blocks.as_array().unwrap().len()));

@@ -1,4 +1,4 @@
-//! Modal forms, which ask only for missing input.
+//! Modal forms, which request only the missing input.
 //!
 //! **Invariant:** a form respects the limits of views: 24 characters of title, 100 options, 3,000 characters of
 //! `private_metadata`.
@@ -21,21 +21,21 @@ use crate::surface::slack::parse::start_args::StartArgs;
 const TITLE: usize = 24;
 /// The longest label, in characters.
 const NAME: usize = 150;
-/// Maximum number of options in a menu.
+/// The most options in a menu.
 const OPTIONS: usize = 100;
-/// Maximum number of fields.
+/// The most fields.
 const FIELDS: usize = 40;
-/// The longest input, in characters, a limit of Slack. A note may be longer in other interfaces.
+/// The longest input, in characters: a limit of Slack. A note may be longer in other interfaces.
 const INPUT: u64 = 3_000;
 
-/// The field of the environment. Parameter names have no blank, so none can be the same.
+/// The field of the environment. No parameter has this name, since parameter names have no blank.
 pub const ENVIRONMENT: &str = "the environment";
 /// The field of the incident.
 pub const INCIDENT: &str = "the incident";
 /// The field of free text.
 pub const WORDS: &str = "words";
 
-/// The purpose of a form, carried until it is submitted.
+/// The purpose of a form. Slack returns it with the submitted form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModalPurpose {
@@ -56,17 +56,17 @@ pub struct Carried {
     pub purpose: ModalPurpose,
     /// The address for the reply.
     pub response_url: Option<String>,
-    /// Whether an ephemeral message opened it.
+    /// Whether it was opened from an ephemeral message.
     #[serde(default)]
     pub alone: bool,
 }
 
-/// The callback id of all forms; [`Carried`] tells them apart.
+/// The callback id of all forms. [`Carried`] distinguishes them.
 pub const FORM: &str = "runbook";
-/// The name of what is put in or chosen; each has a block of its own.
+/// The action id of every input element. Each is in a block of its own, whose id is the name of the field.
 const VALUE: &str = "value";
 
-/// A line of a menu.
+/// An option of a menu.
 type Choice = SlackBlockChoiceItem<SlackBlockPlainTextOnly>;
 
 /// A form for the missing parameters.
@@ -96,25 +96,25 @@ pub fn answer(prompt: &str, choices: &[String], many: bool) -> (String, Vec<Slac
     ("Answer".to_owned(), vec![input(WORDS, prompt, None, element)])
 }
 
-/// A form for the reason of a refusal.
+/// A form for the reason of a denial.
 pub fn deny(what: &str) -> (String, Vec<SlackBlock>) {
-    ("Refuse".to_owned(), vec![input(WORDS, "Why not?", Some(what), text_input())])
+    ("Deny".to_owned(), vec![input(WORDS, "Reason", Some(what), text_input())])
 }
 
-/// A form that asks to which incident a message belongs.
-pub fn private_metadata(incidents: &[(IncidentId, String)]) -> (String, Vec<SlackBlock>) {
+/// A form for choosing the incident to which a message is added.
+pub fn choose_incident(incidents: &[(IncidentId, String)]) -> (String, Vec<SlackBlock>) {
     let options = incidents.iter().take(OPTIONS).map(|(id, title)| option(&format!("{id} {title}"), id.as_str()));
     ("Add to timeline".to_owned(), vec![input(INCIDENT, "Incident", None, select(options.collect()))])
 }
 
-/// The whole view; none when its metadata is too long.
+/// The view of a form; none when its metadata is too long.
 pub fn view(title: &str, fields: Vec<SlackBlock>, carried: &Carried) -> Option<SlackView> {
     let carried = serde_json::to_string(carried).ok().filter(|text| text.chars().count() <= 3_000)?;
     let view = SlackModalView::new(plain(&label(title, TITLE)).into(), fields)
         .with_callback_id(FORM.to_owned().into())
         .with_private_metadata(carried)
-        .with_submit(plain("Go on").into())
-        .with_close(plain("Not now").into());
+        .with_submit(plain("Submit").into())
+        .with_close(plain("Cancel").into());
     Some(SlackView::Modal(view))
 }
 

@@ -1,6 +1,6 @@
-//! Pending questions as lines and buttons. Each button names its action and its object.
+//! Pending questions as lines and buttons. The label of a button names its action and its object.
 //!
-//! Not here: who may press them; that is checked when somebody does.
+//! Not here: permissions, which are checked when a button is pressed.
 
 use super::block_kit::{Blocks, Button, ButtonStyle, Text, text};
 use crate::domain::core::id::{RunId, StepKey};
@@ -10,7 +10,7 @@ use crate::domain::incident::event::Gate;
 use crate::domain::report::headline;
 use crate::surface::slack::parse::button_value::{ButtonAction, ButtonValue, StepQuestion};
 
-/// Maximum number of choices shown as buttons; more are picked in a form.
+/// The most choices that are shown as buttons. More choices are shown in a form.
 pub const CHOICES: usize = 8;
 
 /// One question of an incident.
@@ -19,7 +19,6 @@ pub struct PendingQuestion<'a> {
     pub incident: &'a Incident,
     pub run: RunId,
     pub step: &'a StepKey,
-    /// The question itself.
     pub gate: &'a Gate,
 }
 
@@ -35,7 +34,7 @@ impl PendingQuestion<'_> {
         headline::to_do(self.incident, self.run, self.step, self.gate)
     }
 
-    /// The question in few words.
+    /// The question in one sentence.
     pub fn title(&self) -> String {
         match self.gate {
             Gate::Ask { prompt, .. } => prompt.clone(),
@@ -52,14 +51,14 @@ impl PendingQuestion<'_> {
         sheet.lines(self.lines()).buttons(self.buttons());
     }
 
-    /// The question with everything that a person needs to answer it.
+    /// The question with the details that a person needs to answer it.
     pub fn lines(&self) -> Vec<Vec<Text>> {
         let mut lines = self.question();
         lines.extend(self.of_run().map(|run| vec![text(run)]));
         lines
     }
 
-    /// Which run asks, where another run has such a step.
+    /// The run that asks, if another run has the same step.
     fn of_run(&self) -> Option<String> {
         let run = self.incident.reference(self.run, self.step).run.and_then(|run| self.incident.run(run))?;
         Some(format!("Run {}, runbook {}", run.id, run.runbook.id))
@@ -70,7 +69,7 @@ impl PendingQuestion<'_> {
         match self.gate {
             Gate::Ask { prompt, suggest, .. } => {
                 let mut lines = vec![strong(prompt.clone())];
-                lines.extend(suggest.as_ref().map(|suggest| vec![text(format!("The evidence suggests: {suggest}"))]));
+                lines.extend(suggest.as_ref().map(|suggest| vec![text(format!("Suggested answer: {suggest}"))]));
                 lines
             }
             Gate::Manual { instruction } => {
@@ -79,7 +78,7 @@ impl PendingQuestion<'_> {
             Gate::Approve { .. } => self.change(),
             Gate::Failure { error } => vec![strong(format!("{} failed", self.name())), vec![text(error.clone())]],
             Gate::Unclear { detail } => {
-                vec![strong(format!("Nobody knows whether {} happened", self.name())), vec![text(detail.clone())]]
+                vec![strong(format!("It is unknown whether {} happened", self.name())), vec![text(detail.clone())]]
             }
             Gate::Timer { until } => vec![vec![text("until "), Text::Time(*until)]],
         }
@@ -90,7 +89,7 @@ impl PendingQuestion<'_> {
         let mut lines =
             vec![vec![Text::Strong(capital(&self.on(&change.what)))], vec![text(format!("Where: {}", change.place))]];
         lines.extend(change.why.as_ref().map(|why| vec![text(format!("Why: {why}"))]));
-        lines.extend(change.undo.as_ref().map(|undo| vec![text(format!("Taken back by: {undo}"))]));
+        lines.extend(change.undo.as_ref().map(|undo| vec![text(format!("Undo: {undo}"))]));
         let mut who = vec![text("Agreement: ")];
         who.push(text(if by.is_empty() { "anybody of the estate".to_owned() } else { by.join(" or ") }));
         if self.gate.wanted() > 1 || !given.is_empty() {
@@ -109,9 +108,9 @@ impl PendingQuestion<'_> {
 
     fn buttons(&self) -> Vec<Button> {
         let name = self.name();
-        let again = |look| {
+        let again = |style| {
             [
-                self.button(format!("Try {name} again"), look, ButtonAction::Retry),
+                self.button(format!("Try {name} again"), style, ButtonAction::Retry),
                 self.button(format!("Skip {name}"), ButtonStyle::Plain, ButtonAction::Skip),
             ]
         };
@@ -153,10 +152,10 @@ impl PendingQuestion<'_> {
         }
     }
 
-    fn button(&self, label: String, look: ButtonStyle, deed: impl FnOnce(StepQuestion) -> ButtonAction) -> Button {
+    fn button(&self, label: String, style: ButtonStyle, action: impl FnOnce(StepQuestion) -> ButtonAction) -> Button {
         let question = StepQuestion::of(&self.incident.target(self.run, self.step));
-        let value = ButtonValue { incident: self.incident.id.clone(), deed: deed(question) }.encoded();
-        Button { label, value, look, confirm: None }
+        let value = ButtonValue { incident: self.incident.id.clone(), action: action(question) }.encoded();
+        Button { label, value, style, confirm: None }
     }
 
     fn on(&self, what: &str) -> String {

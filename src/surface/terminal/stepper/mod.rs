@@ -101,7 +101,7 @@ impl Stepper<'_> {
     /// The loop. None when the terminal is gone, so nothing can be printed.
     async fn go_on(&mut self, mut answers: mpsc::Receiver<Option<String>>) -> Result<Option<Left>, EngineError> {
         let clock = self.engine.parts().clock.clone();
-        let mut feed = self.engine.feed(self.incident, 0);
+        let mut feed = self.engine.subscribe(self.incident, 0);
         let mut keys = EventStream::new();
         let [mut interrupt, mut terminate, mut hangup] = signals().map_err(lost)?;
         loop {

@@ -35,7 +35,7 @@ pub async fn plain(engine: &Engine, incident: &IncidentId, options: StepperOptio
         options: &options,
         model: Model::new(options.letters.signs(), options.actor.name().to_owned(), options.after),
     };
-    let mut feed = engine.feed(incident, 0);
+    let mut feed = engine.subscribe(incident, 0);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(lost)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(lost)?;
     // Set once the work has stopped: why, and the event to wait for before returning.

@@ -67,7 +67,7 @@ impl Schedule {
         let name = shop.estate(&session.output)?.estate.clone();
         let open_engine = session.open(shop)?;
         let force = ScheduleState::read(Some(&session.schedules()?));
-        let standings = open_engine.wait(open_engine.engine.agenda(&force))?;
+        let standings = open_engine.wait(open_engine.engine.schedule_statuses(&force))?;
         if self.ics {
             let now = session.clock().now();
             session.output.text(&calendar(&name, &entries(&standings, now), now))?;
@@ -118,12 +118,12 @@ fn print_rows(session: &Session, rows: &[ScheduleRow]) -> Result<()> {
 }
 
 fn row(open_engine: &OpenEngine<'_>, standing: ScheduleStatus) -> ScheduleRow {
-    let ScheduleStatus { plan, here, next, seen, missed, damaged } = standing;
+    let ScheduleStatus { plan, here, next, handled, missed, damaged } = standing;
     let zone = plan.schedule.timezone.clone();
-    let last = seen.first().map(|seen| Last {
-        due: seen.due,
-        incident: seen.incident.clone(),
-        became: became(open_engine, &seen.incident, seen.due),
+    let last = handled.first().map(|handled| Last {
+        due: handled.due,
+        incident: handled.incident.clone(),
+        became: became(open_engine, &handled.incident, handled.due),
     });
     let cells = [
         next.map(|at| shown(at, &zone)).unwrap_or_default(),

@@ -148,7 +148,7 @@ fn row(mut alert: Alert, shop: &Project, estate: &Estate) -> AlertRow {
     let place = estate.alerts.place(&alert, estate);
     alert.environment = Some(place.environment.clone());
     alert.service = place.service.clone().or(alert.service);
-    let runbooks = shop.catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
+    let runbooks = shop.catalog.valid_runbooks();
     let found = trigger::choose(&alert, runbooks);
     let (runbook, params, asks) = match found.choice {
         Some(choice) => (Some(choice.runbook.id.clone()), choice.params, choice.asks),

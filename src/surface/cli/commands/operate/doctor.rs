@@ -85,8 +85,7 @@ impl Doctor {
             true => Default::default(),
             false => known_environment(self.environment.as_deref(), estate)?,
         };
-        let runbooks: Vec<&Runbook> =
-            shop.catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok()).collect();
+        let runbooks: Vec<&Runbook> = shop.catalog.valid_runbooks().collect();
         let needs = Needs::of(estate, &name, &runbooks, &actions::forms());
         let scene = ActionTarget { directory: shop.directory.clone(), estate: estate.clone(), name, environment };
         Ok(Checkup {
@@ -96,7 +95,7 @@ impl Doctor {
             hostname: hostname(),
             account,
             scopes: manifest::scopes(estate.slack.as_ref()).into_iter().map(str::to_owned).collect(),
-            words: CommandHints {
+            commands: CommandHints {
                 runbook: session.settings.command(),
                 folder: shell_word(&session.settings.shown(&shop.directory.join(RUNBOOKS)).to_string_lossy()),
             },

@@ -173,7 +173,7 @@ fn warn_unverifiable_senders(session: &Session, estate: &Estate, secrets: &Secre
 async fn slack(open_engine: &OpenEngine<'_>, stop: &CancellationToken) -> Result<Arc<SlackInterface>> {
     let DispatcherConfig { chance, opening, .. } = terms(open_engine)?;
     let face = SlackInterface::new(open_engine.engine.clone(), slack::SlackConfig { chance, opening }, stop.clone());
-    if let Err(why) = face.renew().await {
+    if let Err(why) = face.reload().await {
         open_engine.session.output.warn(&format!("the Slack app cannot be used, and all else can: {why}"));
     }
     Ok(face)

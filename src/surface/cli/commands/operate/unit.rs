@@ -124,7 +124,7 @@ fn sound<'a>(shop: &'a Project, session: &Session) -> impl Iterator<Item = &'a R
         let count = diagnostic::count(problems.len());
         session.output.warn(&format!("`{}` has {count}, and is left out", source.name));
     }
-    shop.catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok())
+    shop.catalog.valid_runbooks()
 }
 
 fn id(runbook: &Runbook) -> &str {

@@ -1,4 +1,4 @@
-//! Settled questions: who answered, what and when.
+//! Settled questions: the person, the answer and the time.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -16,7 +16,7 @@ pub(super) struct Reply<'a> {
     pub words: String,
 }
 
-/// The message for a settled question: who answered, what and when. It has no buttons.
+/// The message for a settled question: the replies with their persons and times. It has no buttons.
 pub(super) fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &StepKey, round: u32) -> Card {
     let mut sheet = Blocks::default();
     let (gate, replies) = answers(log, run, step, round);
@@ -30,29 +30,29 @@ pub(super) fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &
         lines.push(vec![Text::Strong(words), Text::Time(recorded.at)]);
     }
     if replies.is_empty() {
-        lines.push(vec![text("It is not asked any more.")]);
+        lines.push(vec![text("It needs no answer any more.")]);
     }
     let first = replies.first().map(|Reply { recorded, words }| format!("{} {words}", recorded.by.name()));
-    let summary = format!("{}: {}", incident.id, first.unwrap_or_else(|| "it is not asked any more".to_owned()));
+    let summary = format!("{}: {}", incident.id, first.unwrap_or_else(|| "it needs no answer any more".to_owned()));
     sheet.lines(lines);
     Card { summary, sheet }
 }
 
 /// A question of a step, and the replies that settled it.
 fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (Option<&'a Gate>, Vec<Reply<'a>>) {
-    let (mut asked, mut now, mut replies) = (None, 0, Vec::new());
+    let (mut asked, mut current, mut replies) = (None, 0, Vec::new());
     for recorded in log {
         let Event::Step(event) = &recorded.event else { continue };
         if event.place() != (run, step) {
             continue;
         }
         if let StepEvent::Asked { gate, .. } = event {
-            now += 1;
-            if now == round {
+            current += 1;
+            if current == round {
                 asked = Some(gate);
             }
         }
-        if now != round {
+        if current != round {
             continue;
         }
         // Later events belong to the next attempt.
@@ -64,7 +64,7 @@ fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (
     (asked, replies)
 }
 
-/// The latest reply of a person, and the name of its step.
+/// The latest reply of a person, with the name of its step.
 pub(super) fn answered<'a>(incident: &Incident, log: &'a [Recorded]) -> Option<(Reply<'a>, String)> {
     let by_person = |recorded: &&Recorded| matches!(recorded.by, Actor::Person { .. });
     log.iter().rev().filter(by_person).find_map(|recorded| {
@@ -74,11 +74,11 @@ pub(super) fn answered<'a>(incident: &Incident, log: &'a [Recorded]) -> Option<(
     })
 }
 
-/// A reply in words; none for an event that is not a reply.
+/// The text of a reply; none for an event that is not a reply.
 fn reply(event: &StepEvent) -> Option<String> {
     Some(match event {
         StepEvent::Answered { answer: serde_json::Value::String(answer), .. } => format!("answered: {answer}"),
-        StepEvent::Answered { .. } => "said that it is done".to_owned(),
+        StepEvent::Answered { .. } => "marked it as done".to_owned(),
         StepEvent::Approved { .. } => "agreed".to_owned(),
         StepEvent::Denied { reason, .. } => format!("refused: {reason}"),
         StepEvent::Skipped { .. } => "skipped it".to_owned(),

@@ -12,7 +12,7 @@ const WIDER: [&str; 4] = ["1h", "24h", "7d", "90d"];
 impl Logs {
     /// Attaches the result if asked to, and prints what was skipped and what to type next.
     pub(super) fn conclude(&self, found: &SearchResult, session: &Session) -> Result {
-        if found.lines == 0 && found.searched.trouble.is_none() {
+        if found.lines == 0 && found.searched.error.is_none() {
             self.nothing(session);
             return Ok(Exit::DONE);
         }
@@ -26,8 +26,8 @@ impl Logs {
             }
             _ => self.next(found, session),
         };
-        if let Some(trouble) = &found.searched.trouble {
-            let failure = Failure::error(trouble.clone());
+        if let Some(error) = &found.searched.error {
+            let failure = Failure::error(error.clone());
             return Err(failure.hint("`journalctl --verify` looks for damaged files; reading other accounts' lines needs the group `systemd-journal`."));
         }
         session.output.next(&[session.command(&next)]);

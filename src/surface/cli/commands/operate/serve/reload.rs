@@ -97,11 +97,11 @@ impl<'a> Reload<'a> {
         let secrets = fresh.and_older(&parts.secrets);
         let retired = self.retired.iter().map(|(name, value)| (name.as_str(), value));
         let redactor = redactor(secrets.iter().chain(retired))?;
-        self.server.renew(ProjectFiles { catalog: shop.catalog, secrets, redactor }).map_err(Failure::usage)?;
+        self.server.reload(ProjectFiles { catalog: shop.catalog, secrets, redactor }).map_err(Failure::usage)?;
         self.lookout.cancel();
         self.lookout = catch_up::begin(self.server, &estate, stop);
         super::warn_unverifiable_senders(self.open_engine.session, &estate, &self.server.engine().parts().secrets);
-        if let Err(why) = self.slack.renew().await {
+        if let Err(why) = self.slack.reload().await {
             self.open_engine.session.output.warn(&format!("the Slack app stays as it was: {why}"));
         }
         Ok(changes)

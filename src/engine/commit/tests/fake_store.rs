@@ -1,4 +1,4 @@
-//! A store that shows what reaches it, and that can be slow, broken or busy with another writer.
+//! A store in memory that records every write, and that can be made slow, broken or busy with another writer.
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -7,53 +7,53 @@ use super::*;
 use crate::store::memory::Memory;
 use crate::store::{Audit, EventStore, Lease, LeaseAnswer, StreamSummary, UniqueName};
 
-/// A log in memory behind a disk; clones share it.
+/// A log in memory behind a simulated disk. Clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct StandIn {
+pub(super) struct FakeStore {
     log: Memory,
-    seen: Arc<Mutex<Seen>>,
-    /// As many writes as there are permits reach the log; the others wait.
+    recorded: Arc<Mutex<RecordedWrites>>,
+    /// Each write that reaches the log uses up one permit; without a permit it waits.
     disk: Arc<Semaphore>,
-    /// How many more writes another writer precedes.
+    /// Before how many more writes another writer appends an event.
     rivals: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct RecordedWrites {
     writes: usize,
     batches: Vec<usize>,
     text: String,
 }
 
-impl Default for StandIn {
+impl Default for FakeStore {
     fn default() -> Self {
         let disk = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
-        Self { log: Memory::new(), seen: Arc::default(), disk, rivals: Arc::default() }
+        Self { log: Memory::new(), recorded: Arc::default(), disk, rivals: Arc::default() }
     }
 }
 
-impl StandIn {
-    /// How many writes have come.
+impl FakeStore {
+    /// The number of writes so far.
     pub(super) fn writes(&self) -> usize {
-        self.seen.lock().unwrap().writes
+        self.recorded.lock().unwrap().writes
     }
 
-    /// How many writes each batch had.
+    /// The number of writes in each batch.
     pub(super) fn batches(&self) -> Vec<usize> {
-        self.seen.lock().unwrap().batches.clone()
+        self.recorded.lock().unwrap().batches.clone()
     }
 
-    /// Everything that has come, as text.
+    /// Every write, as text.
     pub(super) fn written(&self) -> String {
-        self.seen.lock().unwrap().text.clone()
+        self.recorded.lock().unwrap().text.clone()
     }
 
-    /// From now on another writer precedes so many writes.
+    /// Before each of the next `count` writes, another writer appends an event.
     pub(super) fn rivals(&self, count: usize) {
         self.rivals.store(count, Ordering::SeqCst);
     }
 
-    /// No write is done until it is given a permit.
+    /// Every write waits until the returned semaphore has a permit for it.
     pub(super) fn stop_the_disk(&self) -> Arc<Semaphore> {
         self.disk.forget_permits(Semaphore::MAX_PERMITS);
         Arc::clone(&self.disk)
@@ -66,12 +66,12 @@ impl StandIn {
 }
 
 #[async_trait]
-impl EventStore for StandIn {
+impl EventStore for FakeStore {
     async fn write(&self, write: Write) -> Result<Vec<Recorded>, StoreError> {
         {
-            let mut seen = self.seen.lock().unwrap();
-            seen.writes += 1;
-            seen.text += &format!("{write:?}\n");
+            let mut recorded = self.recorded.lock().unwrap();
+            recorded.writes += 1;
+            recorded.text += &format!("{write:?}\n");
         }
         let permit = self.disk.acquire().await;
         permit.map_err(|_| StoreError::Unavailable("the disk is broken".to_owned()))?.forget();
@@ -84,12 +84,12 @@ impl EventStore for StandIn {
     }
 
     async fn write_all(&self, writes: Vec<Write>) -> Vec<Result<Vec<Recorded>, StoreError>> {
-        self.seen.lock().unwrap().batches.push(writes.len());
-        let mut answers = Vec::new();
+        self.recorded.lock().unwrap().batches.push(writes.len());
+        let mut results = Vec::new();
         for write in writes {
-            answers.push(self.write(write).await);
+            results.push(self.write(write).await);
         }
-        answers
+        results
     }
 
     async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<UniqueName>, StoreError> {
@@ -124,19 +124,19 @@ impl EventStore for StandIn {
         &self,
         incident: &IncidentId,
         holder: &str,
-        gone: Option<&str>,
+        dead: Option<&str>,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<LeaseAnswer, StoreError> {
-        self.log.acquire_lease(incident, holder, gone, now, until).await
+        self.log.acquire_lease(incident, holder, dead, now, until).await
     }
 
     async fn lease(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError> {
         self.log.lease(incident).await
     }
 
-    async fn release(&self, claim: &Lease) -> Result<(), StoreError> {
-        self.log.release(claim).await
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.log.release(lease).await
     }
 
     async fn audit(&self, incident: &IncidentId) -> Result<Audit, StoreError> {
