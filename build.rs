@@ -1,18 +1,15 @@
-//! Compiles the allocator's options into the program, and says when SQLite is compiled without its own.
+//! Compiles the allocator's options into the program, and warns if SQLite is compiled without its flags.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "Cargo and its user tell a build script in the environment what to build"
-)]
+#![expect(clippy::disallowed_methods, reason = "Cargo passes options to a build script in the environment")]
 
 use std::env;
 
-/// What jemalloc reads before the first allocation.
+/// Defines `malloc_conf`, which jemalloc reads before the first allocation.
 const ALLOCATOR: &str = "src/malloc_conf.c";
 
 fn main() {
     println!("cargo:rerun-if-changed={ALLOCATOR}");
-    // As objects: of a library, the linker would take nothing, since jemalloc has a weak definition of its own.
+    // As objects: the linker would skip a library, since jemalloc has a weak definition of `malloc_conf`.
     for object in cc::Build::new().file(ALLOCATOR).compile_intermediates() {
         println!("cargo:rustc-link-arg-bins={}", object.display());
     }

@@ -1,6 +1,6 @@
-//! What a durable event costs: one alone, and many at once, which share a transaction.
+//! The cost of a durable event: one alone, and many at once, which share a transaction.
 //!
-//! Run it on the disk that matters: the log is made in `TMPDIR`, and on a tmpfs nothing is synced.
+//! The log is in `TMPDIR`. On a tmpfs nothing is synced, and the figures mean nothing.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use runbook::domain::core::id::IncidentId;
@@ -11,10 +11,10 @@ use tokio::runtime::{Builder, Runtime};
 
 mod log;
 
-/// Producers at once, each with a stream of its own.
+/// Concurrent producers, each with its own stream.
 const PRODUCERS: u32 = 64;
 
-/// Events of the sort that there are most of: a step with what it printed.
+/// The most frequent event: the end of a step with its output.
 fn drafts(count: usize) -> Vec<NewEvent> {
     let log = log::of(10);
     let ended = log
@@ -39,7 +39,7 @@ fn alone(criterion: &mut Criterion) {
         let mut seq = 0;
         criterion.bench_function(&format!("append {count} alone"), |bencher| {
             let next = || {
-                // A stream has an end.
+                // Streams stay short.
                 if seq == 0 || seq > 50_000 {
                     stream += 1;
                     seq = 0;

@@ -1,6 +1,6 @@
-//! How long a log of 10,000 events takes to fold; the figure to keep is 10 ms.
+//! The time to fold a log of 10,000 events. The limit is 10 ms.
 //!
-//! Reading it from the disk and checking its chain stands beside it, since a face does both.
+//! The time to read the log and verify its chain is measured too, since a command does both.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use runbook::domain::core::id::IncidentId;
@@ -20,7 +20,7 @@ fn folding(criterion: &mut Criterion) {
     criterion.bench_function("fold 10,000 events", |bencher| bencher.iter(|| fold(&events)));
 }
 
-fn reading(criterion: &mut Criterion) {
+fn read_and_verify(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let directory = tempfile::tempdir().expect("a directory");
     let incident = IncidentId::from_bits(7);
@@ -40,5 +40,5 @@ fn reading(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, folding, reading);
+criterion_group!(benches, folding, read_and_verify);
 criterion_main!(benches);

@@ -1,13 +1,12 @@
 #!/bin/bash
-# What taking an alert costs beside what nothing can do without, measured side by side in one run on one disk.
+# The cost of an alert, compared with bare servers and with Debian's `webhook` and `prometheus-alertmanager`, on one disk.
 #
 #   cargo build --release && benches/ingest.sh [PROGRAM] [DIRECTORY]
 #
-# PROGRAM is the release build unless another is named. Logs are written below DIRECTORY, the target directory unless another is
-# named: on a tmpfs an fsync costs nothing, and the figures mean nothing. Every request is a post of one alert with a kilobyte of
-# body and a firing of its own, over 100 names; what has to be as fast as another is measured three times in turns, and the middle
-# counts. Takes three minutes and as long as ten thousand incidents take to resolve. Needs bash, coreutils, python3, rustc, and
-# Debian's `webhook` and `prometheus-alertmanager` to compare with.
+# PROGRAM is the release build by default. Logs are written below DIRECTORY, by default the target directory; on a tmpfs an
+# fsync costs nothing, and the figures mean nothing. Every request posts one alert with a kilobyte of body and a different
+# firing, with 100 names. Servers that are compared run three times in turns, and the median counts. Takes three minutes, and
+# the time that ten thousand incidents take to resolve. Needs bash, coreutils, python3, rustc and the two packages.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,11 +19,11 @@ port=${PORT:-8420}
 token=0123456789abcdef0123456789abcdef
 failed=0
 
-# Compiled by itself: with the project's tests around it, it would take minutes.
+# Compiled alone: with the project it would take minutes.
 rustc -O --edition 2024 --allow unknown_lints --allow warnings "$root/benches/ingest/main.rs" -o "$place/ingest"
 ingest() { "$place/ingest" "$@"; }
 
-# `figures NAME WORDS…` runs ingest, and keeps each `key=value` that it prints as was[NAME_key].
+# `figures NAME ARGUMENTS…` runs ingest, and stores each printed `key=value` as was[NAME_key].
 declare -A was
 figures() {
   local name=$1 pair printed
@@ -33,8 +32,7 @@ figures() {
   for pair in $printed; do was["${name}_${pair%%=*}"]=${pair#*=}; done
 }
 
-# `middle WHICH NAME KEY…`: of three runs, NAME1 to NAME3, the first, middle or last value of each key, as was[NAME_key]. A moment's
-# noise should decide nothing, and what is compared is measured in turns.
+# `middle WHICH NAME KEY…` stores the first, middle or last value of each key of three runs, NAME1 to NAME3, as was[NAME_key].
 middle() {
   local which=$1 name=$2 key
   for key in "${@:3}"; do
@@ -42,14 +40,14 @@ middle() {
   done
 }
 
-# `begin PATH COMMAND…` starts a server and waits until it answers on the port; the log of what it said is beside.
+# `begin PATH COMMAND…` starts a server and waits until it answers on the port; its output is in $place/log.
 begin() {
   local path=$1
   shift
-  "$@" >"$place/said" 2>&1 &
+  "$@" >"$place/log" 2>&1 &
   server=$!
   until curl --silent --output /dev/null "http://127.0.0.1:$port$path"; do
-    kill -0 "$server" 2>/dev/null || { cat "$place/said" >&2; exit 1; }
+    kill -0 "$server" 2>/dev/null || { cat "$place/log" >&2; exit 1; }
     sleep 0.01
   done
 }
@@ -60,11 +58,11 @@ end() {
   server=
 }
 
-# `memory FIELD`: of the server, in MiB.
+# `memory FIELD` prints a field of the server's memory, in MiB.
 memory() { awk -v field="$1:" '$1 == field { print $2 / 1024 }' "/proc/$server/status"; }
 
-# `shop NAME [RUNBOOK]` makes a shop that takes alerts, each name an incident of its own.
-shop() {
+# `project NAME` makes a project that accepts alerts; each alert name is an incident.
+project() {
   mkdir -p "$place/$1/runbooks"
   printf '%s' "$token" >"$place/token"
   cat >"$place/$1/runbooks/estate.yaml" <<YAML
@@ -77,25 +75,25 @@ alerts: { environment: here, group_by: [name], window: 1h, resolve_after: ${reso
 YAML
 }
 
-# Like people's, this one's log is on the disk that is measured.
+# Our log is on the measured disk.
 ours() { "$program" --state "$place/$1.state" --dir "$place/$1" "${@:2}"; }
 serve() { begin /health "$program" --state "$place/$1.state" --dir "$place/$1" serve --listen "127.0.0.1:$port"; }
 hook=(path=/hooks/alertmanager "token=$token")
 
-# `line WHAT VALUE UNIT [LIMIT LIMITNAME [least]]` prints a figure, and whether it keeps its limit.
+# `line WHAT VALUE UNIT [LIMIT LIMITNAME [least]]` prints a figure, and whether it is within its limit.
 line() {
   local verdict=
   if [ $# -gt 3 ]; then
     verdict=$(python3 -c "
 value, limit, least = $2, $4, '${6:-}' == 'least'
-kept = value >= limit if least else value <= limit
-print('%.2f of %s (%.2f %s)%s' % (value / limit, '$5', limit, '$3', '' if kept else '  TOO LITTLE' if least else '  TOO MUCH'))")
+within = value >= limit if least else value <= limit
+print('%.2f of %s (%.2f %s)%s' % (value / limit, '$5', limit, '$3', '' if within else '  TOO LITTLE' if least else '  TOO MUCH'))")
     [[ $verdict != *TOO* ]] || failed=1
   fi
   printf '%-52s %10.3f %-4s %s\n' "$1" "$2" "$3" "$verdict"
 }
 
-# What has to be at least as fast as another, one after the other and all of it again.
+# The servers that are compared, three times in turns.
 in_turns() {
   local round name
   printf 'route: { receiver: none }\nreceivers: [ { name: none } ]\n' >"$place/alertmanager.yml"
@@ -108,7 +106,7 @@ in_turns() {
     figures "alertmanager$round" post "$port" 64 50000 path=/api/v2/alerts form=api
     alertmanager_memory=$(memory VmRSS)
     end
-    shop "many$round"
+    project "many$round"
     serve "many$round"
     figures "disk$round" sync "$place"
     figures "alone$round" post "$port" 1 2000 "${hook[@]}" from=1000000
@@ -134,7 +132,7 @@ floors() {
 }
 
 held() {
-  shop held
+  project held
   serve held
   sleep 1
   idle=$(memory VmRSS)
@@ -145,21 +143,21 @@ held() {
 }
 
 first() {
-  shop first
+  project first
   printf 'runbook: first\ntitle: First\nseverity: p4\non: { alert: "*", start: auto }\nsteps:\n  - { id: stamp, command: [%s, stamp, %s], effect: read }\n' \
     "$place/ingest" "$place/ours.stamps" >"$place/first/runbooks/first.yaml"
-  ours first lint >/dev/null 2>"$place/said" || { cat "$place/said" >&2; exit 1; }
+  ours first lint >/dev/null 2>"$place/log" || { cat "$place/log" >&2; exit 1; }
   serve first
   figures ours_first first "$port" 300 "$place/ours.stamps" "${hook[@]}" name=first names=1000000
   end
 }
 
 storm() {
-  shop storm
+  project storm
   serve storm
   figures storm post "$port" 8 10000 "${hook[@]}" rate=167 "taken=$place/taken"
   storm_memory=$(memory VmHWM)
-  # As hard as it can be killed, at once.
+  # Killed at once, without a clean stop.
   kill -KILL "$server"
   wait "$server" 2>/dev/null || true
   server=
@@ -174,9 +172,9 @@ PYTHON
 )
 }
 
-# Ten thousand incidents that alerts opened and that resolved by themselves.
+# Ten thousand incidents that alerts opened and resolved.
 past() {
-  resolve_after=1s shop past
+  resolve_after=1s project past
   serve past
   ingest post "$port" 64 10000 "${hook[@]}" name=past names=10000 >/dev/null
   ingest post "$port" 64 10000 "${hook[@]}" name=past names=10000 status=resolved >/dev/null
@@ -184,7 +182,7 @@ past() {
   end
 }
 
-# `start NAME`: the middle of five starts, in milliseconds.
+# `start NAME` prints the median of five starts, in milliseconds.
 start() {
   local round
   for ((round = 0; round < 5; round++)); do
@@ -231,7 +229,7 @@ line '  memory' "$storm_memory" MiB 128 'the limit'
 line 'memory: idle' "$idle" MiB 20 'the limit'
 line 'memory: after 100,000 alerts' "$after" MiB 64 'the limit'
 line "memory: Debian's Alertmanager after 50,000" "$alertmanager_memory" MiB
-shop empty
+project empty
 ready_empty=$(start empty)
 line 'start to ready: empty' "$ready_empty" ms 50 'the limit'
 past

@@ -1,13 +1,12 @@
 #!/bin/bash
-# What a search of a million-line journal costs beside what people typed before, in one run on the same files.
+# The cost of a search of a journal with a million lines, compared with `journalctl` and `grep`, on the same files.
 #
 #   cargo build --release && benches/logs.sh [PROGRAM] [DIRECTORY]
 #
-# PROGRAM is the release build unless another is named. The journal, 0.7 GB, is made below DIRECTORY, the target directory
-# unless another is named, by systemd-journal-remote from the journal export format: nineteen services that log pino's
-# JSON, a day of it. Every time is the best of three rounds that take turns, since other work on the machine only ever
-# adds, with the files in memory as they are for whoever searches twice. Both find the same lines, or it says so and
-# fails. Needs bash, coreutils, grep, python3, systemd and systemd-journal-remote.
+# PROGRAM is the release build by default. systemd-journal-remote makes the journal, 0.7 GB, below DIRECTORY, by default the
+# target directory: one day of nineteen services that log pino's JSON. Every time is the best of three rounds in turns, since
+# other work on the machine only adds to it, with the files in memory. The benchmark fails if the two find different lines.
+# Needs bash, coreutils, grep, python3, systemd and systemd-journal-remote.
 # shellcheck disable=SC2016,SC2154,SC2317  # `bash -c` expands its words and calls the functions, and `best` sets its variables
 set -euo pipefail
 
@@ -18,11 +17,11 @@ trap 'rm -rf "$place"' EXIT
 
 lines=${LINES_OF_JOURNAL:-1000000}
 rounds=${ROUNDS:-3}
-# A day that is over, so that both search the same.
+# A past day, so that both search the same lines.
 from='2025-11-23 00:00:00'
 
-mkdir -p "$place/journal" "$place/shop/runbooks"
-python3 - "$lines" "$place/shop/runbooks/estate.yaml" "$place/journal" <<'PYTHON' | /lib/systemd/systemd-journal-remote --output="$place/journal/day.journal" - 2>/dev/null
+mkdir -p "$place/journal" "$place/project/runbooks"
+python3 - "$lines" "$place/project/runbooks/estate.yaml" "$place/journal" <<'PYTHON' | /lib/systemd/systemd-journal-remote --output="$place/journal/day.journal" - 2>/dev/null
 import json, random, sys
 count, estate, journal = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 names = """gateway backend config notifications tracking scheduler fraud coupon loyalty invoicing pricing settlement whatsapp
@@ -71,11 +70,11 @@ MESSAGE={pino}
 PYTHON
 order=A-77777
 
-run() { TZ=UTC "$runbook" --state "$place/state" --dir "$place/shop" logs --since "$from" "$@"; }
+run() { TZ=UTC "$runbook" --state "$place/state" --dir "$place/project" logs --since "$from" "$@"; }
 peer() { TZ=UTC journalctl --directory="$place/journal" --no-pager --since "$from" "$@"; }
 
-# Runs a command whose output goes to $place/<name>, and keeps its shortest time in seconds in best_<name>, and the least
-# processor time of it and its children in cpu_<name>, which other work on the machine hardly changes.
+# Runs a command with its output in $place/<name>; stores its shortest time in seconds in best_<name>, and the least processor
+# time of it and its children, which other work on the machine hardly changes, in cpu_<name>.
 best() {
   local name=$1 time cpu
   shift
@@ -93,8 +92,8 @@ PYTHON
   printf -v "$cpu_name" '%s' "$(python3 -c "print(min($cpu, float('${!cpu_name:-inf}')))")"
 }
 
-# Runs a command once more and prints the most memory of its own that it and its children had at once, in MiB. Pages of
-# journal files are the page cache, whoever maps them. Apart from the times, since looking slows down what is looked at.
+# Runs a command and prints the peak anonymous memory of it and its children, in MiB. Pages of journal files are page cache.
+# Separate from the times, since the measurement slows the command down.
 peak() {
   python3 - "$@" <<'PYTHON'
 import os, subprocess, sys
@@ -128,12 +127,12 @@ export runbook place from order
 failed=0
 # `verdict WHAT OURS THEIRS` prints both times, with processor time in brackets, and whether ours is no slower.
 verdict() {
-  local ours=best_$2 theirs=best_$3 mine=cpu_$2 its=cpu_$3 said
-  said=$(python3 -c "print('%6.2f s (%5.2f)   %6.2f s (%5.2f)   %5.1f x  %s' % (${!ours}, ${!mine}, ${!theirs}, ${!its}, ${!theirs} / ${!ours}, 'no slower' if ${!ours} <= ${!theirs} else 'SLOWER'))")
-  [[ $said != *SLOWER ]] || failed=1
-  printf '%-50s %s\n' "$1" "$said"
+  local ours=best_$2 theirs=best_$3 mine=cpu_$2 its=cpu_$3 line
+  line=$(python3 -c "print('%6.2f s (%5.2f)   %6.2f s (%5.2f)   %5.1f x  %s' % (${!ours}, ${!mine}, ${!theirs}, ${!its}, ${!theirs} / ${!ours}, 'no slower' if ${!ours} <= ${!theirs} else 'SLOWER'))")
+  [[ $line != *SLOWER ]] || failed=1
+  printf '%-50s %s\n' "$1" "$line"
 }
-# `same WHAT OURS THEIRS` fails when the two did not find as many lines.
+# `same WHAT OURS THEIRS` fails if the two numbers of lines differ.
 same() {
   local ours theirs
   ours=$(wc -l <"$place/$2") theirs=$(wc -l <"$place/$3")

@@ -1,12 +1,12 @@
 #!/bin/bash
-# What a step costs beside what nothing can do without, measured side by side in one run on one disk.
+# The cost of a step, compared with the spawn of a process, an fsync and a bash loop, on one disk.
 #
 #   cargo build --release && benches/overhead.sh [PROGRAM] [DIRECTORY]
 #
-# PROGRAM is the release build unless another is named. Logs are written below DIRECTORY, the target directory unless
-# another is named: on a tmpfs an fsync costs nothing, and the figures mean nothing. What a step costs is the difference
-# between a run of many and a run of one; what starting and ending a run costs stands on a line of its own. Every figure is the best of five
-# rounds that take turns, since other work on the machine only ever adds. Needs bash, coreutils and python3.
+# PROGRAM is the release build by default. Logs are written below DIRECTORY, by default the target directory; on a tmpfs an
+# fsync costs nothing, and the figures mean nothing. The cost of a step is the difference between a run of many steps and a
+# run of one; the cost of a run has its own line. Every figure is the best of five rounds in turns, since other work on the
+# machine only adds to it. Needs bash, coreutils and python3.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -18,10 +18,10 @@ rounds=5
 spawns=1000
 steps=200
 
-# Seconds since the epoch with a fraction, without a process for it.
+# Seconds since the epoch with a fraction, without a process.
 now() { printf '%s' "$EPOCHREALTIME"; }
 
-# `best NAME COMMAND…` keeps the shortest time of a command, in milliseconds, in best_NAME.
+# `best NAME COMMAND…` stores the shortest time of a command, in milliseconds, in best_NAME.
 best() {
   local name=best_$1 before after time
   shift
@@ -34,8 +34,8 @@ best() {
 
 bash_loop() { bash -c 'for ((i = 0; i < '$spawns'; i++)); do /bin/true; done'; }
 
-# The floors, from one program so that nothing but the call is measured: prints milliseconds of a spawn (posix_spawn and
-# wait) and of an appended block with its fsync.
+# Prints the milliseconds of a spawn (posix_spawn and wait) and of an appended block with its fsync, both measured in one
+# process.
 floors() {
   python3 - "$place/floor" <<'PYTHON'
 import os, sys, time
@@ -58,14 +58,14 @@ print(best(spawn, 200), best(sync, 100))
 PYTHON
 }
 
-shop() {
-  mkdir -p "$place/shop/runbooks"
-  printf 'estate: Bench\nenvironments:\n  here: { host: local }\n' >"$place/shop/runbooks/estate.yaml"
+project() {
+  mkdir -p "$place/project/runbooks"
+  printf 'estate: Bench\nenvironments:\n  here: { host: local }\n' >"$place/project/runbooks/estate.yaml"
   runbook reads 'effect: read'
   steps=1 runbook one 'effect: read'
   runbook changes 'effect: once, verify: { command: [/bin/true], effect: read, within: 5s }'
   printf 'runbook: waits\ntitle: Waits\nseverity: p4\nsteps:\n  - { id: pause, wait: 1h }\n' \
-    >"$place/shop/runbooks/waits.yaml"
+    >"$place/project/runbooks/waits.yaml"
 }
 
 # A runbook of many steps that do nothing.
@@ -75,16 +75,16 @@ runbook() {
     for ((i = 0; i < steps; i++)); do
       printf '  - { id: s%s, command: [/bin/true], %s }\n' "$i" "$2"
     done
-  } >"$place/shop/runbooks/$1.yaml"
+  } >"$place/project/runbooks/$1.yaml"
 }
 
-run() { "$program" --state "$place/state" --dir "$place/shop" "$@"; }
+run() { "$program" --state "$place/state" --dir "$place/project" "$@"; }
 
 memory() {
-  # Not by `run`, which would put a shell in between whose memory is not meant.
-  "$program" --state "$place/state" --dir "$place/shop" start waits --auto --output jsonl </dev/null >"$place/waits" 2>&1 &
+  # Not by `run`: the memory of its shell must not count.
+  "$program" --state "$place/state" --dir "$place/project" start waits --auto --output jsonl </dev/null >"$place/waits" 2>&1 &
   waiting=$!
-  # It is at rest when it has said what it waits for.
+  # It is at rest when it has printed what it waits for.
   until grep -q '"asked"' "$place/waits"; do
     kill -0 "$waiting" || { cat "$place/waits" >&2; exit 1; }
     sleep 0.05
@@ -96,7 +96,7 @@ memory() {
   waiting=
 }
 
-# `line WHAT VALUE UNIT [LIMIT LIMITNAME]` prints a figure, and whether it keeps its limit.
+# `line WHAT VALUE UNIT [LIMIT LIMITNAME]` prints a figure, and whether it is within its limit.
 failed=0
 line() {
   local verdict=
@@ -107,9 +107,9 @@ line() {
   printf '%-44s %9.3f %-4s %s\n' "$1" "$2" "$3" "$verdict"
 }
 
-shop
+project
 run lint >/dev/null 2>&1
-run start reads --auto </dev/null >/dev/null 2>&1 # Makes the log, and fails loudly when it cannot.
+run start reads --auto </dev/null >/dev/null 2>&1 # Creates the log, and fails if it cannot.
 read -r spawn sync < <(floors)
 for ((round = 0; round < rounds; round++)); do
   best loop bash_loop

@@ -1,11 +1,11 @@
 #!/bin/bash
-# What a look at nineteen services costs, beside a script that asks `systemctl` for one after the other, as whole processes, on
-# one real private systemd manager, measured side by side in one run.
+# The cost of `runbook status` for nineteen services, compared with a script that calls `systemctl` for each, on one private
+# systemd manager.
 #
 #   cargo build --release && benches/status.sh [PROGRAM]
 #
-# PROGRAM is the release build unless another is named. Every figure is the best of rounds that take turns, since other work on the
-# machine only ever adds. Needs root (a control group of its own), bash, python3, systemd, dbus-daemon and util-linux.
+# PROGRAM is the release build by default. Every figure is the best of rounds in turns, since other work on the machine only
+# adds to it. Needs root for a control group, bash, python3, systemd, dbus-daemon and util-linux.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -36,7 +36,7 @@ finish() {
 }
 trap finish EXIT
 
-# A manager takes the control group in which it starts for the root of its world, so it gets one of its own.
+# A manager treats the control group in which it starts as its root, so it gets its own.
 own_groups() {
   local hierarchy path root
   while IFS=: read -r _ hierarchy path; do
@@ -74,19 +74,19 @@ ExecStart=/usr/bin/dbus-daemon --session --address=systemd: --nofork --nopidfile
 UNIT
   local at
   for at in "${!services[@]}"; do
-    printf '[Service]\nExecStart=%s demo-service --name %s --port %s --broken-file %s/broken.%s\n' \
+    printf '[Service]\nExecStart=%s demo-service --name %s --port %s --fault-file %s/broken.%s\n' \
       "$program" "${services[at]}" "$((base + at))" "$place" "${services[at]}" | unit "pakashop-${services[at]}.service"
   done
 }
 
 estate() {
-  mkdir -p "$place/shop/runbooks"
+  mkdir -p "$place/project/runbooks"
   {
     printf 'estate: Bench\nenvironments:\n  production: { systemd: "unix:path=%s/run/bus" }\nservices:\n' "$place"
     for at in "${!services[@]}"; do
       printf '  %s: { unit: pakashop-%s.service, port: %s }\n' "${services[at]}" "${services[at]}" "$((base + at))"
     done
-  } >"$place/shop/runbooks/estate.yaml"
+  } >"$place/project/runbooks/estate.yaml"
 }
 
 start() {
@@ -117,8 +117,8 @@ start() {
   done
 }
 
-# What it is compared with: the state of each service by a process of its own.
-cat >"$place/board.sh" <<'SCRIPT'
+# The script that it is compared with: one process for the state of each service.
+cat >"$place/loop.sh" <<'SCRIPT'
 #!/bin/bash
 for name; do
   if state=$(systemctl --user is-active "pakashop-$name"); then
@@ -129,25 +129,25 @@ for name; do
 done
 SCRIPT
 
-loop() { bash "$place/board.sh" "${services[@]}"; }
+loop() { bash "$place/loop.sh" "${services[@]}"; }
 one_call() { busctl --user call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager \
   ListUnitsByNames as "${#services[@]}" "${services[@]/%/.service}"; }
 spawn() { /bin/true; }
-ours() { "$program" --dir "$place/shop" status "$@"; }
+ours() { "$program" --dir "$place/project" status "$@"; }
 
-# `best NAME COMMAND…` keeps the shortest time of a command, in milliseconds, in best_NAME.
+# `best NAME COMMAND…` stores the shortest time of a command, in microseconds, in best_NAME.
 best() {
   local name=best_$1 before after time
   shift
   before=$EPOCHREALTIME
-  "$@" >"$place/said" 2>&1 </dev/null || { cat "$place/said" >&2; exit 1; }
+  "$@" >"$place/log" 2>&1 </dev/null || { cat "$place/log" >&2; exit 1; }
   after=$EPOCHREALTIME
   time=$(((${after/./} - ${before/./})))
   if [ -z "${!name:-}" ] || ((time < ${!name})); then printf -v "$name" '%s' "$time"; fi
 }
 
 failed=0
-# `line WHAT MICROSECONDS [TIMES]` prints a figure, and whether it is so many times faster than the loop.
+# `line WHAT MICROSECONDS [TIMES]` prints a figure, and whether it is at least TIMES times faster than the loop.
 line() {
   local verdict=
   if [ $# -gt 2 ]; then

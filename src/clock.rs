@@ -1,6 +1,6 @@
-//! Where `now` comes from: the system's clock, or a simulated one that tests and drills move by hand.
+//! The clocks: the system's, and a simulated one that tests and drills set.
 //!
-//! The only file that may read the clock or sleep.
+//! **Invariant:** no other file of the program reads the clock or sleeps.
 
 use std::fmt;
 use std::future::Future;
@@ -15,17 +15,17 @@ use crate::domain::core::time::Timestamp;
 
 /// A source of time.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The instant, in UTC.
+    /// The current instant, in UTC.
     fn now(&self) -> Timestamp;
 
     /// Completes when `now` has reached `until`.
     fn sleep_until(&self, until: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
-/// A clock that is shared.
+/// A clock with several owners.
 pub type SharedClock = Arc<dyn Clock>;
 
-/// Sleeps for a length of time by any clock.
+/// Sleeps for a length of time on this clock.
 pub async fn sleep(clock: &dyn Clock, length: Duration) {
     let until = crate::domain::core::time::Span(length).after(clock.now());
     clock.sleep_until(until).await;
@@ -35,14 +35,14 @@ pub async fn sleep(clock: &dyn Clock, length: Duration) {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
-/// The longest single sleep: a clock that was set forward during a sleep is noticed after this time.
-const NAP: Duration = Duration::from_secs(1);
+/// The longest single sleep. A change of the system's clock during a sleep takes effect within this time.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     fn now(&self) -> Timestamp {
         let now = chrono::Utc::now();
-        // The log keeps milliseconds; finer parts would make a fold differ from what was decided.
+        // The log has milliseconds. A finer instant would make a fold of the log differ from the fold in memory.
         chrono::SubsecRound::trunc_subsecs(now, 3)
     }
 
@@ -54,25 +54,25 @@ impl Clock for SystemClock {
                     break;
                 }
                 // One millisecond more, since `now` is rounded down.
-                tokio::time::sleep(rest.min(NAP) + Duration::from_millis(1)).await;
+                tokio::time::sleep(rest.min(LONGEST_SLEEP) + Duration::from_millis(1)).await;
             }
         })
     }
 }
 
-/// A clock that stands still until it is moved.
+/// A simulated clock, which moves only when it is set.
 #[derive(Debug, Clone)]
 pub struct SimClock {
     now: Arc<watch::Sender<Timestamp>>,
 }
 
 impl SimClock {
-    /// A clock that shows `start`.
+    /// A clock whose current instant is `start`.
     pub fn new(start: Timestamp) -> Self {
         Self { now: Arc::new(watch::Sender::new(start)) }
     }
 
-    /// Moves it forward and wakes who waits for it.
+    /// Moves it forward and wakes the sleepers whose time has come.
     pub fn advance(&self, length: TimeDelta) {
         self.now.send_modify(|now| *now += length);
     }
@@ -89,10 +89,10 @@ impl Clock for SimClock {
     }
 
     fn sleep_until(&self, until: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        let mut shown = self.now.subscribe();
+        let mut now = self.now.subscribe();
         Box::pin(async move {
-            // The sender lives in `self`, which outlives this future.
-            let _ = shown.wait_for(|now| *now >= until).await;
+            // Fails only when the sender is dropped, and `self`, which holds it, outlives this future.
+            let _ = now.wait_for(|now| *now >= until).await;
         })
     }
 }

@@ -16,25 +16,26 @@
 //!
 //! * [`fold`](domain::incident::fold) computes the state,
 //! * [`decide`](domain::incident::decide::decide) turns a [command](domain::incident::command::Command) into events, or refuses it,
-//! * [`due`](domain::incident::due::due) lists the pending effects, and [`wake_at`](domain::incident::due::wake_at) says when to look again.
+//! * [`due`](domain::incident::due::due) lists the pending effects, and [`wake_at`](domain::incident::due::wake_at) gives the time of
+//!   the next one.
 //!
 //! These functions are pure: time, random bits and the log are arguments. The [engine](engine::Engine) is the loop around
-//! them. It appends what follows, writes an *intent* before each attempt, and the *result* after it.
+//! them. It appends the events, writes an *intent* before each attempt, and the *result* after it.
 //!
 //! # Invariants
 //!
 //! * `due` depends on state alone. Resuming after a crash is the normal path; there is no separate recovery.
-//! * A change starts only after its `StepStarted` is durable. An interrupted change is reconciled with the world
-//!   ([`Kind::reconcile`](actions::Kind::reconcile)), repeated only where its
-//!   [effect class](domain::core::effect::EffectClass) allows that, and otherwise put to a person.
+//! * A change starts only after its `StepStarted` is durable. After an interruption,
+//!   [`Kind::reconcile`](actions::Kind::reconcile) checks whether the change happened. It is repeated only where its
+//!   [effect class](domain::core::effect::EffectClass) allows that; otherwise a person decides.
 //! * Only [`engine::commit`](engine) appends to the log: fold, redact, check limits, append, publish.
-//! * A run keeps a copy of its runbook and estate. Editing a file never changes a run in progress.
+//! * A run has a copy of its runbook and estate. Editing a file never changes a run in progress.
 //! * Only text from a runbook is rendered as a template, and once. A parameter, an output or a journal entry is data: it
-//!   reaches a program as an argument or an environment variable, and a shell script as a quoted word.
-//! * A message is pending in the log until it is delivered, by its channel or a fallback. Nothing else remembers it.
-//! * An identity is what an interface has verified (account, Slack user id, address), never a name.
+//!   reaches a program as an argument or an environment variable, and a shell script as a quoted argument.
+//! * A message is pending in the log until it is delivered, by its channel or a fallback. There is no other queue.
+//! * A person is identified by an account, a Slack user id or an address that an interface has verified, never by a name.
 //! * One firing of an alert belongs to one incident, and one occurrence of a schedule to one maintenance incident. The store
-//!   registers a unique name for each in the write that records it.
+//!   registers a unique key for each in the write that records it.
 //! * The log holds names of secrets. Every event is redacted before it is written.
 //!
 //! # Code map
@@ -50,21 +51,22 @@
 //! | [`engine`] | commands in ([`Engine::submit`](engine::Engine::submit)), work on an incident ([`Engine::drive`](engine::Engine::drive)), the [dispatcher](engine::dispatcher) of a service |
 //! | [`surface`] | the interfaces: command line, stepper, status board, demo, webhooks, Slack, incident page |
 //!
-//! Imports go one way; `tests/architecture.rs` holds that, and that no modules import each other in a circle:
+//! Imports go one way, and no modules import each other in a circle. `tests/architecture.rs` checks both:
 //!
 //! ```text
 //! surface ─→ engine ─→ actions, notify, store ─→ domain        clock: beside domain
 //! ```
 //!
 //! Within `domain`, [`domain::config`] reads the estate and [`domain::runbook`] the runbooks: a file becomes nodes with their
-//! places, and the checker returns a resolved value or every problem at once. What a kind takes is data
-//! ([`KindForm`](domain::config::kind_schema::KindForm)), which the checker, the schema, the manual and the plan share. What the
-//! estate may hold is data as well ([`Section`](domain::config::estate_schema::Section)).
+//! places, and the checker returns a resolved value or every problem at once. The fields of a kind are data
+//! ([`KindForm`](domain::config::kind_schema::KindForm)), which the checker, the schema, the manual and the plan share. The keys of
+//! the estate ([`Section`](domain::config::estate_schema::Section)) and of a runbook (`domain::runbook::runbook_schema`) are data as
+//! well.
 //!
 //! # Not here
 //!
-//! No server that must be up, no plug-ins, no `goto` in the language, no second evaluation of data, and no fact about a
-//! project: those are in YAML.
+//! There is no required server, no plug-in, no `goto` in the language, and no second evaluation of data. No fact about a project
+//! is in the code: those are in YAML.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,7 @@
-//! The bare server: HTTP and a file that is synced before the answer, and nothing else. What has come while the disk was
-//! busy is synced together. On `/twice?<program>,<argument>…` it syncs twice, as for an alert and an intent, and then starts
-//! the program.
+//! The bare server: it appends each request to a file, syncs the file and answers. Requests that arrive during a sync are
+//! synced together.
+//!
+//! For `/twice?<program>,<argument>…` it syncs twice, as for an alert and an intent, and then starts the program.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -33,7 +34,7 @@ pub fn serve(port: u16, file: &str) {
             twice.into_iter().for_each(start);
         }
         for (index, _) in &posts {
-            // Whoever has gone is noticed when it is read from.
+            // A closed connection is noticed at the next read.
             let _ = connections[*index].stream.write_all(TAKEN);
         }
         if ready[0] {
@@ -59,6 +60,6 @@ fn program(post: &[u8]) -> Option<Vec<String>> {
 
 fn start(words: Vec<String>) {
     let child = Command::new(&words[0]).args(&words[1..]).spawn();
-    // It is waited for beside, so that nothing is left of it.
+    // Another thread waits for it, so that no zombie is left.
     std::thread::spawn(move || child.expect("the program starts").wait());
 }

@@ -1,14 +1,15 @@
-//! The parts of `benches/ingest.sh` that a shell is too slow for: the bare server that ours is held against, what posts to
-//! both, and what measures a start. Nothing but the standard library, so that it is compiled by itself in seconds.
+//! The programs of `benches/ingest.sh`: servers to compare with, a sender of alerts, and measurements of disk and start.
+//!
+//! They use the standard library only, so that they compile alone in seconds.
 //!
 //! ```text
-//! sync DIRECTORY                              the disk: microseconds of an appended block with its fsync
+//! sync DIRECTORY                              the disk: milliseconds of an appended block with its fsync
 //! bare PORT FILE                              the bare server: one thread that waits for all connections
-//! threads PORT FILE                           the bare server: a thread a connection
+//! threads PORT FILE                           the bare server: one thread per connection
 //! post PORT CONNECTIONS COUNT [KEY=VALUE …]   posts alerts and prints the rate and the times
 //! first PORT COUNT STAMPS [KEY=VALUE …]       posts alerts one by one, each until the first step's program runs
-//! stamp FILE                                  that program: writes down when it runs
-//! ready PROGRAM ARGUMENT…                     milliseconds until a server says that it is ready, which is then ended
+//! stamp FILE                                  that program: appends the time at which it runs
+//! ready PROGRAM ARGUMENT…                     milliseconds until a server reports that it is ready; ends the server
 //! ```
 
 #![expect(clippy::disallowed_methods, reason = "it measures real time and starts real programs")]
@@ -24,10 +25,10 @@ mod poll;
 mod post;
 mod threads;
 
-/// What an `fsync` is measured with, in bytes: a block and the little that is written beside it.
+/// The bytes of each measured write: one block and a little more.
 const BLOCK: usize = 4_120;
 
-/// How many times.
+/// The number of measured writes.
 const SYNCS: usize = 400;
 
 fn main() {
@@ -45,16 +46,16 @@ fn main() {
         }
         ["stamp", file] => stamp(file),
         ["ready", program, arguments @ ..] => ready(program, arguments),
-        // So is every bench called that has no use for the words of the test harness.
+        // `cargo bench` and `cargo test` run this with their own arguments.
         _ => eprintln!("benches/ingest.sh runs this"),
     }
 }
 
 fn number<T: std::str::FromStr>(word: &str) -> T {
-    word.parse().unwrap_or_else(|_| panic!("`{word}` is no number"))
+    word.parse().unwrap_or_else(|_| panic!("`{word}` is not a number"))
 }
 
-/// The middle of times, and the one that a hundredth is above.
+/// Prints the median and the 99th percentile.
 fn print_times(mut times: Vec<Duration>) {
     times.sort_unstable();
     let at = |part: f64| times.get((times.len() as f64 * part) as usize).map_or(f64::NAN, |time| time.as_secs_f64());
@@ -73,7 +74,7 @@ fn sync(directory: &str) {
     print_times(times);
 }
 
-/// When it is, in nanoseconds since the epoch, for two processes that compare.
+/// Nanoseconds since the epoch, comparable between processes.
 fn now() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_nanos()
 }
@@ -84,7 +85,7 @@ fn stamp(file: &str) {
     writeln!(file, "{now}").expect("a stamp can be written");
 }
 
-/// Starts a server with a socket to say `READY=1` to (sd_notify(3)).
+/// Measures the time until a server sends `READY=1` (sd_notify(3)).
 fn ready(program: &str, arguments: &[&str]) {
     let path = format!("{}/ingest.{}.notify", std::env::temp_dir().display(), std::process::id());
     let socket = UnixDatagram::bind(&path).expect("a socket can be made");

@@ -1,5 +1,4 @@
-//! Waiting for many connections at once (poll(2)), in one thread: a hand-over between threads would cost more than the
-//! server that is measured.
+//! Waits for many connections in one thread (poll(2)): switching between threads would cost more than the measured server.
 
 #![expect(unsafe_code, reason = "poll(2) without a further dependency")]
 
@@ -21,7 +20,7 @@ unsafe extern "C" {
     fn poll(watched: *mut Watched, count: std::ffi::c_ulong, milliseconds: i32) -> i32;
 }
 
-/// Which of these can be read from; waits until one can.
+/// Waits until a descriptor is readable; returns which ones are.
 pub fn readable(descriptors: impl Iterator<Item = i32>) -> Vec<bool> {
     let mut watched: Vec<Watched> =
         descriptors.map(|descriptor| Watched { descriptor, wanted: READABLE, found: 0 }).collect();
@@ -31,7 +30,7 @@ pub fn readable(descriptors: impl Iterator<Item = i32>) -> Vec<bool> {
     watched.iter().map(|watched| watched.found != 0).collect()
 }
 
-/// A connection and what has been read of a message.
+/// A connection, and the part of a message that has been read.
 pub struct Connection {
     pub stream: TcpStream,
     pub read: Vec<u8>,
@@ -47,7 +46,7 @@ impl Connection {
         self.stream.as_raw_fd()
     }
 
-    /// Reads what is there; whether the other end is still open.
+    /// Reads available bytes; returns whether the connection is open.
     pub fn fill(&mut self) -> bool {
         let mut piece = [0; 16 * 1024];
         let length = self.stream.read(&mut piece).unwrap_or(0);
@@ -55,7 +54,7 @@ impl Connection {
         length > 0
     }
 
-    /// Takes a whole message of HTTP with a length, if it is there.
+    /// Removes and returns a complete HTTP message, if there is one.
     pub fn message(&mut self) -> Option<Vec<u8>> {
         let head = self.read.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let length = head + content_length(&self.read[..head]);

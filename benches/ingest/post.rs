@@ -1,4 +1,4 @@
-//! What posts alerts, each a firing of its own, as a sender that waits for every answer.
+//! A sender that posts alerts, each a different firing, and waits for every answer.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -6,27 +6,27 @@ use std::time::{Duration, Instant};
 
 use super::poll::{Connection, readable};
 
-/// What the alerts of one post say, and where they go.
+/// The requests: path, token and the content of their alerts.
 pub struct Body {
     path: String,
     token: String,
-    /// The alerts differ in their names by this many.
+    /// The number of different alert names.
     names: usize,
-    /// What the names begin with.
+    /// The prefix of the names.
     name: String,
     status: String,
     /// The first number.
     from: usize,
-    /// How many a second; as many as can be when 0.
+    /// Alerts per second; 0 for no limit.
     rate: usize,
-    /// `webhook` is what Alertmanager sends, `api` what it takes.
+    /// `webhook`: as Alertmanager sends; `api`: as Alertmanager accepts.
     form: String,
-    /// Where the numbers of the alerts are written to that were taken.
+    /// The file for the numbers of accepted alerts.
     taken: Option<String>,
 }
 
 impl Body {
-    /// From words such as `names=100`.
+    /// From arguments such as `names=100`.
     pub fn of(words: &[&str]) -> Self {
         let find = |wanted: &str| words.iter().filter_map(|word| word.split_once('=')).find(|(key, _)| *key == wanted);
         let text = |key: &str, usual: &str| find(key).map_or(usual, |(_, value)| value).to_owned();
@@ -44,11 +44,11 @@ impl Body {
         }
     }
 
-    /// The request with one alert, whose body has a kilobyte.
+    /// A request with one alert and a body of one kilobyte.
     fn request(&self, number: usize) -> Vec<u8> {
         let name = format!("{}_{}", self.name, number % self.names);
         let labels = format!(r#"{{"alertname":"{name}","instance":"web-{number:010}:9100","job":"shop","zone":"b"}}"#);
-        // One begins a millisecond after the other.
+        // Each starts a millisecond after the previous one.
         let (minute, second, milli) = (number / 60_000 % 60, number / 1_000 % 60, number % 1_000);
         let starts_at = format!("2026-01-01T03:{minute:02}:{second:02}.{milli:03}Z");
         let rest = format!(r#""startsAt":"{starts_at}","generatorURL":"http://prometheus:9090/graph?g0.expr=up""#);
@@ -85,9 +85,9 @@ pub fn post(port: u16, connections: usize, count: usize, body: &Body) {
     let (mut next, mut times, mut taken, begun) = (0, Vec::new(), Vec::new(), Instant::now());
     while times.len() < count {
         for (index, (line, waiting)) in lines.iter_mut().enumerate().filter(|(_, (_, waiting))| waiting.is_none()) {
-            // When there is time, they take turns: a server closes a connection that is silent for long.
-            let its_turn = body.rate == 0 || next % connections == index;
-            if its_turn && next < count && is_time(begun, next, body.rate) {
+            // With a rate limit, connections alternate, since a server closes an idle connection.
+            let may_send = body.rate == 0 || next % connections == index;
+            if may_send && next < count && is_time(begun, next, body.rate) {
                 let request = body.request(body.from + next);
                 *waiting = Some((body.from + next, Instant::now()));
                 line.stream.write_all(&request).expect("the server reads");
@@ -102,7 +102,7 @@ pub fn post(port: u16, connections: usize, count: usize, body: &Body) {
         }
         let ready = readable(waiting.iter().map(|(line, _)| line.descriptor()));
         for ((line, sent), _) in waiting.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
-            assert!(line.fill(), "the server has hung up");
+            assert!(line.fill(), "the server has closed the connection");
             if let (Some(answer), Some((number, at))) = (line.message(), *sent) {
                 times.push(at.elapsed());
                 *sent = None;
@@ -125,15 +125,15 @@ fn is_time(begun: Instant, next: usize, rate: usize) -> bool {
     rate == 0 || begun.elapsed().as_secs_f64() * rate as f64 >= next as f64
 }
 
-/// How long a server is left alone between two posts.
+/// The pause between two posts.
 const REST: Duration = Duration::from_millis(10);
 
-/// Posts one alert after the other, each when the program of the last has run, and prints how long that took.
+/// Posts alerts one by one, each after the program of the previous one has run, and prints the times until it ran.
 pub fn first(port: u16, count: usize, stamps: &str, body: &Body) {
     let mut line = connect(port);
     let mut times = Vec::new();
     for number in 0..count {
-        // What the server has to do when the program has run is not to be in the way of the next.
+        // The server finishes the previous alert in this time.
         std::thread::sleep(REST);
         let request = body.request(body.from + number);
         let sent = super::now();
@@ -147,7 +147,7 @@ pub fn first(port: u16, count: usize, stamps: &str, body: &Body) {
         };
         times.push(Duration::from_nanos(u64::try_from(stamp.saturating_sub(sent)).unwrap_or(u64::MAX)));
         while line.message().is_none() {
-            assert!(line.fill(), "the server has hung up");
+            assert!(line.fill(), "the server has closed the connection");
         }
     }
     super::print_times(times);

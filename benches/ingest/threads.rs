@@ -1,5 +1,5 @@
-//! The bare server as it is usually made: a thread for every connection, and one that writes to the file what has come while
-//! the disk was busy, syncs it, and lets all answer who waited for it. It knows no web framework, no JSON and no alerts.
+//! The bare server with one thread per connection, and one that writes and syncs the requests that arrived during the last
+//! sync. It has no web framework, no JSON and no alerts.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -9,41 +9,42 @@ use std::sync::{Arc, Condvar, Mutex};
 use super::bare::TAKEN;
 use super::poll::Connection;
 
-/// What waits for the disk.
+/// The requests that wait for the disk.
 #[derive(Default)]
-struct Desk {
+struct Pending {
     posts: Vec<u8>,
-    /// The number of the batch that gathers now, and of the last that is on the disk.
+    /// The number of the current batch, and of the last synced one.
     gathering: u64,
     synced: u64,
 }
 
 #[derive(Default)]
-struct Hall {
-    desk: Mutex<Desk>,
-    come: Condvar,
-    done: Condvar,
+struct Shared {
+    pending: Mutex<Pending>,
+    arrived: Condvar,
+    written: Condvar,
 }
 
 pub fn serve(port: u16, file: &str) {
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
-    let hall = Arc::new(Hall { desk: Mutex::new(Desk { gathering: 1, ..Desk::default() }), ..Hall::default() });
-    let (file, writer) = (File::create(file).expect("a file can be made"), Arc::clone(&hall));
+    let shared =
+        Arc::new(Shared { pending: Mutex::new(Pending { gathering: 1, ..Pending::default() }), ..Shared::default() });
+    let (file, writer) = (File::create(file).expect("a file can be made"), Arc::clone(&shared));
     std::thread::spawn(move || commit(file, &writer));
     for stream in listener.incoming() {
-        let hall = Arc::clone(&hall);
-        std::thread::spawn(move || answer(Connection::new(stream.expect("a connection")), &hall));
+        let shared = Arc::clone(&shared);
+        std::thread::spawn(move || answer(Connection::new(stream.expect("a connection")), &shared));
     }
 }
 
-fn answer(mut connection: Connection, hall: &Hall) {
+fn answer(mut connection: Connection, shared: &Shared) {
     while connection.fill() {
         while let Some(post) = connection.message() {
-            let mut desk = hall.desk.lock().expect("nobody panics");
-            desk.posts.extend_from_slice(&post);
-            let batch = desk.gathering;
-            hall.come.notify_one();
-            let waited = hall.done.wait_while(desk, |desk| desk.synced < batch);
+            let mut pending = shared.pending.lock().expect("nobody panics");
+            pending.posts.extend_from_slice(&post);
+            let batch = pending.gathering;
+            shared.arrived.notify_one();
+            let waited = shared.written.wait_while(pending, |pending| pending.synced < batch);
             drop(waited.expect("nobody panics"));
             if connection.stream.write_all(TAKEN).is_err() {
                 return;
@@ -52,15 +53,16 @@ fn answer(mut connection: Connection, hall: &Hall) {
     }
 }
 
-fn commit(mut file: File, hall: &Hall) {
+fn commit(mut file: File, shared: &Shared) {
     loop {
-        let desk = hall.desk.lock().expect("nobody panics");
-        let mut desk = hall.come.wait_while(desk, |desk| desk.posts.is_empty()).expect("nobody panics");
-        let (posts, batch) = (std::mem::take(&mut desk.posts), desk.gathering);
-        desk.gathering += 1;
-        drop(desk);
+        let pending = shared.pending.lock().expect("nobody panics");
+        let mut pending =
+            shared.arrived.wait_while(pending, |pending| pending.posts.is_empty()).expect("nobody panics");
+        let (posts, batch) = (std::mem::take(&mut pending.posts), pending.gathering);
+        pending.gathering += 1;
+        drop(pending);
         file.write_all(&posts).and_then(|()| file.sync_data()).expect("the file can be written");
-        hall.desk.lock().expect("nobody panics").synced = batch;
-        hall.done.notify_all();
+        shared.pending.lock().expect("nobody panics").synced = batch;
+        shared.written.notify_all();
     }
 }

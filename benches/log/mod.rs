@@ -1,6 +1,4 @@
-//! A log as a long incident leaves it: runs of many steps, each with what it printed, notes in between.
-//!
-//! Made in memory from the domain's own types, so that it folds in every version of them.
+//! The log of a long incident, made in memory: runs of many steps with output, and notes in between.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -18,7 +16,7 @@ use runbook::domain::incident::plan::RenderedAction;
 use runbook::domain::runbook::Runbook;
 use serde_json::{Map, json};
 
-/// Steps of the runbook; each is done for every item.
+/// Steps of the runbook; each runs for every item.
 const STEPS: u32 = 40;
 /// Items of each step.
 const ITEMS: u32 = 20;

@@ -1,8 +1,7 @@
-//! Actions: the [`Kind`] trait, and what an action gets to work with. Each kind has one file under [`kinds`].
+//! Actions: the [`Kind`] trait, and the [`Context`] that an action gets. Each kind has one file under [`kinds`].
 //!
-//! A kind declares its YAML as a [`KindForm`] and how often it may happen as an
-//! [`EffectClass`](crate::domain::core::effect::EffectClass). It writes no event and knows no incident and no other
-//! kind.
+//! A kind declares its YAML as a [`KindForm`], and as an [`EffectClass`] whether it may be repeated. It writes no event and
+//! uses no incident and no other kind.
 //!
 //! **Invariant:** an action that fails returns an [`Outcome`], never an `Err`: `perform` cannot fail.
 
@@ -21,6 +20,7 @@ pub use self::kinds::{KINDS, forms, kind};
 use crate::clock::SharedClock;
 use crate::domain::config::estate::{Environment, Estate, Host};
 use crate::domain::config::kind_schema::KindForm;
+use crate::domain::core::effect::EffectClass;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::outcome::Outcome;
@@ -37,7 +37,13 @@ fn as_written(form: &KindForm, spec: &Value) -> String {
     }
 }
 
-/// A kind of action: what one key of a step's YAML does.
+/// The effect of a spec's verb; [`EffectClass::Once`] without a verb.
+fn effect_of_verb(form: &KindForm, spec: &Value) -> EffectClass {
+    let verb = form.verbs.iter().find(|verb| spec.get(verb.field.name).is_some());
+    verb.map_or(EffectClass::Once, |verb| verb.effect)
+}
+
+/// A kind of action, which a key of a step's YAML selects.
 #[async_trait]
 pub trait Kind: Send + Sync {
     /// The YAML it takes, its outputs and its documentation.
@@ -57,7 +63,7 @@ pub trait Kind: Send + Sync {
 
     /// Whether an interrupted attempt happened. `before` is what [`Kind::observe`] returned.
     async fn reconcile(&self, _spec: &Value, _before: &Value, _context: &Context) -> Reconciled {
-        Reconciled::CannotTell("this kind cannot look whether it happened".to_owned())
+        Reconciled::CannotTell("this kind cannot check whether it happened".to_owned())
     }
 }
 
@@ -68,11 +74,11 @@ pub enum Reconciled {
     Happened(Outcome),
     /// It did not happen and may be done again; the text is the evidence.
     DidNotHappen(String),
-    /// Unknown; the text is what is known.
+    /// It is unknown whether it happened; the text is the reason.
     CannotTell(String),
 }
 
-/// What an action gets besides its spec.
+/// The input of an action besides its spec.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// The run and the step that the action belongs to.
@@ -85,20 +91,20 @@ pub struct Context {
     pub secrets: Arc<Secrets>,
     /// Redacts secrets in everything that leaves the action.
     pub redactor: Arc<Redactor>,
-    /// The environment variables that every child gets: PATH, HOME, LANG, TZ.
+    /// The environment variables that every child process gets: PATH, HOME, LANG, TZ.
     pub basics: Arc<BTreeMap<String, String>>,
-    /// The project directory. Relative paths start here.
+    /// The project directory, the base of relative paths.
     pub directory: PathBuf,
     /// Live output lines for viewers; never recorded.
     pub progress: Progress,
     /// Cancelled when the action has to stop.
     pub cancel: CancellationToken,
-    /// When the engine drops the action. A kind may stop earlier, to return a better error.
+    /// The instant when the engine drops the action. A kind may stop earlier, to return a better error.
     pub deadline: Option<Timestamp>,
 }
 
 impl Context {
-    /// A path on the environment's host. A relative path starts in the project directory on this machine, and in the
+    /// A path on the environment's host. The base of a relative path is the project directory on this machine, and the
     /// account's home directory on a remote host.
     pub fn there(&self, path: impl AsRef<std::path::Path>) -> PathBuf {
         match &self.environment.host {
@@ -147,7 +153,7 @@ impl Secrets {
         Self(values)
     }
 
-    /// The value of a secret, or a sentence that says why there is none.
+    /// The value of a secret, or why there is none, for people.
     pub fn get(&self, name: &str) -> Result<&secrecy::SecretString, String> {
         match self.0.get(name) {
             Some(Ok(value)) => Ok(value),
@@ -206,17 +212,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_that_is_not_filled_in_yet_is_described_as_it_is_written() {
-        for (kind, spec, what) in [
+    fn a_spec_with_templates_is_described_by_its_verb() {
+        for (name, spec, what) in [
             ("redis", serde_json::json!({"keys": "*", "idle_over": "{{ x }}"}), "redis keys *"),
             ("postgres", serde_json::json!({"terminate": "{{ x }}"}), "postgres terminate {{ x }}"),
         ] {
-            assert_eq!(super::kind(kind).unwrap().describe(&spec).what, what);
+            assert_eq!(kind(name).unwrap().describe(&spec).what, what);
         }
     }
 
     #[test]
-    fn no_output_hides_behind_a_field_that_every_step_has() {
+    fn no_output_has_the_name_of_a_field_that_every_step_has() {
         for form in forms() {
             for output in form.outputs {
                 let hidden = crate::domain::runbook::scope_names::STEP_FIELDS.contains(&output.name);

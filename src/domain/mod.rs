@@ -1,7 +1,7 @@
-//! What is true: pure functions over plain data.
+//! The domain: pure functions over plain data.
 //!
-//! **Invariant:** nothing here is asynchronous, reads a clock, the environment or a file, makes a random
-//! id, or logs. Time and chance come in as parameters; a test reads the imports.
+//! **Invariant:** nothing here is asynchronous, reads a clock, the environment or a file, uses random numbers, or logs. Time and
+//! random bits are arguments. `tests/architecture.rs` checks the imports.
 
 pub mod alert;
 pub mod config;

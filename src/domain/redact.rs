@@ -1,15 +1,15 @@
-//! Scrubs secrets from whatever is about to be written or shown.
+//! Redaction: replaces secrets in text that is about to be written or shown by `[redacted:name]`.
 //!
-//! A secret is found as it stands and in the disguises that programs put on it without meaning
-//! to hide it: base64 (standard and address-safe, at any of the three alignments, so also within
-//! `user:secret`, and wrapped over lines), hexadecimal, percent escapes, JSON and other backslash
-//! escapes, and one escape within another. What was found becomes `[redacted:name]`. Deliberately
-//! absent: compressed or encrypted text, and the reading of secrets; values are handed in.
+//! A secret is found as it is and in the encodings that programs commonly use: base64 (standard and URL-safe, at each of the three
+//! alignments, so also within `user:secret`, and wrapped over lines), hexadecimal, percent escapes, JSON and other backslash
+//! escapes, and one escape within another.
 //!
-//! **Invariant:** white space never separates a secret from being found: it is left out of the
-//! secrets and of the text before they are compared, so line wraps and prompts change nothing.
+//! **Invariant:** white space within a secret does not matter. It is left out of both secret and text before they are compared, so
+//! a secret that is wrapped over lines is found.
 //!
-//! **Invariant:** scrubbing comes before cutting text short, since half a secret is not found.
+//! **Invariant:** text is redacted before it is shortened, because a part of a secret is not found.
+//!
+//! Not here: compressed or encrypted text, and reading the values of secrets.
 
 mod automaton;
 mod decoding;
@@ -28,25 +28,25 @@ use self::automaton::Automaton;
 use self::decoding::DecodedText;
 pub use self::stream::RedactStream;
 
-/// A secret must have this many bytes besides white space: shorter ones occur in ordinary words,
-/// and scrubbing those would betray the secret by what is missing.
+/// The shortest secret, in bytes without white space. A shorter one occurs in ordinary words, and a reader could guess it from the
+/// words in which it is replaced.
 pub const SHORTEST_SECRET: usize = 4;
 
-/// Room for the largest private keys in use, with their certificates.
+/// The longest secret, in bytes: the largest private keys in use fit, with their certificates.
 pub const LONGEST_SECRET: usize = 32 * 1024;
 
-/// Why a value cannot be kept secret.
+/// Why a value cannot be redacted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RefusedSecret {
     /// It would be found in ordinary words.
     #[error("secret `{0}` is shorter than {SHORTEST_SECRET} characters")]
     TooShort(String),
-    /// It is no key or password that we know of, and would slow everything down.
+    /// It would make every search slow, and no known key or password is so long.
     #[error("secret `{0}` is longer than {LONGEST_SECRET} bytes")]
     TooLong(String),
 }
 
-/// Knows every secret of the estate and scrubs them; cheap to clone.
+/// Redacts the secrets of an estate; cheap to clone.
 #[derive(Clone, Default)]
 pub struct Redactor(Option<Arc<Inner>>);
 
@@ -56,32 +56,34 @@ struct Inner {
     automaton: Automaton,
 }
 
-/// One disguise of one secret, without white space.
+/// One encoding of one secret, without white space.
 struct Needle {
     bytes: Vec<u8>,
-    /// Which name it goes by.
+    /// The index of the secret's name.
     secret: usize,
-    /// The character before holds some bits of the secret.
+    /// Whether the character before it has some bits of the secret, as in base64.
     shares_first: bool,
-    /// The character after holds some bits of the secret.
+    /// Whether the character after it has some bits of the secret.
     shares_last: bool,
 }
 
-/// A part of a text to be replaced.
+/// A part of a text that is replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Redaction {
     range: Range<usize>,
+    /// The index of the secret's name.
     secret: usize,
+    /// The length of the needle.
     length: usize,
 }
 
-/// What a pass over a text found.
+/// The result of searching a text.
 struct Scan {
-    /// Not overlapping, in their order.
+    /// In order, without overlaps.
     found: Vec<Redaction>,
-    /// From here on, what follows may turn the text into a secret.
+    /// The end of the part that following text cannot turn into a part of a secret.
     settled: usize,
-    /// The most bytes of a secret that the text ends with.
+    /// The length of the longest beginning of a needle that the text ends with.
     pending: usize,
 }
 
@@ -90,7 +92,7 @@ impl Redactor {
     ///
     /// # Errors
     ///
-    /// The first value that is too short or too long to be kept secret.
+    /// The first value that is too short or too long.
     pub fn new<N, V>(secrets: impl IntoIterator<Item = (N, V)>) -> Result<Self, RefusedSecret>
     where
         N: Into<String>,
@@ -105,7 +107,7 @@ impl Redactor {
             if value.len() > LONGEST_SECRET {
                 return Err(RefusedSecret::TooLong(name));
             }
-            push_disguises(&mut needles, names.len(), value);
+            push_needles(&mut needles, names.len(), value);
             names.push(name);
         }
         if needles.is_empty() {
@@ -115,13 +117,13 @@ impl Redactor {
         Ok(Self(Some(Arc::new(Inner { names, needles, automaton }))))
     }
 
-    /// Whether there is nothing to scrub.
+    /// Whether there are no secrets.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The text with `[redacted:name]` in place of every secret. Where secrets overlap, all that
-    /// they cover goes, under the name of the longest.
+    /// The text with `[redacted:name]` in place of every secret. Overlapping secrets are replaced together, by the name of the
+    /// longest.
     pub fn scrub<'t>(&self, text: &'t str) -> Cow<'t, str> {
         match self.scrub_bytes(text.as_bytes()) {
             Cow::Borrowed(_) => Cow::Borrowed(text),
@@ -138,13 +140,13 @@ impl Redactor {
         if scan.found.is_empty() {
             return Cow::Borrowed(text);
         }
-        Cow::Owned(inner.written(text, 0, &scan.found))
+        Cow::Owned(inner.redacted(text, 0, &scan.found))
     }
 
-    /// Whether [`Redactor::scrub_value`] may change anything in what this JSON says. A yes may be a mistake: where texts
-    /// follow each other, or where they are escaped.
+    /// Whether [`Redactor::scrub_value`] may change the value of this JSON. `true` may be wrong: for JSON with escapes, or when a
+    /// match extends over several texts.
     pub fn may_find_in(&self, json: &[u8]) -> bool {
-        // Without escapes, every text of the JSON stands there as it is.
+        // Without a backslash, JSON has every text unchanged.
         self.0.as_ref().is_some_and(|inner| json.contains(&b'\\') || !inner.scan(json, false).found.is_empty())
     }
 
@@ -161,7 +163,7 @@ impl Redactor {
         }
     }
 
-    /// Scrubs every text, key and number within a JSON value.
+    /// Redacts every text, key and number in a JSON value.
     pub fn scrub_value(&self, value: &mut Value) {
         if self.0.is_none() {
             return;
@@ -186,7 +188,7 @@ impl Redactor {
                     if let Cow::Owned(scrubbed) = self.scrub(&key) {
                         key = scrubbed;
                     }
-                    // Two secret keys may look alike afterwards; neither value is lost.
+                    // Two redacted keys may be equal; both values stay.
                     while fields.contains_key(&key) {
                         key.push('\'');
                     }
@@ -196,19 +198,19 @@ impl Redactor {
         }
     }
 
-    /// A scrubber for bytes that arrive piece by piece.
+    /// A redactor for bytes that arrive in pieces.
     pub fn stream(&self) -> RedactStream {
         RedactStream::new(self.0.clone())
     }
 
-    /// Masks what looks like an international phone number, `+260971234556` as `+26097*****56`:
-    /// a plus sign and nine to fifteen digits keep their first six characters and last two.
+    /// Masks international phone numbers, `+260971234556` as `+26097*****56`: of a plus sign and nine to fifteen digits, the first
+    /// six characters and the last two stay.
     pub fn mask_phones<'t>(&self, text: &'t str) -> Cow<'t, str> {
         phone::mask(text)
     }
 }
 
-/// Never shows a value.
+/// Shows the names, never the values.
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names = self.0.as_ref().map_or(&[][..], |inner| &inner.names);
@@ -217,32 +219,31 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Inner {
-    /// Looks for every needle in every reading of the text. With `goes_on`, the text is the
-    /// beginning of a longer one.
+    /// Searches every decoding of the text for every needle. With `goes_on`, the text is the beginning of a longer one.
     fn scan(&self, text: &[u8], goes_on: bool) -> Scan {
         let mut scan = Scan { found: Vec::new(), settled: text.len(), pending: 0 };
-        let readings = DecodedText::all(text, goes_on);
-        for reading in &readings {
-            scan.settled = scan.settled.min(reading.unfinished.unwrap_or(text.len()));
-            self.scan_decoded(reading, goes_on, &mut scan);
+        let decodings = DecodedText::all(text, goes_on);
+        for decoded in &decodings {
+            scan.settled = scan.settled.min(decoded.unfinished.unwrap_or(text.len()));
+            self.scan_decoded(decoded, goes_on, &mut scan);
         }
-        // What is held must not begin within an escape, or it would be read in another way than the whole; going back
-        // for one reading may land within an escape of another.
-        while let Some(start) = readings.iter().find_map(|reading| reading.escape_around(scan.settled)) {
+        // The rest must not begin within an escape, or it would be decoded differently from the whole. The start of an escape in
+        // one decoding may be within an escape of another.
+        while let Some(start) = decodings.iter().find_map(|decoded| decoded.escape_around(scan.settled)) {
             scan.settled = start;
         }
         scan.found = merged(scan.found);
         scan
     }
 
-    fn scan_decoded(&self, reading: &DecodedText<'_>, goes_on: bool, scan: &mut Scan) {
+    fn scan_decoded(&self, decoded: &DecodedText<'_>, goes_on: bool, scan: &mut Scan) {
         let (mut state, mut next) = (self.automaton.start(), 0);
         loop {
             if state == self.automaton.start() {
-                next += self.automaton.idle(&reading.bytes[next..]);
+                next += self.automaton.idle(&decoded.bytes[next..]);
             }
             let at = next;
-            let Some(&byte) = reading.bytes.get(at) else { break };
+            let Some(&byte) = decoded.bytes.get(at) else { break };
             next += 1;
             if byte.is_ascii_whitespace() {
                 continue;
@@ -250,8 +251,8 @@ impl Inner {
             state = self.automaton.step(state, byte);
             if let Some(needle) = self.automaton.ends(state) {
                 let needle = &self.needles[needle];
-                let found = locate(reading, needle, at);
-                if goes_on && needle.shares_last && at + 1 == reading.bytes.len() {
+                let found = locate(decoded, needle, at);
+                if goes_on && needle.shares_last && at + 1 == decoded.bytes.len() {
                     scan.settled = scan.settled.min(found.range.start);
                 }
                 scan.found.push(found);
@@ -260,12 +261,12 @@ impl Inner {
         let pending = self.automaton.depth(state);
         if goes_on {
             scan.pending = scan.pending.max(pending);
-            scan.settled = scan.settled.min(settled(reading, pending));
+            scan.settled = scan.settled.min(settled(decoded, pending));
         }
     }
 
-    /// The text from a place on, with the names of secrets in place of what was found.
-    fn written(&self, text: &[u8], start: usize, found: &[Redaction]) -> Vec<u8> {
+    /// The text from `start` on, with the redactions made.
+    fn redacted(&self, text: &[u8], start: usize, found: &[Redaction]) -> Vec<u8> {
         let mut from = start;
         let mut into = Vec::with_capacity(text.len() - from);
         for Redaction { range, secret, .. } in found.iter().filter(|found| found.range.end > start) {
@@ -280,64 +281,65 @@ impl Inner {
     }
 }
 
-/// Up to where in the source nothing can change when the last `pending` bytes may become a secret,
-/// and the character before that may share bits with it.
-fn settled(reading: &DecodedText<'_>, pending: usize) -> usize {
-    let first = back(&reading.bytes, reading.bytes.len(), pending);
+/// The end of the settled part of the source, if the last `pending` decoded bytes may become a secret. A character of base64 before
+/// them may have bits of the secret.
+fn settled(decoded: &DecodedText<'_>, pending: usize) -> usize {
+    let first = back(&decoded.bytes, decoded.bytes.len(), pending);
     match first.checked_sub(1) {
-        Some(before) if is_base64(reading.bytes[before]) => reading.place(before).0,
-        Some(before) => reading.place(before).1,
+        Some(before) if is_base64(decoded.bytes[before]) => decoded.place(before).0,
+        Some(before) => decoded.place(before).1,
         None => 0,
     }
 }
 
-/// Where in the source the needle is whose last byte is at `last` of the reading.
-fn locate(reading: &DecodedText<'_>, needle: &Needle, last: usize) -> Redaction {
-    let mut first = back(&reading.bytes, last + 1, needle.bytes.len());
+/// The redaction of a needle whose last byte is at the index `last` of the decoded text.
+fn locate(decoded: &DecodedText<'_>, needle: &Needle, last: usize) -> Redaction {
+    let mut first = back(&decoded.bytes, last + 1, needle.bytes.len());
     let mut last = last;
-    if needle.shares_first && first > 0 && is_base64(reading.bytes[first - 1]) {
+    if needle.shares_first && first > 0 && is_base64(decoded.bytes[first - 1]) {
         first -= 1;
     }
-    if needle.shares_last && reading.bytes.get(last + 1).is_some_and(|&byte| is_base64(byte)) {
+    if needle.shares_last && decoded.bytes.get(last + 1).is_some_and(|&byte| is_base64(byte)) {
         last += 1;
     }
     Redaction {
-        range: reading.place(first).0..reading.place(last).1,
+        range: decoded.place(first).0..decoded.place(last).1,
         secret: needle.secret,
         length: needle.bytes.len(),
     }
 }
 
-/// The index `count` bytes before `end`, white space not counted.
+/// The index that is `count` bytes before `end`, without counting white space.
 fn back(bytes: &[u8], end: usize, count: usize) -> usize {
     let solid = (0..end).rev().filter(|&at| !bytes[at].is_ascii_whitespace());
     solid.take(count).last().unwrap_or(end)
 }
 
-/// Unites what overlaps, under the name of the longest.
+/// Merges overlapping redactions, with the name of the longest.
 fn merged(mut found: Vec<Redaction>) -> Vec<Redaction> {
     found.sort_by_key(|found| (found.range.start, found.range.end));
-    let mut united: Vec<Redaction> = Vec::with_capacity(found.len());
+    let mut merged: Vec<Redaction> = Vec::with_capacity(found.len());
     for next in found {
-        match united.last_mut() {
+        match merged.last_mut() {
             Some(last) if next.range.start < last.range.end => {
                 last.range.end = last.range.end.max(next.range.end);
                 if next.length > last.length {
                     (last.secret, last.length) = (next.secret, next.length);
                 }
             }
-            _ => united.push(next),
+            _ => merged.push(next),
         }
     }
-    united
+    merged
 }
 
-fn push_disguises(needles: &mut Vec<Needle>, secret: usize, value: &str) {
+/// Adds the needles of a secret: its value, and its value in each encoding that is not decoded in the text.
+fn push_needles(needles: &mut Vec<Needle>, secret: usize, value: &str) {
     let mut push = |bytes: Vec<u8>, shares_first, shares_last| {
         needles.push(Needle { bytes, secret, shares_first, shares_last });
     };
     push(without_white_space(value.as_bytes()), false, false);
-    // Forms write a blank as a plus sign, which percent escapes do not undo.
+    // A form encodes a blank as a plus sign, which is no percent escape.
     push(without_white_space(value.replace(' ', "+").as_bytes()), false, false);
     push(hex::encode(value).into_bytes(), false, false);
     push(hex::encode_upper(value).into_bytes(), false, false);
@@ -348,8 +350,8 @@ fn push_disguises(needles: &mut Vec<Needle>, secret: usize, value: &str) {
     }
 }
 
-/// The characters of base64 that depend on nothing but the secret when it starts `offset` bytes
-/// after a multiple of three: three bytes are four characters of six bits each.
+/// Adds the characters of base64 that depend on the secret alone, if it starts `offset` bytes after a multiple of three. Three
+/// bytes are encoded as four characters of six bits.
 fn push_base64(
     push: &mut impl FnMut(Vec<u8>, bool, bool),
     engine: &base64::engine::GeneralPurpose,

@@ -1,8 +1,8 @@
-//! A channel that runs a program for each message, for example of an SMS gateway or a pager.
+//! A channel that runs a program for each message, for example the client of an SMS gateway or a pager.
 //!
 //! The message is its standard input. Its environment holds the basics, the estate's variables, and the message's key
-//! in `RUNBOOK_MESSAGE`. Exit code 0 means delivered, 64 to 78 (sysexits.h) a permanent failure; 75 (`EX_TEMPFAIL`) and
-//! all other codes mean try again.
+//! in `RUNBOOK_MESSAGE`. Exit code 0 means delivered, 64 to 78 (sysexits.h) a permanent failure; after 75 (`EX_TEMPFAIL`)
+//! and all other codes the message is tried again.
 //!
 //! **Invariant:** no part of a message is ever an argument or passes through a shell.
 
@@ -11,21 +11,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{MessageChannel, OutgoingMessage, Receipt, Undelivered, fleeting, permanent};
+use super::{MessageChannel, OutgoingMessage, Receipt, Undelivered, permanent, temporary};
 use crate::domain::core::text::{one_line, printable};
 
-/// `EX_TEMPFAIL`: not delivered; trying again may help.
-const TRY_AGAIN: i32 = 75;
-/// The codes of sysexits.h, from `EX_USAGE` to `EX_CONFIG`: the command itself is wrong.
-const WRONG: std::ops::RangeInclusive<i32> = 64..=78;
+/// `EX_TEMPFAIL`: not delivered; another attempt may help.
+const TEMPORARY_FAILURE: i32 = 75;
+/// The codes of sysexits.h, from `EX_USAGE` to `EX_CONFIG`: another attempt fails too.
+const PERMANENT_FAILURES: std::ops::RangeInclusive<i32> = 64..=78;
 
-/// The result of a delivery program.
+/// How a program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramExit {
     /// The exit code; `None` if a signal or this process ended the program.
     pub code: Option<i32>,
     /// The last line of standard error, redacted.
-    pub said: String,
+    pub last_line: String,
 }
 
 /// Starts programs; implemented by the engine.
@@ -66,16 +66,16 @@ impl MessageChannel for ProgramChannel {
         let mut env = self.env.0.clone();
         env.insert("RUNBOOK_MESSAGE".to_owned(), message.key.clone());
         let input = format!("{}\n", printable(&message.text)).into_bytes();
-        let ended = self.runner.run(&self.argv, env, input).await.map_err(permanent)?;
+        let exit = self.runner.run(&self.argv, env, input).await.map_err(permanent)?;
         let program = self.argv.first().map_or("", String::as_str);
-        let said = one_line(&ended.said, 200);
-        match ended.code {
+        let stderr = one_line(&exit.last_line, 200);
+        match exit.code {
             Some(0) => Ok(Receipt { message: None, place: None }),
-            Some(code) if code != TRY_AGAIN && WRONG.contains(&code) => {
-                Err(permanent(format!("`{program}` ended with {code}: {said}")))
+            Some(code) if code != TEMPORARY_FAILURE && PERMANENT_FAILURES.contains(&code) => {
+                Err(permanent(format!("`{program}` ended with {code}: {stderr}")))
             }
-            Some(code) => Err(fleeting(format!("`{program}` ended with {code}: {said}"))),
-            None => Err(fleeting(format!("`{program}` was ended before it was done: {said}"))),
+            Some(code) => Err(temporary(format!("`{program}` ended with {code}: {stderr}"))),
+            None => Err(temporary(format!("`{program}` was ended before it was done: {stderr}"))),
         }
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Messages of one incident form a thread: each refers to the first by its Message-ID.
 //!
-//! **Invariant:** passwords and messages leave this machine only over TLS. Without TLS, the server must have only
-//! loopback addresses, whatever its name.
+//! **Invariant:** passwords and messages leave this machine only over TLS. Without TLS, the server must be a loopback address,
+//! or `localhost` with only loopback addresses.
 //!
-//! Not here: HTML, attachments and queues. A message that the server rejects has failed.
+//! Not here: HTML, attachments and queues.
 
 use std::net::{IpAddr, ToSocketAddrs as _};
 
@@ -16,12 +16,11 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{EXCHANGE_LIMIT, MessageChannel, OutgoingMessage, Receipt, Undelivered, fleeting, permanent, subject};
-use crate::domain::config::estate::{Email, Tls as Secrecy};
-use crate::domain::core::text::{one_line, printable};
-
-/// Characters of a server's message that are quoted.
-const WORD_LIMIT: usize = 200;
+use super::{
+    EXCHANGE_LIMIT, MessageChannel, OutgoingMessage, Receipt, Undelivered, permanent, root_cause, subject, temporary,
+};
+use crate::domain::config::estate::{Email, Tls as TlsMode};
+use crate::domain::core::text::printable;
 
 /// Sends messages to a list of addresses.
 pub struct EmailChannel {
@@ -37,13 +36,13 @@ impl EmailChannel {
     /// # Errors
     /// If an address is invalid, certificates cannot be read, or TLS is off for a remote server.
     pub fn new(email: &Email, password: Option<&SecretString>, trust: Option<&[u8]>) -> Result<Self, Undelivered> {
-        if email.tls == Secrecy::None && !is_here(&email.server, email.port) {
-            return Err(permanent("without TLS a letter goes only to this machine; write `tls: starttls`"));
+        if email.tls == TlsMode::None && !is_loopback(&email.server, email.port) {
+            return Err(permanent("without TLS a message goes only to this machine; write `tls: starttls`"));
         }
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(email.server.as_str())
             .port(email.port)
             .timeout(Some(EXCHANGE_LIMIT))
-            .tls(secrecy(email, trust)?);
+            .tls(tls(email, trust)?);
         if let (Some(user), Some(password)) = (&email.user, password) {
             builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
         }
@@ -84,14 +83,14 @@ impl MessageChannel for EmailChannel {
         let email = self.message(message)?;
         // The library limits only the time to connect.
         let sent = tokio::time::timeout(EXCHANGE_LIMIT, self.transport.send(email)).await;
-        let silent = |_| fleeting(format!("the server {} does not answer", self.server));
-        sent.map_err(silent)?.map_err(|error| undelivered(&error, &self.server))?;
+        let timed_out = |_| temporary(format!("the server {} does not answer", self.server));
+        sent.map_err(timed_out)?.map_err(|error| undelivered(&error, &self.server))?;
         Ok(Receipt { message: Some(message.key.clone()), place: None })
     }
 }
 
-/// Whether every address of a server is a loopback address.
-fn is_here(server: &str, port: u16) -> bool {
+/// Whether a server is a loopback address, or `localhost` with only loopback addresses.
+fn is_loopback(server: &str, port: u16) -> bool {
     if let Ok(address) = server.parse::<IpAddr>() {
         return address.is_loopback();
     }
@@ -99,18 +98,18 @@ fn is_here(server: &str, port: u16) -> bool {
         && (server, port).to_socket_addrs().is_ok_and(|mut found| found.all(|address| address.ip().is_loopback()))
 }
 
-fn secrecy(email: &Email, trust: Option<&[u8]>) -> Result<Tls, Undelivered> {
-    let wrong = |error: lettre::transport::smtp::Error| permanent(format!("no TLS: {}", root(&error)));
+fn tls(email: &Email, trust: Option<&[u8]>) -> Result<Tls, Undelivered> {
+    let wrong = |error: lettre::transport::smtp::Error| permanent(format!("no TLS: {}", root_cause(&error)));
     let mut parameters = TlsParameters::builder(email.server.clone());
     if let Some(pem) = trust {
         parameters = parameters.certificate_store(CertificateStore::None);
         parameters = parameters.add_root_certificate(Certificate::from_pem(pem).map_err(wrong)?);
     }
     Ok(match email.tls {
-        Secrecy::None => Tls::None,
+        TlsMode::None => Tls::None,
         // Not `Opportunistic`: an attacker in between could remove `STARTTLS` from the server's response.
-        Secrecy::Starttls => Tls::Required(parameters.build_rustls().map_err(wrong)?),
-        Secrecy::Implicit => Tls::Wrapper(parameters.build_rustls().map_err(wrong)?),
+        TlsMode::Starttls => Tls::Required(parameters.build_rustls().map_err(wrong)?),
+        TlsMode::Implicit => Tls::Wrapper(parameters.build_rustls().map_err(wrong)?),
     })
 }
 
@@ -121,18 +120,9 @@ fn mailbox(address: &str) -> Result<Mailbox, Undelivered> {
 
 /// Explains an SMTP error. 4yz is temporary, 5yz permanent (RFC 5321, 4.2.1).
 fn undelivered(error: &lettre::transport::smtp::Error, server: &str) -> Undelivered {
-    let word = root(error);
+    let cause = root_cause(error);
     if error.is_permanent() {
-        return permanent(format!("the server {server} refuses it: {word}"));
+        return permanent(format!("the server {server} refuses it: {cause}"));
     }
-    fleeting(format!("the server {server} did not take it: {word}"))
-}
-
-/// The innermost cause: the message of the server or the system.
-fn root(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    one_line(&cause.to_string(), WORD_LIMIT)
+    temporary(format!("the server {server} did not take it: {cause}"))
 }

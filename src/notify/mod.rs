@@ -89,8 +89,8 @@ fn client() -> Result<reqwest::Client, Undelivered> {
 }
 
 /// How long a response asks to wait.
-fn wait_asked(answer: &reqwest::Response, now: Timestamp) -> Option<Duration> {
-    let text = answer.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?;
+fn requested_wait(response: &reqwest::Response, now: Timestamp) -> Option<Duration> {
+    let text = response.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?;
     retry_after(text, now)
 }
 
@@ -101,17 +101,31 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     seconds.or_else(|| chrono::DateTime::parse_from_rfc2822(text).ok().map(|at| Span::between(now, at.to_utc()).0))
 }
 
+/// A failure that another attempt cannot change.
 fn permanent(reason: impl Into<String>) -> Undelivered {
     Undelivered { reason: reason.into(), retry_after: None, permanent: true }
 }
 
-fn fleeting(reason: impl Into<String>) -> Undelivered {
+/// A failure that another attempt may change.
+fn temporary(reason: impl Into<String>) -> Undelivered {
     Undelivered { reason: reason.into(), retry_after: None, permanent: false }
+}
+
+/// Characters of a cause that are quoted.
+const CAUSE_LIMIT: usize = 200;
+
+/// The innermost cause of an error: the message of the server or the system, such as "connection refused".
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    one_line(&cause.to_string(), CAUSE_LIMIT)
 }
 
 /// Installs ring as the process's cryptography unless another is installed. `reqwest` needs one and brings none.
 fn install_crypto_provider() {
-    // An error means that one is installed already.
+    // The only error is that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 

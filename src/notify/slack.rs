@@ -19,17 +19,18 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use slack_morphism::errors::SlackClientError;
 
-pub use self::escape::{dead, plain};
+pub use self::escape::{plain, without_mentions};
 pub use self::message::Message;
 pub use self::web_api::Web;
 use super::{
-    EXCHANGE_LIMIT, MessageChannel, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked,
+    EXCHANGE_LIMIT, MessageChannel, OutgoingMessage, Receipt, Undelivered, client, permanent, requested_wait,
+    root_cause, temporary,
 };
 
 /// Bytes of a webhook's response that are read; Slack's codes are shorter.
-const ANSWER_LIMIT: usize = 512;
+const RESPONSE_LIMIT: usize = 512;
 
-/// Slack's error code if the first message of a thread is gone.
+/// Slack's error code when the first message of a thread was deleted.
 const THREAD_GONE: &str = "thread_not_found";
 
 type Cause = dyn std::error::Error + Send + Sync;
@@ -108,39 +109,40 @@ impl std::fmt::Debug for SlackWebhook {
 impl MessageChannel for SlackWebhook {
     async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
         let body = Message::of_text(&message.text);
-        let answer = self.client.post(self.address.clone()).json(&body).send().await.map_err(unreachable)?;
-        let status = answer.status();
+        let response = self.client.post(self.address.clone()).json(&body).send().await;
+        let response = response.map_err(|error| unreachable(Some(&error.without_url())))?;
+        let status = response.status();
         if status.is_success() {
             return Ok(Receipt { message: None, place: None });
         }
         if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
-            return Err(error_code::too_many(wait_asked(&answer, message.at)));
+            return Err(error_code::too_many(requested_wait(&response, message.at)));
         }
-        let said = first_bytes(answer).await;
-        Err(error_code::explain(&said, "the webhook's channel").unwrap_or_else(|| error_code::status(status.as_u16())))
+        let code = first_bytes(response).await;
+        Err(error_code::explain(&code, "the webhook's channel").unwrap_or_else(|| error_code::status(status.as_u16())))
     }
 }
 
 /// The beginning of a response, as text.
-async fn first_bytes(mut answer: reqwest::Response) -> String {
-    let mut said = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
-        said.extend_from_slice(&chunk[..chunk.len().min(ANSWER_LIMIT - said.len())]);
-        if said.len() >= ANSWER_LIMIT {
+async fn first_bytes(mut response: reqwest::Response) -> String {
+    let mut bytes = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        bytes.extend_from_slice(&chunk[..chunk.len().min(RESPONSE_LIMIT - bytes.len())]);
+        if bytes.len() >= RESPONSE_LIMIT {
             break;
         }
     }
-    String::from_utf8_lossy(&said).trim().to_owned()
+    String::from_utf8_lossy(&bytes).trim().to_owned()
 }
 
-/// The fields of a `chat.postMessage` response that we need.
+/// The fields of a `chat.postMessage` response that are used.
 #[derive(Debug, Deserialize)]
 struct Posted {
     channel: String,
     ts: String,
 }
 
-/// Explains an error. The crate's own messages quote bodies and addresses.
+/// Explains an error. The crate's messages are not used, because they quote bodies and addresses.
 fn undelivered(error: &SlackClientError, channel: &str) -> Undelivered {
     match error {
         SlackClientError::ApiError(error) => error_code::explain(&error.code, &format!("`{channel}`"))
@@ -150,26 +152,13 @@ fn undelivered(error: &SlackClientError, channel: &str) -> Undelivered {
         SlackClientError::ProtocolError(_) | SlackClientError::SocketModeProtocolError(_) => {
             permanent("what answered is not Slack; check `api` of the channel in estate.yaml")
         }
-        SlackClientError::HttpProtocolError(error) => cut_off(error.cause.as_deref()),
-        SlackClientError::SystemError(error) => cut_off(error.cause.as_deref()),
-        SlackClientError::EndOfStream(_) => cut_off(None),
+        SlackClientError::HttpProtocolError(error) => unreachable(error.cause.as_deref()),
+        SlackClientError::SystemError(error) => unreachable(error.cause.as_deref()),
+        SlackClientError::EndOfStream(_) => unreachable(None),
     }
 }
 
-fn cut_off(cause: Option<&Cause>) -> Undelivered {
-    let cause = cause.map_or_else(|| "the answer was cut off".to_owned(), |cause| root(cause));
-    fleeting(format!("Slack cannot be reached: {cause}"))
-}
-
-fn unreachable(error: reqwest::Error) -> Undelivered {
-    cut_off(Some(&error.without_url()))
-}
-
-/// The innermost cause: the system's own message, such as "connection refused".
-fn root(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    crate::domain::core::text::one_line(&cause.to_string(), 200)
+fn unreachable(cause: Option<&Cause>) -> Undelivered {
+    let cause = cause.map_or_else(|| "the answer was cut off".to_owned(), |cause| root_cause(cause));
+    temporary(format!("Slack cannot be reached: {cause}"))
 }

@@ -11,8 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{MessageChannel, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
-use crate::domain::core::text::{one_line, printable};
+use super::{
+    MessageChannel, OutgoingMessage, Receipt, Undelivered, client, permanent, requested_wait, root_cause, temporary,
+};
+use crate::domain::core::text::printable;
 use crate::domain::core::time::stamp;
 
 /// A channel that sends signed requests.
@@ -30,13 +32,13 @@ impl WebhookChannel {
     pub fn new(address: &str, secret: &SecretString) -> Result<Self, Undelivered> {
         let address: url::Url =
             address.parse().map_err(|error| permanent(format!("its address is no URL: {error}")))?;
-        let is_here = match address.host() {
+        let is_loopback = match address.host() {
             Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
             Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
             Some(url::Host::Domain(name)) => name == "localhost",
             None => false,
         };
-        if address.scheme() != "https" && !(address.scheme() == "http" && is_here) {
+        if address.scheme() != "https" && !(address.scheme() == "http" && is_loopback) {
             return Err(permanent("its address does not begin with `https://`"));
         }
         let key = secret.expose_secret().trim();
@@ -77,31 +79,24 @@ impl MessageChannel for WebhookChannel {
             .header("webhook-timestamp", &seconds)
             .header("webhook-signature", self.signature(&id, &seconds, &body))
             .body(body);
-        let answer = post.send().await.map_err(|error| {
-            fleeting(format!("it cannot be reached: {}", one_line(&root(&error.without_url()), 200)))
-        })?;
-        judged(&answer, message)
+        let response = post
+            .send()
+            .await
+            .map_err(|error| temporary(format!("it cannot be reached: {}", root_cause(&error.without_url()))))?;
+        receipt(&response, message)
     }
 }
 
 /// Interprets a status. Every 2yz is success, as the specification says. Only a status that cannot change is permanent.
-fn judged(answer: &reqwest::Response, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
-    let status = answer.status();
+fn receipt(response: &reqwest::Response, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+    let status = response.status();
     if status.is_success() {
         return Ok(Receipt { message: None, place: None });
     }
     let reason = format!("it answered with HTTP status {}", status.as_u16());
-    let retry_after = wait_asked(answer, message.at);
-    let later = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
-    Err(Undelivered { reason, retry_after, permanent: !later })
-}
-
-fn root(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
+    let retry_after = requested_wait(response, message.at);
+    let is_temporary = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
+    Err(Undelivered { reason, retry_after, permanent: !is_temporary })
 }
 
 #[cfg(test)]
@@ -109,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_is_the_one_of_the_specification() {
+    fn a_signature_equals_that_of_the_specification() {
         // From the specification's reference libraries.
         let hook =
             WebhookChannel::new("https://example.com", &"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
@@ -118,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_in_clear_to_another_machine() {
+    fn an_unencrypted_address_of_another_machine_is_refused() {
         let key = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         assert!(WebhookChannel::new("http://127.0.0.1:1/hook", &key).is_ok());
         for address in ["http://shop.example/hook", "ftp://127.0.0.1/", "no address"] {

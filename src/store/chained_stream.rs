@@ -1,7 +1,7 @@
-//! What all backends share: numbering and chaining new events, and checking what was read. Pure.
+//! Numbers and chains new events, and checks events that were read. Pure; shared by all backends.
 //!
 //! **Invariant:** events leave the store only through [`check`]. It accepts only what [`extend`] produced: no gaps,
-//! valid hashes, and the last event that the head names.
+//! valid hashes, and the last event as the head has it.
 
 use super::codec::{EncodedEvent, parse};
 use super::hash_chain;
@@ -52,8 +52,8 @@ pub(super) fn extend(
     let mut head = head.cloned();
     let mut rows = Vec::with_capacity(prepared.len());
     let mut recorded = Vec::with_capacity(prepared.len());
-    for one in prepared {
-        let (row, event, next) = link(incident, head.as_ref(), one);
+    for event in prepared {
+        let (row, event, next) = link(incident, head.as_ref(), event);
         recorded.push(event);
         rows.push(row);
         head = Some(next);
@@ -64,9 +64,9 @@ pub(super) fn extend(
     Ok(Extension { head, rows, recorded })
 }
 
-fn link(incident: &IncidentId, head: Option<&Head>, one: EncodedEvent) -> (EventRow, Recorded, Head) {
+fn link(incident: &IncidentId, head: Option<&Head>, event: EncodedEvent) -> (EventRow, Recorded, Head) {
     let seq = head.map_or(0, |head| head.summary.seq) + 1;
-    let EncodedEvent { at: written, body, draft: NewEvent { at, by, event, .. } } = one;
+    let EncodedEvent { at: written, body, draft: NewEvent { at, by, event, .. } } = event;
     let opened_at = head.map_or(at, |head| head.summary.opened_at);
     let previous = head.map_or(hash_chain::START, |head| head.hash);
     let stored = Stored { incident: incident.as_str(), seq, at: written.as_bytes(), body: body.as_bytes() };
@@ -91,12 +91,12 @@ impl<'a> ChainWalk<'a> {
     }
 
     /// Starts after a row, whose hash is trusted.
-    pub(super) fn behind(incident: &'a IncidentId, row: &EventRow) -> Self {
+    pub(super) fn after(incident: &'a IncidentId, row: &EventRow) -> Self {
         Self { incident, seq: row.seq, hash: row.hash }
     }
 
     /// Checks one row. An error holds its event number and the reason.
-    pub(super) fn pass(&mut self, row: &EventRow) -> Result<Recorded, (u64, String)> {
+    pub(super) fn check_row(&mut self, row: &EventRow) -> Result<Recorded, (u64, String)> {
         let seq = self.seq + 1;
         if row.seq != seq {
             return Err((seq, format!("event {seq} is missing; {} is the next that is there", row.seq)));
@@ -113,7 +113,7 @@ impl<'a> ChainWalk<'a> {
     }
 
     /// Checks that the stream ends where its head says.
-    pub(super) fn end(&self, head: Option<&Head>) -> Result<(), (u64, String)> {
+    pub(super) fn check_end(&self, head: Option<&Head>) -> Result<(), (u64, String)> {
         let last = head.map_or(0, |head| head.summary.seq);
         let hash = head.map_or(hash_chain::START, |head| head.hash);
         let next = self.seq + 1;
@@ -140,14 +140,14 @@ pub(super) fn check(
     let damaged = |(_, why): (u64, String)| StoreError::Damaged(format!("incident `{incident}`: {why}"));
     let (mut walk, rows) = match rows {
         _ if after == 0 => (ChainWalk::new(incident), rows),
-        [first, rest @ ..] if first.seq == after => (ChainWalk::behind(incident, first), rest),
+        [first, rest @ ..] if first.seq == after => (ChainWalk::after(incident, first), rest),
         _ => {
             let last = head.map_or(0, |head| head.summary.seq);
             return Err(damaged((after, format!("event {after} is not there; the log ends with event {last}"))));
         }
     };
-    let recorded = rows.iter().map(|row| walk.pass(row)).collect::<Result<_, _>>().map_err(damaged)?;
-    walk.end(head).map_err(damaged)?;
+    let recorded = rows.iter().map(|row| walk.check_row(row)).collect::<Result<_, _>>().map_err(damaged)?;
+    walk.check_end(head).map_err(damaged)?;
     Ok(recorded)
 }
 

@@ -3,8 +3,8 @@
 //! **Invariant:** every stored event can be read back as the same value. So a fold in memory equals a fold after a
 //! restart.
 //!
-//! Reading costs more than writing. So a release build reads back only what may fail; a debug build reads back and
-//! compares everything. When a release build reads back everything, 64 connections post 9 % fewer alerts per second.
+//! Reading costs more than writing. So a release build reads back only events that may not survive; a debug build reads back
+//! and compares every event. If a release build did so too, 64 connections would post 9 % fewer alerts per second.
 //!
 //! Not here: numbers and hashes (see [`super::chained_stream`]) and the limits of one append (the engine's write path).
 
@@ -162,15 +162,15 @@ fn body(draft: &mut NewEvent) -> serde_json::Result<(String, bool)> {
 }
 
 fn json(value: &impl Serialize) -> serde_json::Result<Json> {
-    let doubts = RoundTripCheck::default();
-    let mut serializer = serde_json::Serializer::with_formatter(Vec::with_capacity(USUAL), &doubts);
+    let check = RoundTripCheck::default();
+    let mut serializer = serde_json::Serializer::with_formatter(Vec::with_capacity(INITIAL_CAPACITY), &check);
     value.serialize(&mut serializer)?;
     let text = String::from_utf8(serializer.into_inner()).map_err(serde::ser::Error::custom)?;
-    Ok(Json { text, doubtful: doubts.doubtful.get() })
+    Ok(Json { text, doubtful: check.doubtful.get() })
 }
 
 /// Initial capacity in bytes; enough for most events.
-const USUAL: usize = 1_024;
+const INITIAL_CAPACITY: usize = 1_024;
 
 /// Whether a text starts like a year with a sign.
 fn has_sign(text: &str) -> bool {
@@ -181,51 +181,52 @@ fn has_sign(text: &str) -> bool {
 #[derive(Default)]
 struct RoundTripCheck {
     depth: Cell<usize>,
-    begins: Cell<bool>,
+    /// Whether the next fragment is the first one of a string.
+    starts_string: Cell<bool>,
     doubtful: Cell<bool>,
 }
 
 impl RoundTripCheck {
-    fn deeper(&self) {
+    fn enter(&self) {
         self.depth.set(self.depth.get() + 1);
         if self.depth.get() > SAFE_DEPTH {
             self.doubtful.set(true);
         }
     }
 
-    fn higher(&self) {
+    fn leave(&self) {
         self.depth.set(self.depth.get().saturating_sub(1));
     }
 }
 
 impl Formatter for &RoundTripCheck {
     fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.deeper();
+        self.enter();
         CompactFormatter.begin_array(writer)
     }
 
     fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.higher();
+        self.leave();
         CompactFormatter.end_array(writer)
     }
 
     fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.deeper();
+        self.enter();
         CompactFormatter.begin_object(writer)
     }
 
     fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.higher();
+        self.leave();
         CompactFormatter.end_object(writer)
     }
 
     fn begin_string<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.begins.set(true);
+        self.starts_string.set(true);
         CompactFormatter.begin_string(writer)
     }
 
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        if self.begins.replace(false) && has_sign(fragment) {
+        if self.starts_string.replace(false) && has_sign(fragment) {
             self.doubtful.set(true);
         }
         CompactFormatter.write_string_fragment(writer, fragment)
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_survives_being_written() {
+    fn an_event_is_read_back_unchanged() {
         let draft = note("a \u{0} \u{1b}[31m \u{202e} \u{fffd} \"quoted\" \\ 😀\n".into());
         let prepared = prepare(std::slice::from_ref(&draft)).unwrap().remove(0);
         assert_eq!(prepared.at, "2026-05-28T20:26:40.123Z");
@@ -274,7 +275,7 @@ mod tests {
         assert_eq!(parse(prepared.at.as_bytes(), prepared.body.as_bytes()).unwrap(), draft);
     }
 
-    fn texts() -> impl Strategy<Value = BTreeMap<String, String>> {
+    fn text_maps() -> impl Strategy<Value = BTreeMap<String, String>> {
         proptest::collection::btree_map(any::<String>(), any::<String>(), 0..4)
     }
 
@@ -287,27 +288,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_an_alert_says_is_read_back_as_it_is(
-            words in proptest::collection::vec(any::<String>(), 6),
+        fn every_alert_is_read_back_unchanged(
+            texts in proptest::collection::vec(any::<String>(), 6),
             optional in proptest::collection::vec(proptest::option::of(any::<String>()), 5),
-            (labels, annotations, starts_at, ends_at) in (texts(), texts(), instant(), instant()),
+            (labels, annotations, starts_at, ends_at) in (text_maps(), text_maps(), instant(), instant()),
             (value, recurs, warnings) in (proptest::option::of(-1e300..1e300_f64), any::<bool>(), proptest::collection::vec(any::<String>(), 0..3)),
         ) {
             let optional = |at: usize| optional[at].clone();
             let alert = Alert {
-                sender: words[0].clone(), firing: words[1].clone(), recurs, name: words[2].clone(), warnings,
+                sender: texts[0].clone(), firing: texts[1].clone(), recurs, name: texts[2].clone(), warnings,
                 summary: optional(0), link: optional(1), runbook: optional(2), environment: optional(3), service: optional(4),
                 starts_at, ends_at, value, labels, annotations, severity: None, status: AlertStatus::Firing,
             };
             let event = Event::Alert(AlertEvent::Fired { key: alert.key(), alert: Arc::new(alert) });
-            let draft = NewEvent { event, by: Actor::Sender { name: words[3].clone() }, ..note(String::new()) };
+            let draft = NewEvent { event, by: Actor::Sender { name: texts[3].clone() }, ..note(String::new()) };
             let prepared = EncodedEvent::of(draft.clone());
             prop_assert_eq!(prepared.unwrap().draft, draft);
         }
     }
 
     #[test]
-    fn a_draft_is_encoded_once_and_its_length_is_that_of_what_is_written() {
+    fn an_event_is_encoded_once_and_its_length_is_that_of_its_stored_body() {
         let mut draft = note("the gateway is slow".into());
         let length = draft.encode().unwrap();
         let bytes = draft.encoded.as_ref().map(|encoded| encoded.body.as_ptr());
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_could_not_be_read_again_is_refused() {
+    fn an_event_that_cannot_be_read_back_is_refused() {
         let mut answer = serde_json::Value::Null;
         for _ in 0..200 {
             answer = serde_json::Value::Array(vec![answer]);
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_fail_is_read_back_in_a_release_as_well() {
+    fn deep_nesting_and_years_with_a_sign_are_doubtful() {
         let doubtful = |answer: serde_json::Value| {
             let (run, step) = (crate::domain::core::id::RunId(1), crate::domain::core::id::StepKey::main("cause"));
             json(&Event::Step(StepEvent::Answered { run, step, answer })).unwrap().doubtful

@@ -29,7 +29,7 @@ pub struct Stored<'a> {
     pub body: &'a [u8],
 }
 
-/// The hash of an event whose predecessor has the hash `previous`.
+/// The hash of an event, given the hash of the event before it.
 pub fn hash(previous: &Hash, event: Stored<'_>) -> Hash {
     let fields = [EVENT_DOMAIN, previous, event.incident.as_bytes(), &event.seq.to_be_bytes(), event.at, event.body];
     framed(&fields)
@@ -43,6 +43,7 @@ pub fn seal(fields: &[&[u8]]) -> Hash {
     framed(&all)
 }
 
+/// Hashes the fields, each after its length.
 fn framed(fields: &[&[u8]]) -> Hash {
     let mut hasher = Sha256::new();
     for field in fields {
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_counts() {
+    fn a_change_of_any_field_changes_the_hash() {
         let good = hash(&START, EVENT);
         assert_ne!(good, hash(&[1; 32], EVENT));
         assert_ne!(good, hash(&START, Stored { incident: "lusab-fidoj", ..EVENT }));
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_cannot_move_from_one_field_to_the_next() {
+    fn bytes_that_move_to_another_field_change_the_hash() {
         let one = Stored { at: b"ab", body: b"c", ..EVENT };
         let other = Stored { at: b"a", body: b"bc", ..EVENT };
         assert_ne!(hash(&START, one), hash(&START, other));

@@ -1,4 +1,4 @@
-//! Who gets a lease: the decision shared by all backends. Pure; `now` is an argument.
+//! Decides requests for leases. Pure, with `now` as an argument; shared by all backends.
 //!
 //! **Invariant:** epochs never decrease, and two holders never get the same epoch, even after a release.
 
@@ -16,38 +16,38 @@ pub(super) struct LeaseRequest {
     /// A holder whose process has ended.
     pub gone: Option<String>,
     pub now: Timestamp,
-    /// When the lease is to expire.
+    /// When the lease expires unless it is renewed.
     pub until: Timestamp,
 }
 
 /// Decides a request, given the recorded lease.
-pub(super) fn answer(current: Option<Lease>, wish: LeaseRequest) -> LeaseAnswer {
-    let LeaseRequest { incident, holder, gone, now, until } = wish;
-    let epoch = match current {
+pub(super) fn decide(recorded: Option<Lease>, request: LeaseRequest) -> LeaseAnswer {
+    let LeaseRequest { incident, holder, gone, now, until } = request;
+    let epoch = match recorded {
         None => 1,
-        Some(claim) if claim.holder == holder && !is_released(&claim) => claim.epoch,
-        Some(claim) => {
-            let free = is_released(&claim) || claim.expires_at <= now || gone.as_ref() == Some(&claim.holder);
+        Some(lease) if lease.holder == holder && !is_released(&lease) => lease.epoch,
+        Some(lease) => {
+            let free = is_released(&lease) || lease.expires_at <= now || gone.as_ref() == Some(&lease.holder);
             if !free {
-                return LeaseAnswer::Taken(claim);
+                return LeaseAnswer::Taken(lease);
             }
-            claim.epoch.saturating_add(1)
+            lease.epoch.saturating_add(1)
         }
     };
     LeaseAnswer::Held(Lease { incident, holder, epoch, expires_at: until })
 }
 
 /// The lease that a new stream starts with.
-pub(super) fn begun(incident: &IncidentId, InitialLease { holder, until }: InitialLease) -> Lease {
+pub(super) fn initial(incident: &IncidentId, InitialLease { holder, until }: InitialLease) -> Lease {
     Lease { incident: incident.clone(), holder, epoch: 1, expires_at: until }
 }
 
-/// What is recorded after a release: the epoch stays, so that the next holder gets a higher one.
-pub(super) fn released(claim: &Lease) -> Lease {
-    Lease { holder: String::new(), expires_at: DateTime::UNIX_EPOCH, ..claim.clone() }
+/// The recorded lease after a release. It has the same epoch, so that the next holder gets a higher one.
+pub(super) fn released(lease: &Lease) -> Lease {
+    Lease { holder: String::new(), expires_at: DateTime::UNIX_EPOCH, ..lease.clone() }
 }
 
 /// Whether the recorded lease was released.
-pub(super) fn is_released(claim: &Lease) -> bool {
-    claim.holder.is_empty()
+pub(super) fn is_released(lease: &Lease) -> bool {
+    lease.holder.is_empty()
 }

@@ -1,6 +1,6 @@
 //! The log in memory, for tests: same semantics and same bytes as on disk.
 //!
-//! **Invariant:** what is read has passed through JSON, as on disk.
+//! **Invariant:** an event is stored and read as JSON, as on disk.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::chained_stream::{ChainWalk, EventRow, Extension, Head, check, extend, report};
 use super::codec::prepare;
-use super::lease::{LeaseRequest, answer, begun, is_released, released};
+use super::lease::{LeaseRequest, decide, initial, is_released, released};
 use super::{Audit, EventStore, Lease, LeaseAnswer, StoreError, StreamSummary, UniqueName, Write};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
@@ -24,7 +24,7 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct State {
     streams: BTreeMap<IncidentId, Stream>,
-    claims: BTreeMap<IncidentId, Lease>,
+    leases: BTreeMap<IncidentId, Lease>,
     keys: BTreeMap<String, UniqueName>,
     version: u64,
 }
@@ -51,7 +51,7 @@ impl EventStore for Memory {
     async fn write(&self, mut write: Write) -> Result<Vec<Recorded>, StoreError> {
         let prepared = prepare(&mut write)?;
         let mut state = self.state();
-        let Write { ref incident, expected, keys, claim, live, .. } = write;
+        let Write { ref incident, expected, keys, lease, live, .. } = write;
         if let Some(taken) = keys.iter().find_map(|key| state.keys.get(key)) {
             return Err(StoreError::Taken { key: taken.key.clone(), incident: taken.incident.clone() });
         }
@@ -60,11 +60,11 @@ impl EventStore for Memory {
         if let Some(head) = head.filter(|_| !rows.is_empty()) {
             let at = head.summary.changed_at;
             state.keys.extend(keys.into_iter().map(|key| {
-                let given = UniqueName { key: key.clone(), incident: incident.clone(), at };
-                (key, given)
+                let name = UniqueName { key: key.clone(), incident: incident.clone(), at };
+                (key, name)
             }));
-            if let Some(claim) = claim.filter(|_| expected == 0) {
-                state.claims.insert(incident.clone(), begun(incident, claim));
+            if let Some(lease) = lease.filter(|_| expected == 0) {
+                state.leases.insert(incident.clone(), initial(incident, lease));
             }
             let empty = || Stream { head: head.clone(), rows: Vec::new() };
             let stream = state.streams.entry(incident.clone()).or_insert_with(empty);
@@ -125,22 +125,22 @@ impl EventStore for Memory {
     ) -> Result<LeaseAnswer, StoreError> {
         let (holder, gone) = (holder.to_owned(), gone.map(str::to_owned));
         let mut state = self.state();
-        let current = state.claims.get(incident).cloned();
-        let answer = answer(current, LeaseRequest { incident: incident.clone(), holder, gone, now, until });
-        if let LeaseAnswer::Held(claim) = &answer {
-            state.claims.insert(incident.clone(), claim.clone());
+        let current = state.leases.get(incident).cloned();
+        let answer = decide(current, LeaseRequest { incident: incident.clone(), holder, gone, now, until });
+        if let LeaseAnswer::Held(lease) = &answer {
+            state.leases.insert(incident.clone(), lease.clone());
         }
         Ok(answer)
     }
 
     async fn lease(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError> {
-        Ok(self.state().claims.get(incident).filter(|claim| !is_released(claim)).cloned())
+        Ok(self.state().leases.get(incident).filter(|lease| !is_released(lease)).cloned())
     }
 
-    async fn release(&self, claim: &Lease) -> Result<(), StoreError> {
-        if let Some(current) = self.state().claims.get_mut(&claim.incident)
-            && current.holder == claim.holder
-            && current.epoch == claim.epoch
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        if let Some(current) = self.state().leases.get_mut(&lease.incident)
+            && current.holder == lease.holder
+            && current.epoch == lease.epoch
         {
             *current = released(current);
         }
@@ -152,8 +152,8 @@ impl EventStore for Memory {
         let stream = state.streams.get(incident);
         let mut walk = ChainWalk::new(incident);
         let rows = stream.map(|stream| stream.rows.as_slice()).unwrap_or_default();
-        let broken = rows.iter().find_map(|row| walk.pass(row).err());
-        let broken = broken.or_else(|| walk.end(stream.map(|stream| &stream.head)).err());
+        let broken = rows.iter().find_map(|row| walk.check_row(row).err());
+        let broken = broken.or_else(|| walk.check_end(stream.map(|stream| &stream.head)).err());
         Ok(report(&walk, broken))
     }
 

@@ -1,4 +1,4 @@
-//! Where the log is stored: one append-only stream per incident, one file per backend.
+//! The log: one append-only stream of events per incident. Each backend has its file.
 //!
 //! The store does not interpret events. It keeps their bytes in order, chained by hash, and returns `Conflict` to the
 //! second of two concurrent writers.
@@ -31,7 +31,7 @@ pub struct Write {
     /// Unique names to register for this incident with the events. If one is registered already, nothing is written.
     pub keys: Vec<String>,
     /// The lease that a new stream starts with.
-    pub claim: Option<InitialLease>,
+    pub lease: Option<InitialLease>,
     /// Whether work may become due without a further event. [`EventStore::live`] lists such streams.
     pub live: bool,
 }
@@ -55,7 +55,7 @@ pub struct UniqueName {
 impl Write {
     /// Appends events after number `expected` and marks the stream as live.
     pub fn of(incident: &IncidentId, expected: u64, drafts: Vec<NewEvent>) -> Self {
-        Self { incident: incident.clone(), expected, drafts, keys: Vec::new(), claim: None, live: true }
+        Self { incident: incident.clone(), expected, drafts, keys: Vec::new(), lease: None, live: true }
     }
 }
 
@@ -125,8 +125,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// A copy of the error, for every writer in a failed transaction.
-    pub(crate) fn again(&self) -> Self {
+    /// A copy of the error, for every writer of a failed transaction.
+    pub(crate) fn copy(&self) -> Self {
         match self {
             Self::Conflict { expected, actual } => Self::Conflict { expected: *expected, actual: *actual },
             Self::Taken { key, incident } => Self::Taken { key: key.clone(), incident: incident.clone() },
@@ -156,11 +156,11 @@ pub trait EventStore: std::fmt::Debug + Send + Sync {
 
     /// Performs several independent writes, in one transaction if the backend can. Returns their results in order.
     async fn write_all(&self, writes: Vec<Write>) -> Vec<Result<Vec<Recorded>, StoreError>> {
-        let mut answers = Vec::with_capacity(writes.len());
+        let mut results = Vec::with_capacity(writes.len());
         for write in writes {
-            answers.push(self.write(write).await);
+            results.push(self.write(write).await);
         }
-        answers
+        results
     }
 
     /// Appends events after number `expected` (0 for a new stream) and returns them with their numbers.
@@ -208,8 +208,8 @@ pub trait EventStore: std::fmt::Debug + Send + Sync {
     /// The lease on an incident, expired or not.
     async fn lease(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError>;
 
-    /// Releases a lease. Does nothing if it has another holder by now.
-    async fn release(&self, claim: &Lease) -> Result<(), StoreError>;
+    /// Releases a lease. Does nothing if the incident has another holder now.
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
 
     /// Reads a whole stream and reports where its hash chain breaks.
     async fn audit(&self, incident: &IncidentId) -> Result<Audit, StoreError>;

@@ -41,7 +41,7 @@ use self::writer::Writer;
 
 /// Files up to this size, in bytes, are checked for damage when they are opened; that takes a few milliseconds. In
 /// larger files, damage is found by reads and by [`EventStore::inspect`].
-const SEARCHED_AT_OPENING: u64 = 8 * 1024 * 1024;
+const CHECKED_AT_OPENING: u64 = 8 * 1024 * 1024;
 
 /// The log in a file. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Sqlite {
     /// Opens the log at `path`. Creates it and its directory if missing.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
-        blocking(move || log_file::make(&path).and_then(|()| Self::opened(path))).await
+        blocking(move || log_file::create_if_missing(&path).and_then(|()| Self::opened(path))).await
     }
 
     /// Opens the log at `path`; fails if it does not exist.
@@ -65,14 +65,14 @@ impl Sqlite {
     }
 
     fn opened(path: PathBuf) -> Result<Self, StoreError> {
-        let file = log_file::examined(&path)?;
-        wal_check::examine(&path)?;
+        let file = log_file::open_checked(&path)?;
+        wal_check::check(&path)?;
         let mut reader = LazyConnection::reader(&path, file.identity());
         let size = file.size().map_err(|error| error_help::io_refusal(&path, &error))?;
-        if size <= SEARCHED_AT_OPENING {
-            reader.ask(|log| search(log, "PRAGMA quick_check(1)"))?;
+        if size <= CHECKED_AT_OPENING {
+            reader.query(|log| check_structure(log, "PRAGMA quick_check(1)"))?;
         } else {
-            reader.ask(|_| Ok(()))?;
+            reader.query(|_| Ok(()))?;
         }
         let writer = Writer::start(LazyConnection::writer(&path, file.identity()))?;
         Ok(Self { path, reader: Arc::new(Mutex::new(reader)), writer })
@@ -80,25 +80,25 @@ impl Sqlite {
 
     /// Closes both connections. The last process to close checkpoints the WAL.
     pub async fn close(self) -> Result<(), StoreError> {
-        self.read_by(LazyConnection::close).await?;
+        self.with_reader(LazyConnection::close).await?;
         self.writer.close().await
     }
 
     /// Runs a query on a consistent snapshot of the log.
-    async fn ask<T: Send + 'static>(
+    async fn query<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
+        query: impl FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.read_by(|link| link.ask(question)).await
+        self.with_reader(|reader| reader.query(query)).await
     }
 
-    async fn read_by<T: Send + 'static>(
+    async fn with_reader<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&mut LazyConnection) -> Result<T, StoreError> + Send + 'static,
+        query: impl FnOnce(&mut LazyConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let reader = Arc::clone(&self.reader);
         // A query that panics has written nothing, so the lock may be used after a panic.
-        blocking(move || question(&mut lock(&reader))).await
+        blocking(move || query(&mut lock(&reader))).await
     }
 }
 
@@ -113,27 +113,27 @@ async fn blocking<T: Send + 'static>(
 impl EventStore for Sqlite {
     async fn write(&self, mut write: Write) -> Result<Vec<Recorded>, StoreError> {
         let prepared = prepare(&mut write)?;
-        let mut answers = self.writer.append(vec![(write, prepared)]).await?;
-        answers.pop().unwrap_or_else(|| Err(StoreError::Unavailable("the log did not answer".to_owned())))
+        let mut results = self.writer.append(vec![(write, prepared)]).await?;
+        results.pop().unwrap_or_else(|| Err(StoreError::Unavailable("the log did not answer".to_owned())))
     }
 
     async fn write_all(&self, writes: Vec<Write>) -> Vec<Result<Vec<Recorded>, StoreError>> {
-        let mut answers = Vec::with_capacity(writes.len());
+        let mut results = Vec::with_capacity(writes.len());
         let mut appends = Vec::with_capacity(writes.len());
         for mut write in writes {
             let prepared = prepare(&mut write).map(|prepared| appends.push((write, prepared)));
-            answers.push(prepared.map(|()| Vec::new()));
+            results.push(prepared.map(|()| Vec::new()));
         }
         let mut written = match self.writer.append(appends).await {
             Ok(written) => written.into_iter(),
-            Err(error) => return answers.into_iter().map(|answer| answer.and(Err(error.again()))).collect(),
+            Err(error) => return results.into_iter().map(|result| result.and(Err(error.copy()))).collect(),
         };
-        for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
+        for result in results.iter_mut().filter(|result| result.is_ok()) {
             if let Some(written) = written.next() {
-                *answer = written;
+                *result = written;
             }
         }
-        answers
+        results
     }
 
     async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<UniqueName>, StoreError> {
@@ -141,18 +141,19 @@ impl EventStore for Sqlite {
         const KEYS: &str = "SELECT key, incident, at, seal FROM keys \
             WHERE key >= ?1 AND key < ?1 || '~' ORDER BY key DESC LIMIT ?2";
         let prefix = prefix.to_owned();
-        self.ask(move |log| rows::all(log, KEYS, params![prefix, limit], rows::key)).await
+        self.query(move |log| rows::all(log, KEYS, params![prefix, limit], rows::key)).await
     }
 
     async fn version(&self) -> Result<u64, StoreError> {
-        self.read_by(|link| link.beside(|log| rows::number(log, "PRAGMA data_version"))).await
+        let version = |log: &Connection| rows::number(log, "PRAGMA data_version");
+        self.with_reader(move |reader| reader.query_without_transaction(version)).await
     }
 
     async fn live(&self) -> Result<Vec<StreamSummary>, StoreError> {
         const LIVE: &str =
             concat!("SELECT ", rows::stream_columns!(), " FROM streams WHERE live <> 0 ORDER BY incident");
-        self.ask(|log| {
-            rows::count(log)?;
+        self.query(|log| {
+            rows::check_counts(log)?;
             rows::all(log, LIVE, [], |row| Ok(rows::stream(row)?.head.summary))
         })
         .await
@@ -160,8 +161,8 @@ impl EventStore for Sqlite {
 
     async fn read(&self, incident: &IncidentId, after: u64) -> Result<Vec<Recorded>, StoreError> {
         let incident = incident.clone();
-        self.ask(move |log| {
-            let stream = found(log, &incident)?;
+        self.query(move |log| {
+            let stream = find_stream(log, &incident)?;
             let found = stream.as_ref().map(|stream| rows::places(log, stream, after)).transpose()?;
             let places = found.iter().flat_map(|found| &found.places);
             let rows: Vec<_> = places.map(|place| rows::event(log, *place)).collect::<Result<_, _>>()?;
@@ -178,7 +179,7 @@ impl EventStore for Sqlite {
 
     async fn seq(&self, incident: &IncidentId) -> Result<u64, StoreError> {
         let incident = incident.clone();
-        self.ask(move |log| Ok(found(log, &incident)?.map_or(0, |stream| stream.head.summary.seq))).await
+        self.query(move |log| Ok(find_stream(log, &incident)?.map_or(0, |stream| stream.head.summary.seq))).await
     }
 
     async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<StreamSummary>, StoreError> {
@@ -188,8 +189,8 @@ impl EventStore for Sqlite {
             rows::stream_columns!(),
             " FROM streams ORDER BY rtrim(changed_at, 'Z') DESC, incident LIMIT ?1 OFFSET ?2"
         );
-        self.ask(move |log| {
-            rows::count(log)?;
+        self.query(move |log| {
+            rows::check_counts(log)?;
             rows::all(log, LIST, [limit, offset], |row| Ok(rows::stream(row)?.head.summary))
         })
         .await
@@ -204,10 +205,10 @@ impl EventStore for Sqlite {
             ORDER BY incident LIMIT ?2"
         );
         let prefix = prefix.to_owned();
-        self.ask(move |log| {
+        self.query(move |log| {
             let found = rows::all(log, FIND, params![prefix, limit], |row| Ok(rows::stream(row)?.head.summary.id))?;
             if found.is_empty() {
-                rows::census(log)?;
+                rows::check_all_streams(log)?;
             }
             Ok(found)
         })
@@ -228,24 +229,24 @@ impl EventStore for Sqlite {
 
     async fn lease(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError> {
         let incident = incident.clone();
-        let claim = self.ask(move |log| writer::read_lease(log, &incident)).await?;
-        Ok(claim.filter(|claim| !is_released(claim)))
+        let lease = self.query(move |log| writer::read_lease(log, &incident)).await?;
+        Ok(lease.filter(|lease| !is_released(lease)))
     }
 
-    async fn release(&self, claim: &Lease) -> Result<(), StoreError> {
-        self.writer.release(claim.clone()).await
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.writer.release(lease.clone()).await
     }
 
     async fn audit(&self, incident: &IncidentId) -> Result<Audit, StoreError> {
         let incident = incident.clone();
-        self.ask(move |log| {
-            let stream = found(log, &incident)?;
+        self.query(move |log| {
+            let stream = find_stream(log, &incident)?;
             let mut walk = ChainWalk::new(&incident);
             let broken = match &stream {
-                Some(stream) => walk_along(log, stream, &mut walk)?,
+                Some(stream) => check_events(log, stream, &mut walk)?,
                 None => None,
             };
-            let broken = broken.or_else(|| walk.end(stream.as_ref().map(|stream| &stream.head)).err());
+            let broken = broken.or_else(|| walk.check_end(stream.as_ref().map(|stream| &stream.head)).err());
             Ok(report(&walk, broken))
         })
         .await
@@ -259,48 +260,48 @@ impl EventStore for Sqlite {
         const EVENTS: &str = "SELECT count(*) FROM events";
         const NAMES: &str = "SELECT key, incident, at, seal FROM keys ORDER BY key";
         let path = self.path.clone();
-        blocking(move || log_file::examined(&path).and_then(|_file| wal_check::examine(&path))).await?;
-        self.ask(|log| {
-            search(log, "PRAGMA integrity_check(1)")?;
-            let (events, place) = (rows::number(log, EVENTS)?, rows::ends(log)?.place);
+        blocking(move || log_file::open_checked(&path).and_then(|_file| wal_check::check(&path))).await?;
+        self.query(|log| {
+            check_structure(log, "PRAGMA integrity_check(1)")?;
+            let (events, place) = (rows::number(log, EVENTS)?, rows::last_numbers(log)?.place);
             if events != place {
                 return Err(SqliteError::damaged(format!("there should be {place} events, but there are {events}")));
             }
             rows::all(log, NAMES, [], |row| rows::key(row).map(drop))?;
-            rows::census(log)
+            rows::check_all_streams(log)
         })
         .await
     }
 }
 
-/// The stream of an incident. If there is none, checks that none is lost.
-fn found(log: &Connection, incident: &IncidentId) -> Result<Option<StreamRow>, SqliteError> {
+/// The stream of an incident. If there is none, checks that no stream is lost.
+fn find_stream(log: &Connection, incident: &IncidentId) -> Result<Option<StreamRow>, SqliteError> {
     let stream = rows::stream_of(log, incident)?;
     if stream.is_none() {
-        rows::census(log)?;
+        rows::check_all_streams(log)?;
     }
     Ok(stream)
 }
 
 /// Checks the events of a stream one by one, so that a long stream is never in memory as a whole. Returns where it
 /// breaks.
-fn walk_along(
+fn check_events(
     log: &Connection,
     stream: &StreamRow,
     walk: &mut ChainWalk<'_>,
 ) -> Result<Option<(u64, String)>, SqliteError> {
     let found = rows::places(log, stream, 0)?;
     for place in &found.places {
-        if let Err(broken) = walk.pass(&rows::event(log, *place)?) {
+        if let Err(broken) = walk.check_row(&rows::event(log, *place)?) {
             return Ok(Some(broken));
         }
     }
-    let whole = walk.end(Some(&stream.head)).is_ok();
+    let whole = walk.check_end(Some(&stream.head)).is_ok();
     Ok((whole && !found.linked).then(|| (stream.head.summary.seq, rows::UNLINKED.to_owned())))
 }
 
 /// Lets SQLite check the structure of the file.
-fn search(log: &Connection, pragma: &str) -> Result<(), SqliteError> {
+fn check_structure(log: &Connection, pragma: &str) -> Result<(), SqliteError> {
     let verdict: String = log.query_row(pragma, [], |row| row.get(0))?;
     if verdict == "ok" { Ok(()) } else { Err(SqliteError::damaged(verdict.replace('\n', " "))) }
 }

@@ -8,15 +8,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::rules::child;
 use crate::source::Source;
 
-/// An imported name may lead to another one; a chain is never longer than this.
+/// The longest chain of imported names that is resolved.
 const CHAIN: usize = 8;
 
 type Module = Vec<String>;
 
-/// Which sibling imports which one, and where: `file:line`.
+/// The imports between siblings, with their places: `file:line`.
 type Graph = BTreeMap<Module, BTreeMap<Module, String>>;
 
-/// Every circle in a module, once.
+/// Every circle of imports between siblings, once.
 pub fn circles(files: &[Source]) -> Vec<String> {
     let imports = imports(files);
     let modules: BTreeSet<Module> = files.iter().map(Source::module).collect();
@@ -30,21 +30,21 @@ pub fn circles(files: &[Source]) -> Vec<String> {
     violations
 }
 
-/// What one file imports: its module, the target, and where.
+/// An import: the importing module, the target, and the place.
 struct Import {
     from: Module,
     to: Module,
     at: String,
 }
 
-/// Every import outside tests: as it is written, and as the imports of the modules on its way resolve it.
+/// Every import outside tests: as written, and as resolved through imported names.
 fn imports(files: &[Source]) -> Vec<Import> {
     let mut names: BTreeMap<Module, Module> = BTreeMap::new();
     let mut written = Vec::new();
     for file in files {
         let from = file.module();
         for path in file.used_paths() {
-            // The module of a path without a prefix is not known, and names that `use` brought in are seen at the `use`.
+            // The module of a path without a prefix is unknown; imported names were read at their `use`.
             if path.test || path.parts[0] != "crate" {
                 continue;
             }
@@ -64,7 +64,7 @@ fn imports(files: &[Source]) -> Vec<Import> {
     written
 }
 
-/// The path behind imported names, if it goes through any.
+/// The path without imported names, if it has any.
 fn resolve(path: &[String], names: &BTreeMap<Module, Module>) -> Option<Module> {
     let mut current = path.to_vec();
     for _ in 0..CHAIN {
@@ -91,7 +91,7 @@ fn siblings(parent: &[String], imports: &[Import], modules: &BTreeSet<Module>) -
     graph
 }
 
-/// For each group of modules that reach each other, its shortest circle: modules with the place of the next import.
+/// For each group of modules that reach each other, the shortest circle: modules with the place of the next import.
 fn circles_of(graph: &Graph) -> Vec<Vec<(Module, String)>> {
     let mut reported: BTreeSet<&Module> = BTreeSet::new();
     let mut circles = Vec::new();

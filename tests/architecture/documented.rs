@@ -1,14 +1,14 @@
 //! Documentation: public items have a doc comment.
 //!
-//! rustc's `missing_docs` would demand one for each field too; a field whose name says everything needs none.
-//! A file's own documentation (`//!`) is the subject of `rules::file_heads`.
+//! rustc's `missing_docs` would also require one for each field; fields need none.
+//! Not here: the documentation of files (`//!`), see `rules::file_heads`.
 
 use crate::source::{Source, Token};
 
-/// The words that begin an item which has to be documented.
+/// Keywords of items that must be documented.
 const ITEMS: [&str; 8] = ["fn", "struct", "enum", "trait", "type", "const", "static", "mod"];
 
-/// Words that stand between `pub` and the item.
+/// Keywords between `pub` and the item.
 const QUALIFIERS: [&str; 3] = ["async", "unsafe", "extern"];
 
 /// Public items without a doc comment. Modules in files of their own are documented there.
@@ -27,7 +27,7 @@ pub fn documented(files: &[Source]) -> Vec<String> {
     violations
 }
 
-/// Where the public items are, and the functions of public traits.
+/// The positions of public items and of the functions of public traits.
 fn items(tokens: &[Token]) -> Vec<usize> {
     let mut found = Vec::new();
     let mut public_trait = None;
@@ -54,7 +54,7 @@ fn items(tokens: &[Token]) -> Vec<usize> {
     found
 }
 
-/// Whether `pub` stands before an item, maybe with `const`, `async` or `unsafe` between them.
+/// Whether an item follows `pub`, possibly with `const`, `async` or `unsafe` between them.
 fn follows_pub(tokens: &[Token], at: usize) -> bool {
     let before = tokens[..at].iter().rev();
     let mut before = before.skip_while(|token| {
@@ -66,7 +66,7 @@ fn follows_pub(tokens: &[Token], at: usize) -> bool {
     !is_qualifier && before.next().is_some_and(|token| token.text == "pub")
 }
 
-/// Whether the lines above an item, without its attributes, end with a doc comment.
+/// Whether a doc comment ends directly above an item and its attributes.
 fn has_doc_comment(lines: &[&str], line: usize) -> bool {
     let above = lines[..line - 1].iter().rev().map(|line| line.trim());
     let mut in_attribute = false;

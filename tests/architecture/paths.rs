@@ -1,12 +1,12 @@
-//! Documentation for contributors: every path that it names exists.
+//! Paths in the documentation for contributors: each one exists.
 
 use std::path::Path;
 
-/// The first parts of paths in the package, so that a path is known from a command or a type.
+/// The first parts of paths, which distinguish a path from a command or a type.
 const ROOTS: [&str; 10] =
     ["src", "tests", "docs", "benches", "runbooks", ".github", ".config", ".clippy.toml", "Cargo.toml", "deny.toml"];
 
-/// The paths between back-ticks that do not exist, by line. `<name>` stands for a name to be chosen: its directory must exist.
+/// Paths in backticks that do not exist, by line. For a path with `<name>`, its directory must exist.
 pub fn missing(root: &Path, file: &str, text: &str) -> Vec<String> {
     let mut violations = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {

@@ -1,11 +1,11 @@
-//! No code compares or searches sentences: modules tell failures apart by their codes.
+//! No code compares or searches sentences: modules distinguish failures by their codes.
 //!
-//! What is seen: a text of two or more words that stands in the source as the argument of a comparison or a search. What is
-//! not seen: a text in a constant, in a pattern of `match`, or of one word.
+//! The rule finds a string literal of two or more words that is compared or searched. It does not find a text in a constant,
+//! in a pattern of `match`, or of one word.
 
 use crate::source::Source;
 
-/// The files that read what foreign programs and libraries say, where their words are all that tells one case from another.
+/// Files that read messages of foreign programs and libraries, and why no code distinguishes the cases.
 const READERS: [(&str, &str); 8] = [
     ("src/actions/kinds/disk/remote.rs", "coreutils have one exit code for every failure"),
     ("src/actions/kinds/journal/journalctl_exit.rs", "journalctl has one exit code for every failure"),
@@ -17,7 +17,7 @@ const READERS: [(&str, &str); 8] = [
     ("src/domain/config/yaml/reader.rs", "the YAML library nests its errors as text"),
 ];
 
-/// What compares or searches a text that stands behind it.
+/// The calls and operators before a text that is compared or searched.
 const SEARCHES: [&str; 9] = [
     ".contains(\"",
     ".contains(&format!(\"",
@@ -30,7 +30,7 @@ const SEARCHES: [&str; 9] = [
     "== \"",
 ];
 
-/// Where a sentence is compared or searched, and readers that need no excuse any more.
+/// Compared sentences, and files in `READERS` without one.
 pub fn searches(files: &[Source]) -> Vec<String> {
     let mut violations = Vec::new();
     for file in files {
@@ -38,7 +38,8 @@ pub fn searches(files: &[Source]) -> Vec<String> {
         match READERS.iter().any(|(name, _)| *name == file.file) {
             false => violations.extend(found),
             true if found.is_empty() => {
-                violations.push(format!("{}:1: needs no excuse in `READERS` any more", file.file));
+                violations
+                    .push(format!("{}:1: has no compared sentence any more; remove it from `READERS`", file.file));
             }
             true => {}
         }
@@ -47,7 +48,7 @@ pub fn searches(files: &[Source]) -> Vec<String> {
 }
 
 fn searches_of(file: &Source) -> Vec<String> {
-    let is_test = |line: usize| file.tokens.iter().any(|word| word.line == line && word.test);
+    let is_test = |line: usize| file.tokens.iter().any(|token| token.line == line && token.test);
     let mut found = Vec::new();
     for (at, line) in file.text.lines().enumerate() {
         let number = at + 1;
@@ -58,17 +59,17 @@ fn searches_of(file: &Source) -> Vec<String> {
             SEARCHES.iter().flat_map(|search| line.match_indices(search).map(|(at, _)| &line[at + search.len()..]));
         let texts = texts.filter_map(|rest| rest.split('"').next());
         found.extend(
-            texts.filter(|text| is_prose(text)).map(|text| {
-                format!("{}:{number}: a sentence is searched for (`{text}`); a code is for this", file.file)
-            }),
+            texts
+                .filter(|text| is_prose(text))
+                .map(|text| format!("{}:{number}: compares a sentence (`{text}`); compare a code", file.file)),
         );
     }
     found
 }
 
-/// Whether a text has two words with a blank between them.
+/// Whether a text has two words with a space between them.
 fn is_prose(text: &str) -> bool {
-    let is_word = |c: char| c.is_alphabetic() || ['`', '{', '}'].contains(&c);
-    let places: Vec<char> = text.chars().collect();
-    places.windows(3).any(|three| three[1] == ' ' && is_word(three[0]) && is_word(three[2]))
+    let is_word_char = |c: char| c.is_alphabetic() || ['`', '{', '}'].contains(&c);
+    let chars: Vec<char> = text.chars().collect();
+    chars.windows(3).any(|three| three[1] == ' ' && is_word_char(three[0]) && is_word_char(three[2]))
 }

@@ -1,4 +1,4 @@
-//! The rules as data, and a function for each that lists the violations.
+//! Rules for layers, purity, the write path, the log's file, heads and lengths of files, each with its data.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::source::{Source, UsedPath};
 const LAYERS: [(&str, &[&str]); 8] = [
     ("domain", &[]),
     ("clock", &["domain"]),
-    // Locks. It uses nothing, and the domain has none to take.
+    // Locks. The domain has none.
     ("sync", &[]),
     ("actions", &["domain", "clock", "sync"]),
     ("notify", &["domain", "clock", "sync"]),
@@ -17,22 +17,22 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("surface", &["domain", "clock", "sync", "actions", "notify", "store", "engine"]),
 ];
 
-/// Modules whose direct sub-modules do not use each other, and the sub-modules that are shared by all.
+/// Modules whose direct sub-modules do not use each other, and their shared sub-modules.
 const SEPARATE: [(&str, &[&str]); 5] = [
-    // How a host is reached is below the kinds of actions.
+    // Kinds of actions use the transport to a host.
     ("actions", &["transport"]),
     ("actions::kinds", &["support"]),
     ("notify", &[]),
-    // What every backend does in the same way.
+    // The common parts of the backends.
     ("store", &["chained_stream", "codec", "hash_chain", "lease"]),
     // The exit codes.
     ("surface", &["exit"]),
 ];
 
-/// The interface that composes the others: it may use them, and they do not use it.
+/// The interface that may use the others; they do not use it.
 const COMPOSER: &str = "surface::cli";
 
-/// The crates that the domain may use, and in which files, when not everywhere.
+/// The crates that the domain may use, and the files that may use them if not all may.
 const DOMAIN_CRATES: [(&str, &[&str]); 18] = [
     // Cron expressions, and the rules of the time zones that they follow; pure.
     ("croner", &["src/domain/runbook/schedule.rs"]),
@@ -65,10 +65,10 @@ const DOMAIN_CRATES: [(&str, &[&str]); 18] = [
 /// Parts of std that do input or output.
 const IMPURE_STD: [&str; 7] = ["fs", "env", "net", "process", "thread", "io", "os"];
 
-/// Names that have no place in the domain, however they are imported.
+/// Names that the domain may not use.
 const IMPURE_NAMES: [&str; 8] = ["async", "await", "SystemTime", "Instant", "tokio", "tracing", "println", "eprintln"];
 
-/// Where the store opens files, and how often. POSIX drops SQLite's locks on the log when the process closes any other
+/// The files of the store that open files, and how often. POSIX drops SQLite's locks on the log when the process closes any other
 /// descriptor of it, so only one module opens the database file. The others open the directory and the write-ahead log,
 /// on which SQLite has no locks.
 const OPENINGS: [(&str, usize); 3] =
@@ -82,10 +82,10 @@ const OPENS: [(&str, &[&str]); 4] = [
     ("Connection", &["open", "open_with_flags", "open_with_flags_and_vfs"]),
 ];
 
-/// Files that are longer than the limit, and why.
+/// Files that may be longer than the limit, and why.
 const LONG: [(&str, &str); 0] = [];
 
-/// A file is short enough to be read in one go.
+/// The limit of lines in a file.
 const LINES: usize = 400;
 
 /// Imports that the layers and the separate modules do not permit.
@@ -113,7 +113,7 @@ pub fn imports(files: &[Source]) -> Vec<String> {
     violations
 }
 
-/// Why a module may not use its sibling, when it may not. Its tests may.
+/// The violation, if a module uses a sibling that it may not use. Tests may use any.
 fn sibling(here: &[String], path: &UsedPath, modules: &BTreeSet<Vec<String>>) -> Option<String> {
     let target = &path.parts[1..];
     SEPARATE.iter().find_map(|(parent, shared)| {
@@ -126,12 +126,12 @@ fn sibling(here: &[String], path: &UsedPath, modules: &BTreeSet<Vec<String>>) ->
     })
 }
 
-/// The direct sub-module of a parent that a path leads into.
+/// The direct sub-module of a parent that contains a path.
 pub fn child<'a>(path: &'a [String], parent: &[String]) -> Option<&'a [String]> {
     path.starts_with(parent).then(|| path.get(..=parent.len()))?
 }
 
-/// Where the domain uses a foreign crate, a part of std that does input or output, or async code.
+/// Uses of foreign crates, of input and output, and of async code in the domain.
 pub fn purity(files: &[Source]) -> Vec<String> {
     let mut violations = Vec::new();
     for file in files.iter().filter(|file| file.file.starts_with("src/domain/")) {
@@ -139,7 +139,7 @@ pub fn purity(files: &[Source]) -> Vec<String> {
             violations.extend(impure(file, path).map(|why| report(file, path, &why)));
         }
         for token in file.tokens.iter().filter(|token| !token.test && IMPURE_NAMES.contains(&token.text.as_str())) {
-            violations.push(format!("{}:{}: `{}` has no place in the domain", file.file, token.line, token.text));
+            violations.push(format!("{}:{}: `{}` may not be used in the domain", file.file, token.line, token.text));
         }
     }
     violations
@@ -149,7 +149,7 @@ fn impure(file: &Source, path: &UsedPath) -> Option<String> {
     let first = path.parts[0].as_str();
     if first == "std" {
         let part = path.parts.get(1)?.as_str();
-        return IMPURE_STD.contains(&part).then(|| format!("`std::{part}` has no place in the domain"));
+        return IMPURE_STD.contains(&part).then(|| format!("`std::{part}` may not be used in the domain"));
     }
     if path.parts.ends_with(&["Utc".to_owned(), "now".to_owned()]) {
         return Some("`now` is a parameter".to_owned());
@@ -164,14 +164,14 @@ fn impure(file: &Source, path: &UsedPath) -> Option<String> {
     }
 }
 
-/// The only code beside the store that appends to the log.
+/// The code outside the store that may append to the log.
 const WRITE_PATH: [&str; 2] = ["src/engine/commit.rs", "src/engine/commit/"];
 
 /// The methods of the store that append, and the types that they take.
 const APPENDING: [&str; 3] = ["append", "write", "write_all"];
 const APPENDED: [&str; 3] = ["NewEvent", "Write", "*"];
 
-/// Where events are stored on a way around the write path, outside tests.
+/// Appends to the log outside the write path and outside tests.
 pub fn appends(files: &[Source]) -> Vec<String> {
     let mut violations = Vec::new();
     let is_free = |file: &&Source| {
@@ -179,7 +179,7 @@ pub fn appends(files: &[Source]) -> Vec<String> {
     };
     for file in files.iter().filter(|file| !is_free(file)) {
         for path in file.used_paths().iter().filter(|path| !path.test) {
-            // `store::Write` as well, where only the module was imported.
+            // Also `store::Write`, if only the module was imported.
             let [.., module, name] = path.parts.as_slice() else { continue };
             if module == "store" && APPENDED.contains(&name.as_str()) {
                 violations.push(report(file, path, "only `src/engine/commit.rs` makes writes"));
@@ -195,7 +195,7 @@ pub fn appends(files: &[Source]) -> Vec<String> {
     violations
 }
 
-/// Where the store opens a file that could be the log, and where SQLite is used outside the store.
+/// Files of the store that open files other than in `OPENINGS`, and uses of SQLite outside the store.
 pub fn descriptors(files: &[Source]) -> Vec<String> {
     let mut violations = Vec::new();
     for file in files {
@@ -223,13 +223,13 @@ fn opens(path: &UsedPath) -> bool {
     is_rustix || OPENS.iter().any(|(kind, names)| owner == kind && names.contains(&name.as_str()))
 }
 
-/// Files that do not begin with a sentence about their content.
+/// Files without a head.
 pub fn file_heads(files: &[Source]) -> Vec<String> {
     let without = files.iter().filter(|file| !file.text.starts_with("//! "));
     without.map(|file| format!("{}:1: does not begin with `//! ` and what the file is", file.file)).collect()
 }
 
-/// Files that are too long, and exceptions that are no longer needed.
+/// Files that are too long, and unneeded exceptions.
 pub fn lengths(files: &[Source]) -> Vec<String> {
     let mut violations = Vec::new();
     for file in files {
@@ -248,7 +248,7 @@ fn report(file: &Source, path: &UsedPath, why: &str) -> String {
     format!("{}:{}: {why} (`{}`)", file.file, path.line, path.parts.join("::"))
 }
 
-/// Whether a name is one of the package's dependencies, as they are named in code.
+/// Whether a name in code is a dependency of the package.
 fn is_dependency(name: &str) -> bool {
     let manifest = include_str!("../../Cargo.toml");
     let (_, rest) = manifest.split_once("\n[dependencies]\n").expect("the package has dependencies");

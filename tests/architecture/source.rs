@@ -1,6 +1,6 @@
-//! A Rust file as tokens with their lines. Comments and the contents of strings are left out, paths are resolved.
+//! A Rust file as tokens with lines and resolved paths, without comments and contents of strings.
 //!
-//! It knows as much of Rust as the rules need: `use` trees, paths, inline modules and `#[cfg(test)]`.
+//! It supports the Rust that the rules need: `use` trees, paths, inline modules and `#[cfg(test)]`.
 
 /// A token of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,14 +13,14 @@ pub struct Token {
     pub test: bool,
 }
 
-/// A path such as `crate::store::sqlite`, from the root of the crate or of another one.
+/// A path such as `crate::store::sqlite`, from the root of a crate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsedPath {
     /// `["crate", "store", "sqlite"]`
     pub parts: Vec<String>,
-    /// The name by which `use` makes it known: the last part, or what follows `as`.
+    /// The imported name: the last part, or the name after `as`.
     pub name: String,
-    /// Whether a `use` makes the name known in its module, and so to the modules below it.
+    /// Whether a `use` imports the name.
     pub imported: bool,
     /// From 1.
     pub line: usize,
@@ -31,11 +31,9 @@ pub struct UsedPath {
 /// One file.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Its name below the package's directory.
+    /// The path below the package's directory.
     pub file: String,
-    /// As it is.
     pub text: String,
-    /// Its tokens.
     pub tokens: Vec<Token>,
 }
 
@@ -47,7 +45,7 @@ impl Source {
         Self { file: file.to_owned(), text: text.to_owned(), tokens }
     }
 
-    /// The modules that lead to this file: `["store", "sqlite"]`.
+    /// The module path of the file: `["store", "sqlite"]`.
     pub fn module(&self) -> Vec<String> {
         let inner = self.file.strip_prefix("src/").unwrap_or(&self.file);
         let inner = inner.strip_suffix(".rs").unwrap_or(inner);
@@ -65,7 +63,7 @@ impl Source {
         declared.map(|tokens| [self.module(), vec![tokens[1].text.clone()]].concat()).collect()
     }
 
-    /// Every path that is used, in `use` or in the code, from a root.
+    /// Every path in `use` and in the code, resolved from a root.
     pub fn used_paths(&self) -> Vec<UsedPath> {
         let mut used_paths = Vec::new();
         let mut modules: Vec<(String, usize)> = Vec::new();
@@ -119,7 +117,7 @@ impl Source {
         UsedPath { name: parts[parts.len() - 1].clone(), imported: false, parts, line, test }
     }
 
-    /// Replaces `self` and `super` by the path from the root. A name that is neither is left as it is.
+    /// Replaces `self` and `super` by the path from the root. Other first names are unchanged.
     fn resolve(&self, path: UsedPath, modules: &[(String, usize)]) -> Option<UsedPath> {
         let mut here = self.module();
         here.extend(modules.iter().map(|(name, _)| name.clone()));
@@ -134,7 +132,7 @@ impl Source {
                     rest = tail;
                 }
             }
-            // The binary's name for the library.
+            // `runbook` is the library in the binary.
             "runbook" | "crate" => {
                 here.clear();
                 rest = &rest[1..];
@@ -146,7 +144,7 @@ impl Source {
     }
 }
 
-/// Marks the files that are compiled for tests only, since the file that declares them says so.
+/// Marks the files that another file declares for tests only.
 pub fn mark_test_files(sources: &mut [Source]) {
     let declared: Vec<Vec<String>> = sources.iter().flat_map(Source::test_modules).collect();
     for source in sources {
@@ -275,7 +273,7 @@ fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// The length of a block comment, which may hold others.
+/// The length of a block comment, which may be nested.
 fn block_comment(chars: &[char]) -> usize {
     let (mut depth, mut at) = (0, 0);
     while at < chars.len() {

@@ -1,18 +1,18 @@
-//! The tables of events: every `match` that names events by family, and whether it has an arm for any other event.
+//! Tables of events: every `match` that names events by family has no arm for any other event.
 //!
-//! The compiler names a table that lacks an event only while the table has no such arm. Clippy sees `_` where a table asks
-//! it to; here every `match` of the sources is read, in tuples as well.
+//! Without such an arm, the compiler reports a table that lacks an event. Clippy finds `_` only in files that enable its
+//! lint; this rule reads every `match`, also of tuples.
 
 use crate::source::{Source, Token};
 
-/// The families, as `src/domain/incident/event.rs` has them.
+/// The families of `src/domain/incident/event.rs`.
 pub const FAMILIES: [&str; 7] =
     ["IncidentEvent", "AlertEvent", "DeadlineEvent", "RoleEvent", "MessageEvent", "RunEvent", "StepEvent"];
 
-/// What a file with a table asks of clippy.
+/// The lint that a file with a table must enable.
 const DENIED: &str = "#![deny(clippy::wildcard_enum_match_arm)]";
 
-/// Tables with an arm for any other event, and files with a table that do not let clippy look for one.
+/// Tables with an arm for any other event, and files with a table and without the lint.
 pub fn open_tables(files: &[Source]) -> Vec<String> {
     let mut violations = Vec::new();
     for file in files {
@@ -30,14 +30,14 @@ pub fn open_tables(files: &[Source]) -> Vec<String> {
 /// A `match` over events.
 #[derive(Debug)]
 pub struct Table<'a> {
-    /// The line of what is matched.
+    /// The line of the matched expression.
     line: usize,
     arms: Vec<Arm<'a>>,
 }
 
-/// Every `match` outside tests that has an arm which names an event by its family.
+/// Every `match` outside tests with an arm that names an event by its family.
 pub fn tables(file: &Source) -> impl Iterator<Item = Table<'_>> {
-    let begins = file.tokens.iter().enumerate().filter(|(_, word)| word.text == "match" && !word.test);
+    let begins = file.tokens.iter().enumerate().filter(|(_, token)| token.text == "match" && !token.test);
     let matches = begins.filter_map(|(at, _)| {
         let rest = &file.tokens[at + 1..];
         Some(Table { line: rest.first()?.line, arms: arms(rest)? })
@@ -57,7 +57,7 @@ pub struct Arm<'a>(&'a [Token]);
 
 impl Arm<'_> {
     fn line(&self) -> usize {
-        self.0.first().map_or(0, |word| word.line)
+        self.0.first().map_or(0, |token| token.line)
     }
 
     fn names_event(&self) -> bool {
@@ -73,9 +73,9 @@ impl Arm<'_> {
         self.0.windows(2).any(|two| FAMILIES.contains(&two[0].text.as_str()) && two[1].text == "::")
     }
 
-    /// Whether an event that no other arm names comes here.
+    /// Whether the arm matches any other event.
     fn is_catch_all(&self) -> bool {
-        let guard = self.0.iter().position(|word| word.text == "if").unwrap_or(self.0.len());
+        let guard = self.0.iter().position(|token| token.text == "if").unwrap_or(self.0.len());
         parts(&self.0[..guard], "|").any(takes_all)
     }
 }
@@ -83,7 +83,7 @@ impl Arm<'_> {
 /// Whether a pattern is `_`, a name, or a tuple of such.
 fn takes_all(pattern: &[Token]) -> bool {
     match pattern {
-        [word] => word.text == "_" || word.text.starts_with(|c: char| c.is_lowercase()),
+        [token] => token.text == "_" || token.text.starts_with(|c: char| c.is_lowercase()),
         [open, inner @ .., close] if open.text == "(" && close.text == ")" => {
             parts(inner, ",").filter(|part| !part.is_empty()).all(takes_all)
         }
@@ -91,44 +91,44 @@ fn takes_all(pattern: &[Token]) -> bool {
     }
 }
 
-/// The arms of a `match`, from behind the word.
-fn arms(words: &[Token]) -> Option<Vec<Arm<'_>>> {
-    let open = outside(words).find(|at| words[*at].text == "{")?;
-    let inner = &words[open + 1..open + 1 + closing(&words[open..])? - 1];
+/// The arms of a `match`, from the tokens after the keyword.
+fn arms(tokens: &[Token]) -> Option<Vec<Arm<'_>>> {
+    let open = outside(tokens).find(|at| tokens[*at].text == "{")?;
+    let inner = &tokens[open + 1..open + 1 + closing(&tokens[open..])? - 1];
     let (mut arms, mut at) = (Vec::new(), 0);
     while at < inner.len() {
         let rest = &inner[at..];
         let arrow = outside(rest).find(|at| is_arrow(&rest[*at..]))?;
         arms.push(Arm(&rest[..arrow]));
         let body = &rest[arrow + 2..];
-        let length = match body.first().is_some_and(|word| word.text == "{") {
+        let length = match body.first().is_some_and(|token| token.text == "{") {
             true => closing(body)? + 1,
             false => outside(body).find(|at| body[*at].text == ",").unwrap_or(body.len()),
         };
         at += arrow + 2 + length;
-        at += usize::from(inner.get(at).is_some_and(|word| word.text == ","));
+        at += usize::from(inner.get(at).is_some_and(|token| token.text == ","));
     }
     Some(arms)
 }
 
-fn is_arrow(words: &[Token]) -> bool {
-    matches!(words, [first, second, ..] if first.text == "=" && second.text == ">")
+fn is_arrow(tokens: &[Token]) -> bool {
+    matches!(tokens, [first, second, ..] if first.text == "=" && second.text == ">")
 }
 
-/// The parts of a pattern between signs that stand in no brackets.
-fn parts<'a>(words: &'a [Token], sign: &str) -> impl Iterator<Item = &'a [Token]> {
-    let mut ends: Vec<usize> = outside(words).filter(|at| words[*at].text == sign).collect();
-    ends.push(words.len());
+/// The parts of a pattern between signs outside brackets.
+fn parts<'a>(tokens: &'a [Token], sign: &str) -> impl Iterator<Item = &'a [Token]> {
+    let mut ends: Vec<usize> = outside(tokens).filter(|at| tokens[*at].text == sign).collect();
+    ends.push(tokens.len());
     let begins: Vec<usize> = std::iter::once(0).chain(ends.iter().map(|end| end + 1)).collect();
-    begins.into_iter().zip(ends).map(|(begin, end)| &words[begin..end])
+    begins.into_iter().zip(ends).map(|(begin, end)| &tokens[begin..end])
 }
 
-/// Where the words stand that are in no brackets; an opening bracket is, what it holds and its closing one are not.
-fn outside(words: &[Token]) -> impl Iterator<Item = usize> {
+/// The positions of tokens outside brackets. An opening bracket counts as outside; its content and closing bracket do not.
+fn outside(tokens: &[Token]) -> impl Iterator<Item = usize> {
     let mut depth = 0_usize;
-    words.iter().enumerate().filter_map(move |(at, word)| {
+    tokens.iter().enumerate().filter_map(move |(at, token)| {
         let before = depth;
-        match word.text.as_str() {
+        match token.text.as_str() {
             "(" | "[" | "{" => depth += 1,
             ")" | "]" | "}" => depth = depth.saturating_sub(1),
             _ => {}
@@ -137,11 +137,11 @@ fn outside(words: &[Token]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Where the bracket closes that the words begin with.
-fn closing(words: &[Token]) -> Option<usize> {
+/// The position of the bracket that closes the first token.
+fn closing(tokens: &[Token]) -> Option<usize> {
     let mut depth = 0_usize;
-    for (at, word) in words.iter().enumerate() {
-        match word.text.as_str() {
+    for (at, token) in tokens.iter().enumerate() {
+        match token.text.as_str() {
             "(" | "[" | "{" => depth += 1,
             ")" | "]" | "}" => depth = depth.checked_sub(1)?,
             _ => {}

@@ -1,4 +1,4 @@
-//! An event that a table has not placed does not compile: the compiler is given one more event of each family.
+//! An event that a table does not have fails to compile: the compiler gets one more event of each family.
 //!
 //! Cargo builds a copy of the sources with the dependencies that the tests were built with. The compiler stops at the tables,
 //! before it generates code: one build of the library, measured as 50 seconds of one processor.
@@ -14,10 +14,10 @@ use serde_json::Value;
 use crate::source::Source;
 use crate::tables;
 
-/// Where the families are. What a family says of its own events is no table, and names them as `Self`.
+/// The files of the families. A `match` over `Self` there is not a table.
 const FAMILIES: &str = "src/domain/incident/event/";
 
-/// The event that no table has.
+/// The name of the added event.
 const UNPLACED: &str = "Unplaced";
 
 /// The sources in a directory of their own. Everything else of the package is linked to.
@@ -29,7 +29,7 @@ pub struct PackageCopy {
 impl PackageCopy {
     /// These sources, unchanged.
     pub fn of(package: &Path, sources: &[Source]) -> Self {
-        // Always the same, since Cargo keeps something for each package that it has built.
+        // Always the same directory, since Cargo stores files for each package path that it builds.
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unplaced");
         if directory.exists() {
             fs::remove_dir_all(&directory).unwrap();
@@ -51,7 +51,7 @@ impl PackageCopy {
         let mut changed = 0;
         for source in &self.sources {
             let text = families.iter().fold(source.text.clone(), |text, family| {
-                // On the line of the brace, so that every line keeps its number.
+                // On the line of the brace, so that line numbers do not change.
                 let head = format!("pub enum {family} {{");
                 text.replace(&head, &format!("{head} /** In no table. */ {UNPLACED},"))
             });
@@ -64,13 +64,13 @@ impl PackageCopy {
         (refused(&self.build()), named.collect())
     }
 
-    /// What the compiler reports of the copy.
+    /// The errors of the compiler for the copy.
     fn build(&self) -> Vec<Value> {
         let mut cargo = Command::new(env!("CARGO"));
         // What Cargo tells a test of its package; build scripts that hear of it run again, and what depends on them is built again.
         for (name, _) in std::env::vars_os() {
-            let told = name.to_string_lossy();
-            if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
                 cargo.env_remove(&name);
             }
         }

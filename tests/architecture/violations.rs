@@ -1,11 +1,11 @@
-//! Each rule finds violations, and accepts correct code that resembles them.
+//! Each rule finds violations, and accepts similar code that is correct.
 
 use std::path::Path;
 
 use crate::source::{Source, mark_test_files};
 use crate::{circles, documented, paths, prose, rules, tables, vocabulary};
 
-/// Files that exist, so that the rules know modules from items.
+/// Files of a tree, by which the rules distinguish modules from items.
 const TREE: [&str; 17] = [
     "src/domain/mod.rs",
     "src/domain/incident/event.rs",
@@ -26,7 +26,7 @@ const TREE: [&str; 17] = [
     "src/surface/terminal/mod.rs",
 ];
 
-/// One file with a text, and the others empty.
+/// The tree with one file of this text; the others are empty.
 fn tree_with(file: &str, text: &str) -> Vec<Source> {
     let others = TREE.iter().filter(|other| **other != file).map(|other| Source::new(other, "//! Empty.\n"));
     others.chain([Source::new(file, text)]).collect()
@@ -307,6 +307,13 @@ fn names_that_only_contain_such_a_word_are_accepted() {
     vocabulary("src/a.rs", "fn f() {}\n#[cfg(test)]\nmod tests { fn the_door_opens() {} }", &[]);
 }
 
+#[test]
+fn names_in_tests_outside_the_program_are_held_to_the_vocabulary() {
+    let text = "mod door;\n#[test]\nfn the_door_opens() {}";
+    vocabulary("tests/it/a.rs", text, &["tests/it/a.rs:1: `door`", "tests/it/a.rs:3: `the_door_opens`"]);
+    vocabulary("tests/it/door.rs", "#[test]\nfn f() {}", &["tests/it/door.rs:1: `door`"]);
+}
+
 #[track_caller]
 fn purity(text: &str, expected: &[&str]) {
     finds(&rules::purity(&tree_with("src/domain/incident/event.rs", text)), expected);
@@ -423,7 +430,7 @@ fn appends(file: &str, text: &str, expected: &[&str]) {
 }
 
 #[test]
-fn a_way_around_the_write_path_is_found() {
+fn an_append_outside_the_write_path_is_found() {
     let worker = "src/engine/worker/mod.rs";
     appends(worker, "\nuse crate::store::{StoreError, Write};", &["src/engine/worker/mod.rs:2: only"]);
     appends(worker, "use crate::store;\nfn f(w: store::Write) {}", &["src/engine/worker/mod.rs:2: only"]);
@@ -450,21 +457,21 @@ fn the_write_path_and_what_does_not_append_are_accepted() {
 }
 
 #[test]
-fn a_sentence_that_is_searched_for_is_found() {
+fn a_compared_sentence_is_found() {
     let text = "fn f(why: &str) -> bool {\n    why.contains(\"was lost\") || why == \"not met\" || why.starts_with(&format!(\"`{why}` is\"))\n}\n\
                 #[cfg(test)]\nmod tests {\n    fn g(why: &str) -> bool { why.contains(\"was lost\") }\n}\n";
     let found = prose::searches(&tree_with("src/notify/slack.rs", text));
-    finds(&found, &["src/notify/slack.rs:2: a sentence"; 3]);
+    finds(&found, &["src/notify/slack.rs:2: compares a sentence"; 3]);
     let honest =
         "fn f(text: &str) -> bool { text.contains(\": \") || text.starts_with(\"https://\") || text == \"met\" }\n";
     finds(&prose::searches(&tree_with("src/notify/slack.rs", honest)), &[]);
 }
 
 #[test]
-fn a_reader_of_foreign_words_is_accepted_as_long_as_it_reads_them() {
+fn a_reader_of_foreign_messages_is_accepted_while_it_reads_them() {
     let reads = "fn f(said: &str) -> bool { said.contains(\"No such file\") }\n";
     finds(&prose::searches(&tree_with("src/actions/kinds/disk/remote.rs", reads)), &[]);
-    let needless = ["src/actions/kinds/disk/remote.rs:1: needs no excuse"];
+    let needless = ["src/actions/kinds/disk/remote.rs:1: has no compared sentence"];
     finds(&prose::searches(&tree_with("src/actions/kinds/disk/remote.rs", "//! Empty.\n")), &needless);
 }
 
@@ -486,7 +493,7 @@ fn a_table_with_an_arm_for_any_other_event_is_found() {
 }
 
 #[test]
-fn a_table_that_does_not_let_clippy_look_is_found() {
+fn a_table_without_the_clippy_lint_is_found() {
     let text = "fn f() { match event { Event::Run(_) => 1, Event::Step(_) => 2 } }";
     finds(&tables::open_tables(&[Source::new("src/clock.rs", text)]), &["src/clock.rs:1: a table of events without"]);
 }

@@ -1,5 +1,5 @@
-//! The shipped runbooks for alerts: each is started by an alert through a real `runbook serve`, measures a thing that is
-//! really broken, and mends it after a person has agreed.
+//! The shipped runbooks for alerts: an alert posted to a running `serve` starts each; it measures a real fault and repairs it
+//! after approval.
 
 mod datastores;
 mod host;

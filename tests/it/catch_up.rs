@@ -1,4 +1,4 @@
-//! After a down-time a real Alertmanager is asked what fires, and what it does not say any more is over.
+//! Catch-up after down time: firing alerts are read from a real Alertmanager, and missing ones are resolved.
 
 use std::process::Command;
 
@@ -9,16 +9,16 @@ use runbook::surface::intake::server::Server;
 use runbook::surface::intake::server::catch_up::catch_up;
 use serde_json::json;
 
-use crate::alerts::House;
+use crate::alerts::DispatcherFixture;
 use crate::real::{self, prometheus};
 
 const CONFIGURATION: &str = "route: { receiver: nobody }\nreceivers: [{ name: nobody }]\n";
 
-/// Tells an Alertmanager of an alert that began a minute ago, as Prometheus does: over, or firing for another five minutes.
-fn tell(alertmanager: &prometheus::Server, name: &str, over: bool) {
+/// Posts an alert that began a minute ago to an Alertmanager, as Prometheus does: ended, or firing for five more minutes.
+fn post_alert(alertmanager: &prometheus::Server, name: &str, has_ended: bool) {
     let stamp = |at: chrono::DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let now = real::now();
-    let ends = if over { now } else { now + TimeDelta::minutes(5) };
+    let ends = if has_ended { now } else { now + TimeDelta::minutes(5) };
     let body = json!([{
         "labels": {"alertname": name, "service": name},
         "startsAt": stamp(now - TimeDelta::minutes(1)),
@@ -30,53 +30,53 @@ fn tell(alertmanager: &prometheus::Server, name: &str, over: bool) {
     real::run(&mut curl, "curl");
 }
 
-fn words(received: &[Received]) -> Vec<&'static str> {
-    let word = |received: &Received| match received {
+fn kinds(received: &[Received]) -> Vec<&'static str> {
+    let kind = |received: &Received| match received {
         Received::Opened(_) => "opened",
         Received::Joined(_) => "joined",
         Received::Repeated(_) => "repeated",
         Received::Resolved(_) => "resolved",
         Received::Unheard => "unheard",
     };
-    let mut words: Vec<_> = received.iter().map(word).collect();
-    words.sort_unstable();
-    words
+    let mut kinds: Vec<_> = received.iter().map(kind).collect();
+    kinds.sort_unstable();
+    kinds
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_began_and_what_ended_while_nobody_listened_is_caught_up_with() {
+async fn alerts_that_fired_or_ended_during_down_time_are_caught_up() {
     let alertmanager = prometheus::alertmanager(CONFIGURATION);
-    let house = House::new().await;
-    house.clock.set(real::now());
-    let server = Server::new(house.engine.clone(), house.duty.clone(), Vec::new()).unwrap();
+    let fixture = DispatcherFixture::new().await;
+    fixture.clock.set(real::now());
+    let server = Server::new(fixture.engine.clone(), fixture.dispatcher.clone(), Vec::new()).unwrap();
     let sender = Sender { catch_up: Some(alertmanager.url()), ..Sender::new(SenderFormat::Alertmanager, Auth::None) };
-    let look = async || words(&catch_up(&server, "alertmanager", &sender).await.unwrap());
-    assert_eq!(look().await, Vec::<&str>::new());
-    tell(&alertmanager, "gone-soon", false);
-    tell(&alertmanager, "lasting", false);
-    assert_eq!(look().await, ["opened", "opened"]);
-    assert_eq!(look().await, ["repeated", "repeated"]);
-    tell(&alertmanager, "gone-soon", true);
-    tell(&alertmanager, "new", false);
-    assert_eq!(look().await, ["opened", "repeated", "resolved"]);
-    assert_eq!(look().await, ["repeated", "repeated"]);
+    let catch_up_result = async || kinds(&catch_up(&server, "alertmanager", &sender).await.unwrap());
+    assert_eq!(catch_up_result().await, Vec::<&str>::new());
+    post_alert(&alertmanager, "gone-soon", false);
+    post_alert(&alertmanager, "lasting", false);
+    assert_eq!(catch_up_result().await, ["opened", "opened"]);
+    assert_eq!(catch_up_result().await, ["repeated", "repeated"]);
+    post_alert(&alertmanager, "gone-soon", true);
+    post_alert(&alertmanager, "new", false);
+    assert_eq!(catch_up_result().await, ["opened", "repeated", "resolved"]);
+    assert_eq!(catch_up_result().await, ["repeated", "repeated"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alertmanager_that_does_not_answer_ends_nothing() {
     let alertmanager = prometheus::alertmanager(CONFIGURATION);
-    let house = House::new().await;
-    house.clock.set(real::now());
-    let server = Server::new(house.engine.clone(), house.duty.clone(), Vec::new()).unwrap();
+    let fixture = DispatcherFixture::new().await;
+    fixture.clock.set(real::now());
+    let server = Server::new(fixture.engine.clone(), fixture.dispatcher.clone(), Vec::new()).unwrap();
     let sender =
         |address: String| Sender { catch_up: Some(address), ..Sender::new(SenderFormat::Alertmanager, Auth::None) };
-    tell(&alertmanager, "lasting", false);
+    post_alert(&alertmanager, "lasting", false);
     let right = sender(alertmanager.url());
-    assert_eq!(words(&catch_up(&server, "alertmanager", &right).await.unwrap()), ["opened"]);
-    let page = prometheus::Page::serve("not what an Alertmanager says");
+    assert_eq!(kinds(&catch_up(&server, "alertmanager", &right).await.unwrap()), ["opened"]);
+    let page = prometheus::Page::serve("not the answer of an Alertmanager");
     let nobody = format!("http://127.0.0.1:{}", crate::real::daemon::free_port());
     for wrong in [page.url(), nobody] {
         assert!(catch_up(&server, "alertmanager", &sender(wrong.clone())).await.is_err(), "{wrong}");
     }
-    assert_eq!(words(&catch_up(&server, "alertmanager", &right).await.unwrap()), ["repeated"]);
+    assert_eq!(kinds(&catch_up(&server, "alertmanager", &right).await.unwrap()), ["repeated"]);
 }

@@ -1,7 +1,7 @@
-//! A run is cut at every event, the last action having happened and not having happened; each continuation ends
-//! the same way, and nothing that may happen once happens twice.
+//! Interruptions: a run is cut at every event, before and after its last action. Every continuation ends the same way, and no
+//! `once` step acts twice.
 //!
-//! The world is real: a unit under a private systemd manager and a git repository with a bare remote.
+//! The run restarts a real unit under a private systemd manager and reverts a merge in a real git repository.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,10 +20,11 @@ use runbook::store::{Audit, EventStore, Lease, LeaseAnswer, StoreError, StreamSu
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::engine_fixture::{EngineFixture, run};
 use crate::real;
+use crate::real::eventually;
 use crate::real::repository::Repository;
-use crate::real::shop::{Shop, eventually};
-use crate::world::{World, run};
+use crate::real::units::Units;
 
 /// Whether the batch that holds the last event is torn right after it, or is the last one that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +137,7 @@ impl EventStore for Cutting {
     }
 }
 
-/// What a P1 does to the world: restarts a unit, and reverts and pushes a merge.
+/// The steps of a P1: restart a unit, and revert and push a merge.
 fn steps() -> Value {
     let step = |id: &str, kind: &str, effect: &str, spec: Value| {
         json!({"id": id, "name": id, "timeout": "30s", "on_failure": "stop",
@@ -163,15 +164,15 @@ fn steps() -> Value {
 
 /// A unit that leaves a line in a file whenever it starts, and a repository, for one run.
 struct Scene {
-    world: World,
+    fixture: EngineFixture,
     repository: Repository,
     stage: Arc<Stage>,
     starts_before: usize,
 }
 
-/// The manager is shared by the runs: each counts from where it began.
+/// The parts that all runs share. Each run counts starts from its own beginning.
 struct Stage {
-    shop: Shop,
+    units: Units,
     starts: PathBuf,
     /// What each run gets a copy of.
     repository: Repository,
@@ -186,10 +187,10 @@ impl Stage {
             "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sh -c 'echo start >> {}; exec sleep infinity'\n",
             starts.display()
         );
-        let shop = Shop::bare(&[("gateway.service", unit.as_str())]);
-        shop.systemctl(&["start", "gateway.service"]);
+        let units = Units::bare(&[("gateway.service", unit.as_str())]);
+        units.systemctl(&["start", "gateway.service"]);
         eventually("the gateway has started", || starts.exists());
-        Arc::new(Self { shop, starts, repository: Repository::with_history(), _directory: directory })
+        Arc::new(Self { units, starts, repository: Repository::with_history(), _directory: directory })
     }
 
     fn starts(&self) -> usize {
@@ -200,16 +201,16 @@ impl Stage {
 impl Scene {
     fn new(store: Arc<dyn EventStore>, stage: &Arc<Stage>) -> Self {
         let repository = stage.repository.copy();
-        let mut world = World::over(Arc::clone(&store));
-        world.engine = crate::world::engine(store, Arc::new(SystemClock), world.directory.path());
-        world.mode = Mode::Auto;
-        let environment = world.estate.environments.get_mut("production").unwrap();
-        environment.systemd.0 = stage.shop.bus();
+        let mut fixture = EngineFixture::over(Arc::clone(&store));
+        fixture.engine = crate::engine_fixture::engine(store, Arc::new(SystemClock), fixture.directory.path());
+        fixture.mode = Mode::Auto;
+        let environment = fixture.estate.environments.get_mut("production").unwrap();
+        environment.systemd.0 = stage.units.bus();
         environment.repository = Some(repository.work().display().to_string());
         environment.branch = Some("production".to_owned());
         let gateway = serde_json::from_value(json!({"unit": "gateway.service"})).unwrap();
-        world.estate.services.insert("gateway".to_owned(), gateway);
-        Self { world, repository, stage: Arc::clone(stage), starts_before: stage.starts() }
+        fixture.estate.services.insert("gateway".to_owned(), gateway);
+        Self { fixture, repository, stage: Arc::clone(stage), starts_before: stage.starts() }
     }
 
     /// How often the unit was restarted and the merge reverted.
@@ -218,27 +219,28 @@ impl Scene {
         (self.stage.starts() - self.starts_before, reverts)
     }
 
-    /// Another process carries on with what is in the log.
+    /// Continues the run from the log as another process.
     async fn carry_on(&mut self, log: Memory) {
-        self.world.engine = crate::world::engine(Arc::new(log), Arc::new(SystemClock), self.world.directory.path());
-        assert_eq!(self.world.drive().await, Stop::Over, "{:#?}", self.world.story().await);
+        self.fixture.engine =
+            crate::engine_fixture::engine(Arc::new(log), Arc::new(SystemClock), self.fixture.directory.path());
+        assert_eq!(self.fixture.drive().await, Stop::Over, "{:#?}", self.fixture.story().await);
     }
 
     async fn end(&self) -> (RunStatus, Vec<(String, Option<Conclusion>)>) {
-        let incident = self.world.incident().await;
+        let incident = self.fixture.incident().await;
         let run = &incident.runs[0];
         (run.status.clone(), run.steps.iter().map(|(key, state)| (key.to_string(), state.conclusion())).collect())
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_is_cut_anywhere_ends_as_if_it_had_not_been() {
+async fn a_run_that_is_cut_at_any_event_ends_as_if_it_had_not_been() {
     let stage = Stage::new();
     let whole = Scene::new(Arc::new(Memory::new()), &stage);
-    whole.world.start(steps()).await;
-    assert_eq!(whole.world.drive().await, Stop::Over, "{:#?}", whole.world.story().await);
-    assert_eq!(whole.effects(), (1, 1), "{:#?}", whole.world.story().await);
-    let (story, end) = (whole.world.story().await, whole.end().await);
+    whole.fixture.start(steps()).await;
+    assert_eq!(whole.fixture.drive().await, Stop::Over, "{:#?}", whole.fixture.story().await);
+    assert_eq!(whole.effects(), (1, 1), "{:#?}", whole.fixture.story().await);
+    let (story, end) = (whole.fixture.story().await, whole.end().await);
     assert_eq!(end.0, RunStatus::Ended(RunOutcome::Succeeded), "{story:#?}");
     for last in 2..story.len() as u64 {
         for cut in [Cut::Before, Cut::After] {
@@ -247,28 +249,28 @@ async fn a_run_that_is_cut_anywhere_ends_as_if_it_had_not_been() {
             let mut scene = Scene::new(Arc::new(store), &stage);
             let place = format!("cut {cut:?} event {last} ({})", story[last as usize - 1]);
             // The start itself is two events in one piece; what is cut there never was.
-            scene.world.start_in(&log, steps()).await;
-            let _killed = scene.world.try_drive().await.expect_err(&place);
+            scene.fixture.start_in(&log, steps()).await;
+            let _killed = scene.fixture.try_drive().await.expect_err(&place);
             scene.carry_on(log).await;
-            assert_eq!(scene.end().await, end, "{place}: {:#?}", scene.world.story().await);
-            assert_eq!(scene.effects(), (1, 1), "{place}: {:#?}", scene.world.story().await);
+            assert_eq!(scene.end().await, end, "{place}: {:#?}", scene.fixture.story().await);
+            assert_eq!(scene.effects(), (1, 1), "{place}: {:#?}", scene.fixture.story().await);
         }
     }
 }
 
 #[tokio::test]
-async fn a_reading_begins_while_its_intent_is_written_and_a_change_only_after_it() {
+async fn a_read_starts_while_its_intent_is_written_and_a_change_after_it() {
     let log = Memory::new();
     let slow = Cutting { disk: Arc::new(Semaphore::new(0)), ..Cutting::new(log.clone(), u64::MAX, Cut::After) };
     let (disk, writes) = (Arc::clone(&slow.disk), Arc::clone(&slow.writes));
-    let world = World::over(Arc::new(slow));
-    let (looked, mended) = (world.directory.path().join("looked"), world.directory.path().join("mended"));
+    let fixture = EngineFixture::over(Arc::new(slow));
+    let (looked, mended) = (fixture.directory.path().join("looked"), fixture.directory.path().join("mended"));
     let touch = |id: &str, effect: &str, path: &Path| run(id, effect, &["touch", path.to_str().unwrap()]);
     let steps = json!([touch("look", "read", &looked), touch("mend", "repeatable", &mended)]);
-    world.start_in(&log, steps).await;
+    fixture.start_in(&log, steps).await;
     let scene = async {
         until(|| looked.exists()).await;
-        assert_eq!(world.story_of(&["step_started"]).await, [""; 0], "its intent is on the way to the disk");
+        assert_eq!(fixture.story_of(&["step_started"]).await, [""; 0], "its intent is being written");
         disk.add_permits(1);
         until(|| writes.load(Ordering::SeqCst) == 2).await;
         // A program that had been started before these would have ended before them.
@@ -278,7 +280,7 @@ async fn a_reading_begins_while_its_intent_is_written_and_a_change_only_after_it
         assert!(!mended.exists(), "the intent of the change is not durable");
         disk.add_permits(100);
     };
-    let (stop, ()) = tokio::join!(world.drive(), scene);
+    let (stop, ()) = tokio::join!(fixture.drive(), scene);
     assert_eq!((stop, mended.exists()), (Stop::Over, true));
 }
 

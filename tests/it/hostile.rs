@@ -1,4 +1,4 @@
-//! Hostile text stays data, and secrets stay secret: proven through the real engine, a real store and real programs.
+//! Hostile text stays data and secrets stay secret, with the engine, a SQLite store and real programs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,10 +14,10 @@ use runbook::engine::{Engine, Parts, Stop};
 use runbook::store::sqlite::Sqlite;
 use serde_json::{Value, json};
 
+use crate::engine_fixture::{EngineFixture, run, with};
 use crate::real::journal::{Entry, Journal};
-use crate::world::{World, run, with};
 
-/// What tries to be a command, a template, an option, a path, or a control sequence.
+/// Texts that could act as a command, a template, an option, a path or a control sequence.
 fn hostile() -> Vec<String> {
     let mut texts: Vec<String> = [
         "$(touch pwned)",
@@ -46,15 +46,15 @@ fn hostile() -> Vec<String> {
     texts
 }
 
-/// The first byte that a terminal would obey, other than a line break or a tab.
+/// The first control character other than a line break or a tab.
 fn control(text: &str) -> Option<char> {
     text.chars().find(|c| {
         (c.is_control() && *c != '\n' && *c != '\t') || matches!(*c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     })
 }
 
-async fn world(secrets: &[(&str, &str)]) -> World {
-    let scratch = World::new();
+async fn fixture(secrets: &[(&str, &str)]) -> EngineFixture {
+    let scratch = EngineFixture::new();
     let store = Sqlite::open(scratch.directory.path().join("state/runbook.db")).await.expect("the store opens");
     let parts = Parts {
         store: Arc::new(store),
@@ -68,10 +68,10 @@ async fn world(secrets: &[(&str, &str)]) -> World {
         redactor: Arc::new(Redactor::new(secrets.iter().map(|(name, value)| (*name, *value))).unwrap()),
         ..scratch.engine.parts().clone()
     };
-    World { engine: Engine::new(parts), ..scratch }
+    EngineFixture { engine: Engine::new(parts), ..scratch }
 }
 
-/// Steps that hand a value to programs by every way there is, and print it back.
+/// Steps that pass a value to programs in every possible way, and print it.
 fn carriers(value: &str) -> Value {
     let shell = |id: &str, script: &str| {
         json!({"id": id, "name": id, "body": {"action": {
@@ -98,50 +98,50 @@ fn carriers(value: &str) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_text_reaches_programs_only_as_data() {
     for text in hostile() {
-        let mut world = world(&[]).await;
-        world.params.insert("word".to_owned(), text.clone().into());
+        let mut fixture = fixture(&[]).await;
+        fixture.params.insert("word".to_owned(), text.clone().into());
         let param = json!([{"name": "word", "type": "text"}]);
-        world.start_whole(json!({"params": param, "steps": carriers("{{ params.word }}"), "title": "Drill"})).await;
-        assert_eq!(world.drive().await, Stop::Over, "{text:?}");
-        let incident = world.incident().await;
+        fixture.start_whole(json!({"params": param, "steps": carriers("{{ params.word }}"), "title": "Drill"})).await;
+        assert_eq!(fixture.drive().await, Stop::Over, "{text:?}");
+        let incident = fixture.incident().await;
         for (key, state) in &incident.runs[0].steps {
             let outcome = state.outcome.as_ref().unwrap();
             assert!(outcome.is_success(), "{key} with {text:?}: {outcome:?}");
-            // What is kept is what the program was given, made printable.
+            // The output is the value, made printable.
             assert_eq!(outcome.output["stdout"], json!(printable(&text)), "{key}");
         }
-        assert!(!world.directory.path().join("pwned").exists(), "{text:?} was run");
-        let log = world.engine.log(&world.id).await.unwrap();
+        assert!(!fixture.directory.path().join("pwned").exists(), "{text:?} was run");
+        let log = fixture.engine.log(&fixture.id).await.unwrap();
         for entry in Timeline::of(&log).entries {
             let shown = format!("{} {} {}", entry.who, entry.text, entry.detail.unwrap_or_default());
             assert_eq!(control(&shown), None, "{text:?} in the timeline: {shown:?}");
             assert!(!shown.contains('\n'));
         }
-        let draft = fs::read_to_string(world.directory.path().join(&incident.draft.as_ref().unwrap().path)).unwrap();
+        let draft = fs::read_to_string(fixture.directory.path().join(&incident.draft.as_ref().unwrap().path)).unwrap();
         assert_eq!(control(&draft), None, "{text:?} in the post-mortem");
-        // Within a fence, markup is text.
+        // Markup inside a fence is text.
         let outside: String = draft.split("\n```").step_by(2).collect();
         assert!(!outside.contains("<script>"), "markup in the post-mortem: {outside}");
     }
 }
 
 #[tokio::test]
-async fn nul_and_bytes_that_are_no_text_do_no_harm() {
-    let mut world = world(&[]).await;
-    world.params.insert("word".to_owned(), "a\0b".into());
-    let refused = world
+async fn nul_bytes_are_refused_and_bytes_that_are_not_text_are_harmless() {
+    let mut fixture = fixture(&[]).await;
+    fixture.params.insert("word".to_owned(), "a\0b".into());
+    let refused = fixture
         .engine
         .submit(
-            &world.id,
-            crate::world::start(&world, json!({"params": [{"name": "word", "type": "text"}], "steps": []})),
+            &fixture.id,
+            crate::engine_fixture::start(&fixture, json!({"params": [{"name": "word", "type": "text"}], "steps": []})),
         )
         .await;
     assert!(refused.unwrap_err().to_string().contains("NUL"));
-    world.params.clear();
-    world.start(json!([run("bytes", "read", &["printf", r"\377\376\000ok\033[2J"])])).await;
-    assert_eq!(world.drive().await, Stop::Over);
-    let incident = world.incident().await;
-    let draft = fs::read_to_string(world.directory.path().join(&incident.draft.as_ref().unwrap().path)).unwrap();
+    fixture.params.clear();
+    fixture.start(json!([run("bytes", "read", &["printf", r"\377\376\000ok\033[2J"])])).await;
+    assert_eq!(fixture.drive().await, Stop::Over);
+    let incident = fixture.incident().await;
+    let draft = fs::read_to_string(fixture.directory.path().join(&incident.draft.as_ref().unwrap().path)).unwrap();
     assert_eq!(control(&draft), None);
 }
 
@@ -152,10 +152,10 @@ fn files(directory: &Path, into: &mut Vec<std::path::PathBuf>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_is_in_no_file_however_it_is_printed() {
+async fn a_secret_that_a_step_prints_is_in_no_file() {
     use base64::Engine as _;
     let secret = "hunter2-correct/horse+battery=staple";
-    let world = world(&[("database_password", secret)]).await;
+    let fixture = fixture(&[("database_password", secret)]).await;
     let env = |id: &str, script: &str| {
         json!({"id": id, "name": id, "on_failure": "continue", "body": {"action": {"kind": "command", "effect": "read", "spec": {
             "argv": ["bash", "-c", script], "env": {"S": {"secret": "database_password"}},
@@ -172,10 +172,10 @@ async fn a_secret_is_in_no_file_however_it_is_printed() {
         {"id": "program", "name": "program", "on_failure": "continue", "body": {"action": {"kind": "command", "effect": "read",
             "spec": {"argv": ["/no/such/program"], "env": {"S": {"secret": "database_password"}}}}}},
     ]);
-    world.start(steps).await;
-    assert_eq!(world.drive().await, Stop::Over);
-    world.submit(runbook::domain::incident::command::Request::Note(format!("I typed {secret} here"))).await.unwrap();
-    world.drive().await;
+    fixture.start(steps).await;
+    assert_eq!(fixture.drive().await, Stop::Over);
+    fixture.submit(runbook::domain::incident::command::Request::Note(format!("I typed {secret} here"))).await.unwrap();
+    fixture.drive().await;
     let forms = [
         secret.to_owned(),
         base64::engine::general_purpose::STANDARD.encode(secret),
@@ -185,34 +185,34 @@ async fn a_secret_is_in_no_file_however_it_is_printed() {
     // Another process copies the files: this one would lose SQLite's locks on the log.
     let copy = tempfile::tempdir().unwrap();
     let mut copied = std::process::Command::new("cp");
-    crate::real::run(copied.arg("-r").arg(world.directory.path()).arg(copy.path()), "coreutils");
+    crate::real::run(copied.arg("-r").arg(fixture.directory.path()).arg(copy.path()), "coreutils");
     let mut all = Vec::new();
     files(copy.path(), &mut all);
     assert!(all.iter().any(|file| file.extension().is_some_and(|e| e == "md")), "there is a post-mortem: {all:?}");
     for file in all {
         let bytes = fs::read(&file).unwrap();
         for form in &forms {
-            // Any fourteen characters in a row would be a leak as well.
+            // Any fourteen characters of the secret are a leak as well.
             for part in form.as_bytes().windows(14) {
                 let found = bytes.windows(part.len()).any(|window| window == part);
                 assert!(!found, "{:?} of the secret is in {}", String::from_utf8_lossy(part), file.display());
             }
         }
     }
-    let shown = serde_json::to_string(&world.engine.log(&world.id).await.unwrap()).unwrap();
+    let shown = serde_json::to_string(&fixture.engine.log(&fixture.id).await.unwrap()).unwrap();
     assert!(shown.matches("[redacted:database_password]").count() >= 7, "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn journal_lines_are_data_and_so_is_a_megabyte_of_text() {
-    let mut world = world(&[]).await;
+async fn journal_lines_and_a_megabyte_of_output_are_data() {
+    let mut fixture = fixture(&[]).await;
     let lines = hostile().into_iter().filter(|text| text.len() < 1_000);
     let journal =
         Journal::of(lines.map(|text| Entry::pino("gateway.service", 50, &text, json!({"orderId": text.as_str()}))));
-    let environment = world.estate.environments.get_mut("production").unwrap();
+    let environment = fixture.estate.environments.get_mut("production").unwrap();
     environment.journal = Some(journal.directory().display().to_string());
     let gateway = serde_json::from_value(json!({"unit": "gateway.service"})).unwrap();
-    world.estate.services.insert("gateway".to_owned(), gateway);
+    fixture.estate.services.insert("gateway".to_owned(), gateway);
     let journal_step = json!({"id": "errors", "name": "Errors", "body": {"action": {
         "kind": "journal", "effect": "read", "spec": {"unit": "gateway.service", "since": "1h", "level": "error"},
     }}});
@@ -222,19 +222,19 @@ async fn journal_lines_are_data_and_so_is_a_megabyte_of_text() {
     let much =
         run("much", "read", &["sh", "-c", "head -c 1048576 /dev/zero | tr '\\0' x; printf '\\033[2J$(touch pwned)'"]);
     let after = run("after", "read", &["printf", "%s", "{{ steps.much.stdout }}"]);
-    world.start_whole(json!({"steps": [journal_step, each, much, after]})).await;
-    assert_eq!(world.drive().await, Stop::Over);
-    let incident = world.incident().await;
+    fixture.start_whole(json!({"steps": [journal_step, each, much, after]})).await;
+    assert_eq!(fixture.drive().await, Stop::Over);
+    let incident = fixture.incident().await;
     let run = &incident.runs[0];
     let found = run.state(&"errors".parse().unwrap()).unwrap().outcome.clone().unwrap();
     assert_eq!(found.output["matched"], json!(hostile().len() - 1), "{}", found.summary);
     for (index, line) in found.output["lines"].as_array().unwrap().iter().enumerate() {
         let key = format!("say[{index}]").parse().unwrap();
-        let said = run.state(&key).unwrap().outcome.clone().unwrap();
-        assert_eq!(said.output["stdout"].as_str().unwrap(), printable(line.as_str().unwrap()), "{key}");
+        let printed = run.state(&key).unwrap().outcome.clone().unwrap();
+        assert_eq!(printed.output["stdout"].as_str().unwrap(), printable(line.as_str().unwrap()), "{key}");
     }
-    assert!(!world.directory.path().join("pwned").exists());
-    let draft = fs::read_to_string(world.directory.path().join(&incident.draft.as_ref().unwrap().path)).unwrap();
+    assert!(!fixture.directory.path().join("pwned").exists());
+    let draft = fs::read_to_string(fixture.directory.path().join(&incident.draft.as_ref().unwrap().path)).unwrap();
     assert_eq!(control(&draft), None);
     assert!(draft.len() < 200 * 1024, "a megabyte does not go into the post-mortem: {}", draft.len());
 }

@@ -1,4 +1,4 @@
-//! The kind `http` against real servers on loopback.
+//! The kind `http` with real servers on loopback.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,9 +10,9 @@ use runbook::domain::incident::outcome::Verdict;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::act::Act;
+use crate::kind_harness::KindHarness;
 
-/// Method, path, headers and body of each request that arrived.
+/// Method, path, headers and body of each request.
 type Seen = Arc<Mutex<Vec<(Method, String, HeaderMap, Bytes)>>>;
 
 /// A server whose answer depends on the path; it ends with the test's runtime.
@@ -45,20 +45,20 @@ async fn respond(path: &str) -> Response {
     }
 }
 
-fn act() -> Act {
-    Act::new(json!({}), json!({})).with_secrets(&[("key", "k-17-secret")])
+fn harness() -> KindHarness {
+    KindHarness::new(json!({}), json!({})).with_secrets(&[("key", "k-17-secret")])
 }
 
 #[tokio::test]
-async fn json_is_kept_as_json_and_is_matched_by_pointer() {
+async fn a_json_body_stays_json_and_is_matched_by_pointer() {
     let (url, _) = server().await;
     let spec = json!({ "get": format!("{url}/json"), "matches": { "/status": "ok", "/n/1": 2 }, "expect": [200, 204] });
-    let outcome = act().perform("http", spec).await;
+    let outcome = harness().perform("http", spec).await;
     assert!(outcome.is_success(), "{outcome:?}");
     assert_eq!(outcome.output["body"]["n"], json!([1, 2]));
     assert_eq!(outcome.output["headers"]["content-type"], "application/json");
     let wrong = json!({ "get": format!("{url}/json"), "matches": { "/status": "down" } });
-    let outcome = act().perform("http", wrong).await;
+    let outcome = harness().perform("http", wrong).await;
     assert_eq!(outcome.output["trouble"]["kind"], "content");
     assert!(outcome.summary.ends_with(r#"`/status` is "ok", not "down""#), "{}", outcome.summary);
 }
@@ -69,7 +69,7 @@ async fn every_verb_arrives_with_its_body_and_its_secret_header() {
     for verb in ["get", "head", "put", "delete", "post", "patch"] {
         let spec = json!({ verb: format!("{url}/x"), "headers": { "X-Key": { "secret": "key" } },
             "token": { "secret": "key" }, "json": { "a": 1 } });
-        let outcome = act().perform("http", spec).await;
+        let outcome = harness().perform("http", spec).await;
         assert!(outcome.is_success(), "{outcome:?}");
         assert!(!json!(outcome).to_string().contains("k-17-secret"));
     }
@@ -83,20 +83,20 @@ async fn every_verb_arrives_with_its_body_and_its_secret_header() {
 }
 
 #[tokio::test]
-async fn a_status_that_is_not_expected_is_a_failure_and_keeps_the_body() {
+async fn an_unexpected_status_is_a_failure_with_the_body() {
     let (url, _) = server().await;
-    let outcome = act().perform("http", json!({ "get": format!("{url}/500") })).await;
+    let outcome = harness().perform("http", json!({ "get": format!("{url}/500") })).await;
     assert_eq!(outcome.verdict, Verdict::Failed);
     assert_eq!((&outcome.output["trouble"]["kind"], &outcome.output["body"]), (&json!("status"), &json!("broken")));
-    assert!(act().perform("http", json!({ "get": format!("{url}/500"), "expect": 500 })).await.is_success());
-    let missing = act().perform("http", json!({ "get": format!("{url}/x"), "contains": "fin\u{1b}" })).await;
+    assert!(harness().perform("http", json!({ "get": format!("{url}/500"), "expect": 500 })).await.is_success());
+    let missing = harness().perform("http", json!({ "get": format!("{url}/x"), "contains": "fin\u{1b}" })).await;
     assert_eq!(missing.output["trouble"]["kind"], "content");
 }
 
 #[tokio::test]
-async fn a_body_without_end_is_cut_visibly_and_fits_the_log() {
+async fn a_very_large_body_is_truncated_and_fits_the_log() {
     let (url, _) = server().await;
-    let outcome = act().perform("http", json!({ "get": format!("{url}/large") })).await;
+    let outcome = harness().perform("http", json!({ "get": format!("{url}/large") })).await;
     assert!(outcome.is_success(), "{}", outcome.summary);
     assert_eq!(outcome.output["truncated"], true);
     let body = outcome.output["body"].as_str().unwrap();
@@ -104,26 +104,26 @@ async fn a_body_without_end_is_cut_visibly_and_fits_the_log() {
 }
 
 #[tokio::test]
-async fn redirects_are_followed_at_home_and_reported_abroad() {
+async fn redirects_to_the_same_host_are_followed_and_others_reported() {
     let (url, _) = server().await;
-    assert!(act().perform("http", json!({ "get": format!("{url}/here") })).await.is_success());
-    let away = act().perform("http", json!({ "get": format!("{url}/away") })).await;
+    assert!(harness().perform("http", json!({ "get": format!("{url}/here") })).await.is_success());
+    let away = harness().perform("http", json!({ "get": format!("{url}/away") })).await;
     assert!(away.summary.ends_with("status 307, to http://localhost.example/"), "{}", away.summary);
-    assert_eq!(act().perform("http", json!({ "get": format!("{url}/loop") })).await.output["code"], 307);
+    assert_eq!(harness().perform("http", json!({ "get": format!("{url}/loop") })).await.output["code"], 307);
 }
 
 #[tokio::test]
-async fn what_went_wrong_on_the_way_is_told_apart() {
+async fn connection_errors_have_different_codes() {
     let (url, _) = server().await;
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let kind = async |spec: Value| {
-        let outcome = act().perform("http", spec).await;
+        let outcome = harness().perform("http", spec).await;
         outcome.output["trouble"]["kind"].as_str().unwrap_or(&outcome.summary).to_owned()
     };
     assert_eq!(kind(json!({ "get": format!("http://{free}/") })).await, "refused");
     assert_eq!(kind(json!({ "get": format!("{url}/slow"), "timeout": "200ms" })).await, "timeout");
     assert_eq!(kind(json!({ "get": url.replace("http:", "https:") })).await, "tls");
-    // A label of more than 63 letters is refused by the resolver itself, without a question to the network.
+    // The resolver refuses a label of more than 63 letters without using the network.
     assert_eq!(kind(json!({ "get": format!("http://{}.example/", "a".repeat(64)) })).await, "dns");
     for nonsense in ["ftp://x/", "file:///etc/passwd", "", "--proxy", "http://", "\u{1b}[2J"] {
         assert_eq!(kind(json!({ "get": nonsense })).await, "request", "{nonsense:?}");
@@ -133,20 +133,20 @@ async fn what_went_wrong_on_the_way_is_told_apart() {
 #[tokio::test]
 async fn hostile_answers_stay_data() {
     let (url, _) = server().await;
-    let outcome = act().perform("http", json!({ "get": format!("{url}/hostile") })).await;
+    let outcome = harness().perform("http", json!({ "get": format!("{url}/hostile") })).await;
     assert!(outcome.is_success(), "{outcome:?}");
     assert!(!outcome.summary.contains('\u{1b}'));
-    assert!(act().perform("http", json!({ "get": format!("{url}/binary") })).await.is_success());
-    let cookie = act().perform("http", json!({ "get": format!("{url}/cookie") })).await;
+    assert!(harness().perform("http", json!({ "get": format!("{url}/binary") })).await.is_success());
+    let cookie = harness().perform("http", json!({ "get": format!("{url}/cookie") })).await;
     assert_eq!(cookie.output["headers"]["set-cookie"], "(not kept)");
 }
 
 #[tokio::test]
-async fn a_request_that_is_stopped_says_so_at_once() {
+async fn a_cancelled_request_returns_at_once() {
     let (url, _) = server().await;
-    let act = act();
-    let cancel = act.context.cancel.clone();
-    let request = act.perform("http", json!({ "post": format!("{url}/slow"), "body": { "secret": "key" } }));
+    let harness = harness();
+    let cancel = harness.context.cancel.clone();
+    let request = harness.perform("http", json!({ "post": format!("{url}/slow"), "body": { "secret": "key" } }));
     let (outcome, ()) = tokio::join!(request, async { cancel.cancel() });
     assert_eq!(outcome.output["trouble"]["kind"], "cancelled", "{outcome:?}");
 }

@@ -1,4 +1,4 @@
-//! `runbook init` on a real manager with services that listen, answer and do neither.
+//! `runbook init` with a real manager and services that answer or do not listen.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,10 +9,11 @@ use runbook::actions::transport::process::output_detached;
 use serde_json::Value;
 
 use super::real::daemon::{free_port, get};
+use super::real::eventually;
 use super::real::repository::Repository;
-use super::real::shop::{Shop, eventually};
+use super::real::units::Units;
 
-/// A service that answers on this port.
+/// A unit whose service answers on this port.
 pub fn answering(name: &str, port: u16, directory: &str) -> String {
     format!(
         "[Service]\nWorkingDirectory={directory}\nExecStart={} demo-service --name {name} --port {port}\n",
@@ -20,12 +21,12 @@ pub fn answering(name: &str, port: u16, directory: &str) -> String {
     )
 }
 
-/// A manager with a shop on it.
+/// A manager with units, and an empty project directory.
 struct Host {
-    shop: Shop,
+    units: Units,
     repository: Repository,
     port: u16,
-    place: tempfile::TempDir,
+    project: tempfile::TempDir,
 }
 
 impl Host {
@@ -34,25 +35,25 @@ impl Host {
         let tree = repository.work();
         let web = answering("web", port, &tree.display().to_string());
         let silent = "[Service]\nExecStart=/bin/sleep infinity\n";
-        let shop = Shop::bare(&[
+        let units = Units::bare(&[
             ("acme-web.service", web.as_str()),
             ("acme-jobs.service", silent),
             ("other.service", silent),
             ("redis-server.service", silent),
         ]);
-        shop.systemctl(&["start", "acme-web.service", "acme-jobs.service", "other.service", "redis-server.service"]);
+        units.systemctl(&["start", "acme-web.service", "acme-jobs.service", "other.service", "redis-server.service"]);
         eventually("the service answers", || get(port, "/health").is_some_and(|(code, _)| code == 200));
-        Self { shop, repository, port, place: tempfile::tempdir().expect("a directory can be made") }
+        Self { units, repository, port, project: tempfile::tempdir().expect("a directory can be made") }
     }
 
     fn run(&self, words: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
-        command.args(words).current_dir(self.place.path()).env("RUNBOOK_STATE", self.place.path().join("state"));
+        command.args(words).current_dir(self.project.path()).env("RUNBOOK_STATE", self.project.path().join("state"));
         output_detached(&mut command).expect("the program starts")
     }
 
     fn init(&self, words: &[&str]) -> (String, String) {
-        let bus = self.shop.bus();
+        let bus = self.units.bus();
         let output = self.run(&[&["init", "--systemd", &bus], words].concat());
         assert!(output.status.success(), "{output:?}");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
@@ -60,11 +61,11 @@ impl Host {
     }
 
     fn estate(&self) -> String {
-        fs::read_to_string(self.place.path().join("runbooks/estate.yaml")).expect("it was written")
+        fs::read_to_string(self.project.path().join("runbooks/estate.yaml")).expect("it was written")
     }
 }
 
-/// Every file below a directory with what is in it.
+/// Every file below a directory with its content.
 fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory).expect("a directory").flatten() {
@@ -77,11 +78,11 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn what_runs_here_stands_in_the_estate_and_the_whole_passes_the_linter() {
+fn running_services_are_in_the_estate_and_the_project_passes_the_linter() {
     let host = Host::new();
-    let (written, said) = host.init(&[]);
+    let (written, stderr) = host.init(&[]);
     assert!(written.contains("written  runbooks/estate.yaml"), "{written}");
-    assert!(said.contains("found 2 services, of which 1 answer, 1 datastores and the work tree"), "{said}");
+    assert!(stderr.contains("found 2 services, of which 1 answer, 1 datastores and the work tree"), "{stderr}");
     let (estate, port) = (host.estate(), host.port);
     assert!(estate.starts_with("# yaml-language-server: $schema=estate.schema.json\n"));
     assert!(
@@ -97,40 +98,43 @@ fn what_runs_here_stands_in_the_estate_and_the_whole_passes_the_linter() {
     let lint = host.run(&["lint"]);
     assert!(lint.status.success(), "{}", String::from_utf8_lossy(&lint.stderr));
     for file in ["runbooks/estate.schema.json", "systemd/runbook.service", "systemd/runbook.socket"] {
-        assert!(host.place.path().join(file).exists(), "{file}");
+        assert!(host.project.path().join(file).exists(), "{file}");
     }
-    let rule = fs::read_to_string(host.place.path().join("systemd/50-runbook.rules")).expect("it was written");
+    let rule = fs::read_to_string(host.project.path().join("systemd/50-runbook.rules")).expect("it was written");
     assert!(rule.contains("acme-web.service") && rule.contains("\"restart\""), "{rule}");
 }
 
 #[test]
-fn the_second_time_nothing_is_changed_and_what_a_person_wrote_is_kept() {
+fn a_second_init_changes_no_existing_file() {
     let host = Host::new();
     host.init(&[]);
     let mine = host.estate().replace("FILL IN: the shop's name", "ours");
-    fs::write(host.place.path().join("runbooks/estate.yaml"), &mine).expect("a file is written");
-    fs::remove_file(host.place.path().join("runbooks/p4.yaml")).expect("a file is removed");
-    let (told, said) = host.init(&[]);
-    assert!(told.contains("kept     runbooks/estate.yaml") && told.contains("written  runbooks/p4.yaml"), "{told}");
-    assert!(said.contains("1 files written"), "{said}");
-    let before = files(host.place.path());
-    let (_, said) = host.init(&[]);
-    assert!(said.contains("nothing is changed: every file is there already"), "{said}");
-    assert_eq!(files(host.place.path()), before);
+    fs::write(host.project.path().join("runbooks/estate.yaml"), &mine).expect("a file is written");
+    fs::remove_file(host.project.path().join("runbooks/p4.yaml")).expect("a file is removed");
+    let (stdout, stderr) = host.init(&[]);
+    assert!(
+        stdout.contains("kept     runbooks/estate.yaml") && stdout.contains("written  runbooks/p4.yaml"),
+        "{stdout}"
+    );
+    assert!(stderr.contains("1 files written"), "{stderr}");
+    let before = files(host.project.path());
+    let (_, stderr) = host.init(&[]);
+    assert!(stderr.contains("nothing is changed: every file is there already"), "{stderr}");
+    assert_eq!(files(host.project.path()), before);
     assert_eq!(host.estate(), mine);
 }
 
 #[test]
 fn a_dry_run_prints_everything_and_leaves_no_file() {
     let host = Host::new();
-    let (printed, said) = host.init(&["--dry-run", "shop"]);
+    let (printed, stderr) = host.init(&["--dry-run", "shop"]);
     assert!(
         printed.contains("--- runbooks/estate.yaml\n") && printed.contains("web: { unit: acme-web.service"),
         "{printed}"
     );
-    assert!(said.contains("nothing is changed"), "{said}");
-    assert_eq!(files(host.place.path()), BTreeMap::new());
-    assert!(!host.place.path().join("shop").exists());
+    assert!(stderr.contains("nothing is changed"), "{stderr}");
+    assert_eq!(files(host.project.path()), BTreeMap::new());
+    assert!(!host.project.path().join("shop").exists());
     let (json, _) = host.init(&["--dry-run", "shop", "-o", "json"]);
     let sheets: Vec<Value> = serde_json::from_str(&json).expect("JSON");
     assert!(sheets.iter().all(|sheet| sheet["fate"] == "missing"));

@@ -1,4 +1,4 @@
-//! `runbook logs` on real journals: what is typed goes in, and what a person, a program or an incident gets comes out.
+//! `runbook logs` with real journals: its output for people and programs, and evidence in incidents.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use runbook::actions::transport::process::{output_detached, spawn_detached};
 use serde_json::{Value, json};
 
 use crate::real::journal::{Entry, Journal};
-use crate::real::shop::Shop as RealShop;
+use crate::real::units::Units;
 
 const ESTATE: &str = "
 estate: pakashop
@@ -29,14 +29,14 @@ const WAITS: &str = "runbook: waits\ntitle: Waits\nseverity: p4\nsteps:\n  - { i
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-/// A shop whose journal is a directory.
-struct Shop {
+/// A project whose environment reads a journal directory.
+struct LogsProject {
     home: tempfile::TempDir,
     path: String,
 }
 
-impl Shop {
-    fn reading(journal: &Path) -> Self {
+impl LogsProject {
+    fn with_journal(journal: &Path) -> Self {
         let home = tempfile::tempdir().expect("a directory can be made");
         let runbooks = home.path().join("shop/runbooks");
         std::fs::create_dir_all(&runbooks).expect("a directory can be made");
@@ -59,16 +59,16 @@ impl Shop {
     }
 
     fn run(&self, words: &[&str]) -> (String, String, i32) {
-        self.told(output_detached(&mut self.command(words)).expect("the program starts"))
+        self.output_of(output_detached(&mut self.command(words)).expect("the program starts"))
     }
 
-    /// The same on a terminal that is so wide.
+    /// The standard output on a terminal with this many columns.
     fn run_wide(&self, columns: &str, words: &[&str]) -> String {
         let mut command = self.command(words);
-        self.told(output_detached(command.env("COLUMNS", columns)).expect("the program starts")).0
+        self.output_of(output_detached(command.env("COLUMNS", columns)).expect("the program starts")).0
     }
 
-    fn told(&self, output: Output) -> (String, String, i32) {
+    fn output_of(&self, output: Output) -> (String, String, i32) {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the output is UTF-8");
         (text(output.stdout), text(output.stderr), output.status.code().expect("it ends by itself"))
     }
@@ -76,12 +76,12 @@ impl Shop {
     fn logs(&self, words: &[&str]) -> String {
         let (out, err, code) = self.run(&[&["logs"], words].concat());
         assert_eq!(code, 0, "{words:?}: {err}");
-        assert!(err.contains("next: runbook "), "it ends with what to type: {err}");
+        assert!(err.contains("next: runbook "), "it ends with the next command: {err}");
         out
     }
 }
 
-/// Noon of a day that is long past, in Lusaka's summer as in its winter: `12:00:00`.
+/// `12:00:00` in Lusaka, which has no summer time, on a past day.
 fn noon() -> DateTime<Utc> {
     "2025-06-10T10:00:00Z".parse().expect("an instant")
 }
@@ -134,10 +134,10 @@ fn payments() -> Journal {
 }
 
 #[test]
-fn every_error_of_one_order_is_shown_whole_and_harmless() {
+fn every_error_of_an_order_is_shown_in_full_and_escaped() {
     let journal = payments();
-    let shop = Shop::reading(journal.directory());
-    let out = shop.logs(&[&THEN[..], &["--order", "A-17", "--level", "error"]].concat());
+    let project = LogsProject::with_journal(journal.directory());
+    let out = project.logs(&[&THEN[..], &["--order", "A-17", "--level", "error"]].concat());
     insta::assert_snapshot!(out, @r"
     2025-06-10 12:00:00.412+02:00 ERROR backend provider timed out orderId=A-17 token=[redacted:token] err.type=TimeoutError traceId=4bf92f3577b34da6a3ce929d0e0e4736 spanId=b2 parentSpanId=a1
       TimeoutError: provider timed out
@@ -146,22 +146,22 @@ fn every_error_of_one_order_is_shown_whole_and_harmless() {
     2025-06-10 12:00:00.500+02:00 ERROR search  order A-17: ␛[31mno␛[0m stock
       second line
     ");
-    let all = shop.logs(&[&THEN[..], &["--order", "A-17"]].concat());
+    let all = project.logs(&[&THEN[..], &["--order", "A-17"]].concat());
     assert_eq!(all.lines().filter(|line| line.starts_with("2025-")).count(), 5, "{all}");
     assert!(all.contains("phone=+26097*****56") && !all.contains("A-177"), "{all}");
 }
 
 #[test]
-fn on_a_terminal_the_day_is_said_once_and_every_line_fits() {
+fn on_a_terminal_the_day_is_printed_once_and_every_line_fits() {
     let journal = payments();
-    let shop = Shop::reading(journal.directory());
+    let project = LogsProject::with_journal(journal.directory());
     let words = [&["logs"], &THEN[..], &["--order", "A-17"]].concat();
     for columns in ["80", "40"] {
-        let out = shop.run_wide(columns, &words);
+        let out = project.run_wide(columns, &words);
         assert!(out.lines().all(|line| line.chars().count() <= columns.parse().expect("a number")), "{out}");
         assert_eq!(out.matches("Tuesday, 2025-06-10, UTC+02:00").count(), 1, "{out}");
     }
-    insta::assert_snapshot!(shop.run_wide("80", &[&words[..], &["--level", "error"]].concat()), @r"
+    insta::assert_snapshot!(project.run_wide("80", &[&words[..], &["--level", "error"]].concat()), @r"
     Tuesday, 2025-06-10, UTC+02:00
     12:00:00.412 ERROR backend provider timed out orderId=A-17
                                token=[redacted:token] err.type=TimeoutError
@@ -173,7 +173,7 @@ fn on_a_terminal_the_day_is_said_once_and_every_line_fits() {
     12:00:00.500 ERROR search  order A-17: ␛[31mno␛[0m stock
                                second line
     ");
-    insta::assert_snapshot!(shop.run_wide("40", &[&words[..], &["--level", "error"]].concat()), @r"
+    insta::assert_snapshot!(project.run_wide("40", &[&words[..], &["--level", "error"]].concat()), @r"
     Tuesday, 2025-06-10, UTC+02:00
     12:00:00 ERROR backend
       provider timed out orderId=A-17
@@ -193,8 +193,8 @@ fn on_a_terminal_the_day_is_said_once_and_every_line_fits() {
 #[test]
 fn a_trace_is_a_tree_of_its_spans_across_services() {
     let journal = payments();
-    let shop = Shop::reading(journal.directory());
-    insta::assert_snapshot!(shop.logs(&[&THEN[..], &["--trace", TRACE]].concat()), @r"
+    let project = LogsProject::with_journal(journal.directory());
+    insta::assert_snapshot!(project.logs(&[&THEN[..], &["--trace", TRACE]].concat()), @r"
     trace 4bf92f3577b34da6a3ce929d0e0e4736 4 lines, 2 spans, 2 services in 430ms, from 2025-06-10 12:00:00.000+02:00
     └─ checkout.complete a1 430ms
        │      +0ms INFO  gateway POST /checkout orderId=A-17
@@ -209,10 +209,10 @@ fn a_trace_is_a_tree_of_its_spans_across_services() {
 }
 
 #[test]
-fn for_programs_every_line_is_as_its_service_wrote_it() {
+fn json_output_has_every_line_as_its_service_wrote_it() {
     let journal = payments();
-    let shop = Shop::reading(journal.directory());
-    let out = shop.logs(&[&THEN[..], &["-o", "json"]].concat());
+    let project = LogsProject::with_journal(journal.directory());
+    let out = project.logs(&[&THEN[..], &["-o", "json"]].concat());
     let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
     assert_eq!(lines.len(), 8);
     assert_eq!((&lines[1]["level"], &lines[1]["phone"]), (&json!(30), &json!("+26097*****56")));
@@ -222,10 +222,10 @@ fn for_programs_every_line_is_as_its_service_wrote_it() {
 }
 
 #[test]
-fn services_fields_levels_and_words_narrow_a_search() {
+fn services_fields_levels_and_patterns_narrow_a_search() {
     let journal = payments();
-    let shop = Shop::reading(journal.directory());
-    let count = |words: &[&str]| shop.logs(&[&THEN[..], &["-o", "json"], words].concat()).lines().count();
+    let project = LogsProject::with_journal(journal.directory());
+    let count = |words: &[&str]| project.logs(&[&THEN[..], &["-o", "json"], words].concat()).lines().count();
     for (words, expected) in [
         (&["--service", "gateway"][..], 3),
         (&["--service", "gateway,search"], 4),
@@ -246,18 +246,15 @@ fn services_fields_levels_and_words_narrow_a_search() {
     ] {
         assert_eq!(count(words), expected, "{words:?}");
     }
-    let newest = shop.logs(&[&THEN[..], &["--lines", "2", "-o", "json"]].concat());
-    assert!(
-        newest.starts_with(r#"{"level":50"#) && newest.contains("GET /health"),
-        "the oldest of them first: {newest}"
-    );
+    let newest = project.logs(&[&THEN[..], &["--lines", "2", "-o", "json"]].concat());
+    assert!(newest.starts_with(r#"{"level":50"#) && newest.contains("GET /health"), "oldest line first: {newest}");
 }
 
 #[test]
-fn what_cannot_be_meant_is_said_with_what_to_type() {
+fn wrong_arguments_are_refused_with_a_hint() {
     let journal = payments();
-    let shop = Shop::reading(journal.directory());
-    for (words, said) in [
+    let project = LogsProject::with_journal(journal.directory());
+    for (words, expected) in [
         (&["--service", "gatway"][..], "hint: Did you mean `gateway`?"),
         (&["--env", "producton"], "hint: Did you mean `production`?"),
         (&["--since", "yesterday"], "hint: Type how long ago such as `10m`"),
@@ -270,29 +267,29 @@ fn what_cannot_be_meant_is_said_with_what_to_type() {
         (&["--directory", "/no/where"], "there is no directory `/no/where`"),
         (&["--follow", "--summary"], "cannot be used with"),
     ] {
-        let (_, err, code) = shop.run(&[&["logs"], words].concat());
-        assert!(code == 2 && err.contains(said), "{words:?}: {err}");
+        let (_, err, code) = project.run(&[&["logs"], words].concat());
+        assert!(code == 2 && err.contains(expected), "{words:?}: {err}");
     }
-    let (_, err, code) = shop.run(&["logs", "--env", "elsewhere"]);
+    let (_, err, code) = project.run(&["logs", "--env", "elsewhere"]);
     assert!(code == 4 && err.contains("is not a host of `elsewhere`"), "{err}");
 }
 
 #[test]
-fn nothing_found_says_what_was_searched_and_how_to_search_wider() {
+fn an_empty_result_names_the_search_and_a_wider_one() {
     let journal = payments();
-    let shop = Shop::reading(journal.directory());
-    let (out, err, code) = shop.run(&["logs", "--order", "Z-9", "--level", "error"]);
+    let project = LogsProject::with_journal(journal.directory());
+    let (out, err, code) = project.run(&["logs", "--order", "Z-9", "--level", "error"]);
     assert_eq!((out.as_str(), code), ("", 0));
     assert!(err.contains("no lines with `--order Z-9 --level error` since 1h\n"), "{err}");
     assert!(err.contains("next: runbook logs --order Z-9 --level error --since 24h\n"), "{err}");
 }
 
 #[test]
-fn like_messages_are_summed_up_with_when_and_whose() {
+fn similar_messages_are_summarized_with_times_and_services() {
     let journal = payments();
-    let shop = Shop::reading(journal.directory());
+    let project = LogsProject::with_journal(journal.directory());
     let words = [&THEN[..], &["--level", "error", "--summary"]].concat();
-    insta::assert_snapshot!(shop.logs(&words), @r"
+    insta::assert_snapshot!(project.logs(&words), @r"
     4 lines, from 2025-06-10 12:00:00 to 2025-06-10 12:00:00 (UTC+02:00): 4 error
 
     █
@@ -308,23 +305,23 @@ fn like_messages_are_summed_up_with_when_and_whose() {
     order A-<n>: ␛[<n>mno␛[<n>m stock second line  1      ERROR  12:00:00  12:00:00  search
     provider timed out                             1      ERROR  12:00:00  12:00:00  backend
     ");
-    let document: Value = serde_json::from_str(&shop.logs(&[&words[..], &["-o", "json"]].concat())).expect("JSON");
+    let document: Value = serde_json::from_str(&project.logs(&[&words[..], &["-o", "json"]].concat())).expect("JSON");
     assert_eq!((&document["lines"], &document["messages"][0]["count"]), (&json!(4), &json!(2)));
     assert_eq!(document["messages"][0]["shape"], "connect ECONNREFUSED <n>");
     assert_eq!(document["services"]["backend"], json!({"lines": 2, "errors": 2}));
 }
 
 #[test]
-fn what_is_found_becomes_evidence_in_an_incident() {
+fn found_lines_become_evidence_in_an_incident() {
     let journal = payments();
-    let shop = Shop::reading(journal.directory());
-    let (_, err, code) = shop.run(&["start", "waits"]);
+    let project = LogsProject::with_journal(journal.directory());
+    let (_, err, code) = project.run(&["start", "waits"]);
     assert_eq!(code, 6, "{err}");
     let words = [&["logs"], &THEN[..], &["--order", "A-17", "--attach", "last"]].concat();
-    let (out, err, code) = shop.run(&words);
-    assert!(code == 0 && err.contains("written down as evidence") && err.contains("next: runbook timeline "), "{err}");
+    let (out, err, code) = project.run(&words);
+    assert!(code == 0 && err.contains("added to the timeline") && err.contains("next: runbook timeline "), "{err}");
     assert!(out.contains("provider timed out"), "it is shown too: {out}");
-    let (timeline, _, _) = shop.run(&["timeline", "last", "-o", "json"]);
+    let (timeline, _, _) = project.run(&["timeline", "last", "-o", "json"]);
     let events: Value = serde_json::from_str(&timeline).expect("events");
     let note = events
         .as_array()
@@ -338,27 +335,27 @@ fn what_is_found_becomes_evidence_in_an_incident() {
 }
 
 #[test]
-fn evidence_fits_a_note_however_much_is_found() {
+fn evidence_fits_a_note_with_any_number_of_lines() {
     let lines = (0..2000).map(|n| pino(n, "gateway", 30, &format!("line {n} {}", "x".repeat(80)), json!({})));
     let journal = Journal::of(lines);
-    let shop = Shop::reading(journal.directory());
-    assert_eq!(shop.run(&["start", "waits"]).2, 6);
+    let project = LogsProject::with_journal(journal.directory());
+    assert_eq!(project.run(&["start", "waits"]).2, 6);
     for more in [&[][..], &["-o", "json"], &["--summary"]] {
         let words = [&["logs"], &THEN[..], &["--attach", "last"], more].concat();
-        let (_, err, code) = shop.run(&words);
+        let (_, err, code) = project.run(&words);
         assert_eq!(code, 0, "{err}");
     }
-    let (timeline, _, _) = shop.run(&["timeline", "last", "-o", "jsonl"]);
+    let (timeline, _, _) = project.run(&["timeline", "last", "-o", "jsonl"]);
     assert!(timeline.contains("older lines left out") && timeline.contains("line 1999 "));
 }
 
 #[test]
-fn a_long_time_is_read_in_slices_and_comes_out_as_if_read_at_once() {
+fn a_long_period_read_in_slices_gives_the_same_lines() {
     let hours = |n: i64| at(Entry::pino(&unit("gateway"), 30, &format!("line {n}"), json!({"n": n})), n * 600_000);
     let journal = Journal::of((0..500).map(hours));
-    let shop = Shop::reading(journal.directory());
+    let project = LogsProject::with_journal(journal.directory());
     let numbers = |words: &[&str]| -> Vec<i64> {
-        let out = shop.logs(&[&["-o", "json", "--since", "2020-01-01"], words].concat());
+        let out = project.logs(&[&["-o", "json", "--since", "2020-01-01"], words].concat());
         out.lines()
             .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["n"].as_i64().expect("a number"))
             .collect()
@@ -371,34 +368,35 @@ fn a_long_time_is_read_in_slices_and_comes_out_as_if_read_at_once() {
 }
 
 #[test]
-fn without_what_searches_in_journalctl_the_same_is_found() {
+fn a_journalctl_without_pattern_matching_finds_the_same() {
     let journal = payments();
-    let mut shop = Shop::reading(journal.directory());
-    let programs = shop.home.path().join("programs");
+    let mut project = LogsProject::with_journal(journal.directory());
+    let programs = project.home.path().join("programs");
     std::fs::create_dir(&programs).expect("a directory can be made");
     let old = "#!/bin/sh\nfor word; do case $word in --grep=*)\n  echo 'Compiled without pattern matching support' >&2\n  exit 1 ;; esac; done\nexec /usr/bin/journalctl \"$@\"\n";
     let program = programs.join("journalctl");
     std::fs::write(&program, old).expect("a file is written");
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("it can be started");
     let words = [&THEN[..], &["--order", "A-17"]].concat();
-    let found = shop.logs(&words);
-    shop.path = format!("{}:{}", programs.display(), shop.path);
-    assert_eq!(shop.logs(&words), found);
+    let found = project.logs(&words);
+    project.path = format!("{}:{}", programs.display(), project.path);
+    assert_eq!(project.logs(&words), found);
     assert_eq!(found.lines().filter(|line| line.starts_with("2025-")).count(), 5);
 }
 
 #[test]
 fn a_copied_journal_is_read_without_an_estate() {
     let journal = payments();
-    let shop = Shop::reading(journal.directory());
-    let mut command = shop.command(&["logs", "--since", "2025-06-10", "--service", "pakashop-gateway", "-o", "json"]);
-    command.arg("--directory").arg(journal.directory()).current_dir(shop.home.path());
-    let (out, err, code) = shop.told(output_detached(&mut command).expect("the program starts"));
+    let project = LogsProject::with_journal(journal.directory());
+    let mut command =
+        project.command(&["logs", "--since", "2025-06-10", "--service", "pakashop-gateway", "-o", "json"]);
+    command.arg("--directory").arg(journal.directory()).current_dir(project.home.path());
+    let (out, err, code) = project.output_of(output_detached(&mut command).expect("the program starts"));
     assert!(code == 0 && err.contains("there is no estate here"), "{err}");
     assert_eq!(out.lines().count(), 3);
 }
 
-/// A program that is ended with the value.
+/// A program that is killed with the value.
 struct Following(Child);
 
 impl Drop for Following {
@@ -409,16 +407,16 @@ impl Drop for Following {
 }
 
 #[test]
-fn what_is_followed_comes_as_it_is_written_and_an_interrupt_ends_it() {
-    let real = RealShop::start();
-    let shop = Shop::reading(real.journal());
-    let mut command = shop.command(&["logs", "--service", "gateway,backend", "--level", "error", "--follow"]);
+fn followed_lines_are_printed_as_they_are_written_until_an_interrupt() {
+    let real = Units::start();
+    let project = LogsProject::with_journal(real.journal());
+    let mut command = project.command(&["logs", "--service", "gateway,backend", "--level", "error", "--follow"]);
     let mut child =
         Following(spawn_detached(command.stdout(Stdio::piped()).stderr(Stdio::piped())).expect("it starts"));
     let mut lines = BufReader::new(child.0.stdout.take().expect("it is piped")).lines();
     for service in ["gateway", "backend"] {
         real.break_service(service, "error-log");
-        // What the other wrote before it was healed may come in between.
+        // Errors of the other service may come in between.
         let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(service))).expect("there is a line");
         assert!(line.expect("it is text").contains(" ERROR "));
         real.heal(service);
@@ -426,7 +424,7 @@ fn what_is_followed_comes_as_it_is_written_and_an_interrupt_ends_it() {
     let pid = rustix::process::Pid::from_child(&child.0);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it is ours");
     assert_eq!(child.0.wait().expect("it ends").code(), Some(130));
-    let mut said = String::new();
-    child.0.stderr.take().expect("it is piped").read_to_string(&mut said).expect("it is text");
-    assert!(!said.contains("error:"), "{said}");
+    let mut expected = String::new();
+    child.0.stderr.take().expect("it is piped").read_to_string(&mut expected).expect("it is text");
+    assert!(!expected.contains("error:"), "{expected}");
 }

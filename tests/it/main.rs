@@ -5,7 +5,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests start real programs and wait in real time")]
 #![expect(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
-mod act;
 mod alert_runbooks;
 mod alerts;
 mod catch_up;
@@ -13,11 +12,13 @@ mod crash;
 mod cut;
 mod disk;
 mod doctor;
+mod git;
 mod health;
 mod hostile;
 mod http;
 mod init;
 mod intake;
+mod kind_harness;
 mod logs;
 mod maintenance_runbooks;
 mod metrics;
@@ -25,13 +26,14 @@ mod notify;
 mod package;
 mod people;
 mod postgres;
+mod project;
 mod prometheus_alert;
 mod real;
 mod redis;
 mod remote;
 mod schedule;
 mod senders;
-mod shop;
+mod shipped_project;
 mod slack;
 mod stats;
 mod status;
@@ -42,5 +44,5 @@ mod tls;
 mod unit;
 
 #[expect(dead_code, reason = "the other suite uses it")]
-#[path = "../support/world.rs"]
-mod world;
+#[path = "../support/engine_fixture.rs"]
+mod engine_fixture;

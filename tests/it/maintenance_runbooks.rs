@@ -1,9 +1,9 @@
-//! The shipped runbooks for maintenance: each is started as a person starts it, against the real thing it looks after.
+//! The shipped runbooks for maintenance, each started from the command line against real parts.
 //!
-//! Stand-ins there are for GitHub, AWS, npm's registry, a list of releases and Docker, with the shapes that these have.
+//! GitHub, AWS, npm's registry, a list of releases and Docker are stand-ins.
 
-mod house;
 mod monthly;
+mod project;
 mod quarterly;
 mod restore;
 mod weekly;

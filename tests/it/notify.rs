@@ -1,4 +1,4 @@
-//! Messages on their way to Slack: by the courier as the engine uses it, against a stand-in with Slack's shapes.
+//! Delivery of messages to Slack, with the stand-in for Slack.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,17 +18,18 @@ use serde_json::{Value, json};
 
 use crate::real::slack::{Fault, Slack, TOKEN};
 
-/// A password that a message may not carry.
+/// A password that must not be in a message.
 const PASSWORD: &str = "hunter2-and-more";
 
-struct Post {
+/// The delivery service, with an incident and a clock that the test moves.
+struct DeliveryFixture {
     slack: Slack,
-    office: Arc<DeliveryService>,
+    service: Arc<DeliveryService>,
     clock: SimClock,
     log: Vec<Recorded>,
 }
 
-impl Post {
+impl DeliveryFixture {
     fn new() -> Self {
         let slack = Slack::start();
         let clock = SimClock::new(Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap());
@@ -42,7 +43,7 @@ impl Post {
             secrets.into_iter().map(|(name, value)| (name.to_owned(), Ok(SecretString::from(value)))).collect();
         secrets.insert("unread".to_owned(), Err("the environment has no `SLACK_TOKEN`".to_owned()));
         let redactor = Redactor::new([("password", PASSWORD)]).unwrap();
-        let office = DeliveryService::new(
+        let service = DeliveryService::new(
             Arc::new(Secrets::new(secrets)),
             Arc::new(redactor),
             Arc::new(clock.clone()),
@@ -50,7 +51,7 @@ impl Post {
             std::env::temp_dir(),
         );
         let log = log(&slack);
-        Self { slack, office: Arc::new(office), clock, log }
+        Self { slack, service: Arc::new(service), clock, log }
     }
 
     fn incident(&self) -> Incident {
@@ -61,22 +62,23 @@ impl Post {
         let incident = self.incident();
         let (target, channel) = (channel.to_owned(), channel.to_owned());
         let id = MessageId::Step(RunId(1), StepKey::main(step));
-        let parcel = PendingDelivery { id, target, channel, text: message.to_owned(), owed_at: incident.opened.at };
-        DeliveryRequest::of(&incident, parcel).unwrap()
+        let delivery =
+            PendingDelivery { id, target, channel, text: message.to_owned(), requested_at: incident.opened.at };
+        DeliveryRequest::of(&incident, delivery).unwrap()
     }
 
     async fn send(&self, step: &str, channel: &str, message: &str) -> Event {
-        self.office.deliver(&self.sending(step, channel, message)).await
+        self.service.deliver(&self.sending(step, channel, message)).await
     }
 
-    /// Sends and moves the clock on until the delivery has an end.
+    /// Sends a message, and moves the clock until the delivery ends.
     async fn send_in_time(&self, channel: &str) -> Event {
         let sent = self.send("a", channel, "down");
         tokio::pin!(sent);
         loop {
             tokio::select! {
                 sent = &mut sent => return sent,
-                () = asked(&self.slack) => self.clock.advance(TimeDelta::seconds(1)),
+                () = any_request(&self.slack) => self.clock.advance(TimeDelta::seconds(1)),
             }
         }
     }
@@ -87,8 +89,8 @@ impl Post {
     }
 }
 
-/// Completes a moment after the stand-in has been asked anything.
-async fn asked(slack: &Slack) {
+/// Waits until Slack has got a request and the delivery waits for its answer.
+async fn any_request(slack: &Slack) {
     while slack.requests().is_empty() {
         tokio::task::yield_now().await;
     }
@@ -132,57 +134,58 @@ fn log(slack: &Slack) -> Vec<Recorded> {
         .collect()
 }
 
-fn error(told: Event) -> String {
-    match told {
+fn error(event: Event) -> String {
+    match event {
         Event::Message(MessageEvent::NotifyFailed { error, .. }) => error,
-        other => panic!("it was not to arrive: {other:?}"),
+        other => panic!("it was delivered: {other:?}"),
     }
 }
 
-fn arrived(told: &Event) -> bool {
-    matches!(told, Event::Message(MessageEvent::Notified { .. }))
+fn is_delivered(event: &Event) -> bool {
+    matches!(event, Event::Message(MessageEvent::Notified { .. }))
 }
 
 #[tokio::test]
 async fn the_first_message_opens_a_thread_and_others_follow_in_it() {
-    let mut post = Post::new();
-    let told = post.send("a", "incidents", "down").await;
+    let mut fixture = DeliveryFixture::new();
+    let event = fixture.send("a", "incidents", "down").await;
     assert!(
-        matches!(&told, Event::Message(MessageEvent::Notified { delivery, message: Some(_), place: Some(place) })
+        matches!(&event, Event::Message(MessageEvent::Notified { delivery, message: Some(_), place: Some(place) })
             if delivery.channel == "incidents" && place == "C0INCIDENTS"),
-        "{told:?}"
+        "{event:?}"
     );
-    // Before the fact is in the log, and after.
-    post.send("b", "incidents", "more").await;
-    post.append(told);
-    post.send("c", "incidents", "and more").await;
-    post.send("a", "oncall", "elsewhere").await;
-    let messages = post.slack.messages();
+    // Before the first delivery is in the log, and after.
+    fixture.send("b", "incidents", "more").await;
+    fixture.append(event);
+    fixture.send("c", "incidents", "and more").await;
+    fixture.send("a", "oncall", "elsewhere").await;
+    let messages = fixture.slack.messages();
     let threads: Vec<Option<&str>> = messages.iter().map(|message| message.thread.as_deref()).collect();
     let thread = Some(messages[0].ts.as_str());
     assert_eq!(threads, [None, thread, thread, None]);
-    let broadcast: Vec<bool> = post.slack.requests().iter().map(|sent| sent.body["reply_broadcast"] == true).collect();
-    assert_eq!(broadcast, [false, true, true, false], "what stands in a thread is seen in the channel too");
+    let broadcast: Vec<bool> =
+        fixture.slack.requests().iter().map(|sent| sent.body["reply_broadcast"] == true).collect();
+    assert_eq!(broadcast, [false, true, true, false], "replies in a thread are shown in the channel too");
 }
 
 #[tokio::test]
 async fn two_first_messages_at_once_open_one_thread() {
-    let post = Post::new();
-    tokio::join!(post.send("a", "incidents", "one"), post.send("b", "incidents", "two"));
-    let messages = post.slack.messages();
+    let fixture = DeliveryFixture::new();
+    tokio::join!(fixture.send("a", "incidents", "one"), fixture.send("b", "incidents", "two"));
+    let messages = fixture.slack.messages();
     assert_eq!(messages.iter().filter(|message| message.thread.is_none()).count(), 1, "{messages:?}");
 }
 
 #[tokio::test]
-async fn a_message_means_nothing_to_slack_and_holds_no_secret() {
-    let post = Post::new();
+async fn a_message_has_no_slack_markup_and_no_secret() {
+    let fixture = DeliveryFixture::new();
     let hostile =
         format!("<!channel> <@U1> <http://evil.example|bank> @here *b* \u{1b}[31m {PASSWORD} {}", "x".repeat(5_000));
     for channel in ["incidents", "hook"] {
-        let told = post.send("a", channel, &hostile).await;
-        assert!(arrived(&told), "{told:?}");
+        let event = fixture.send("a", channel, &hostile).await;
+        assert!(is_delivered(&event), "{event:?}");
     }
-    for request in post.slack.requests() {
+    for request in fixture.slack.requests() {
         let sent = &request.body;
         let text = sent["text"].as_str().unwrap();
         assert!(text.chars().count() <= 3_000 && text.ends_with("(cut)"), "{text}");
@@ -190,24 +193,24 @@ async fn a_message_means_nothing_to_slack_and_holds_no_secret() {
         assert_eq!(sent["blocks"][0]["text"], json!({"type": "plain_text", "text": text, "emoji": false}));
         assert_eq!([&sent["unfurl_links"], &sent["link_names"], &sent["mrkdwn"]], [&json!(false); 3]);
     }
-    let key = |at: usize| post.slack.requests()[at].body["metadata"]["event_payload"]["key"].clone();
+    let key = |at: usize| fixture.slack.requests()[at].body["metadata"]["event_payload"]["key"].clone();
     assert!(key(0).is_string() && key(1).is_null(), "only the Web API takes metadata");
 }
 
 #[tokio::test]
 async fn a_webhook_delivers_without_a_thread() {
-    let mut post = Post::new();
-    let told = post.send("a", "hook", "down").await;
-    assert!(matches!(&told, Event::Message(MessageEvent::Notified { message: None, place: None, .. })), "{told:?}");
-    post.append(told);
-    post.send("b", "hook", "more").await;
-    let threads: Vec<_> = post.slack.messages().into_iter().map(|message| message.thread).collect();
+    let mut fixture = DeliveryFixture::new();
+    let event = fixture.send("a", "hook", "down").await;
+    assert!(matches!(&event, Event::Message(MessageEvent::Notified { message: None, place: None, .. })), "{event:?}");
+    fixture.append(event);
+    fixture.send("b", "hook", "more").await;
+    let threads: Vec<_> = fixture.slack.messages().into_iter().map(|message| message.thread).collect();
     assert_eq!(threads, [None, None]);
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_channel_is_said_with_what_to_do() {
-    let post = Post::new();
+async fn errors_of_a_channel_name_the_remedy() {
+    let fixture = DeliveryFixture::new();
     for (channel, expected) in [
         ("nowhere", "there is no `#nowhere` that the bot can see"),
         ("locked", "`invalid_auth`: Slack does not take the bot token; put a new one"),
@@ -219,80 +222,83 @@ async fn what_is_wrong_with_a_channel_is_said_with_what_to_do() {
         ("gone", "`no_service`: the webhook is gone; make a new one"),
         ("deaf", "Slack cannot be reached: "),
     ] {
-        let told = post.send("a", channel, "down").await;
-        let is_final = matches!(&told, Event::Message(MessageEvent::NotifyFailed { permanent: true, .. }));
-        assert_eq!(is_final, channel != "deaf", "{told:?}");
-        let error = error(told);
+        let event = fixture.send("a", channel, "down").await;
+        let is_final = matches!(&event, Event::Message(MessageEvent::NotifyFailed { permanent: true, .. }));
+        assert_eq!(is_final, channel != "deaf", "{event:?}");
+        let error = error(event);
         assert!(error.contains(expected), "{channel}: {error}");
         assert!(!error.contains(TOKEN) && !error.contains("xoxb-wrong") && !error.contains("services/"), "{error}");
     }
-    post.slack.next(Fault::Error("not_in_channel"));
-    let error = error(post.send("a", "incidents", "down").await);
+    fixture.slack.next(Fault::Error("not_in_channel"));
+    let error = error(fixture.send("a", "incidents", "down").await);
     assert!(error.contains("/invite"), "{error}");
 }
 
 #[tokio::test]
-async fn what_a_channel_asks_for_is_remembered_and_holds_for_every_message() {
+async fn a_retry_after_of_a_channel_holds_for_every_message() {
     for channel in ["incidents", "hook"] {
-        let post = Post::new();
-        post.slack.next(Fault::TooMany(2));
-        let told = post.send("a", channel, "down").await;
-        let asked = Some(runbook::domain::core::time::Span::seconds(2));
+        let fixture = DeliveryFixture::new();
+        fixture.slack.next(Fault::TooMany(2));
+        let event = fixture.send("a", channel, "down").await;
+        let requested = Some(runbook::domain::core::time::Span::seconds(2));
         assert!(
-            matches!(&told, Event::Message(MessageEvent::NotifyFailed { retry_after, .. }) if *retry_after == asked),
-            "{told:?}"
+            matches!(&event, Event::Message(MessageEvent::NotifyFailed { retry_after, .. }) if *retry_after == requested),
+            "{event:?}"
         );
-        let before = runbook::clock::Clock::now(&post.clock);
-        let told = post.send_in_time(channel).await;
-        assert!(arrived(&told), "{channel}: {told:?}");
-        assert!(runbook::clock::Clock::now(&post.clock) - before >= TimeDelta::seconds(2), "another one waits as well");
+        let before = runbook::clock::Clock::now(&fixture.clock);
+        let event = fixture.send_in_time(channel).await;
+        assert!(is_delivered(&event), "{channel}: {event:?}");
+        assert!(
+            runbook::clock::Clock::now(&fixture.clock) - before >= TimeDelta::seconds(2),
+            "another message waits as well"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_long_wait_is_left_to_the_log() {
-    let post = Post::new();
-    post.slack.next(Fault::TooMany(60));
-    post.send("a", "incidents", "down").await;
-    let asked = Some(runbook::domain::core::time::Span::seconds(60));
-    let told = post.send("b", "incidents", "more").await;
+async fn a_long_retry_after_is_left_to_the_log() {
+    let fixture = DeliveryFixture::new();
+    fixture.slack.next(Fault::TooMany(60));
+    fixture.send("a", "incidents", "down").await;
+    let requested = Some(runbook::domain::core::time::Span::seconds(60));
+    let event = fixture.send("b", "incidents", "more").await;
     assert!(
-        matches!(&told, Event::Message(MessageEvent::NotifyFailed { retry_after, .. }) if *retry_after == asked),
-        "{told:?}"
+        matches!(&event, Event::Message(MessageEvent::NotifyFailed { retry_after, .. }) if *retry_after == requested),
+        "{event:?}"
     );
-    assert_eq!(post.slack.requests().len(), 1, "it was left alone");
+    assert_eq!(fixture.slack.requests().len(), 1, "Slack got no second request");
 }
 
 #[tokio::test]
-async fn no_answer_is_an_answer_after_ten_seconds_of_the_clock() {
+async fn a_delivery_without_an_answer_fails_after_ten_seconds() {
     for channel in ["incidents", "hook"] {
-        let post = Post::new();
-        let before = runbook::clock::Clock::now(&post.clock);
-        post.slack.next(Fault::Lost);
-        let told = post.send_in_time(channel).await;
-        assert!(error(told).contains("may have arrived all the same"));
-        let took = runbook::clock::Clock::now(&post.clock) - before;
+        let fixture = DeliveryFixture::new();
+        let before = runbook::clock::Clock::now(&fixture.clock);
+        fixture.slack.next(Fault::Lost);
+        let event = fixture.send_in_time(channel).await;
+        assert!(error(event).contains("may have arrived all the same"));
+        let took = runbook::clock::Clock::now(&fixture.clock) - before;
         assert!(took >= TimeDelta::from_std(DELIVERY_LIMIT).unwrap(), "{took}");
     }
 }
 
 #[tokio::test]
-async fn a_page_of_a_proxy_is_no_word_of_slack() {
-    let post = Post::new();
+async fn an_error_page_of_a_proxy_is_not_an_answer_of_slack() {
+    let fixture = DeliveryFixture::new();
     for channel in ["incidents", "hook"] {
-        post.slack.next(Fault::Status(503));
-        let error = error(post.send("a", channel, "down").await);
+        fixture.slack.next(Fault::Status(503));
+        let error = error(fixture.send("a", channel, "down").await);
         assert!(error.contains("503") && !error.contains('<'), "{channel}: {error}");
     }
 }
 
 #[tokio::test]
-async fn a_thread_that_is_gone_does_not_hold_up_the_news() {
-    let mut post = Post::new();
-    let told = post.send("a", "incidents", "down").await;
-    post.append(told);
-    post.slack.next(Fault::Error("thread_not_found"));
-    let told = post.send("b", "incidents", "more").await;
-    assert!(arrived(&told), "{told:?}");
-    assert_eq!(post.slack.messages()[1].thread, None);
+async fn a_missing_thread_does_not_block_a_message() {
+    let mut fixture = DeliveryFixture::new();
+    let event = fixture.send("a", "incidents", "down").await;
+    fixture.append(event);
+    fixture.slack.next(Fault::Error("thread_not_found"));
+    let event = fixture.send("b", "incidents", "more").await;
+    assert!(is_delivered(&event), "{event:?}");
+    assert_eq!(fixture.slack.messages()[1].thread, None);
 }

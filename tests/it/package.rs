@@ -1,9 +1,9 @@
-//! The Debian package, made by its own script from the program under test: looked over, installed, used, started, purged.
+//! The Debian package, built by `.deb/build` from the program under test: checked, installed, used, started and purged.
 //!
-//! It is installed over this machine's own files in a mount name space, whose writes go to memory: dpkg, its triggers and the
-//! maintainer scripts are the real ones, and what they leave can be listed.
+//! It is installed over this machine's files in a mount namespace whose writes go to memory, with the real dpkg, triggers and
+//! maintainer scripts.
 //!
-//! Deliberately absent: a release build, and cargo-deb, which packs the same list of files for what is shipped.
+//! Not here: a release build, and cargo-deb, which packs the same list of files for a release.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,9 +13,10 @@ use runbook::actions::transport::process::output_detached;
 
 use super::real;
 use super::real::daemon::{free_port, get};
-use super::real::shop::{Shop, eventually};
+use super::real::eventually;
+use super::real::units::Units;
 
-/// The package, built once for all tests, and its files laid out.
+/// The package, built once for all tests, with its files extracted.
 struct Package {
     directory: tempfile::TempDir,
     file: PathBuf,
@@ -52,16 +53,16 @@ fn the_package_has_no_error_by_debians_own_rules() {
 }
 
 #[test]
-fn what_is_in_the_package_is_understood_by_those_who_read_it() {
+fn units_completions_and_manual_pages_of_the_package_are_valid() {
     let root = PACKAGE.root();
     let mut verify = Command::new("systemd-analyze");
     verify.args(["verify", "--man=no", "--recursive-errors=no"]);
     verify.args(["socket", "service"].map(|kind| root.join(format!("lib/systemd/system/runbook.{kind}"))));
     let output = output_detached(&mut verify).expect("systemd-analyze starts; install the Debian package `systemd`");
-    let said = String::from_utf8_lossy(&output.stderr);
-    // The program is not installed where the unit names it.
-    let ours = said.lines().filter(|line| line.contains("runbook.s") && !line.contains("is not executable"));
-    assert_eq!(ours.collect::<Vec<_>>(), [""; 0], "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    // The program is not installed at the path in the unit.
+    let ours = printed.lines().filter(|line| line.contains("runbook.s") && !line.contains("is not executable"));
+    assert_eq!(ours.collect::<Vec<_>>(), [""; 0], "{printed}");
     let mut bash = Command::new("bash");
     bash.arg("-n").arg(root.join("usr/share/bash-completion/completions/runbook"));
     real::run(&mut bash, "bash");
@@ -87,7 +88,7 @@ mkdir "$1/upper" "$1/work" "$1/all"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/all"
 mount --rbind /proc "$1/all/proc"
 mount --rbind /dev "$1/all/dev"
-# Nothing of systemd is there to be spoken to.
+# Without systemd's sockets.
 mount -t tmpfs tmpfs "$1/all/run"
 cp "$2" "$1/all/package.deb"
 left() { (cd "$1/upper" && find . -name '*runbook*' -not -type c -not -path './var/lib/dpkg/*' | sort); }
@@ -112,27 +113,27 @@ left "$1"
 "#;
 
 #[test]
-fn it_is_installed_used_removed_and_purged_and_leaves_only_the_account_and_the_log() {
+fn purging_the_package_leaves_only_the_account_and_the_log() {
     let place = tempfile::tempdir().expect("a temporary directory can be made");
     let mut life = Command::new("unshare");
     life.args(["--mount", "--propagation", "private", "bash", "-c", LIFE, "life"]).arg(place.path()).arg(&PACKAGE.file);
     let output = output_detached(&mut life).expect("`unshare` is there: package util-linux");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let (_, used) = said.split_once("== used").expect("it says so");
-    let (used, left) = used.split_once("== left\n").expect("it says so");
-    assert!(used.contains(":/var/lib/runbook:"), "the account: {said}");
-    assert!(used.contains("Time to:"), "statistics of its one incident: {said}");
-    assert!(used.contains("the log of incidents is kept in /var/backups/runbook-"), "{said}");
-    assert_eq!(left, "", "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
+    let (_, used) = printed.split_once("== used").expect("there is a `== used` line");
+    let (used, left) = used.split_once("== left\n").expect("there is a `== left` line");
+    assert!(used.contains(":/var/lib/runbook:"), "the account: {printed}");
+    assert!(used.contains("Time to:"), "statistics of its one incident: {printed}");
+    assert!(used.contains("the log of incidents is kept in /var/backups/runbook-"), "{printed}");
+    assert_eq!(left, "", "{printed}");
 }
 
-/// The packaged service as a private manager of a user can start it: without what needs the machine's own, and from where the
-/// package was laid out.
+/// The packaged service for a private user manager: without settings that need the system manager, and with the paths of the
+/// extracted package.
 fn adapted(root: &Path, state: &Path) -> String {
     let text = PACKAGE.text("lib/systemd/system/runbook.service");
     let kept = ["[", "Description=", "Type=", "NotifyAccess=", "ExecStart=", "KillMode=", "TimeoutStopSec="];
-    let lines = text.lines().filter(|line| kept.iter().any(|kept| line.starts_with(kept)));
+    let lines = text.lines().filter(|line| kept.iter().any(|prefix| line.starts_with(prefix)));
     let lines: String = lines.map(|line| format!("{line}\n")).collect();
     let program = lines.replace("ExecStart=/usr/bin/", &format!("ExecStart={}/usr/bin/", root.display()));
     assert_ne!(program, lines, "the program is in /usr/bin: {text}");
@@ -143,18 +144,18 @@ fn adapted(root: &Path, state: &Path) -> String {
 
 #[test]
 fn the_packaged_service_starts_by_its_socket() {
-    let (port, shop) = (free_port(), Shop::bare(&[]));
-    let state = shop.directory().join("state");
-    shop.write_unit("runbook.service", &adapted(&PACKAGE.root(), &state));
+    let (port, units) = (free_port(), Units::bare(&[]));
+    let state = units.directory().join("state");
+    units.write_unit("runbook.service", &adapted(&PACKAGE.root(), &state));
     let socket = PACKAGE.text("lib/systemd/system/runbook.socket");
     let there = socket.replace("127.0.0.1:8417", &format!("127.0.0.1:{port}"));
     assert_ne!(there, socket, "{socket}");
-    shop.write_unit("runbook.socket", &there);
-    shop.systemctl(&["daemon-reload"]);
-    shop.systemctl(&["start", "runbook.socket"]);
+    units.write_unit("runbook.socket", &there);
+    units.systemctl(&["daemon-reload"]);
+    units.systemctl(&["start", "runbook.socket"]);
     eventually("the service answers", || get(port, "/health/ready").is_some_and(|(status, _)| status == 200));
-    assert_eq!(shop.property("runbook.service", "ActiveState"), "active");
-    shop.systemctl(&["stop", "runbook.service"]);
-    assert_eq!(shop.property("runbook.service", "Result"), "success");
-    shop.stop();
+    assert_eq!(units.property("runbook.service", "ActiveState"), "active");
+    units.systemctl(&["stop", "runbook.service"]);
+    assert_eq!(units.property("runbook.service", "Result"), "success");
+    units.stop();
 }

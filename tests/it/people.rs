@@ -1,11 +1,11 @@
-//! People: who is told, by which way and when; who may do what.
+//! Roles, approvals, deadlines and messages: who is notified, by which channel and when, and who may do what.
 //!
-//! Time is simulated, the ways out are real: a stand-in for Slack that can hang, an SMTP server, a receiver of webhooks and
-//! a program.
+//! Time is simulated. Channels are real, except for the stand-in for Slack: an SMTP server, a receiver of webhooks and a
+//! program.
 
-mod agree;
+mod approvals;
+mod channels;
 mod deadlines;
+mod fixture;
 mod messages;
 mod roles;
-mod watch;
-mod ways;

@@ -1,4 +1,4 @@
-//! The kind `postgres` against a real server.
+//! The kind `postgres` with a real server.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use runbook::actions::Reconciled;
 use runbook::domain::incident::outcome::Outcome;
 use serde_json::{Value, json};
 
-use crate::act::Act;
+use crate::kind_harness::KindHarness;
+use crate::real::eventually;
 use crate::real::postgres::{PASSWORD, Postgres};
-use crate::real::shop::eventually;
 
-fn act(postgres: &Postgres) -> Act {
+fn harness(postgres: &Postgres) -> KindHarness {
     let url = postgres.url();
-    Act::with_datastores(json!({ "main": { "kind": "postgres", "url": { "secret": "database_url" } } }))
+    KindHarness::with_datastores(json!({ "main": { "kind": "postgres", "url": { "secret": "database_url" } } }))
         .with_secrets(&[("database_url", &url)])
 }
 
-fn trouble(outcome: &Outcome) -> &Value {
+fn error_code(outcome: &Outcome) -> &Value {
     &outcome.output["trouble"]["kind"]
 }
 
-/// A role that may log in and nothing else.
+/// Creates a role that may only log in; returns its URL.
 fn role(postgres: &Postgres, name: &str) -> String {
     postgres.sql(&format!("create role {name} login password 'only-{name}'"));
     postgres.url_of(name, &format!("only-{name}"))
@@ -29,12 +29,12 @@ fn role(postgres: &Postgres, name: &str) -> String {
 #[tokio::test]
 async fn connections_are_counted_against_their_limit_and_the_longest_are_named() {
     let postgres = Postgres::with(&[("max_connections", "20")]);
-    let act = act(&postgres);
+    let harness = harness(&postgres);
     let _leak = postgres.idle_in_transaction("leaky-backend", "select 'Ada Lovelace' as customer");
     let _busy = postgres.session("reports", "select pg_sleep(600);");
     let running = "select count(*) from pg_stat_activity where application_name = 'reports' and state = 'active'";
     eventually("the report runs", || postgres.sql(running) == "1");
-    let outcome = act.perform("postgres", json!({ "connections": true, "below": 80 })).await;
+    let outcome = harness.perform("postgres", json!({ "connections": true, "below": 80 })).await;
     assert!(outcome.is_success(), "{outcome:?}");
     let output = &outcome.output;
     assert_eq!((&output["used"], &output["max"], &output["percent"]), (&json!(3), &json!(20), &json!(15.0)));
@@ -45,13 +45,13 @@ async fn connections_are_counted_against_their_limit_and_the_longest_are_named()
     assert_eq!((&idle["application"], &idle["query"]), (&json!("leaky-backend"), &json!("select '…' as customer;")));
     assert_eq!(output["running"][0]["query"], "select pg_sleep(600);");
     assert!(outcome.summary.starts_with("3 of 20 connections (15 %)"), "{}", outcome.summary);
-    let full = act.perform("postgres", json!({ "connections": true, "below": 10 })).await;
-    assert_eq!(trouble(&full), "threshold");
+    let full = harness.perform("postgres", json!({ "connections": true, "below": 10 })).await;
+    assert_eq!(error_code(&full), "threshold");
     assert!(full.summary.ends_with("; not below 10 %"), "{}", full.summary);
 
     let url = role(&postgres, "watcher");
-    let act = act.with_secrets(&[("watcher", &url)]);
-    let seen = act.perform("postgres", json!({ "connections": true, "url": { "secret": "watcher" } })).await;
+    let harness = harness.with_secrets(&[("watcher", &url)]);
+    let seen = harness.perform("postgres", json!({ "connections": true, "url": { "secret": "watcher" } })).await;
     assert_eq!((&seen.output["used"], &seen.output["hidden"]), (&json!(3), &json!(2)), "{seen:?}");
 }
 
@@ -59,46 +59,46 @@ async fn connections_are_counted_against_their_limit_and_the_longest_are_named()
 async fn sessions_idle_in_a_transaction_are_ended_and_others_are_not() {
     let postgres = Postgres::start();
     role(&postgres, "shop");
-    let act = act(&postgres);
-    let shop = |application: &str| postgres.idle_in_transaction_as("shop", "only-shop", application);
-    let (mut leak, mut other) = (shop("backend"), shop("reports"));
+    let harness = harness(&postgres);
+    let idle_session = |application: &str| postgres.idle_in_transaction_as("shop", "only-shop", application);
+    let (mut leak, mut other) = (idle_session("backend"), idle_session("reports"));
     let mut superuser = postgres.idle_in_transaction("admin", "select 1");
-    let none = act.perform("postgres", json!({ "terminate": "1h" })).await;
+    let none = harness.perform("postgres", json!({ "terminate": "1h" })).await;
     assert_eq!(none.summary, "no session was ended", "{none:?}");
     for application in ["backend", "reports", "admin"] {
         postgres.wait_until_idle(application, 1, Duration::from_millis(50));
     }
     let spec = json!({ "terminate": "50ms", "application": "backend" });
-    let before = act.observe("postgres", spec.clone()).await;
+    let before = harness.observe("postgres", spec.clone()).await;
     assert_eq!(before.as_array().unwrap().len(), 1, "{before}");
-    let untouched = act.reconcile("postgres", spec.clone(), &before).await;
+    let untouched = harness.reconcile("postgres", spec.clone(), &before).await;
     assert_eq!(untouched, Reconciled::DidNotHappen("none of the 1 sessions has ended".to_owned()));
-    let outcome = act.perform("postgres", spec.clone()).await;
+    let outcome = harness.perform("postgres", spec.clone()).await;
     assert!(outcome.is_success(), "{outcome:?}");
     assert_eq!((&outcome.output["ended"][0]["application"], &outcome.output["left"]), (&json!("backend"), &json!([])));
     assert!(leak.is_over_soon() && !other.is_over() && !superuser.is_over());
-    let done = act.reconcile("postgres", spec, &before).await;
+    let done = harness.reconcile("postgres", spec, &before).await;
     assert!(matches!(done, Reconciled::Happened(outcome) if outcome.is_success()));
-    let rest = act.perform("postgres", json!({ "terminate": "50ms" })).await;
-    assert_eq!(rest.output["ended"].as_array().unwrap().len(), 1, "only the one that is no superuser's: {rest:?}");
+    let rest = harness.perform("postgres", json!({ "terminate": "50ms" })).await;
+    assert_eq!(rest.output["ended"].as_array().unwrap().len(), 1, "sessions of superusers are not ended: {rest:?}");
     assert!(other.is_over_soon() && !superuser.is_over());
-    // Asking whether it is over made it work for a moment.
+    // `is_over` has just run a statement in it.
     postgres.wait_until_idle("admin", 1, Duration::from_millis(50));
-    let asked = act.perform("postgres", json!({ "terminate": "50ms", "superusers": true })).await;
+    let asked = harness.perform("postgres", json!({ "terminate": "50ms", "superusers": true })).await;
     assert_eq!(asked.output["ended"][0]["application"], "admin", "{asked:?}");
 }
 
 #[tokio::test]
-async fn a_session_that_may_not_be_ended_is_said_to_be_left() {
+async fn a_session_that_may_not_be_ended_is_reported() {
     let postgres = Postgres::start();
     role(&postgres, "shop");
     let url = role(&postgres, "weak");
     postgres.sql("grant pg_read_all_stats to weak");
-    let act = act(&postgres).with_secrets(&[("weak", &url)]);
+    let harness = harness(&postgres).with_secrets(&[("weak", &url)]);
     let mut session = postgres.idle_in_transaction_as("shop", "only-shop", "backend");
     postgres.wait_until_idle("backend", 1, Duration::from_millis(10));
-    let outcome = act.perform("postgres", json!({ "terminate": "10ms", "url": { "secret": "weak" } })).await;
-    assert_eq!(trouble(&outcome), "left", "{outcome:?}");
+    let outcome = harness.perform("postgres", json!({ "terminate": "10ms", "url": { "secret": "weak" } })).await;
+    assert_eq!(error_code(&outcome), "left", "{outcome:?}");
     assert!(outcome.summary.contains("not allowed"), "{}", outcome.summary);
     assert!(!session.is_over());
 }
@@ -106,13 +106,13 @@ async fn a_session_that_may_not_be_ended_is_said_to_be_left() {
 #[tokio::test]
 async fn values_of_every_common_type_become_json() {
     let postgres = Postgres::start();
-    let act = act(&postgres);
+    let harness = harness(&postgres);
     let sql = "select 1::int2 a, 2::int8 b, 1.50::numeric c, 12345678901234567890.123::numeric d, 'x'::text e, true f, \
                null::int g, '2026-01-02 03:04:05.5+02'::timestamptz h, '{\"k\": [1]}'::jsonb i, array[1, null, 3] j, \
                array['a']::text[] k, '2 days 03:00'::interval l, '10.0.0.1'::inet m, 'nan'::float8 n, \
                '550e8400-e29b-41d4-a716-446655440000'::uuid o, date '2026-01-02' p, '\\x00ff'::bytea q, \
                array[1.5, 2]::numeric[] r, name 'n' s, 1::oid t, '192.168.0.0/16'::cidr u";
-    let outcome = act.perform("postgres", json!({ "query": sql })).await;
+    let outcome = harness.perform("postgres", json!({ "query": sql })).await;
     assert!(outcome.is_success(), "{outcome:?}");
     let expected = json!({
         "a": 1, "b": 2, "c": 1.5, "d": "12345678901234567890.123", "e": "x", "f": true, "g": null,
@@ -122,20 +122,20 @@ async fn values_of_every_common_type_become_json() {
     });
     assert_eq!(outcome.output["rows"][0], expected);
     postgres.sql("create type mood as enum ('sad', 'ok'); create domain positive as int check (value > 0)");
-    let own = act
+    let own = harness
         .perform("postgres", json!({ "query": "select 'ok'::mood, 7::positive, array['sad']::mood[] as all" }))
         .await;
     assert_eq!(own.output["rows"][0], json!({ "mood": "ok", "positive": 7, "all": ["sad"] }), "{own:?}");
-    let unknown = act.perform("postgres", json!({ "query": "select point(1, 2) as place" })).await;
-    assert_eq!(trouble(&unknown), "type", "{unknown:?}");
+    let unknown = harness.perform("postgres", json!({ "query": "select point(1, 2) as place" })).await;
+    assert_eq!(error_code(&unknown), "type", "{unknown:?}");
     assert!(unknown.summary.contains("place") || unknown.summary.contains("POINT"), "{}", unknown.summary);
-    assert!(act.perform("postgres", json!({ "query": "show max_connections" })).await.is_success());
+    assert!(harness.perform("postgres", json!({ "query": "show max_connections" })).await.is_success());
 }
 
 #[tokio::test]
 async fn values_are_bound_and_never_part_of_the_statement() {
     let postgres = Postgres::start();
-    let act = act(&postgres);
+    let harness = harness(&postgres);
     postgres.sql(
         "create table orders (id uuid primary key default gen_random_uuid(), state text, amount numeric, tags text[])",
     );
@@ -144,14 +144,14 @@ async fn values_are_bound_and_never_part_of_the_statement() {
     );
     let hostile = "stuck'; drop table orders; --";
     let spec = json!({ "query": "select count(*) from orders where state = $1", "params": [hostile] });
-    let outcome = act.perform("postgres", spec).await;
+    let outcome = harness.perform("postgres", spec).await;
     assert_eq!((&outcome.output["value"], outcome.summary.as_str()), (&json!(0), "count = 0"), "{outcome:?}");
     let count = async |filter: &str, params: Value, below: f64| {
         let sql = format!("select count(*) from orders where {filter}");
-        act.perform("postgres", json!({ "query": sql, "params": params, "below": below })).await
+        harness.perform("postgres", json!({ "query": sql, "params": params, "below": below })).await
     };
     assert!(count("state = $1", json!(["stuck"]), 6.0).await.is_success());
-    assert_eq!(trouble(&count("state = $1", json!(["stuck"]), 5.0).await), "threshold");
+    assert_eq!(error_code(&count("state = $1", json!(["stuck"]), 5.0).await), "threshold");
     assert_eq!(count("amount > $1 and $2", json!([3, true]), 9.0).await.output["value"], 2);
     assert_eq!(count("tags && $1", json!([["t1", "t2"]]), 9.0).await.output["value"], 2);
     assert_eq!(count("amount = any($1::int8[])", json!([[1, 2]]), 9.0).await.output["value"], 2);
@@ -161,15 +161,15 @@ async fn values_are_bound_and_never_part_of_the_statement() {
             .output["value"],
         5
     );
-    assert_eq!(trouble(&count("state = $1", json!([]), 9.0).await), "sql");
-    assert_eq!(trouble(&count("state = $1; drop table orders", json!(["a"]), 9.0).await), "sql");
+    assert_eq!(error_code(&count("state = $1", json!([]), 9.0).await), "sql");
+    assert_eq!(error_code(&count("state = $1; drop table orders", json!(["a"]), 9.0).await), "sql");
     assert_eq!(postgres.sql("select count(*) from orders"), "5");
 }
 
 #[tokio::test]
-async fn whatever_would_write_is_refused_by_the_server() {
+async fn writing_statements_are_refused_by_the_server() {
     let postgres = Postgres::start();
-    let act = act(&postgres);
+    let harness = harness(&postgres);
     postgres.sql("create table t (a int); create sequence s");
     postgres.sql("create function sneaky() returns int language sql as 'insert into t values (1) returning a'");
     for sql in [
@@ -178,43 +178,44 @@ async fn whatever_would_write_is_refused_by_the_server() {
         "select nextval('s')",
         "explain analyze insert into t values (3)",
     ] {
-        let outcome = act.perform("postgres", json!({ "query": sql })).await;
-        assert_eq!(trouble(&outcome), "read_only", "{sql}: {outcome:?}");
+        let outcome = harness.perform("postgres", json!({ "query": sql })).await;
+        assert_eq!(error_code(&outcome), "read_only", "{sql}: {outcome:?}");
         assert!(outcome.summary.starts_with("it would write, and only reading is allowed here"), "{}", outcome.summary);
     }
     assert_eq!(postgres.sql("select count(*) from t"), "0");
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_cut_and_a_statement_without_end_is_given_up() {
+async fn a_large_result_is_truncated_and_a_slow_statement_is_stopped() {
     let postgres = Postgres::start();
-    let act = act(&postgres);
+    let harness = harness(&postgres);
     let many =
-        act.perform("postgres", json!({ "query": "select n from generate_series(1, 1000000) n", "rows": 3 })).await;
+        harness.perform("postgres", json!({ "query": "select n from generate_series(1, 1000000) n", "rows": 3 })).await;
     assert_eq!((&many.output["count"], &many.output["truncated"]), (&json!(3), &json!(true)), "{}", many.summary);
     assert_eq!((&many.output["value"], many.summary.as_str()), (&json!(1), "3 or more rows"));
-    let wide =
-        act.perform("postgres", json!({ "query": "select repeat('x', 100000) from generate_series(1, 100)" })).await;
+    let wide = harness
+        .perform("postgres", json!({ "query": "select repeat('x', 100000) from generate_series(1, 100)" }))
+        .await;
     assert!(wide.is_success() && wide.output["truncated"] == true, "{}", wide.summary);
     assert!(json!(wide).to_string().len() < 64 * 1024);
-    assert_eq!(act.perform("postgres", json!({ "query": "select 1 where false" })).await.summary, "no rows");
-    let slow = act.perform("postgres", json!({ "query": "select pg_sleep(600)", "timeout": "200ms" })).await;
-    assert_eq!(trouble(&slow), "timeout", "{slow:?}");
+    assert_eq!(harness.perform("postgres", json!({ "query": "select 1 where false" })).await.summary, "no rows");
+    let slow = harness.perform("postgres", json!({ "query": "select pg_sleep(600)", "timeout": "200ms" })).await;
+    assert_eq!(error_code(&slow), "timeout", "{slow:?}");
     postgres.sql("create table held (a int)");
     let _holder = postgres.idle_in_transaction("holder", "lock table held in access exclusive mode");
-    let locked = act.perform("postgres", json!({ "query": "select * from held", "timeout": "5s" })).await;
-    assert_eq!(trouble(&locked), "locked", "{locked:?}");
+    let locked = harness.perform("postgres", json!({ "query": "select * from held", "timeout": "5s" })).await;
+    assert_eq!(error_code(&locked), "locked", "{locked:?}");
 }
 
 #[tokio::test]
-async fn why_nobody_can_be_asked_is_told_apart_and_holds_no_password() {
+async fn connection_errors_have_different_codes_and_no_password() {
     let postgres = Postgres::with(&[("max_connections", "5"), ("superuser_reserved_connections", "2")]);
     let url = role(&postgres, "shop");
     let wrong = postgres.url_of("shop", "hunter2-wrong");
     let tls = format!("{}?sslmode=require", postgres.url());
     let closed = "postgres://shop:hunter2-wrong@127.0.0.1:1/postgres";
     let missing = postgres.url().replace("/postgres", "/nowhere");
-    let act = act(&postgres).with_secrets(&[
+    let harness = harness(&postgres).with_secrets(&[
         ("right", &url),
         ("wrong", &wrong),
         ("tls", &tls),
@@ -222,10 +223,10 @@ async fn why_nobody_can_be_asked_is_told_apart_and_holds_no_password() {
         ("missing", &missing),
     ]);
     let ask = async |secret: &str| {
-        let outcome = act.perform("postgres", json!({ "query": "select 1", "url": { "secret": secret } })).await;
+        let outcome = harness.perform("postgres", json!({ "query": "select 1", "url": { "secret": secret } })).await;
         let text = json!(outcome).to_string();
         assert!(!text.contains("hunter2") && !text.contains(PASSWORD), "{text}");
-        trouble(&outcome).as_str().unwrap_or_default().to_owned()
+        error_code(&outcome).as_str().unwrap_or_default().to_owned()
     };
     assert_eq!(ask("right").await, "");
     assert_eq!(ask("wrong").await, "access");
@@ -240,7 +241,7 @@ async fn why_nobody_can_be_asked_is_told_apart_and_holds_no_password() {
 }
 
 #[tokio::test]
-async fn an_encrypted_connection_is_trusted_by_the_authority_of_its_address() {
+async fn an_encrypted_connection_is_verified_with_the_authority_in_its_url() {
     let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let settings = [("ssl", "on"), ("ssl_cert_file", "../cert.pem"), ("ssl_key_file", "../key.pem")];
     let postgres = Postgres::prepared(&settings, |directory| {
@@ -252,9 +253,10 @@ async fn an_encrypted_connection_is_trusted_by_the_authority_of_its_address() {
     let authority = postgres.directory().join("cert.pem");
     let trusted = format!("{}?sslmode=verify-full&sslrootcert={}", postgres.url(), authority.display());
     let untrusted = format!("{}?sslmode=verify-full", postgres.url());
-    let act = act(&postgres).with_secrets(&[("trusted", &trusted), ("untrusted", &untrusted)]);
+    let harness = harness(&postgres).with_secrets(&[("trusted", &trusted), ("untrusted", &untrusted)]);
     let sql = "select version from pg_stat_ssl where pid = pg_backend_pid()";
-    let ask = async |secret: &str| act.perform("postgres", json!({ "query": sql, "url": { "secret": secret } })).await;
+    let ask =
+        async |secret: &str| harness.perform("postgres", json!({ "query": sql, "url": { "secret": secret } })).await;
     assert_eq!(ask("trusted").await.output["value"], "TLSv1.3");
-    assert_eq!(trouble(&ask("untrusted").await), "tls");
+    assert_eq!(error_code(&ask("untrusted").await), "tls");
 }

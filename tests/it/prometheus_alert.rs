@@ -1,17 +1,9 @@
 //! From a service's metric to a resolved incident, with a real Prometheus and a real Alertmanager in between.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
-use runbook::actions::transport::process::output_detached;
-use serde_json::Value;
-
-use crate::real::daemon::{Daemon, free_port, get};
+use crate::project::Project;
+use crate::real::daemon::free_port;
+use crate::real::eventually;
 use crate::real::prometheus::{Page, alertmanager, prometheus};
-use crate::real::shop::eventually;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_runbook");
 
 const ESTATE: &str = "\
 estate: Shop
@@ -22,7 +14,7 @@ senders: { alertmanager: { auth: { bearer: { secret: hook } } } }
 alerts: { environment: production, resolve_after: 1s }
 ";
 
-/// It measures for itself, and would change something when somebody agrees.
+/// It measures the queue itself, and drains it after approval.
 const RUNBOOK: &str = "\
 runbook: queue
 title: The queue is long
@@ -38,7 +30,7 @@ steps:
     verify: { command: [\"true\"], effect: read }
 ";
 
-/// The rule, with the value where people and programs read it.
+/// The alerting rule; its value is in the summary for people and in an annotation for programs.
 const RULES: &str = "\
 groups:
 - name: shop
@@ -67,47 +59,26 @@ fn scraping(page: &Page, alertmanager: u16) -> String {
     )
 }
 
-/// What `runbook` prints as JSON about this shop.
-fn told(shop: &Path, words: &[&str]) -> Value {
-    let mut command = Command::new(PROGRAM);
-    command.arg("--dir").arg(shop).arg("--state").arg(shop.join("state")).args(["-o", "json"]).args(words);
-    let output = output_detached(command.env("HOOK", "let-me-in")).unwrap();
-    serde_json::from_slice(&output.stdout).unwrap_or_default()
-}
-
-fn serve(shop: &Path, port: u16) -> Daemon {
-    let words = ["HOOK=let-me-in", PROGRAM, "--dir", shop.to_str().unwrap(), "--state"];
-    let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
-    words.push(shop.join("state").display().to_string());
-    words.extend(["serve".to_owned(), "--listen".to_owned(), format!("127.0.0.1:{port}")]);
-    let serve = Daemon::start(Path::new("/usr/bin/env"), &words, None, &shop.join("log"));
-    serve.wait(|| get(port, "/health/ready").is_some_and(|(status, _)| status == 200));
-    serve
-}
-
 #[test]
-fn a_metric_that_rises_starts_the_run_and_one_that_falls_resolves_the_incident() {
+fn a_rising_metric_starts_a_run_and_a_falling_one_resolves_the_incident() {
     let page = Page::serve("queue_length 1\n");
-    let directory = tempfile::tempdir().unwrap();
-    let (shop, runbooks) = (directory.path(), directory.path().join("runbooks"));
-    let drained = shop.join("drained");
-    fs::create_dir(&runbooks).unwrap();
-    fs::write(runbooks.join("estate.yaml"), ESTATE).unwrap();
+    let project = Project::new(ESTATE, &[("HOOK", "let-me-in")]);
+    let drained = project.path("drained");
     let runbook = RUNBOOK.replace("PAGE", &page.url()).replace("DRAINED", drained.to_str().unwrap());
-    fs::write(runbooks.join("queue.yaml"), runbook).unwrap();
+    project.write("runbooks/queue.yaml", &runbook);
     let port = free_port();
-    let _serve = serve(shop, port);
+    let _serve = project.serve(port, &["--listen", &format!("127.0.0.1:{port}")]);
     let alertmanager = alertmanager(&routes(port));
     let _prometheus = prometheus(&scraping(&page, alertmanager.port()), &[("rules.yml", RULES)]);
 
     page.show("queue_length 9\n");
-    eventually("the run waits for somebody to agree", || told(shop, &["incidents"])[0]["waiting"][0] == "drain");
-    let timeline = told(shop, &["timeline", "last"]).to_string();
-    assert!(timeline.contains("9 wait"), "the alert's own words: {timeline}");
-    assert!(timeline.contains("\"length\":9"), "its value is the run's parameter: {timeline}");
+    eventually("the run waits for approval", || project.json(&["incidents"])[0]["waiting"][0] == "drain");
+    let timeline = project.json(&["timeline", "last"]).to_string();
+    assert!(timeline.contains("9 wait"), "the summary of the alert: {timeline}");
+    assert!(timeline.contains("\"length\":9"), "the value is a parameter of the run: {timeline}");
 
     page.show("queue_length 2\n");
-    eventually("the incident is over by itself", || told(shop, &["incidents"])[0]["status"] == "resolved");
-    assert!(!drained.exists(), "what nobody agreed to was not done");
-    assert_eq!(told(shop, &["incidents"]).as_array().unwrap().len(), 1, "one firing, one incident");
+    eventually("the incident is resolved automatically", || project.json(&["incidents"])[0]["status"] == "resolved");
+    assert!(!drained.exists(), "the change was not approved");
+    assert_eq!(project.json(&["incidents"]).as_array().unwrap().len(), 1, "one firing opens one incident");
 }

@@ -1,6 +1,6 @@
-//! Runbooks that start by the clock: once, whoever looks and whatever the clock does, with a record of each.
+//! Scheduled runbooks: each occurrence starts once, with several processes and with clocks that jump.
 //!
-//! Time is moved by hand. Deliberately absent: which instants an expression means; that is tested beside it.
+//! The test moves the clock. Not here: the instants of an expression, see `domain::runbook::schedule`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,8 +23,8 @@ use runbook::store::EventStore;
 use runbook::store::memory::Memory;
 use tokio_util::sync::CancellationToken;
 
-use crate::world;
-use crate::world::ObservedClock;
+use crate::engine_fixture;
+use crate::engine_fixture::ObservedClock;
 
 mod calendar;
 mod damaged;
@@ -49,8 +49,8 @@ steps:
   - { id: hand, manual: Look around. }
 ";
 
-/// How often the process on duty looks whether something is due.
-const LOOK: TimeDelta = TimeDelta::milliseconds(250);
+/// How often the dispatcher checks for due schedules.
+const CHECK_INTERVAL: TimeDelta = TimeDelta::milliseconds(250);
 
 fn chance() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -61,20 +61,20 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A shop with a process on duty.
-struct House {
+/// A dispatcher with a project, on a store in memory.
+struct SchedulerFixture {
     engine: Engine,
     clock: ObservedClock,
-    /// Who is on duty ends with it.
-    _duty: Dispatcher,
+    /// The dispatcher ends when every handle is dropped.
+    _dispatcher: Dispatcher,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
     store: Memory,
     directory: Arc<tempfile::TempDir>,
 }
 
-impl House {
-    /// On duty since Thursday the first, 06:00 UTC.
+impl SchedulerFixture {
+    /// Started on Thursday, 2026-01-01, 06:00 UTC.
     async fn with(runbook: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(directory.path().join("runbooks")).unwrap();
@@ -85,7 +85,7 @@ impl House {
 
     async fn over(store: Memory, clock: ObservedClock, directory: Arc<tempfile::TempDir>, runbook: &str) -> Self {
         let catalog = catalog(&directory, runbook);
-        let plain = world::engine(Arc::new(store.clone()), Arc::new(clock.clone()), directory.path());
+        let plain = engine_fixture::engine(Arc::new(store.clone()), Arc::new(clock.clone()), directory.path());
         let Parts { basics, .. } = plain.parts();
         let engine = Engine::new(Parts {
             store: Arc::new(store.clone()),
@@ -100,26 +100,26 @@ impl House {
         });
         let stop = CancellationToken::new();
         let schedules = Some(directory.path().join("schedules.json"));
-        let terms = DispatcherConfig { chance, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules };
-        let (duty, task) = Dispatcher::begin(engine.clone(), terms, stop.clone()).await.unwrap();
-        Self { engine, clock, _duty: duty, stop, task, store, directory }
+        let config = DispatcherConfig { chance, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules };
+        let (dispatcher, task) = Dispatcher::begin(engine.clone(), config, stop.clone()).await.unwrap();
+        Self { engine, clock, _dispatcher: dispatcher, stop, task, store, directory }
     }
 
-    /// The process ends.
+    /// Stops the dispatcher.
     async fn shut_down(self) -> (Memory, ObservedClock, Arc<tempfile::TempDir>) {
         self.stop.cancel();
         self.task.await.unwrap();
         (self.store, self.clock, self.directory)
     }
 
-    /// The process ends, and another begins at this instant.
-    async fn away_until(self, instant: &str, runbook: &str) -> Self {
+    /// Stops the dispatcher, and starts another at this instant.
+    async fn restart_at(self, instant: &str, runbook: &str) -> Self {
         let (store, clock, directory) = self.shut_down().await;
         clock.set(at(instant));
         Self::over(store, clock, directory, runbook).await
     }
 
-    /// Another process on the same log.
+    /// A second dispatcher on the same store, as of another process.
     async fn another(&self, runbook: &str) -> Self {
         let clock = ObservedClock::over(self.clock.sim());
         Self::over(self.store.clone(), clock, Arc::clone(&self.directory), runbook).await
@@ -134,7 +134,7 @@ impl House {
         all
     }
 
-    /// Waits, in real time, until something is true of the records.
+    /// Waits, in real time, until a condition is true for the incidents.
     async fn until(&self, what: &str, is_true: impl Fn(&[Incident]) -> bool) -> Vec<Incident> {
         for _ in 0..3_000 {
             let incidents = self.incidents().await;
@@ -146,44 +146,45 @@ impl House {
         panic!("waited in vain until {what}: {:#?}", self.incidents().await);
     }
 
-    /// Waits until there are so many records and each waits for a person or is over.
-    async fn rest(&self, count: usize) -> Vec<Incident> {
-        let rests = |incident: &Incident| {
+    /// Waits until there are this many incidents and each waits for a person or is resolved with a report.
+    async fn incidents_at_rest(&self, count: usize) -> Vec<Incident> {
+        let is_at_rest = |incident: &Incident| {
             incident.status == IncidentStatus::Resolved && incident.draft.is_some()
                 || !incident.waiting_for_person().is_empty()
         };
-        self.until(&format!("{count} records rest"), |all| all.len() == count && all.iter().all(rests)).await
+        self.until(&format!("{count} incidents are at rest"), |all| all.len() == count && all.iter().all(is_at_rest))
+            .await
     }
 
-    /// Moves the clock on, and waits until the process has handled all that is due by then.
+    /// Moves the clock by two checks, and waits until the dispatcher has handled everything that is due.
     async fn settle(&self) {
-        self.clock.advance(LOOK * 2);
-        self.looked().await;
+        self.clock.advance(CHECK_INTERVAL * 2);
+        self.until_checked().await;
     }
 
-    /// Waits until the process has handled all that is due. It sleeps until its next check when it has; at every other time it
-    /// sleeps no further than to an instant that is past, since the clock was moved by more than that.
-    async fn looked(&self) {
-        self.clock.sleeps_within(LOOK).await;
+    /// Waits until the dispatcher has handled everything that is due: it sleeps until its next check. Before that, a sleeper's
+    /// time is past, since the clock was moved beyond a check.
+    async fn until_checked(&self) {
+        self.clock.sleeps_within(CHECK_INTERVAL).await;
     }
 
-    /// The person does what the newest record waits for.
-    async fn done_by_hand(&self, incident: &Incident) {
+    /// Completes the manual step of an incident.
+    async fn complete_manual_step(&self, incident: &Incident) {
         let request =
-            Request::Answer { target: crate::world::target(incident, "hand"), value: serde_json::Value::Null };
+            Request::Answer { target: crate::engine_fixture::target(incident, "hand"), value: serde_json::Value::Null };
         let by = Actor::person("ada", "test");
         self.engine.submit(&incident.id, Command { by, request }).await.unwrap();
     }
 
-    async fn told(&self, incident: &Incident) -> Vec<String> {
+    async fn timeline(&self, incident: &Incident) -> Vec<String> {
         let log = self.engine.log(&incident.id).await.unwrap();
         Timeline::of(&log).entries.into_iter().map(|entry| entry.text).collect()
     }
 
-    async fn standing(&self, environment: &str) -> ScheduleStatus {
+    async fn schedule_status(&self, environment: &str) -> ScheduleStatus {
         let force = ScheduleState::read(Some(&self.directory.path().join("schedules.json")));
         let agenda = self.engine.refreshed().schedule_statuses(&force).await.unwrap();
-        agenda.into_iter().find(|standing| standing.plan.environment == environment).unwrap()
+        agenda.into_iter().find(|schedule_status| schedule_status.plan.environment == environment).unwrap()
     }
 }
 
@@ -206,197 +207,200 @@ fn missed(incident: &Incident) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn when_its_time_comes_a_runbook_runs_once_and_leaves_a_record_with_a_report() {
-    let house = House::with(DAILY).await;
-    house.settle().await;
-    assert!(house.incidents().await.is_empty(), "not before its time");
-    house.clock.set(at("2026-01-01T07:00:00Z"));
-    let record = house.rest(1).await.remove(0);
-    assert_eq!((record.severity, due(&record).as_str()), (Severity::Maintenance, "2026-01-01T07:00:00Z"));
-    assert_eq!(record.environment, "production", "staging is on another host");
-    assert!(record.deadlines.is_empty());
-    house.done_by_hand(&record).await;
-    let record = house.until("it is over", |all| all[0].draft.is_some()).await.remove(0);
-    assert_eq!(record.resolution.as_deref(), Some("the work is done"), "nobody has to say so");
-    let path = record.draft.unwrap().path;
-    assert_eq!(path, format!("reports/2026-01-01-{}-daily-care.md", record.id));
-    let report = std::fs::read_to_string(house.directory.path().join(path)).unwrap();
+async fn a_scheduled_runbook_runs_once_and_leaves_a_report() {
+    let fixture = SchedulerFixture::with(DAILY).await;
+    fixture.settle().await;
+    assert!(fixture.incidents().await.is_empty(), "not before it is due");
+    fixture.clock.set(at("2026-01-01T07:00:00Z"));
+    let incident = fixture.incidents_at_rest(1).await.remove(0);
+    assert_eq!((incident.severity, due(&incident).as_str()), (Severity::Maintenance, "2026-01-01T07:00:00Z"));
+    assert_eq!(incident.environment, "production", "staging is on another host");
+    assert!(incident.deadlines.is_empty());
+    fixture.complete_manual_step(&incident).await;
+    let incident = fixture.until("it is over", |all| all[0].draft.is_some()).await.remove(0);
+    assert_eq!(incident.resolution.as_deref(), Some("the work is done"), "maintenance is resolved automatically");
+    let path = incident.draft.unwrap().path;
+    assert_eq!(path, format!("reports/2026-01-01-{}-daily-care.md", incident.id));
+    let report = std::fs::read_to_string(fixture.directory.path().join(path)).unwrap();
     assert!(
         report.contains("scheduled for Thu 2026-01-01 09:00 Africa/Lusaka") && report.contains("the work is done"),
         "{report}"
     );
-    house.settle().await;
-    assert_eq!(house.incidents().await.len(), 1);
+    fixture.settle().await;
+    assert_eq!(fixture.incidents().await.len(), 1);
 }
 
 #[tokio::test]
 async fn two_processes_on_one_log_start_it_once() {
-    let house = House::with(DAILY).await;
-    let other = house.another(DAILY).await;
+    let fixture = SchedulerFixture::with(DAILY).await;
+    let other = fixture.another(DAILY).await;
     for day in 1..=5 {
-        house.clock.set(at(&format!("2026-01-0{day}T07:00:00Z")));
-        let records = house.rest(day).await;
-        house.settle().await;
-        other.looked().await;
-        assert_eq!(house.incidents().await.len(), day);
-        house.done_by_hand(&records[day - 1]).await;
-        // The process that goes on with it may be the one that only sees what was done at its next look.
-        while house.incidents().await[day - 1].status != IncidentStatus::Resolved {
-            house.settle().await;
-            other.looked().await;
+        fixture.clock.set(at(&format!("2026-01-0{day}T07:00:00Z")));
+        let incidents = fixture.incidents_at_rest(day).await;
+        fixture.settle().await;
+        other.until_checked().await;
+        assert_eq!(fixture.incidents().await.len(), day);
+        fixture.complete_manual_step(&incidents[day - 1]).await;
+        // The dispatcher that supervises it may read the answer at its next check.
+        while fixture.incidents().await[day - 1].status != IncidentStatus::Resolved {
+            fixture.settle().await;
+            other.until_checked().await;
         }
     }
     other.shut_down().await;
 }
 
 #[tokio::test]
-async fn after_a_down_time_the_newest_missed_occurrence_runs_once_and_names_the_others() {
-    let house = House::with(DAILY).await;
-    let house = house.away_until("2026-01-04T10:00:00Z", DAILY).await;
-    let record = house.rest(1).await.remove(0);
-    assert_eq!(due(&record), "2026-01-04T07:00:00Z");
-    assert_eq!(missed(&record), ["2026-01-01T07:00:00Z", "2026-01-02T07:00:00Z", "2026-01-03T07:00:00Z"]);
-    let told = house.told(&record).await.join("\n");
-    assert!(told.contains("scheduled for Sun 2026-01-04 09:00 Africa/Lusaka, 3h late"), "{told}");
-    assert!(told.contains("3 from Thu 2026-01-01 09:00 Africa/Lusaka to Sat 2026-01-03 09:00"), "{told}");
-    let house = house.away_until("2026-01-04T11:00:00Z", DAILY).await;
-    house.settle().await;
-    assert_eq!(house.incidents().await.len(), 1, "it is caught up with once");
-    let standing = house.standing("production").await;
-    assert_eq!(standing.missed.len(), 3);
-    assert_eq!((standing.handled[0].due, &standing.handled[0].incident), (at("2026-01-04T07:00:00Z"), &record.id));
-    assert_eq!(standing.next, Some(at("2026-01-05T07:00:00Z")));
-    assert!(standing.here && !house.standing("staging").await.here);
+async fn after_down_time_the_newest_missed_occurrence_runs_and_names_the_others() {
+    let fixture = SchedulerFixture::with(DAILY).await;
+    let fixture = fixture.restart_at("2026-01-04T10:00:00Z", DAILY).await;
+    let incident = fixture.incidents_at_rest(1).await.remove(0);
+    assert_eq!(due(&incident), "2026-01-04T07:00:00Z");
+    assert_eq!(missed(&incident), ["2026-01-01T07:00:00Z", "2026-01-02T07:00:00Z", "2026-01-03T07:00:00Z"]);
+    let timeline = fixture.timeline(&incident).await.join("\n");
+    assert!(timeline.contains("scheduled for Sun 2026-01-04 09:00 Africa/Lusaka, 3h late"), "{timeline}");
+    assert!(timeline.contains("3 from Thu 2026-01-01 09:00 Africa/Lusaka to Sat 2026-01-03 09:00"), "{timeline}");
+    let fixture = fixture.restart_at("2026-01-04T11:00:00Z", DAILY).await;
+    fixture.settle().await;
+    assert_eq!(fixture.incidents().await.len(), 1, "it is caught up once");
+    let schedule_status = fixture.schedule_status("production").await;
+    assert_eq!(schedule_status.missed.len(), 3);
+    assert_eq!(
+        (schedule_status.handled[0].due, &schedule_status.handled[0].incident),
+        (at("2026-01-04T07:00:00Z"), &incident.id)
+    );
+    assert_eq!(schedule_status.next, Some(at("2026-01-05T07:00:00Z")));
+    assert!(schedule_status.here && !fixture.schedule_status("staging").await.here);
 }
 
 #[tokio::test]
-async fn without_catching_up_what_was_missed_is_known_and_does_not_run() {
+async fn without_catch_up_missed_occurrences_are_listed_and_do_not_run() {
     let daily = DAILY.replace("Lusaka,", "Lusaka, catch_up: none,");
-    let house = House::with(&daily).await;
-    let house = house.away_until("2026-01-02T10:00:00Z", &daily).await;
-    house.settle().await;
-    assert!(house.incidents().await.is_empty());
-    assert_eq!(house.standing("production").await.missed.len(), 2);
-    house.clock.set(at("2026-01-03T07:00:10Z"));
-    let record = house.rest(1).await.remove(0);
-    assert_eq!((due(&record).as_str(), missed(&record).len()), ("2026-01-03T07:00:00Z", 2));
+    let fixture = SchedulerFixture::with(&daily).await;
+    let fixture = fixture.restart_at("2026-01-02T10:00:00Z", &daily).await;
+    fixture.settle().await;
+    assert!(fixture.incidents().await.is_empty());
+    assert_eq!(fixture.schedule_status("production").await.missed.len(), 2);
+    fixture.clock.set(at("2026-01-03T07:00:10Z"));
+    let incident = fixture.incidents_at_rest(1).await.remove(0);
+    assert_eq!((due(&incident).as_str(), missed(&incident).len()), ("2026-01-03T07:00:00Z", 2));
 }
 
 #[tokio::test]
-async fn while_the_run_before_goes_on_an_occurrence_is_skipped_and_its_record_says_so() {
-    let house = House::with(DAILY).await;
-    house.clock.set(at("2026-01-01T07:00:00Z"));
-    let record = house.rest(1).await.remove(0);
-    house.clock.set(at("2026-01-02T07:00:00Z"));
-    let skipped = |all: &[Incident]| all[0].seq > record.seq;
-    house.until("it says so", skipped).await;
-    house.settle().await;
-    assert_eq!(house.incidents().await.len(), 1);
-    let told = house.told(&record).await.join("\n");
-    assert!(told.contains("daily was due again Fri 2026-01-02 09:00 Africa/Lusaka and was skipped"), "{told}");
-    let log = house.engine.log(&record.id).await.unwrap();
+async fn an_occurrence_is_skipped_and_recorded_while_the_previous_run_is_live() {
+    let fixture = SchedulerFixture::with(DAILY).await;
+    fixture.clock.set(at("2026-01-01T07:00:00Z"));
+    let incident = fixture.incidents_at_rest(1).await.remove(0);
+    fixture.clock.set(at("2026-01-02T07:00:00Z"));
+    let skipped = |all: &[Incident]| all[0].seq > incident.seq;
+    fixture.until("it says so", skipped).await;
+    fixture.settle().await;
+    assert_eq!(fixture.incidents().await.len(), 1);
+    let timeline = fixture.timeline(&incident).await.join("\n");
+    assert!(timeline.contains("daily was due again Fri 2026-01-02 09:00 Africa/Lusaka and was skipped"), "{timeline}");
+    let log = fixture.engine.log(&incident.id).await.unwrap();
     let events =
         log.iter().filter(|recorded| matches!(recorded.event, Event::Incident(IncidentEvent::OccurrenceSkipped(_))));
     assert_eq!(events.count(), 1);
-    house.done_by_hand(&record).await;
-    house.until("it is over", |all| all[0].status == IncidentStatus::Resolved).await;
-    house.settle().await;
-    assert_eq!(house.incidents().await.len(), 1, "what was skipped does not come later");
-    house.clock.set(at("2026-01-03T07:00:00Z"));
-    assert_eq!(due(&house.rest(2).await[1]), "2026-01-03T07:00:00Z");
+    fixture.complete_manual_step(&incident).await;
+    fixture.until("it is over", |all| all[0].status == IncidentStatus::Resolved).await;
+    fixture.settle().await;
+    assert_eq!(fixture.incidents().await.len(), 1, "a skipped occurrence does not run later");
+    fixture.clock.set(at("2026-01-03T07:00:00Z"));
+    assert_eq!(due(&fixture.incidents_at_rest(2).await[1]), "2026-01-03T07:00:00Z");
 }
 
 #[tokio::test]
-async fn what_is_queued_waits_until_the_run_before_is_over() {
+async fn a_queued_occurrence_waits_for_the_previous_run() {
     let daily = DAILY.replace("Lusaka,", "Lusaka, overlap: queue,");
-    let house = House::with(&daily).await;
-    house.clock.set(at("2026-01-01T07:00:00Z"));
-    let record = house.rest(1).await.remove(0);
-    house.clock.set(at("2026-01-03T07:00:00Z"));
-    house.settle().await;
-    assert_eq!(house.incidents().await.len(), 1);
-    house.done_by_hand(&record).await;
-    // Its report, and the record that waited.
-    house.until("it is over", |all| all[0].status == IncidentStatus::Resolved).await;
-    house.clock.advance(TimeDelta::seconds(1));
-    let records = house.rest(2).await;
-    assert_eq!(due(&records[1]), "2026-01-03T07:00:00Z");
-    assert_eq!(missed(&records[1]), ["2026-01-02T07:00:00Z"], "one waits at a time");
+    let fixture = SchedulerFixture::with(&daily).await;
+    fixture.clock.set(at("2026-01-01T07:00:00Z"));
+    let incident = fixture.incidents_at_rest(1).await.remove(0);
+    fixture.clock.set(at("2026-01-03T07:00:00Z"));
+    fixture.settle().await;
+    assert_eq!(fixture.incidents().await.len(), 1);
+    fixture.complete_manual_step(&incident).await;
+    // The report of the first, and the start of the queued one.
+    fixture.until("it is over", |all| all[0].status == IncidentStatus::Resolved).await;
+    fixture.clock.advance(TimeDelta::seconds(1));
+    let incidents = fixture.incidents_at_rest(2).await;
+    assert_eq!(due(&incidents[1]), "2026-01-03T07:00:00Z");
+    assert_eq!(missed(&incidents[1]), ["2026-01-02T07:00:00Z"], "only the newest is queued");
 }
 
 #[tokio::test]
-async fn where_overlap_is_allowed_both_go_on() {
+async fn with_overlap_allowed_both_runs_are_live() {
     let daily = DAILY.replace("Lusaka,", "Lusaka, overlap: allow,");
-    let house = House::with(&daily).await;
+    let fixture = SchedulerFixture::with(&daily).await;
     for day in 1..=2 {
-        house.clock.set(at(&format!("2026-01-0{day}T07:00:00Z")));
-        house.rest(day).await;
+        fixture.clock.set(at(&format!("2026-01-0{day}T07:00:00Z")));
+        fixture.incidents_at_rest(day).await;
     }
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_starts_nothing_twice_and_leaves_nothing_out() {
+async fn a_clock_that_jumps_repeats_nothing_and_skips_nothing() {
     let daily = DAILY.replace("Lusaka,", "Lusaka, overlap: allow,");
-    let house = House::with(&daily).await;
-    house.clock.set(at("2026-01-02T08:00:00Z"));
-    let records = house.rest(1).await;
-    assert_eq!((due(&records[0]).as_str(), missed(&records[0]).len()), ("2026-01-02T07:00:00Z", 1));
-    house.clock.set(at("2026-01-02T06:00:00Z"));
-    house.clock.set(at("2026-01-02T07:30:00Z"));
-    // Its next look is where it was; until then it sleeps.
-    house.clock.set(at("2026-01-02T08:00:01Z"));
-    house.looked().await;
-    assert_eq!(house.incidents().await.len(), 1, "set back, the same time comes again");
-    // A year ahead by mistake, and back: the days between are not lost.
-    house.clock.set(at("2027-01-02T08:00:00Z"));
-    house.rest(2).await;
-    let house = house.away_until("2026-01-03T06:00:00Z", &daily).await;
-    house.clock.set(at("2026-01-03T07:00:00Z"));
-    let records = house.rest(3).await;
-    assert!(records.iter().any(|record| due(record) == "2026-01-03T07:00:00Z"));
+    let fixture = SchedulerFixture::with(&daily).await;
+    fixture.clock.set(at("2026-01-02T08:00:00Z"));
+    let incidents = fixture.incidents_at_rest(1).await;
+    assert_eq!((due(&incidents[0]).as_str(), missed(&incidents[0]).len()), ("2026-01-02T07:00:00Z", 1));
+    fixture.clock.set(at("2026-01-02T06:00:00Z"));
+    fixture.clock.set(at("2026-01-02T07:30:00Z"));
+    // Its next check is at the earlier time; until then it sleeps.
+    fixture.clock.set(at("2026-01-02T08:00:01Z"));
+    fixture.until_checked().await;
+    assert_eq!(fixture.incidents().await.len(), 1, "the same occurrence does not run again");
+    // A year ahead and back: occurrences in between are not lost.
+    fixture.clock.set(at("2027-01-02T08:00:00Z"));
+    fixture.incidents_at_rest(2).await;
+    let fixture = fixture.restart_at("2026-01-03T06:00:00Z", &daily).await;
+    fixture.clock.set(at("2026-01-03T07:00:00Z"));
+    let incidents = fixture.incidents_at_rest(3).await;
+    assert!(incidents.iter().any(|incident| due(incident) == "2026-01-03T07:00:00Z"));
 }
 
 #[tokio::test]
-async fn a_schedule_that_was_written_or_edited_owes_nothing_from_before() {
-    let house = House::with(DAILY).await;
-    house.clock.set(at("2026-01-01T06:30:00Z"));
+async fn a_new_or_edited_schedule_has_no_missed_occurrences() {
+    let fixture = SchedulerFixture::with(DAILY).await;
+    fixture.clock.set(at("2026-01-01T06:30:00Z"));
     let earlier = DAILY.replace("0 9", "0 8");
-    let catalog = catalog(&house.directory, &earlier);
-    house.engine.reload(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
-    house.settle().await;
-    house.clock.set(at("2026-01-01T07:30:00Z"));
-    house.settle().await;
-    assert!(house.incidents().await.is_empty(), "eight was past, and nine is no time of it any more");
-    house.clock.set(at("2026-01-02T06:00:00Z"));
-    assert_eq!(due(&house.rest(1).await[0]), "2026-01-02T06:00:00Z");
+    let catalog = catalog(&fixture.directory, &earlier);
+    fixture.engine.reload(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
+    fixture.settle().await;
+    fixture.clock.set(at("2026-01-01T07:30:00Z"));
+    fixture.settle().await;
+    assert!(fixture.incidents().await.is_empty(), "the new time is past, and the old one is removed");
+    fixture.clock.set(at("2026-01-02T06:00:00Z"));
+    assert_eq!(due(&fixture.incidents_at_rest(1).await[0]), "2026-01-02T06:00:00Z");
 }
 
 #[tokio::test]
 async fn maintenance_has_no_deadlines_no_severity_and_no_postmortem() {
-    let house = House::with(DAILY).await;
+    let fixture = SchedulerFixture::with(DAILY).await;
     std::fs::write(
-        house.directory.path().join("runbooks/down.yaml"),
+        fixture.directory.path().join("runbooks/down.yaml"),
         "runbook: down\ntitle: Down\nseverity: p1\ndeadlines:\n  notify: { role: lead, within: 15m, from: opened }\n  postmortem: { within: 24h, from: resolved }\nsteps: [{ id: x, set: { values: { x: 1 } } }]\n",
     )
     .unwrap();
-    std::fs::write(house.directory.path().join("runbooks/estate.yaml"), format!("{ESTATE}roles: {{ lead: {{}} }}\n"))
+    std::fs::write(fixture.directory.path().join("runbooks/estate.yaml"), format!("{ESTATE}roles: {{ lead: {{}} }}\n"))
         .unwrap();
     let daily = DAILY.replace("  - { id: hand", "  - { id: more, start: down }\n  - { id: hand");
-    let catalog = catalog(&house.directory, &daily);
-    house.engine.reload(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
-    house.settle().await;
-    house.clock.set(at("2026-01-01T07:00:00Z"));
-    let record = house.rest(1).await.remove(0);
-    assert_eq!((record.runs.len(), record.deadlines.len()), (2, 0), "not even of a runbook that it starts");
-    let asked = |request| house.engine.submit(&record.id, Command { by: Actor::person("ada", "test"), request });
-    let no = asked(Request::Regrade(Severity::P1)).await.unwrap_err().to_string();
-    assert_eq!(no, "maintenance has no severity: nothing is wrong");
-    house.done_by_hand(&record).await;
-    let record = house.until("it is over", |all| all[0].draft.is_some()).await.remove(0);
-    assert!(record.deadlines.is_empty());
-    let no = house
+    let catalog = catalog(&fixture.directory, &daily);
+    fixture.engine.reload(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
+    fixture.settle().await;
+    fixture.clock.set(at("2026-01-01T07:00:00Z"));
+    let incident = fixture.incidents_at_rest(1).await.remove(0);
+    assert_eq!((incident.runs.len(), incident.deadlines.len()), (2, 0), "also not of a runbook that it starts");
+    let asked = |request| fixture.engine.submit(&incident.id, Command { by: Actor::person("ada", "test"), request });
+    let refusal = asked(Request::ChangeSeverity(Severity::P1)).await.unwrap_err().to_string();
+    assert_eq!(refusal, "maintenance has no severity: nothing is wrong");
+    fixture.complete_manual_step(&incident).await;
+    let incident = fixture.until("it is over", |all| all[0].draft.is_some()).await.remove(0);
+    assert!(incident.deadlines.is_empty());
+    let refusal = fixture
         .engine
-        .submit(&record.id, Command { by: Actor::person("ada", "test"), request: Request::CompletePostmortem })
+        .submit(&incident.id, Command { by: Actor::person("ada", "test"), request: Request::CompletePostmortem })
         .await;
-    assert!(no.unwrap_err().to_string().starts_with("maintenance has a report and no post-mortem"));
+    assert!(refusal.unwrap_err().to_string().starts_with("maintenance has a report and no post-mortem"));
 }

@@ -1,4 +1,4 @@
-//! What senders post, as alerts: every sample body, what their documentation says beyond the samples, and hostile bodies.
+//! Alerts of each sender format: sample bodies, cases from the documentation of senders, and hostile bodies.
 
 mod admission;
 mod aws;
@@ -100,7 +100,7 @@ fn one(sender: &str, body: &Value) -> Alert {
 }
 
 #[test]
-fn alertmanager_s_firing_and_its_end_are_one() {
+fn a_firing_and_its_end_in_alertmanager_have_one_identity() {
     let firing = one("alertmanager", &sample("alertmanager_v4_firing_single"));
     let resolved = one("alertmanager", &sample("alertmanager_v4_resolved_single"));
     assert_eq!(firing.firing, "fa65a21db3335b7d 2022-11-02T08:12:16.003Z");
@@ -114,7 +114,7 @@ fn alertmanager_s_firing_and_its_end_are_one() {
 }
 
 #[test]
-fn a_fingerprint_that_is_missing_is_what_prometheus_would_compute() {
+fn a_missing_fingerprint_is_computed_as_prometheus_does() {
     let mut body = sample("alertmanager_v4_firing_single");
     let with = one("alertmanager", &body);
     body["alerts"][0].as_object_mut().unwrap().remove("fingerprint");
@@ -122,7 +122,7 @@ fn a_fingerprint_that_is_missing_is_what_prometheus_would_compute() {
 }
 
 #[test]
-fn each_alert_of_a_body_stands_by_itself() {
+fn each_alert_of_a_body_has_its_own_status() {
     let mut body = sample("alertmanager_v4_firing_single");
     let resolved = sample("alertmanager_v4_resolved_single")["alerts"][0].clone();
     let labels =
@@ -131,18 +131,18 @@ fn each_alert_of_a_body_stands_by_itself() {
     let other = json!({ "status": "firing", "labels": labels, "annotations": annotations, "startsAt": "2022-11-02T09:12:16+01:00" });
     body["alerts"] = json!([body["alerts"][0], resolved, other]);
     let alerts = read("prometheus", &body);
-    let standing: Vec<bool> = alerts.iter().map(Alert::is_firing).collect();
-    assert_eq!(standing, [true, false, true], "the body as a whole is firing");
+    let firing: Vec<bool> = alerts.iter().map(Alert::is_firing).collect();
+    assert_eq!(firing, [true, false, true], "the body as a whole is firing");
     let other = &alerts[2];
     assert_eq!((other.value, other.severity), (Some(7.5), Some(Severity::P1)));
     assert_eq!((other.environment.as_deref(), other.service.as_deref()), (Some("production"), Some("backend")));
     assert_eq!((other.runbook.as_deref(), other.summary.as_deref()), (Some("https://wiki/payment"), Some("two lines")));
     assert_eq!(other.starts_at, at("2022-11-02T08:12:16Z"));
-    assert_eq!(alerts[0].environment.as_deref(), Some("live"), "what the estate says where the alert does not");
+    assert_eq!(alerts[0].environment.as_deref(), Some("live"), "the environment of the sender");
 }
 
 #[test]
-fn what_is_left_out_of_a_body_is_counted() {
+fn truncated_alerts_of_a_body_are_counted() {
     let mut body = sample("alertmanager_v4_firing_single");
     body["truncatedAlerts"] = json!(7);
     let alerts = read("alertmanager", &body);
@@ -158,7 +158,7 @@ fn what_is_left_out_of_a_body_is_counted() {
 }
 
 #[test]
-fn what_the_api_of_alertmanager_lists_is_as_if_it_had_been_posted() {
+fn alerts_from_the_alertmanager_api_equal_posted_ones() {
     let posted = one("alertmanager", &sample("alertmanager_v4_firing_single"));
     let mut listed = sample("alertmanager_v4_firing_single")["alerts"][0].clone();
     listed["status"] = json!({ "state": "active", "silencedBy": [], "inhibitedBy": [] });
@@ -170,7 +170,7 @@ fn what_the_api_of_alertmanager_lists_is_as_if_it_had_been_posted() {
 }
 
 #[test]
-fn fields_of_a_wrong_type_cost_no_alert() {
+fn fields_of_a_wrong_type_lose_no_alert() {
     let labels = json!({ "alertname": 5, "zone": null, "list": [1] });
     let alert = json!({ "status": true, "labels": labels, "annotations": "none", "startsAt": "soon", "fingerprint": 12, "generatorURL": "javascript:alert(1)" });
     let alert = one("alertmanager", &json!({ "status": "firing", "alerts": [alert], "truncatedAlerts": "x" }));
@@ -181,7 +181,7 @@ fn fields_of_a_wrong_type_cost_no_alert() {
 }
 
 #[test]
-fn grafana_s_values_and_pages_are_kept() {
+fn values_and_links_of_grafana_are_read() {
     let alerts = read("grafana", &sample("grafana_unified_firing_docs"));
     let first = &alerts[0];
     assert_eq!((alerts.len(), first.value), (2, Some(44.239_437_375_419_08)));
@@ -198,8 +198,8 @@ fn grafana_s_values_and_pages_are_kept() {
     assert_eq!((alerts[0].value, alerts[1].link.as_deref()), (None, None));
 }
 
-/// A run of a workflow that has ended so.
-fn ended(file: &str, conclusion: &str) -> Value {
+/// The event of a workflow run with this conclusion.
+fn completed_run(file: &str, conclusion: &str) -> Value {
     let mut body = sample("github_workflow_run_completed");
     body["workflow_run"]["path"] = json!(format!(".github/workflows/{file}"));
     body["workflow_run"]["conclusion"] = json!(conclusion);
@@ -207,22 +207,22 @@ fn ended(file: &str, conclusion: &str) -> Value {
 }
 
 #[test]
-fn a_workflow_fails_once_until_it_succeeds() {
-    let failed = one("github", &ended("test.yml", "failure"));
+fn a_failed_workflow_fires_once_until_it_succeeds() {
+    let failed = one("github", &completed_run("test.yml", "failure"));
     assert_eq!((failed.name.as_str(), failed.recurs, failed.is_firing()), ("tests_failed", true, true));
     assert_eq!(failed.labels["commit"], "3484a3fb816e0859fd6e1cea078d76385ff50625");
-    let alerts = read("github", &ended("test.yml", "success"));
+    let alerts = read("github", &completed_run("test.yml", "success"));
     assert_eq!((alerts.len(), alerts[0].identity(), alerts[0].status), (2, failed.identity(), AlertStatus::Resolved));
     assert_eq!(
         (alerts[1].name.as_str(), alerts[1].firing.as_str(), alerts[1].recurs),
         ("tests_passed", "run 289782451 1", false)
     );
-    assert_eq!(one("github", &ended("health-check.yml", "timed_out")).name, "health_check_failed");
+    assert_eq!(one("github", &completed_run("health-check.yml", "timed_out")).name, "health_check_failed");
 }
 
 #[test]
-fn a_branch_says_the_environment_unless_a_schedule_ran_it() {
-    let mut body = ended("test.yml", "failure");
+fn the_branch_gives_the_environment_unless_a_schedule_ran_the_workflow() {
+    let mut body = completed_run("test.yml", "failure");
     body["workflow_run"]["head_branch"] = json!("production");
     assert_eq!(one("github", &body).environment.as_deref(), Some("live"));
     body["workflow_run"]["event"] = json!("schedule");
@@ -230,17 +230,20 @@ fn a_branch_says_the_environment_unless_a_schedule_ran_it() {
 }
 
 #[test]
-fn what_of_github_is_no_alert_says_why() {
+fn ignored_github_events_have_a_reason() {
     let run = |body: &Value, event| match read_with("github", &[("x-github-event", event)], body.to_string().as_bytes())
     {
         ParsedBody::Ignored(why) => why,
         other => panic!("{other:?}"),
     };
-    let body = ended("test.yml", "failure");
+    let body = completed_run("test.yml", "failure");
     assert_eq!(run(&json!({ "zen": "Keep it simple" }), "ping"), "event `ping` is not a workflow run");
-    assert_eq!(run(&ended("lint.yml", "failure"), "workflow_run"), "the estate does not name workflow `lint.yml`");
     assert_eq!(
-        run(&ended("test.yml", "cancelled"), "workflow_run"),
+        run(&completed_run("lint.yml", "failure"), "workflow_run"),
+        "the estate does not name workflow `lint.yml`"
+    );
+    assert_eq!(
+        run(&completed_run("test.yml", "cancelled"), "workflow_run"),
         "the conclusion `cancelled` is neither a success nor a failure"
     );
     let changed = |pointer: &str, value: &str| {
@@ -255,9 +258,9 @@ fn what_of_github_is_no_alert_says_why() {
 }
 
 #[test]
-fn github_may_put_its_json_into_a_form() {
+fn a_github_body_may_be_form_encoded() {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
-    let form = form.append_pair("payload", &ended("test.yml", "failure").to_string()).finish();
+    let form = form.append_pair("payload", &completed_run("test.yml", "failure").to_string()).finish();
     let pairs = [("x-github-event", "workflow_run"), ("content-type", "application/x-www-form-urlencoded")];
     assert!(
         matches!(read_with("github", &pairs, form.as_bytes()), ParsedBody::Alerts(alerts) if alerts[0].name == "tests_failed")
@@ -265,7 +268,7 @@ fn github_may_put_its_json_into_a_form() {
 }
 
 #[test]
-fn an_incident_of_pagerduty_fires_and_ends() {
+fn a_pagerduty_incident_fires_and_is_resolved() {
     let event = |kind: &str| {
         let service = json!({ "id": "PF9KMXH", "summary": "backend" });
         let data = json!({ "id": "PGR0VU2", "type": "incident", "html_url": "https://acme.pagerduty.com/incidents/PGR0VU2", "number": 2, "status": "triggered", "incident_key": "d3640fbd41094207a1c11e58e46b1662", "title": "A little bump in the road", "service": service, "priority": { "summary": "P1" }, "urgency": "low" });
@@ -276,9 +279,9 @@ fn an_incident_of_pagerduty_fires_and_ends() {
         (firing.firing.as_str(), firing.severity, firing.service.as_deref()),
         ("PGR0VU2", Some(Severity::P1), Some("backend"))
     );
-    let over = one("pagerduty", &event("incident.resolved"));
+    let resolved = one("pagerduty", &event("incident.resolved"));
     assert_eq!(
-        (over.identity(), over.status, over.ends_at),
+        (resolved.identity(), resolved.status, resolved.ends_at),
         (firing.identity(), AlertStatus::Resolved, at("2020-10-02T18:45:22.169Z"))
     );
     for quiet in ["incident.acknowledged", "pagey.ping", "service.updated"] {
@@ -290,7 +293,7 @@ fn an_incident_of_pagerduty_fires_and_ends() {
 }
 
 #[test]
-fn the_shipped_mapping_reads_what_is_known_of_middleware() {
+fn the_shipped_mapping_reads_the_known_middleware_body() {
     let path = format!("{}/runbooks/estate.yaml", env!("CARGO_MANIFEST_DIR"));
     let shipped = Source::new("estate.yaml", std::fs::read_to_string(path).unwrap());
     let shipped = estate_check::check(&shipped).unwrap_or_else(|problems| panic!("{problems:#?}"));
@@ -313,23 +316,23 @@ fn the_shipped_mapping_reads_what_is_known_of_middleware() {
     assert_eq!((firing.labels["host.id"].as_str(), firing.annotations["operator"].as_str()), ("ip-10-0-1-15", ">"));
     body["status"] = json!("Resolved");
     body["attributes"] = Value::Null;
-    let over = read(&body);
-    assert_eq!((over.identity(), over.status), (firing.identity(), AlertStatus::Resolved), "{over:#?}");
+    let resolved = read(&body);
+    assert_eq!((resolved.identity(), resolved.status), (firing.identity(), AlertStatus::Resolved), "{resolved:#?}");
 }
 
 #[test]
-fn a_mapping_reads_every_item_and_says_what_is_strange() {
+fn a_mapping_reads_every_item_and_warns_of_unknown_values() {
     let good = json!({ "check": "disk", "id": 7, "state": 2, "level": "warning", "since": 1_700_000_000, "measured": "93%", "host": "a" });
-    let over = json!({ "check": "disk", "id": 7, "state": "UP", "since": 1_700_000_000_000_u64 });
+    let resolved = json!({ "check": "disk", "id": 7, "state": "UP", "since": 1_700_000_000_000_u64 });
     let strange = json!({ "check": "net", "id": [1], "state": "odd", "since": "soon", "measured": "hot" });
-    let alerts = read("listed", &json!({ "site": "here", "events": [good, over, strange, { "id": 1 }, 5] }));
+    let alerts = read("listed", &json!({ "site": "here", "events": [good, resolved, strange, { "id": 1 }, 5] }));
     assert_eq!((alerts[0].value, alerts[0].severity, alerts[0].recurs), (Some(93.0), Some(Severity::P3), false));
     assert_eq!((alerts[0].labels["site"].as_str(), &alerts[0].warnings), ("here", &Vec::new()));
     assert_eq!(
         (alerts[1].identity(), alerts[1].status, alerts[1].starts_at),
         (alerts[0].identity(), AlertStatus::Resolved, alerts[0].starts_at)
     );
-    assert!(alerts[2].is_firing() && alerts[2].recurs, "without an identity of its own it is computed");
+    assert!(alerts[2].is_firing() && alerts[2].recurs, "the missing identity is computed");
     assert_eq!(alerts[2].warnings.len(), 6, "{:#?}", alerts[2].warnings);
     assert_eq!((alerts[3].name.as_str(), alerts[4].name.as_str()), (intake::UNRECOGNISED, intake::UNRECOGNISED));
     assert!(alerts[3].warnings[0].contains("`item.check` is not defined"), "{:?}", alerts[3].warnings);

@@ -1,4 +1,4 @@
-//! `runbook stats` over a real log: thousands of incidents made from a golden one, read by page.
+//! `runbook stats` with a log of many incidents, copied from a golden log.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -15,10 +15,10 @@ use super::real;
 
 fn golden() -> Vec<Recorded> {
     let text = include_str!("../fixtures/logs/people.jsonl");
-    text.lines().map(|line| serde_json::from_str(line).expect("a golden log is read for ever")).collect()
+    text.lines().map(|line| serde_json::from_str(line).expect("a golden log can be read")).collect()
 }
 
-/// A copy of the golden incident that was opened `ago`.
+/// The events of a copy of the golden incident, opened this long ago.
 fn drafts(id: &IncidentId, ago: TimeDelta) -> Vec<NewEvent> {
     let log = golden();
     let shift = real::now() - ago - log[0].at;
@@ -38,13 +38,13 @@ fn drafts(id: &IncidentId, ago: TimeDelta) -> Vec<NewEvent> {
     log.into_iter().map(moved).collect()
 }
 
-/// A state directory with a copy for each of these numbers of days.
+/// A state directory with one copy for each age in days.
 fn state(days: impl IntoIterator<Item = i64>) -> tempfile::TempDir {
     let state = tempfile::tempdir().expect("a directory can be made");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     runtime.block_on(async {
         let store = Sqlite::open(state.path().join("runbook.db")).await.expect("the log is made");
-        // One opened long ago was also changed long ago.
+        // The oldest first, since incidents are listed by their last change.
         let mut days: Vec<i64> = days.into_iter().collect();
         days.sort_unstable_by_key(|days| std::cmp::Reverse(*days));
         for (number, days) in (1_u32..).zip(days) {
@@ -67,7 +67,7 @@ fn out(output: &Output) -> String {
 }
 
 #[test]
-fn only_what_was_opened_since_is_counted_whichever_page_it_stands_on() {
+fn only_incidents_opened_since_are_counted_on_every_page() {
     let state = state((0..450).map(|number| number % 2 * 100 + 1));
     let of = |words: &[&str]| -> Value { serde_json::from_str(&out(&stats(state.path(), words))).expect("JSON") };
     let recent = of(&["-o", "json"]);
@@ -79,35 +79,35 @@ fn only_what_was_opened_since_is_counted_whichever_page_it_stands_on() {
 }
 
 #[test]
-fn the_table_fits_eighty_columns_and_says_what_is_not_known() {
+fn the_table_fits_eighty_columns_and_counts_known_values() {
     let state = state([1, 2]);
     let text = out(&stats(state.path(), &["--by", "runbook"]));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("4m / 4m"), "{text}");
-    let known = text.lines().find(|line| line.starts_with("known")).expect("it says how many are known");
+    let known = text.lines().find(|line| line.starts_with("known")).expect("there is a line with the known values");
     assert_eq!(known.split_whitespace().collect::<Vec<_>>(), ["known", "2", "2", "0", "2", "0", "2"], "{text}");
 }
 
 #[test]
-fn an_empty_log_says_so_and_what_to_type() {
+fn an_empty_log_is_reported_with_the_next_command() {
     let nowhere = tempfile::tempdir().expect("a directory can be made");
     let output = stats(nowhere.path(), &[]);
     assert_eq!(out(&output), "");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("no incident was opened since") && said.contains("start <runbook>"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("no incident was opened since") && stderr.contains("start <runbook>"), "{stderr}");
 }
 
 #[test]
-fn a_time_that_is_none_names_what_is() {
+fn an_invalid_time_is_refused_with_valid_examples() {
     let nowhere = tempfile::tempdir().expect("a directory can be made");
     let output = stats(nowhere.path(), &["--since", "lately"]);
     assert_eq!(output.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("`90d`") && said.contains("`2026-01-31`"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("`90d`") && stderr.contains("`2026-01-31`"), "{stderr}");
 }
 
 #[test]
-fn a_picture_is_written_where_it_was_asked_for_and_is_only_of_statistics() {
+fn an_svg_is_written_to_the_given_file_and_only_for_stats() {
     let state = state([1]);
     let file = state.path().join("chart.svg");
     assert_eq!(out(&stats(state.path(), &["-o", "svg", "--out", &file.to_string_lossy()])), "");

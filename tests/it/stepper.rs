@@ -1,7 +1,6 @@
-//! The stepper at a real terminal: the real program on a pseudo-terminal whose screen is read back by an emulator.
+//! The stepper on a real terminal: keys, signals, hostile bytes, sizes, and output without a terminal.
 //!
-//! Deliberately absent: how single lines look; the unit tests beside the code have every screen. Here it is shown that
-//! keys, signals and hostile bytes do what they must between a real kernel and a real screen.
+//! Not here: the text of each screen, see the unit tests of the stepper.
 
 #![expect(clippy::disallowed_methods, reason = "tests start the real program and wait for what it shows")]
 
@@ -16,9 +15,9 @@ use crate::real::terminal::Terminal;
 
 mod ssh;
 
-/// What the stepper shows after a key that came sooner after a question than a person can read it, until it takes keys.
+/// The text that the stepper shows after a key that was pressed too soon after a question.
 const PRESS_AGAIN: &str = "press that key again";
-/// High enough for a whole run, so that nothing that is looked for has scrolled away.
+/// Enough rows for a whole run without scrolling.
 const ROWS: u16 = 60;
 
 const ESTATE: &str = "
@@ -30,7 +29,7 @@ roles:
   commander: { summary: Decides. }
 ";
 
-/// A question, a change with its check, a failure, something by hand.
+/// A question, a change with a check, a failing step and a manual step.
 const RUNBOOK: &str = r#"
 runbook: small
 title: Small shop is down
@@ -66,12 +65,12 @@ steps:
     meets: notify
 "#;
 
-/// A shop in its own directory, with its log.
-struct Shop {
+/// A project directory with its state.
+struct Project {
     directory: TempDir,
 }
 
-impl Shop {
+impl Project {
     fn with(runbook: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let runbooks = directory.path().join("runbooks");
@@ -90,7 +89,7 @@ impl Shop {
         self.terminal_with(columns, words, &[("LANG", "C.UTF-8")])
     }
 
-    /// The program on a terminal of its own.
+    /// The program on a terminal, with these variables.
     fn terminal_with(&self, columns: u16, words: &[&str], variables: &[(&str, &str)]) -> Terminal {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_runbook"));
         command.args(words);
@@ -101,7 +100,7 @@ impl Shop {
         Terminal::start((columns, ROWS), self.path(), command, variables)
     }
 
-    /// The program without a terminal: its exit code, its output and its talk.
+    /// The program without a terminal: exit code, standard output, standard error.
     fn piped(&self, words: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.path()).env("LANG", "C.UTF-8");
@@ -113,7 +112,7 @@ impl Shop {
     }
 }
 
-/// Presses a key, once more when the question takes keys if the first came too soon, and waits for the effect.
+/// Presses a key, again if the first press was too soon, and waits for the text.
 fn answer(terminal: &mut Terminal, key: &str, text: &str) {
     terminal.press(key);
     let screen = terminal.until(text, |screen| screen.contains(text) || screen.contains(PRESS_AGAIN));
@@ -123,23 +122,23 @@ fn answer(terminal: &mut Terminal, key: &str, text: &str) {
     terminal.see(text);
 }
 
-/// What the kernel says when the window is closed or the line is cut.
+/// Sends the signal that the kernel sends when a terminal is closed.
 fn hang_up(terminal: &mut Terminal) {
     terminal.signal(Signal::HUP);
     terminal.exit_code();
 }
 
 #[test]
-fn a_person_goes_through_a_whole_run() {
-    let shop = Shop::with(RUNBOOK);
-    let mut terminal = shop.terminal(80, &["start", "small"]);
+fn a_person_completes_a_run() {
+    let project = Project::with(RUNBOOK);
+    let mut terminal = project.terminal(80, &["start", "small"]);
     terminal.see("notify due in 14:");
-    terminal.see("▸ 2 code · the evidence suggests it");
+    terminal.see("▸ 2 code · suggested");
     answer(&mut terminal, "\r", "→ code");
     for part in ["Restart the gateway", "what ", "where ", "why ", "undo ", "who    commander", "y do it"] {
         terminal.see(part);
     }
-    assert!(!shop.path().join("restarted").exists(), "nothing is changed before it is agreed to");
+    assert!(!project.path().join("restarted").exists(), "nothing is changed before the approval");
     answer(&mut terminal, "y", "Reload the search index failed: what now?");
     terminal.see("│ connecting to 127.0.0.1:7700");
     answer(&mut terminal, "s", "why skip?");
@@ -155,17 +154,20 @@ fn a_person_goes_through_a_whole_run() {
     {
         assert!(screen.contains(part), "`{part}` is missing:\n{screen}");
     }
-    assert!(!screen.contains("q detach"), "the live region is gone:\n{screen}");
+    assert!(!screen.contains("q detach"), "the live region is removed:\n{screen}");
     let bytes = String::from_utf8(terminal.bytes()).unwrap();
-    assert!(!bytes.contains("\x1b[6n") && !bytes.contains("?1049"), "it asks nothing and takes no other screen");
+    assert!(!bytes.contains("\x1b[6n") && !bytes.contains("?1049"), "it sends no query and no alternate screen");
     let last = |sequence: &str| bytes.rfind(sequence).unwrap();
-    assert!(last("\x1b[?25h") > last("\x1b[?25l") && last("\x1b[?2004l") > last("\x1b[?2004h"), "all is given back");
+    assert!(
+        last("\x1b[?25h") > last("\x1b[?25l") && last("\x1b[?2004l") > last("\x1b[?2004h"),
+        "the terminal is restored"
+    );
 }
 
 #[test]
-fn who_detaches_loses_nothing_and_goes_on_by_watching() {
-    let shop = Shop::with(RUNBOOK);
-    let mut terminal = shop.terminal(80, &["start", "small"]);
+fn a_detached_run_continues_and_watch_resumes_it() {
+    let project = Project::with(RUNBOOK);
+    let mut terminal = project.terminal(80, &["start", "small"]);
     terminal.see("▸ 2 code");
     answer(&mut terminal, "1", "y do it");
     terminal.press("\u{3}");
@@ -176,7 +178,7 @@ fn who_detaches_loses_nothing_and_goes_on_by_watching() {
         "{screen}"
     );
 
-    let mut terminal = shop.terminal(80, &["watch"]);
+    let mut terminal = project.terminal(80, &["watch"]);
     terminal.see("→ infrastructure");
     terminal.see("y do it");
     answer(&mut terminal, "n", "why not?");
@@ -189,8 +191,8 @@ fn who_detaches_loses_nothing_and_goes_on_by_watching() {
 }
 
 #[test]
-fn a_terminal_that_goes_away_in_the_middle_of_a_step_loses_nothing() {
-    let shop = Shop::with(
+fn a_terminal_that_closes_during_a_step_loses_nothing() {
+    let project = Project::with(
         "
 runbook: small
 title: Small shop is down
@@ -202,25 +204,25 @@ steps:
     effect: read
 ",
     );
-    let mut terminal = shop.terminal(80, &["start", "small"]);
+    let mut terminal = project.terminal(80, &["start", "small"]);
     terminal.see("Wait for the caches");
     answer(&mut terminal, "o", "│ first line");
     hang_up(&mut terminal);
 
-    std::fs::write(shop.path().join("go"), "").unwrap();
-    let mut terminal = shop.terminal(80, &["watch"]);
+    std::fs::write(project.path().join("go"), "").unwrap();
+    let mut terminal = project.terminal(80, &["watch"]);
     terminal.see("came true");
     assert_eq!(terminal.exit_code(), 0, "{}", terminal.screen());
-    let (code, _, talk) = shop.piped(&["verify"]);
-    assert_eq!(code, 0, "{talk}");
+    let (code, _, stderr) = project.piped(&["verify"]);
+    assert_eq!(code, 0, "{stderr}");
 }
 
-/// Bytes that move cursors, ring, rename windows and turn writing round.
+/// Bytes that move the cursor, ring the bell, rename windows and reverse the writing direction.
 const HOSTILE: &str = "\u{1b}[2J\u{1b}[1;1HEVIL\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{8}";
 
 #[test]
-fn foreign_text_puts_no_control_sequence_on_the_terminal() {
-    let shop = Shop::with(
+fn text_from_outside_sends_no_control_sequence_to_the_terminal() {
+    let project = Project::with(
         r#"
 runbook: small
 title: Small shop is down
@@ -235,7 +237,7 @@ steps:
 "#,
     );
     let who = format!("who={HOSTILE}");
-    let mut terminal = shop.terminal(80, &["start", "small", "--param", &who]);
+    let mut terminal = project.terminal(80, &["start", "small", "--param", &who]);
     terminal.see("what now?");
     answer(&mut terminal, "w", "note:");
     terminal.press("\u{1b}[200~pasted\u{1b}[31m\ry\u{1b}[201~");
@@ -247,18 +249,18 @@ steps:
     terminal.exit_code();
     let bytes = terminal.bytes();
     let text = String::from_utf8(bytes).unwrap();
-    assert!(text.contains("EVIL"), "what it was is shown");
+    assert!(text.contains("EVIL"), "the printable part is shown");
     for sequence in ["\u{1b}[2J", "\u{1b}[1;1H", "\u{1b}]", "\u{7}", "\u{9b}", "\u{202e}", "\u{8}"] {
-        assert!(!text.contains(sequence), "{sequence:?} has come through");
+        assert!(!text.contains(sequence), "{sequence:?} was printed");
     }
-    let (_, _, talk) = shop.piped(&["watch"]);
-    assert!(!talk.contains('\u{1b}') && talk.contains("EVIL"), "{talk}");
+    let (_, _, stderr) = project.piped(&["watch"]);
+    assert!(!stderr.contains('\u{1b}') && stderr.contains("EVIL"), "{stderr}");
 }
 
 #[test]
-fn forty_columns_are_enough() {
-    let shop = Shop::with(RUNBOOK);
-    let mut terminal = shop.terminal(40, &["start", "small"]);
+fn the_stepper_fits_forty_columns() {
+    let project = Project::with(RUNBOOK);
+    let mut terminal = project.terminal(40, &["start", "small"]);
     terminal.see("notify 14:");
     terminal.see("▸ 2 code");
     answer(&mut terminal, "1", "◆ Restart the gateway");
@@ -273,9 +275,9 @@ fn forty_columns_are_enough() {
 
 #[test]
 fn without_colour_only_the_text_is_left_and_without_unicode_only_ascii() {
-    let shop = Shop::with(RUNBOOK);
+    let project = Project::with(RUNBOOK);
     let variables = [("NO_COLOR", "1"), ("LANG", "C")];
-    let mut terminal = shop.terminal_with(80, &["start", "small"], &variables);
+    let mut terminal = project.terminal_with(80, &["start", "small"], &variables);
     terminal.see("> 2 code");
     answer(&mut terminal, "1", "y do it");
     terminal.press("\u{3}");
@@ -289,19 +291,19 @@ fn without_colour_only_the_text_is_left_and_without_unicode_only_ascii() {
 }
 
 #[test]
-fn a_pipe_gets_plain_lines_until_a_person_is_needed() {
-    let shop = Shop::with(RUNBOOK);
-    let (code, output, talk) = shop.piped(&["start", "small"]);
-    assert_eq!(code, 6, "{talk}");
-    assert!(!talk.contains('\u{1b}') && !output.contains('\u{1b}'), "{talk}");
-    assert!(talk.contains("✓ Room on the disk"), "{talk}");
-    assert!(format!("{talk}{output}").contains("answer"), "the command that answers is named: {talk}");
+fn a_pipe_gets_plain_lines_until_the_run_waits_for_a_person() {
+    let project = Project::with(RUNBOOK);
+    let (code, output, stderr) = project.piped(&["start", "small"]);
+    assert_eq!(code, 6, "{stderr}");
+    assert!(!stderr.contains('\u{1b}') && !output.contains('\u{1b}'), "{stderr}");
+    assert!(stderr.contains("✓ Room on the disk"), "{stderr}");
+    assert!(format!("{stderr}{output}").contains("answer"), "the command that answers is named: {stderr}");
 }
 
 #[test]
 fn a_dumb_terminal_gets_plain_lines() {
-    let shop = Shop::with(RUNBOOK);
-    let mut terminal = shop.terminal_with(80, &["start", "small"], &[("TERM", "dumb"), ("LANG", "C.UTF-8")]);
+    let project = Project::with(RUNBOOK);
+    let mut terminal = project.terminal_with(80, &["start", "small"], &[("TERM", "dumb"), ("LANG", "C.UTF-8")]);
     assert_eq!(terminal.exit_code(), 6, "{}", terminal.screen());
     assert!(!terminal.bytes().contains(&0x1b), "{}", terminal.screen());
 }

@@ -1,4 +1,4 @@
-//! The store: one contract for every backend, and what only a file has: damage, other processes, a full disk, SIGKILL.
+//! The store: the contract of every backend, and of SQLite also damage, locks, other processes, full disks and SIGKILL.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use runbook::domain::core::id::IncidentId;
@@ -31,7 +31,7 @@ fn note(seconds: i64, text: impl Into<String>) -> NewEvent {
     )
 }
 
-/// `count` notes that differ.
+/// This many different notes.
 fn notes(count: usize) -> Vec<NewEvent> {
     (0..count).map(|n| note(n.try_into().unwrap(), format!("note {n}"))).collect()
 }

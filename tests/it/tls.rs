@@ -1,4 +1,4 @@
-//! The kind `tls` against a real nginx with certificates in every state.
+//! The kind `tls` with a real nginx and valid and faulty certificates.
 
 use chrono::{Datelike, TimeDelta, Utc};
 use rcgen::{
@@ -7,10 +7,10 @@ use rcgen::{
 use runbook::domain::incident::outcome::Outcome;
 use serde_json::{Value, json};
 
-use crate::act::Act;
+use crate::kind_harness::KindHarness;
 use crate::real::nginx::{Nginx, Site};
 
-/// Who signs the certificates of a test.
+/// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -20,7 +20,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// A site for these hosts, valid from so many days from now until so many.
+    /// A site for these hosts, valid from and until these days from now.
     pub fn site(&self, hosts: &[&str], days: (i64, i64)) -> Site {
         let key = KeyPair::generate().unwrap();
         let certificate = named(hosts[0], hosts, days).signed_by(&key, &self.0).unwrap();
@@ -44,43 +44,44 @@ fn named(name: &str, hosts: &[&str], (from, until): (i64, i64)) -> CertificatePa
     params
 }
 
-/// A site whose certificate nobody vouches for.
+/// A site with a self-signed certificate.
 pub fn self_signed(host: &str) -> Site {
     let key = KeyPair::generate().unwrap();
     let certificate = named(host, &[host], (-1, 90)).self_signed(&key).unwrap();
     Site { chain: certificate.pem(), key: key.serialize_pem(), protocols: "TLSv1.2 TLSv1.3" }
 }
 
-/// A server, and an act whose directory holds the authority's file.
-struct Stage {
+/// A server, and a directory with the certificate of the authority.
+struct TlsFixture {
     nginx: Nginx,
     directory: tempfile::TempDir,
 }
 
-impl Stage {
+impl TlsFixture {
     fn new(authority: &Authority, sites: &[Site]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("ca.pem"), authority.pem()).unwrap();
         Self { nginx: Nginx::serve(sites), directory }
     }
 
-    async fn look(&self, site: usize, more: Value) -> Outcome {
-        let mut act = Act::new(json!({}), json!({}));
-        act.context.directory = self.directory.path().to_owned();
+    async fn check(&self, site: usize, more: Value) -> Outcome {
+        let mut harness = KindHarness::new(json!({}), json!({}));
+        harness.context.directory = self.directory.path().to_owned();
         let mut spec =
             json!({ "address": format!("127.0.0.1:{}", self.nginx.port(site)), "name": "shop.test", "ca": "ca.pem" });
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        act.perform("tls", spec).await
+        harness.perform("tls", spec).await
     }
 }
 
 #[tokio::test]
-async fn a_certificate_in_order_is_told_with_its_days() {
+async fn a_valid_certificate_is_reported_with_its_days_left() {
     let authority = Authority::new("Shop authority");
     let mut old = authority.site(&["shop.test"], (-1, 30));
     old.protocols = "TLSv1.2";
-    let stage = Stage::new(&authority, &[authority.site(&["shop.test", "*.shop.test", "127.0.0.1"], (-1, 31)), old]);
-    let outcome = stage.look(0, json!({ "min_days": 14 })).await;
+    let fixture =
+        TlsFixture::new(&authority, &[authority.site(&["shop.test", "*.shop.test", "127.0.0.1"], (-1, 31)), old]);
+    let outcome = fixture.check(0, json!({ "min_days": 14 })).await;
     assert!(outcome.is_success(), "{outcome:?}");
     let output = &outcome.output;
     assert_eq!((&output["valid"], &output["problems"], &output["days_left"]), (&json!(true), &json!([]), &json!(30)));
@@ -89,25 +90,25 @@ async fn a_certificate_in_order_is_told_with_its_days() {
     assert_eq!((&output["protocol"], &output["chain"]), (&json!("TLS 1.3"), &json!(1)));
     assert!(outcome.summary.contains(": valid for 30 more days, until "), "{}", outcome.summary);
     for name in ["www.shop.test", "127.0.0.1"] {
-        assert!(stage.look(0, json!({ "name": name })).await.is_success(), "{name}");
+        assert!(fixture.check(0, json!({ "name": name })).await.is_success(), "{name}");
     }
-    let soon = stage.look(1, json!({ "min_days": 60 })).await;
+    let soon = fixture.check(1, json!({ "min_days": 60 })).await;
     assert_eq!((&soon.output["trouble"]["kind"], &soon.output["valid"]), (&json!("expires_soon"), &json!(true)));
     assert_eq!(soon.output["protocol"], "TLS 1.2");
 }
 
 #[tokio::test]
-async fn each_fault_of_a_certificate_is_named_and_none_hides_another() {
-    let (authority, stranger) = (Authority::new("Shop authority"), Authority::new("Somebody"));
+async fn each_fault_of_a_certificate_is_named() {
+    let (authority, other) = (Authority::new("Shop authority"), Authority::new("Somebody"));
     let sites = [
         authority.site(&["shop.test"], (-100, -10)),
         authority.site(&["other.test"], (-1, 90)),
         self_signed("shop.test"),
-        stranger.site(&["shop.test"], (-1, 90)),
+        other.site(&["shop.test"], (-1, 90)),
         authority.site(&["shop.test"], (10, 90)),
-        stranger.site(&["other.test"], (-100, -10)),
+        other.site(&["other.test"], (-100, -10)),
     ];
-    let stage = Stage::new(&authority, &sites);
+    let fixture = TlsFixture::new(&authority, &sites);
     let expected: [&[&str]; 6] = [
         &["expired"],
         &["wrong_host"],
@@ -117,33 +118,33 @@ async fn each_fault_of_a_certificate_is_named_and_none_hides_another() {
         &["expired", "wrong_host", "unknown_issuer"],
     ];
     for (site, problems) in expected.iter().enumerate() {
-        let outcome = stage.look(site, json!({})).await;
+        let outcome = fixture.check(site, json!({})).await;
         assert!(!outcome.is_success(), "{outcome:?}");
         assert_eq!((&outcome.output["problems"], &outcome.output["valid"]), (&json!(problems), &json!(false)));
         assert_eq!(outcome.output["trouble"]["kind"], problems[0]);
         assert!(outcome.output["not_after"].is_string() && outcome.output["issuer"].is_string());
     }
-    let expired = stage.look(0, json!({})).await;
-    assert_eq!(expired.output["days_left"], -11, "a day has begun");
-    let wrong = stage.look(1, json!({})).await;
+    let expired = fixture.check(0, json!({})).await;
+    assert_eq!(expired.output["days_left"], -11, "days are rounded down");
+    let wrong = fixture.check(1, json!({})).await;
     assert!(wrong.summary.ends_with(": the certificate is for other.test, not for shop.test"), "{}", wrong.summary);
     let machine = json!({ "ca": null });
-    assert_eq!(stage.look(1, machine).await.output["problems"], json!(["wrong_host", "unknown_issuer"]));
+    assert_eq!(fixture.check(1, machine).await.output["problems"], json!(["wrong_host", "unknown_issuer"]));
 }
 
 #[tokio::test]
-async fn what_is_no_handshake_is_told_apart() {
+async fn connection_errors_of_tls_have_different_codes() {
     let authority = Authority::new("Shop authority");
-    let stage = Stage::new(&authority, &[authority.site(&["shop.test"], (-1, 90))]);
-    let kind = async |more: Value| stage.look(0, more).await.output["trouble"]["kind"].clone();
+    let fixture = TlsFixture::new(&authority, &[authority.site(&["shop.test"], (-1, 90))]);
+    let kind = async |more: Value| fixture.check(0, more).await.output["trouble"]["kind"].clone();
     assert_eq!(kind(json!({ "address": "127.0.0.1:1" })).await, "refused");
-    let plain = format!("127.0.0.1:{}", stage.nginx.plain_port());
+    let plain = format!("127.0.0.1:{}", fixture.nginx.plain_port());
     assert_eq!(kind(json!({ "address": plain })).await, "not_tls");
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().to_string();
     assert_eq!(kind(json!({ "address": silent, "timeout": "200ms" })).await, "timeout");
     assert_eq!(kind(json!({ "address": format!("{}.example", "a".repeat(64)) })).await, "dns");
     assert_eq!(kind(json!({ "ca": "missing.pem" })).await, "ca");
-    std::fs::write(stage.directory.path().join("empty.pem"), "").unwrap();
+    std::fs::write(fixture.directory.path().join("empty.pem"), "").unwrap();
     assert_eq!(kind(json!({ "ca": "empty.pem" })).await, "ca");
 }

@@ -1,17 +1,16 @@
-//! What `runbook unit` prints, put to those who read it: systemd, its analysis of exposure, and polkit.
+//! The output of `runbook unit`, read by systemd, `systemd-analyze` and polkit.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use runbook::actions::transport::process::output_detached;
 
 use super::real;
 use super::real::daemon::{free_port, get};
+use super::real::eventually;
+use super::real::http;
 use super::real::polkit::Polkit;
-use super::real::shop::{Shop, eventually};
+use super::real::units::Units;
 
 const TOKEN: &str = "0123456789abcdef";
 
@@ -32,7 +31,7 @@ senders:
 alerts: { environment: live }
 "#;
 
-const MENDS: &str = r#"
+const RUNBOOK: &str = r#"
 runbook: mends
 title: Mends
 severity: p3
@@ -44,7 +43,7 @@ steps:
   - { id: reload, systemd: { reload: redis-server.service }, verify: { systemd: { status: gateway } } }
 "#;
 
-/// A shop's directory with an estate and a runbook.
+/// A project directory with an estate and a runbook.
 fn directory(estate: &str, runbook: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
     let runbooks = directory.path().join("runbooks");
@@ -55,7 +54,7 @@ fn directory(estate: &str, runbook: &str) -> tempfile::TempDir {
     directory
 }
 
-/// What `runbook unit` prints for a shop.
+/// The output of `runbook unit` for a project.
 fn printed(directory: &Path, words: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
     command.arg("--dir").arg(directory).arg("unit").args(words);
@@ -66,52 +65,53 @@ fn printed(directory: &Path, words: &[&str]) -> String {
 
 #[test]
 fn the_service_is_exposed_by_less_than_two() {
-    let shop = directory(ESTATE, MENDS);
-    let file = shop.path().join("runbook.service");
-    std::fs::write(&file, printed(shop.path(), &["service", "--user", "oncall"])).expect("a file can be written");
+    let project = directory(ESTATE, RUNBOOK);
+    let file = project.path().join("runbook.service");
+    std::fs::write(&file, printed(project.path(), &["service", "--user", "oncall"])).expect("a file can be written");
     let mut analysis = Command::new("systemd-analyze");
     analysis.args(["security", "--offline=true", "--no-pager"]).arg(&file);
     let output = real::run(&mut analysis, "systemd");
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    let exposure = said.lines().find_map(|line| line.split_once("runbook.service: ")).expect("a level is found").1;
+    let printed_text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    let exposure =
+        printed_text.lines().find_map(|line| line.split_once("runbook.service: ")).expect("a level is found").1;
     let exposure: f64 = exposure.split(' ').next().and_then(|level| level.parse().ok()).expect("a number");
-    assert!(exposure <= 2.0, "{said}");
+    assert!(exposure <= 2.0, "{printed_text}");
 }
 
 #[test]
-fn the_service_and_its_socket_are_understood_whole() {
-    let shop = directory(ESTATE, MENDS);
+fn systemd_reads_every_line_of_the_service_and_the_socket() {
+    let project = directory(ESTATE, RUNBOOK);
     for file in ["service", "socket"] {
-        let text = printed(shop.path(), &[file, "--user", "root"]);
-        std::fs::write(shop.path().join(format!("runbook.{file}")), text).expect("a file can be written");
+        let text = printed(project.path(), &[file, "--user", "root"]);
+        std::fs::write(project.path().join(format!("runbook.{file}")), text).expect("a file can be written");
     }
     let mut verify = Command::new("systemd-analyze");
-    verify.args(["verify", "--man=no", "--recursive-errors=no"]).arg(shop.path().join("runbook.socket"));
-    verify.arg(shop.path().join("runbook.service"));
+    verify.args(["verify", "--man=no", "--recursive-errors=no"]).arg(project.path().join("runbook.socket"));
+    verify.arg(project.path().join("runbook.service"));
     let output = output_detached(&mut verify).expect("systemd-analyze starts; install the Debian package `systemd`");
-    let said = String::from_utf8_lossy(&output.stderr);
-    // It has a word for other units of the machine too.
-    let ours: Vec<&str> = said.lines().filter(|line| line.contains("runbook.s")).collect();
-    assert_eq!(ours, [""; 0], "{said}");
+    let printed_text = String::from_utf8_lossy(&output.stderr);
+    // It also reports problems of other units.
+    let ours: Vec<&str> = printed_text.lines().filter(|line| line.contains("runbook.s")).collect();
+    assert_eq!(ours, [""; 0], "{printed_text}");
 }
 
 #[test]
-fn secrets_are_loaded_or_it_is_said_how_they_can_be() {
-    let shop = directory(ESTATE, MENDS);
-    let text = printed(shop.path(), &["service"]);
+fn secrets_are_loaded_or_a_comment_names_the_remedy() {
+    let project = directory(ESTATE, RUNBOOK);
+    let text = printed(project.path(), &["service"]);
     assert!(text.contains("\nLoadCredential=hook:/etc/credstore/hook\n"), "{text}");
     assert!(text.contains("# `slack` is read from the environment"), "{text}");
     assert!(text.contains("\nReadWritePaths=\"-/srv/my shop\"\n"), "{text}");
     assert!(!text.contains("sudo"), "{text}");
-    let raising = directory(ESTATE, &MENDS.replace("[sleep, \"1\"]", "[sudo, --, \"true\"]"));
+    let raising = directory(ESTATE, &RUNBOOK.replace("[sleep, \"1\"]", "[sudo, --, \"true\"]"));
     assert!(printed(raising.path(), &["service"]).contains("these runbooks call it: mends."));
 }
 
 #[test]
-fn an_account_that_is_none_is_refused() {
-    let shop = directory(ESTATE, MENDS);
+fn an_invalid_account_name_is_refused() {
+    let project = directory(ESTATE, RUNBOOK);
     let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
-    command.arg("--dir").arg(shop.path()).args(["unit", "service", "--user", "a\nExecStartPre=+/bin/x"]);
+    command.arg("--dir").arg(project.path()).args(["unit", "service", "--user", "a\nExecStartPre=+/bin/x"]);
     assert_eq!(output_detached(&mut command).expect("the program starts").status.code(), Some(2));
 }
 
@@ -120,9 +120,9 @@ const FILES: &str = "org.freedesktop.systemd1.manage-unit-files";
 const RELOAD: &str = "org.freedesktop.systemd1.reload-daemon";
 
 #[test]
-fn the_rule_allows_what_runbooks_do_to_the_units_of_the_estate_and_nothing_else() {
-    let shop = directory(ESTATE, MENDS);
-    let polkit = Polkit::with(&printed(shop.path(), &["polkit", "--user", "nobody"]));
+fn the_rule_allows_only_the_actions_of_runbooks_on_units_of_the_estate() {
+    let project = directory(ESTATE, RUNBOOK);
+    let polkit = Polkit::with(&printed(project.path(), &["polkit", "--user", "nobody"]));
     let may = |user: &str, verb: &str, unit: &str| polkit.allows(user, MANAGE, &[("verb", verb), ("unit", unit)]);
     for (verb, unit) in [
         ("restart", "shop-gateway.service"),
@@ -151,18 +151,18 @@ fn the_rule_allows_what_runbooks_do_to_the_units_of_the_estate_and_nothing_else(
 }
 
 #[test]
-fn what_can_only_be_allowed_whole_is_allowed_only_where_it_is_used() {
-    let enabling = MENDS.replace("{ reload: redis-server.service }", "{ enable: redis-server.service }");
-    let shop = directory(ESTATE, &enabling);
-    let rule = printed(shop.path(), &["polkit", "--user", "nobody"]);
+fn actions_without_details_are_allowed_only_when_used() {
+    let enabling = RUNBOOK.replace("{ reload: redis-server.service }", "{ enable: redis-server.service }");
+    let project = directory(ESTATE, &enabling);
+    let rule = printed(project.path(), &["polkit", "--user", "nobody"]);
     assert!(rule.contains("can only be allowed whole"), "{rule}");
     let polkit = Polkit::with(&rule);
     assert!(polkit.allows("nobody", FILES, &[]) && polkit.allows("nobody", RELOAD, &[]));
     assert!(!polkit.allows("daemon", FILES, &[]) && !polkit.allows("daemon", RELOAD, &[]));
 }
 
-/// The service as a private manager of a user can start it: without what needs the machine's own.
-fn adapted(service: &str, shop: &Shop) -> String {
+/// The service for a private user manager: without settings that need the system manager.
+fn adapted(service: &str, units: &Units) -> String {
     const KEPT: [&str; 9] = [
         "Type=",
         "NotifyAccess=",
@@ -174,110 +174,105 @@ fn adapted(service: &str, shop: &Shop) -> String {
         "Description=",
         "[",
     ];
-    let kept = service.lines().filter(|line| KEPT.iter().any(|kept| line.starts_with(kept)));
-    let kept: Vec<String> = kept.map(|line| format!("{line}\n")).collect();
-    let (directory, state) = (shop.directory().join("shop"), shop.directory().join("state"));
+    let lines = service.lines().filter(|line| KEPT.iter().any(|prefix| line.starts_with(prefix)));
+    let lines: Vec<String> = lines.map(|line| format!("{line}\n")).collect();
+    let (directory, state) = (units.directory().join("shop"), units.directory().join("state"));
     let own = format!(
         "[Service]\nWatchdogSec=2s\nEnvironment=RUNBOOK_DIR={} RUNBOOK_STATE={} PATH=/usr/bin:/bin\nExecStartPre=/bin/mkdir -p {2}\n",
         directory.display(),
         state.display(),
         state.display()
     );
-    kept.concat() + &own
+    lines.concat() + &own
 }
 
+/// Posts an alert to the service; the body of the answer.
 fn post(port: u16, number: u32) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the socket listens");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time can be set");
     let body = format!(
         r#"{{"version":"4","status":"firing","alerts":[{{"status":"firing","labels":{{"alertname":"trouble"}},"startsAt":"2026-01-01T03:00:00Z","fingerprint":"{number}"}}]}}"#
     );
-    let head = format!(
-        "POST /hooks/alertmanager HTTP/1.0\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all((head + &body).as_bytes()).expect("the server reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("the server answers");
-    answer
+    let bearer = format!("Bearer {TOKEN}");
+    http::send(port, "POST /hooks/alertmanager", &[("Authorization", &bearer)], body.as_bytes()).body
 }
 
-/// A manager with the generated service and socket, both adapted, and a shop with one slow runbook.
-fn on_duty(port: u16) -> Shop {
+/// A manager with the generated service and socket, both adapted, and a project with one slow runbook.
+fn installed_service(port: u16) -> Units {
     let estate = ESTATE.replace("credential: hook", "file: token");
-    let shop = Shop::bare(&[]);
-    let made = directory(&estate, MENDS.split("  - { id: restart").next().expect("it has steps"));
+    let units = Units::bare(&[]);
+    let made = directory(&estate, RUNBOOK.split("  - { id: restart").next().expect("it has steps"));
     std::fs::write(made.path().join("token"), TOKEN).expect("a file can be written");
     let mut copy = Command::new("cp");
-    copy.arg("-r").arg(made.path()).arg(shop.directory().join("shop"));
+    copy.arg("-r").arg(made.path()).arg(units.directory().join("shop"));
     real::run(&mut copy, "coreutils");
-    shop.write_unit("runbook.service", &adapted(&printed(made.path(), &["service"]), &shop));
-    shop.write_unit("runbook.socket", &printed(made.path(), &["socket", "--listen", &format!("127.0.0.1:{port}")]));
-    shop.systemctl(&["daemon-reload"]);
-    shop.systemctl(&["start", "runbook.socket"]);
-    shop
+    units.write_unit("runbook.service", &adapted(&printed(made.path(), &["service"]), &units));
+    units.write_unit("runbook.socket", &printed(made.path(), &["socket", "--listen", &format!("127.0.0.1:{port}")]));
+    units.systemctl(&["daemon-reload"]);
+    units.systemctl(&["start", "runbook.socket"]);
+    units
 }
 
-fn timeline(shop: &Shop) -> String {
+fn timeline(units: &Units) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
-    command.arg("--state").arg(shop.directory().join("state")).args(["timeline", "-o", "jsonl"]);
-    command.current_dir(shop.directory());
+    command.arg("--state").arg(units.directory().join("state")).args(["timeline", "-o", "jsonl"]);
+    command.current_dir(units.directory());
     let output = output_detached(&mut command).expect("the program starts");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 #[test]
-fn the_first_alert_starts_the_service_and_the_watchdog_finds_it_well() {
+fn the_first_alert_starts_the_service_and_it_serves_the_watchdog() {
     let port = free_port();
-    let shop = on_duty(port);
-    assert_eq!(shop.property("runbook.service", "ActiveState"), "inactive");
-    assert!(post(port, 1).contains("opened"), "the alert waits until the service is there");
-    assert_eq!(shop.property("runbook.service", "ActiveState"), "active");
-    let process = shop.property("runbook.service", "MainPID");
-    let heard = || shop.property("runbook.service", "WatchdogTimestampMonotonic").parse::<u64>().unwrap_or(0);
-    let begun = heard();
-    // Twice as long as without a word it would live.
-    eventually("the watchdog has heard of it for four seconds", || heard() > begun + 4_000_000);
-    assert_eq!(shop.property("runbook.service", "MainPID"), process);
+    let units = installed_service(port);
+    assert_eq!(units.property("runbook.service", "ActiveState"), "inactive");
+    assert!(post(port, 1).contains("opened"), "the alert waits until the service is ready");
+    assert_eq!(units.property("runbook.service", "ActiveState"), "active");
+    let process = units.property("runbook.service", "MainPID");
+    let watchdog_time = || units.property("runbook.service", "WatchdogTimestampMonotonic").parse::<u64>().unwrap_or(0);
+    let start = watchdog_time();
+    // Twice the watchdog's time limit.
+    eventually("the service has served the watchdog for four seconds", || watchdog_time() > start + 4_000_000);
+    assert_eq!(units.property("runbook.service", "MainPID"), process);
     assert_eq!(get(port, "/health/ready").expect("it answers").0, 200);
-    shop.stop();
+    units.stop();
 }
 
 #[test]
-fn a_reload_takes_up_what_is_sound_and_fails_with_what_is_not() {
+fn a_reload_loads_valid_files_and_fails_with_a_problem() {
     let port = free_port();
-    let shop = on_duty(port);
+    let units = installed_service(port);
     assert!(post(port, 1).contains("opened"));
-    let process = shop.property("runbook.service", "MainPID");
-    let file = shop.directory().join("shop/runbooks/mends.yaml");
-    let sound = std::fs::read_to_string(&file).expect("it is there");
-    std::fs::write(&file, sound.replace("steps:", "stepps:")).expect("a file can be written");
-    assert!(!shop.try_systemctl(&["reload", "runbook.service"]).status.success(), "there is a problem");
-    assert_eq!(shop.property("runbook.service", "ActiveState"), "active");
-    assert_eq!(shop.property("runbook.service", "StatusText"), "taking alerts", "the process was not troubled");
-    std::fs::write(&file, sound.replace("Mends", "Mends otherwise")).expect("a file can be written");
-    shop.systemctl(&["reload", "runbook.service"]);
+    let process = units.property("runbook.service", "MainPID");
+    let file = units.directory().join("shop/runbooks/mends.yaml");
+    let valid = std::fs::read_to_string(&file).expect("it is there");
+    std::fs::write(&file, valid.replace("steps:", "stepps:")).expect("a file can be written");
+    assert!(!units.try_systemctl(&["reload", "runbook.service"]).status.success(), "there is a problem");
+    assert_eq!(units.property("runbook.service", "ActiveState"), "active");
+    assert_eq!(units.property("runbook.service", "StatusText"), "receiving alerts", "the process serves as before");
+    std::fs::write(&file, valid.replace("Mends", "Mends otherwise")).expect("a file can be written");
+    units.systemctl(&["reload", "runbook.service"]);
     let metric = |line: &str| get(port, "/metrics").expect("it answers").1.lines().any(|known| known == line);
-    eventually("the files are taken up", || metric("runbook_reloads_total 1"));
-    eventually("systemd knows that it is over", || shop.property("runbook.service", "ActiveState") == "active");
+    eventually("the files are loaded", || metric("runbook_reloads_total 1"));
+    eventually("systemd knows that the reload has ended", || {
+        units.property("runbook.service", "ActiveState") == "active"
+    });
     assert!(metric("runbook_last_reload_successful 1"));
-    assert_eq!(shop.property("runbook.service", "MainPID"), process);
-    shop.stop();
+    assert_eq!(units.property("runbook.service", "MainPID"), process);
+    units.stop();
 }
 
 #[test]
-fn a_stop_parks_what_runs_and_a_start_goes_on_with_it() {
+fn a_run_continues_after_a_stop_and_a_start() {
     let port = free_port();
-    let shop = on_duty(port);
+    let units = installed_service(port);
     assert!(post(port, 1).contains("opened"));
     let slow_runs = |line: &str| line.contains("step_started") && line.contains(r#""slow""#);
-    eventually("the slow step runs", || timeline(&shop).lines().any(slow_runs));
-    shop.systemctl(&["stop", "runbook.service"]);
-    assert_eq!(shop.property("runbook.service", "Result"), "success");
-    assert_eq!(shop.property("runbook.service", "ExecMainStatus"), "0");
-    let parked = timeline(&shop);
-    assert!(!parked.contains("run_ended"), "{parked}");
-    shop.systemctl(&["start", "runbook.service"]);
-    eventually("the run ends", || timeline(&shop).contains("run_ended"));
-    shop.stop();
+    eventually("the slow step runs", || timeline(&units).lines().any(slow_runs));
+    units.systemctl(&["stop", "runbook.service"]);
+    assert_eq!(units.property("runbook.service", "Result"), "success");
+    assert_eq!(units.property("runbook.service", "ExecMainStatus"), "0");
+    let stopped = timeline(&units);
+    assert!(!stopped.contains("run_ended"), "{stopped}");
+    units.systemctl(&["start", "runbook.service"]);
+    eventually("the run ends", || timeline(&units).contains("run_ended"));
+    units.stop();
 }

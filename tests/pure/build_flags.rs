@@ -1,4 +1,4 @@
-//! What the C libraries inside the program were built with, as they say themselves.
+//! Build flags of the C libraries in the program, as the libraries report them.
 
 use std::process::Command;
 

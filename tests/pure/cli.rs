@@ -1,7 +1,6 @@
-//! The command line as people and scripts meet it: what was typed goes in; standard output, standard error and the exit
-//! code come out together.
+//! Transcripts of the command line: standard output, standard error and exit code of each command.
 //!
-//! Every test has a directory of its own as home, shop and state, and an environment with nothing else in it.
+//! Every test has its own home, project and state directories, and no other environment.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -11,8 +10,8 @@ use insta::assert_snapshot;
 use regex::Regex;
 use runbook::actions::transport::process::output_detached;
 
-/// A shop in a directory of its own.
-struct Shop {
+/// A project with its own home and state directories.
+struct Project {
     home: tempfile::TempDir,
     variables: Vec<(String, String)>,
 }
@@ -82,15 +81,15 @@ steps:
     effect: read
 ";
 
-impl Shop {
+impl Project {
     fn new() -> Self {
         let home = tempfile::tempdir().expect("a directory can be made");
-        let shop = Self { home, variables: Vec::new() };
-        std::fs::create_dir_all(shop.directory().join("runbooks")).expect("a directory can be made");
-        shop.runbook("estate", &ESTATE.replace("ACCOUNT", &account()))
+        let project = Self { home, variables: Vec::new() };
+        std::fs::create_dir_all(project.directory().join("runbooks")).expect("a directory can be made");
+        project.runbook("estate", &ESTATE.replace("ACCOUNT", &account()))
     }
 
-    /// The shop with another file in its `runbooks/`.
+    /// The project with another file in `runbooks/`.
     fn runbook(self, id: &str, yaml: &str) -> Self {
         std::fs::write(self.directory().join(format!("runbooks/{id}.yaml")), yaml.trim_start())
             .expect("a file is written");
@@ -125,16 +124,16 @@ impl Shop {
         command
     }
 
-    /// What typing this gives, with everything that differs from run to run replaced.
+    /// The transcript of a command, without what differs between runs.
     fn run(&self, words: &[&str]) -> String {
-        self.told(&self.output(words))
+        self.transcript(&self.output(words))
     }
 
     fn output(&self, words: &[&str]) -> Output {
         output_detached(&mut self.command(words)).expect("the program starts")
     }
 
-    /// The exit code alone, for steps on the way to what a test is about.
+    /// The exit code of a command.
     fn code(&self, words: &[&str]) -> i32 {
         self.output(words).status.code().expect("it ends by itself")
     }
@@ -144,20 +143,20 @@ impl Shop {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
     }
 
-    fn told(&self, output: &Output) -> String {
+    fn transcript(&self, output: &Output) -> String {
         let code = output.status.code().map_or_else(|| output.status.to_string(), |code| code.to_string());
-        let mut told = format!("exit {code}\n");
+        let mut transcript = format!("exit {code}\n");
         for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
             let text = std::str::from_utf8(bytes).expect("the output is UTF-8");
             if !text.is_empty() {
-                told.push_str(&format!("--- {name}\n{text}"));
+                transcript.push_str(&format!("--- {name}\n{text}"));
             }
         }
-        self.settled(&told)
+        self.normalized(&transcript)
     }
 
-    /// The text without what differs from run to run.
-    fn settled(&self, text: &str) -> String {
+    /// The text with placeholders for everything that differs between runs.
+    fn normalized(&self, text: &str) -> String {
         static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             let pattern = |pattern: &str, to| (Regex::new(pattern).expect("the pattern is right"), to);
             vec![
@@ -191,21 +190,21 @@ fn account() -> String {
     String::from_utf8(output.stdout).expect("an account's name is text").trim().to_owned()
 }
 
-/// A shop in which `asks` has been started: it waits for the answer to `cause`.
-fn asked() -> Shop {
-    let shop = Shop::new().runbook("asks", ASKS);
-    assert_eq!(shop.code(&["start", "asks"]), 6);
-    shop
+/// A project with a run of `asks` that waits for the answer to `cause`.
+fn asked() -> Project {
+    let project = Project::new().runbook("asks", ASKS);
+    assert_eq!(project.code(&["start", "asks"]), 6);
+    project
 }
 
-/// The same one question later: it waits for agreement to `fix`.
-fn answered() -> Shop {
-    let shop = asked();
-    assert_eq!(shop.code(&["answer", "last", "cause", "bad code"]), 6);
-    shop
+/// The same after the answer: the run waits for the approval of `fix`.
+fn answered() -> Project {
+    let project = asked();
+    assert_eq!(project.code(&["answer", "last", "cause", "bad code"]), 6);
+    project
 }
 
-/// Every file below a directory, whole.
+/// Every file below a directory with its content.
 fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).expect("the directory is there") {
@@ -220,9 +219,9 @@ fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn list_shows_what_can_be_started_and_what_is_broken() {
-    let shop = Shop::new().runbook("asks", ASKS).runbook("broken", "runbook: broken\n");
-    assert_snapshot!(shop.run(&["list"]), @r#"
+fn list_shows_runbooks_and_their_problems() {
+    let project = Project::new().runbook("asks", ASKS).runbook("broken", "runbook: broken\n");
+    assert_snapshot!(project.run(&["list"]), @r#"
     exit 0
     --- stdout
     RUNBOOK  SEVERITY  TITLE              ENVIRONMENTS  STEPS
@@ -231,7 +230,7 @@ fn list_shows_what_can_be_started_and_what_is_broken() {
     --- stderr
     next: runbook lint
     "#);
-    assert_snapshot!(shop.run(&["list", "-o", "jsonl"]), @r#"
+    assert_snapshot!(project.run(&["list", "-o", "jsonl"]), @r#"
     exit 0
     --- stdout
     {"id":"asks","title":"Something is slow","severity":"p2","environments":[],"alerts":[],"on":[],"schedules":[],"params":[{"name":"service","type":"service","default":"gateway","help":"The suspect"}],"steps":4,"problems":0}
@@ -242,46 +241,46 @@ fn list_shows_what_can_be_started_and_what_is_broken() {
 }
 
 #[test]
-fn the_next_command_names_what_has_to_be_named() {
+fn the_next_command_has_the_required_options() {
     let needs = ASKS.replace("default: gateway, ", "").replace("runbook: asks", "runbook: needs");
-    let shop = Shop::new().runbook("needs", &needs);
-    let estate = shop.directory().join("runbooks/estate.yaml");
+    let project = Project::new().runbook("needs", &needs);
+    let estate = project.directory().join("runbooks/estate.yaml");
     let chosen = std::fs::read_to_string(&estate).unwrap();
     std::fs::write(&estate, chosen.replace("default_environment: production\n", "")).unwrap();
     let next = "runbook start needs --env production --param 'service=…'";
-    assert!(shop.run(&["list"]).contains(&format!("   or {next}")));
-    let shown = shop.run(&["show", "needs"]);
+    assert!(project.run(&["list"]).contains(&format!("   or {next}")));
+    let shown = project.run(&["show", "needs"]);
     assert!(shown.contains(&format!("next: {next} --plan\n   or {next}")), "{shown}");
 }
 
 #[test]
 fn an_open_incident_is_listed_beneath_any_number_of_resolved_ones() {
-    let shop = Shop::new().runbook("fails", FAILS);
-    assert_eq!(shop.code(&["start", "fails", "--title", "The old one"]), 6);
+    let project = Project::new().runbook("fails", FAILS);
+    assert_eq!(project.code(&["start", "fails", "--title", "The old one"]), 6);
     for _ in 0..2 {
-        assert_eq!(shop.code(&["start", "fails"]), 6);
-        assert_eq!(shop.code(&["resolve", "last"]), 6);
+        assert_eq!(project.code(&["start", "fails"]), 6);
+        assert_eq!(project.code(&["resolve", "last"]), 6);
     }
-    assert!(!shop.run(&["incidents", "--limit", "1"]).contains("The old one"));
-    assert!(shop.run(&["incidents", "--limit", "1", "--open"]).contains("The old one"));
+    assert!(!project.run(&["incidents", "--limit", "1"]).contains("The old one"));
+    assert!(project.run(&["incidents", "--limit", "1", "--open"]).contains("The old one"));
 }
 
 #[test]
-fn list_says_where_it_looked_when_there_is_no_shop() {
-    let shop = Shop::new();
-    let output = shop.command(&["list"]).current_dir("/").output().unwrap();
-    assert_snapshot!(shop.told(&output), @r#"
+fn list_names_the_searched_places_when_there_is_no_project() {
+    let project = Project::new();
+    let output = project.command(&["list"]).current_dir("/").output().unwrap();
+    assert_snapshot!(project.transcript(&output), @r#"
     exit 2
     --- stderr
     error: there is no `runbooks/` here, above, or in `/etc/runbook`
-    hint: Go to the shop's directory, or name it: `--dir DIR` or `RUNBOOK_DIR`.
+    hint: Go to the project's directory, or name it: `--dir DIR` or `RUNBOOK_DIR`.
     "#);
 }
 
 #[test]
 fn show_outlines_a_runbook() {
-    let shop = Shop::new().runbook("asks", ASKS);
-    assert_snapshot!(shop.run(&["show", "asks"]), @r#"
+    let project = Project::new().runbook("asks", ASKS);
+    assert_snapshot!(project.run(&["show", "asks"]), @r#"
     exit 0
     --- stdout
     asks · P2 · Something is slow · every environment
@@ -314,7 +313,7 @@ fn show_outlines_a_runbook() {
     next: runbook start asks --plan
        or runbook start asks
     "#);
-    assert_snapshot!(shop.run(&["show", "ask"]), @r#"
+    assert_snapshot!(project.run(&["show", "ask"]), @r#"
     exit 2
     --- stderr
     error: there is no runbook `ask`
@@ -325,16 +324,16 @@ fn show_outlines_a_runbook() {
 
 #[test]
 fn lint_reports_every_problem_and_ends_with_7() {
-    let shop = Shop::new().runbook("asks", ASKS);
-    assert_snapshot!(shop.run(&["lint"]), @r#"
+    let project = Project::new().runbook("asks", ASKS);
+    assert_snapshot!(project.run(&["lint"]), @r#"
     exit 0
     --- stderr
     2 files: no problems
     next: runbook list
     "#);
-    let shop =
-        shop.runbook("broken", &FAILS.replace("fails", "broken").replace("command:", "comand:").replace("p3", "p9"));
-    assert_snapshot!(shop.run(&["lint"]), @r#"
+    let project =
+        project.runbook("broken", &FAILS.replace("fails", "broken").replace("command:", "comand:").replace("p3", "p9"));
+    assert_snapshot!(project.run(&["lint"]), @r#"
     exit 7
     --- stdout
     error: `p9` is not one of `p1`, `p2`, `p3`, `p4` and `maintenance`
@@ -356,7 +355,7 @@ fn lint_reports_every_problem_and_ends_with_7() {
     3 files: 2 problems
     next: runbook lint
     "#);
-    assert_snapshot!(shop.run(&["lint", "runbooks/broken.yaml", "-o", "jsonl"]), @r#"
+    assert_snapshot!(project.run(&["lint", "runbooks/broken.yaml", "-o", "jsonl"]), @r#"
     exit 7
     --- stdout
     {"file":"runbooks/broken.yaml","line":3,"column":11,"message":"`p9` is not one of `p1`, `p2`, `p3`, `p4` and `maintenance`","help":null}
@@ -365,8 +364,8 @@ fn lint_reports_every_problem_and_ends_with_7() {
     1 file: 2 problems
     next: runbook lint
     "#);
-    assert_eq!(shop.code(&["lint", "runbooks/asks.yaml"]), 0);
-    assert_snapshot!(shop.run(&["lint", "runbooks/gone.yaml"]), @r#"
+    assert_eq!(project.code(&["lint", "runbooks/asks.yaml"]), 0);
+    assert_snapshot!(project.run(&["lint", "runbooks/gone.yaml"]), @r#"
     exit 2
     --- stderr
     error: there is no file `runbooks/gone.yaml`
@@ -374,7 +373,7 @@ fn lint_reports_every_problem_and_ends_with_7() {
 }
 
 #[test]
-fn what_start_hands_over_is_checked_against_the_other_file() {
+fn parameters_passed_to_another_runbook_are_checked() {
     let first = "runbook: first\ntitle: First\nseverity: p4\nsteps:\n  \
         - { id: a, start: second }\n  \
         - { id: b, start: { runbook: second, params: { count: many, wodr: x } } }\n  \
@@ -382,18 +381,26 @@ fn what_start_hands_over_is_checked_against_the_other_file() {
     let second = "runbook: second\ntitle: Second\nseverity: p4\nparams:\n  count: { type: integer }\n  \
         word: { type: text, default: x }\nsteps:\n  - { id: d, start: third }\n";
     let third = "runbook: third\ntitle: Third\nseverity: p4\nsteps:\n  - { id: e, wait: 1s }\n";
-    let shop = Shop::new().runbook("first", first).runbook("second", second).runbook("third", third);
-    let told = shop.run(&["lint", "-o", "jsonl"]);
-    let told: Vec<&str> = told.lines().filter(|line| line.starts_with('{')).collect();
+    let project = Project::new().runbook("first", first).runbook("second", second).runbook("third", third);
+    let transcript = project.run(&["lint", "-o", "jsonl"]);
+    let transcript: Vec<&str> = transcript.lines().filter(|line| line.starts_with('{')).collect();
     let at = |line: u32, column: u32, message: &str, help: &str| {
         format!(
             "{{\"file\":\"runbooks/first.yaml\",\"line\":{line},\"column\":{column},\"message\":\"{message}\",\"help\":\"{help}\"}}"
         )
     };
-    let needs = at(5, 21, "`second` needs the param `count`", "Hand it over: `params: { count: … }`.");
+    let needs = at(5, 21, "`second` needs the param `count`", "Add `params: { count: … }` here.");
     let has_none = at(6, 63, "`second` has no param `wodr`", "Did you mean `word`?");
-    assert_eq!((told.len(), told[0], told[2]), (3, needs.as_str(), has_none.as_str()), "{told:#?}");
-    assert!(told[1].contains("\"line\":6,\"column\":57,") && told[1].contains("whole number"), "{}", told[1]);
+    assert_eq!(
+        (transcript.len(), transcript[0], transcript[2]),
+        (3, needs.as_str(), has_none.as_str()),
+        "{transcript:#?}"
+    );
+    assert!(
+        transcript[1].contains("\"line\":6,\"column\":57,") && transcript[1].contains("whole number"),
+        "{}",
+        transcript[1]
+    );
 }
 
 #[test]
@@ -401,28 +408,35 @@ fn runbooks_that_start_one_another_in_a_circle_are_a_problem() {
     let starts = |id: &str, other: &str| {
         format!("runbook: {id}\ntitle: Round\nseverity: p4\nsteps:\n  - {{ id: a, start: {other} }}\n")
     };
-    let shop = Shop::new()
+    let project = Project::new()
         .runbook("one", &starts("one", "two"))
         .runbook("two", &starts("two", "three"))
         .runbook("three", &starts("three", "one"))
         .runbook("aside", &starts("aside", "one"));
-    let told = shop.run(&["lint", "-o", "jsonl"]);
-    assert!(told.contains("`two` leads back to this runbook"), "{told}");
-    assert!(told.contains("one → two → three → one") && told.contains("three → one → two → three"), "{told}");
-    assert_eq!(told.matches("leads back").count(), 3, "who only starts one of them is in no circle: {told}");
+    let transcript = project.run(&["lint", "-o", "jsonl"]);
+    assert!(transcript.contains("`two` leads back to this runbook"), "{transcript}");
+    assert!(
+        transcript.contains("one → two → three → one") && transcript.contains("three → one → two → three"),
+        "{transcript}"
+    );
+    assert_eq!(
+        transcript.matches("leads back").count(),
+        3,
+        "a runbook that only starts one of them is not in the circle: {transcript}"
+    );
 }
 
 #[test]
 fn a_special_file_a_link_out_and_a_misnamed_file_are_problems() {
-    let shop = Shop::new();
-    let runbooks = shop.directory().join("runbooks");
+    let project = Project::new();
+    let runbooks = project.directory().join("runbooks");
     std::os::unix::fs::symlink("/etc/passwd", runbooks.join("out.yaml")).unwrap();
     std::fs::create_dir(runbooks.join("folder.yaml")).unwrap();
     std::fs::write(runbooks.join("Misnamed.yaml"), "").unwrap();
     std::fs::write(runbooks.join("short.yml"), "").unwrap();
     std::fs::write(runbooks.join("bytes.yaml"), b"runbook: \xff\xfe").unwrap();
     let socket = std::os::unix::net::UnixListener::bind(runbooks.join("socket.yaml")).unwrap();
-    assert_snapshot!(shop.run(&["lint"]), @r#"
+    assert_snapshot!(project.run(&["lint"]), @r#"
     exit 7
     --- stdout
     error: `Misnamed` cannot be a runbook's id
@@ -482,8 +496,8 @@ fn a_special_file_a_link_out_and_a_misnamed_file_are_problems() {
 
 #[test]
 fn kinds_shows_each_kind_with_what_it_takes() {
-    let shop = Shop::new();
-    assert_snapshot!(shop.run(&["kinds", "set"]), @r#"
+    let project = Project::new();
+    assert_snapshot!(project.run(&["kinds", "set"]), @r#"
     exit 0
     --- stdout
     set: Gives names to values for later steps.
@@ -503,23 +517,23 @@ fn kinds_shows_each_kind_with_what_it_takes() {
     --- stderr
     next: runbook kinds
     "#);
-    assert_snapshot!(shop.run(&["kinds", "sytemd"]), @r#"
+    assert_snapshot!(project.run(&["kinds", "sytemd"]), @r#"
     exit 2
     --- stderr
     error: there is no kind `sytemd`
     hint: Did you mean `systemd`?
     hint: `runbook kinds` shows every one.
     "#);
-    let all = String::from_utf8(shop.output(&["kinds", "-o", "json"]).stdout).unwrap();
+    let all = String::from_utf8(project.output(&["kinds", "-o", "json"]).stdout).unwrap();
     let all: serde_json::Value = serde_json::from_str(&all).unwrap();
     assert!(all.as_array().unwrap().iter().any(|kind| kind["kind"] == "systemd"));
 }
 
 #[test]
 fn schema_prints_a_schema_of_each_file() {
-    let shop = Shop::new();
+    let project = Project::new();
     for of in ["runbook", "estate"] {
-        let output = shop.output(&["schema", of]);
+        let output = project.output(&["schema", of]);
         let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(schema["$schema"].as_str().unwrap().contains("json-schema.org"), "{of}");
     }
@@ -527,26 +541,26 @@ fn schema_prints_a_schema_of_each_file() {
 
 #[test]
 fn completions_and_the_manual_are_made_from_the_commands() {
-    let shop = Shop::new();
+    let project = Project::new();
     for shell in ["bash", "zsh", "fish"] {
-        let output = shop.output(&["completions", shell]);
+        let output = project.output(&["completions", shell]);
         assert!(String::from_utf8(output.stdout).unwrap().contains("incidents"), "{shell}");
     }
-    assert_snapshot!(shop.run(&["man", "--into", "pages"]), @r#"
+    assert_snapshot!(project.run(&["man", "--into", "pages"]), @r#"
     exit 0
     --- stderr
-    the manual is in `pages`
+    the manual pages are in `pages`
     next: man -l pages/runbook.1
     "#);
-    let page = std::fs::read_to_string(shop.directory().join("pages/runbook-start.1")).unwrap();
+    let page = std::fs::read_to_string(project.directory().join("pages/runbook-start.1")).unwrap();
     assert!(page.contains(r"\-\-detected\-at"), "{page}");
-    assert!(shop.run(&["man"]).contains("130  interrupted"));
+    assert!(project.run(&["man"]).contains("130  interrupted"));
 }
 
 #[test]
 fn the_plan_is_exact_and_touches_nothing() {
-    let shop = Shop::new().runbook("asks", ASKS);
-    assert_snapshot!(shop.run(&["start", "asks", "--plan", "--param", "service=search"]), @r#"
+    let project = Project::new().runbook("asks", ASKS);
+    assert_snapshot!(project.run(&["start", "asks", "--plan", "--param", "service=search"]), @r#"
     exit 0
     --- stdout
     asks · P2 · Something is slow · production
@@ -579,14 +593,14 @@ fn the_plan_is_exact_and_touches_nothing() {
         by hand: Call the office and say “{{ steps.cause.answer }}” (known during the run)
         meets: notify
     --- stderr
-    nothing has been done
+    nothing was started
     next: runbook start asks --env production --param service=search
     "#);
-    assert!(!shop.state().exists(), "a plan makes no state");
+    assert!(!project.state().exists(), "a plan creates no state");
 }
 
 #[test]
-fn the_plan_follows_other_runbooks_and_says_what_is_missing() {
+fn the_plan_includes_other_runbooks_and_missing_secrets() {
     let parent = "
 runbook: parent
 title: Both
@@ -604,8 +618,8 @@ steps:
     name: Go on
     start: { runbook: asks, params: { service: search } }
 ";
-    let shop = Shop::new().runbook("asks", ASKS).runbook("parent", parent);
-    assert_snapshot!(shop.run(&["start", "parent", "--plan", "--auto"]), @r#"
+    let project = Project::new().runbook("asks", ASKS).runbook("parent", parent);
+    assert_snapshot!(project.run(&["start", "parent", "--plan", "--auto"]), @r#"
     exit 7
     --- stdout
     parent · P1 · Both · production
@@ -636,20 +650,20 @@ steps:
           meets: notify
     --- stderr
     warning: secret `token`: `SHOP_TOKEN` is not set
-    nothing has been done
+    nothing was started
     next: runbook start parent --env production
     "#);
-    let plan = shop.output(&["start", "parent", "--plan", "-o", "json"]);
+    let plan = project.output(&["start", "parent", "--plan", "-o", "json"]);
     let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
     assert_eq!(plan["steps"][3]["action"]["spec"]["argv"], serde_json::json!(["echo", "search", "production"]));
-    let shop = shop.variable("SHOP_TOKEN", "xoxb-1234567");
-    assert_eq!(shop.code(&["start", "parent", "--plan"]), 0);
+    let project = project.variable("SHOP_TOKEN", "xoxb-1234567");
+    assert_eq!(project.code(&["start", "parent", "--plan"]), 0);
 }
 
 #[test]
-fn start_goes_on_until_a_person_is_needed() {
-    let shop = Shop::new().runbook("asks", ASKS);
-    assert_snapshot!(shop.run(&["start", "asks"]), @r#"
+fn start_runs_until_the_run_waits_for_a_person() {
+    let project = Project::new().runbook("asks", ASKS);
+    assert_snapshot!(project.run(&["start", "asks"]), @r#"
     exit 6
     --- stdout
     waiting: cause · Infrastructure or code?
@@ -664,7 +678,7 @@ fn start_goes_on_until_a_person_is_needed() {
     HH:MM:SS ✓ Look at gateway · `echo` succeeded: gateway production  LENGTH
     next: runbook watch INCIDENT
     "#);
-    assert_snapshot!(shop.run(&["incidents"]), @r#"
+    assert_snapshot!(project.run(&["incidents"]), @r#"
     exit 0
     --- stdout
     INCIDENT     SEVERITY  OPENED  ENVIRONMENT  TITLE              STANDS
@@ -675,48 +689,48 @@ fn start_goes_on_until_a_person_is_needed() {
 }
 
 #[test]
-fn start_says_what_was_mistyped() {
-    let shop = Shop::new().runbook("asks", ASKS);
-    let told = |words: &[&str]| shop.run(&[&["start"], words].concat());
-    assert_snapshot!(told(&["asls"]), @r#"
+fn start_suggests_the_nearest_name() {
+    let project = Project::new().runbook("asks", ASKS);
+    let transcript = |words: &[&str]| project.run(&[&["start"], words].concat());
+    assert_snapshot!(transcript(&["asls"]), @r#"
     exit 2
     --- stderr
     error: there is no runbook `asls`
     hint: Did you mean `asks`?
     hint: `runbook list` shows every one.
     "#);
-    assert_snapshot!(told(&["asks", "--env", "prodction"]), @r#"
+    assert_snapshot!(transcript(&["asks", "--env", "prodction"]), @r#"
     exit 2
     --- stderr
     error: there is no environment `prodction`
     hint: Did you mean `--env production`?
     "#);
-    assert_snapshot!(told(&["asks", "--param", "servce=search"]), @r#"
+    assert_snapshot!(transcript(&["asks", "--param", "servce=search"]), @r#"
     exit 2
     --- stderr
     error: `asks` has no parameter `servce`
     hint: Did you mean `--param service`?
     "#);
-    assert_snapshot!(told(&["asks", "--param", "service=serch"]), @r#"
+    assert_snapshot!(transcript(&["asks", "--param", "service=serch"]), @r#"
     exit 2
     --- stderr
     error: parameter `service` is a service, not `serch`
     hint: Did you mean `--param service=search`?
     "#);
-    assert_snapshot!(told(&["asks", "--param", "service"]), @r#"
+    assert_snapshot!(transcript(&["asks", "--param", "service"]), @r#"
     exit 2
     --- stderr
     error: invalid value 'service' for '--param <NAME=VALUE>': a parameter is given as `name=value`
 
     For more information, try '--help'.
     "#);
-    assert_snapshot!(told(&["asks", "--detected-at", "yesterday"]), @r#"
+    assert_snapshot!(transcript(&["asks", "--detected-at", "yesterday"]), @r#"
     exit 2
     --- stderr
     error: `yesterday` is no time
     hint: Type an instant such as `TIME`, or how long ago such as `10m`.
     "#);
-    assert_snapshot!(shop.run(&["strat"]), @r#"
+    assert_snapshot!(project.run(&["strat"]), @r#"
     exit 2
     --- stderr
     error: unrecognized subcommand 'strat'
@@ -727,26 +741,26 @@ fn start_says_what_was_mistyped() {
 
     For more information, try '--help'.
     "#);
-    assert_eq!(shop.code(&["incidents", "--open"]), 0);
-    assert!(shop.run(&["incidents"]).contains("there are no incidents"), "nothing was opened");
+    assert_eq!(project.code(&["incidents", "--open"]), 0);
+    assert!(project.run(&["incidents"]).contains("there are no incidents"), "no incident was opened");
 }
 
 #[test]
-fn answering_goes_on() {
-    let shop = asked();
-    assert_snapshot!(shop.run(&["answer", "last", "cause", "bad cod"]), @r#"
+fn an_answer_continues_the_run() {
+    let project = asked();
+    assert_snapshot!(project.run(&["answer", "last", "cause", "bad cod"]), @r#"
     exit 2
     --- stderr
     error: `bad cod` is no answer to `cause`
     hint: Answer one of: infrastructure, bad code.
     "#);
-    assert_snapshot!(shop.run(&["answer", "last", "caus", "bad code"]), @r#"
+    assert_snapshot!(project.run(&["answer", "last", "caus", "bad code"]), @r#"
     exit 2
     --- stderr
     error: there is no step `caus`
     hint: Did you mean `cause`?
     "#);
-    assert_snapshot!(shop.run(&["answer", "last", "cause", "bad code"]), @r#"
+    assert_snapshot!(project.run(&["answer", "last", "cause", "bad code"]), @r#"
     exit 6
     --- stdout
     waiting: fix · agreement to: run `touch mended`
@@ -765,29 +779,29 @@ fn answering_goes_on() {
 }
 
 #[test]
-fn of_two_runs_that_wait_at_one_step_the_one_that_is_named_goes_on() {
-    let shop = asked();
-    assert_eq!(shop.code(&["start", "asks", "--incident", "last"]), 6);
-    assert_snapshot!(shop.run(&["answer", "last", "cause", "bad code"]), @r#"
+fn of_two_runs_waiting_at_one_step_the_named_one_continues() {
+    let project = asked();
+    assert_eq!(project.code(&["start", "asks", "--incident", "last"]), 6);
+    assert_snapshot!(project.run(&["answer", "last", "cause", "bad code"]), @r#"
     exit 2
     --- stderr
     error: more than one question waits for an answer: `1:cause` (runbook `asks`), `2:cause` (runbook `asks`)
     hint: Name one: `runbook answer INCIDENT 1:cause <answer>`.
     "#);
-    assert_snapshot!(shop.run(&["answer", "last", "3:cause", "bad code"]), @r#"
+    assert_snapshot!(project.run(&["answer", "last", "3:cause", "bad code"]), @r#"
     exit 2
     --- stderr
     error: there is no run 3
     hint: Runs: 1 (`asks`), 2 (`asks`).
     "#);
-    assert_snapshot!(shop.run(&["answer", "last", "x:cause", "bad code"]), @r#"
+    assert_snapshot!(project.run(&["answer", "last", "x:cause", "bad code"]), @r#"
     exit 2
     --- stderr
     error: invalid value 'x:cause' for '<STEP>': `x:cause` is not a step such as `rollback`, `restart[2]`, or `2:rollback` for the one of run 2
 
     For more information, try '--help'.
     "#);
-    assert_snapshot!(shop.run(&["answer", "last", "2:cause", "bad code"]), @r#"
+    assert_snapshot!(project.run(&["answer", "last", "2:cause", "bad code"]), @r#"
     exit 6
     --- stdout
     waiting: 1:cause · Infrastructure or code?
@@ -809,59 +823,59 @@ fn of_two_runs_that_wait_at_one_step_the_one_that_is_named_goes_on() {
 }
 
 #[test]
-fn of_two_changes_that_wait_at_one_step_the_one_that_is_named_is_decided() {
-    let shop = asked();
-    assert_eq!(shop.code(&["start", "asks", "--incident", "last"]), 6);
-    assert_eq!(shop.code(&["answer", "last", "2:cause", "bad code"]), 6);
-    assert_snapshot!(shop.run(&["approve", "last", "1:fix"]), @r#"
+fn of_two_changes_waiting_at_one_step_the_named_one_is_decided() {
+    let project = asked();
+    assert_eq!(project.code(&["start", "asks", "--incident", "last"]), 6);
+    assert_eq!(project.code(&["answer", "last", "2:cause", "bad code"]), 6);
+    assert_snapshot!(project.run(&["approve", "last", "1:fix"]), @r#"
     exit 2
     --- stderr
     error: `1:fix` does not wait for agreement
     hint: See what waits: `runbook watch INCIDENT`.
     "#);
-    assert_eq!(shop.code(&["answer", "last", "cause", "bad code"]), 6, "only the one of run 1 is left");
-    assert_snapshot!(shop.run(&["approve", "last"]), @r#"
+    assert_eq!(project.code(&["answer", "last", "cause", "bad code"]), 6, "only the question of run 1 waits");
+    assert_snapshot!(project.run(&["approve", "last"]), @r#"
     exit 2
     --- stderr
     error: more than one change waits for agreement: `1:fix` (runbook `asks`), `2:fix` (runbook `asks`)
     hint: Name one: `runbook approve INCIDENT 1:fix`.
     "#);
-    assert_snapshot!(shop.run(&["deny", "last", "1:fix"]), @r#"
+    assert_snapshot!(project.run(&["deny", "last", "1:fix"]), @r#"
     exit 2
     --- stderr
     error: the reason is missing
     hint: Type `runbook deny INCIDENT 1:fix 'why not'`.
     "#);
-    assert_eq!(shop.code(&["deny", "last", "1:fix", "the other does it"]), 6);
-    assert!(!shop.directory().join("mended").exists());
-    assert_eq!(shop.code(&["approve", "last", "fix"]), 6);
-    assert!(shop.directory().join("mended").exists());
-    assert_snapshot!(shop.run(&["undo", "last", "1:fix"]), @r#"
+    assert_eq!(project.code(&["deny", "last", "1:fix", "the other does it"]), 6);
+    assert!(!project.directory().join("mended").exists());
+    assert_eq!(project.code(&["approve", "last", "fix"]), 6);
+    assert!(project.directory().join("mended").exists());
+    assert_snapshot!(project.run(&["undo", "last", "1:fix"]), @r#"
     exit 2
     --- stderr
     error: `1:fix` has changed nothing
     "#);
-    assert_eq!(shop.code(&["undo", "last", "fix"]), 6, "one run has made the change");
-    assert!(!shop.directory().join("mended").exists());
+    assert_eq!(project.code(&["undo", "last", "fix"]), 6, "only one run has made the change");
+    assert!(!project.directory().join("mended").exists());
 }
 
 #[test]
-fn agreeing_is_to_exactly_what_was_shown() {
-    let shop = answered();
-    assert_snapshot!(shop.run(&["approve", "last", "fix", "--digest", "0123456789ab"]), @r#"
+fn an_approval_is_for_the_digest_that_was_shown() {
+    let project = answered();
+    assert_snapshot!(project.run(&["approve", "last", "fix", "--digest", "0123456789ab"]), @r#"
     exit 2
     --- stderr
     error: what `fix` would do has changed since, or that was another question
     hint: Look again: `runbook watch INCIDENT`.
     "#);
-    assert!(!shop.directory().join("mended").exists());
-    assert_snapshot!(shop.run(&["approve", "last"]), @r#"
+    assert!(!project.directory().join("mended").exists());
+    assert_snapshot!(project.run(&["approve", "last"]), @r#"
     exit 6
     --- stdout
     waiting: tell · to be done by hand: Call the office and say “bad code”
       runbook answer INCIDENT tell done
     --- stderr
-    INCIDENT: agreed
+    INCIDENT: approved
 
     mitigate
     HH:MM:SS › ada agreed to: run `touch mended`
@@ -869,41 +883,41 @@ fn agreeing_is_to_exactly_what_was_shown() {
     HH:MM:SS ✓ check: Write the file · `test` succeeded  LENGTH
     next: runbook watch INCIDENT
     "#);
-    assert!(shop.directory().join("mended").exists());
+    assert!(project.directory().join("mended").exists());
 }
 
 #[test]
-fn refusing_needs_a_reason_and_goes_on_without_the_step() {
-    let shop = answered();
-    assert_snapshot!(shop.run(&["deny", "last", "fix"]), @r#"
+fn a_denial_needs_a_reason_and_skips_the_step() {
+    let project = answered();
+    assert_snapshot!(project.run(&["deny", "last", "fix"]), @r#"
     exit 2
     --- stderr
     error: the reason is missing
     hint: Type `runbook deny INCIDENT fix 'why not'`.
     "#);
-    assert_snapshot!(shop.run(&["deny", "last", "fix", "it is not that"]), @r#"
+    assert_snapshot!(project.run(&["deny", "last", "fix", "it is not that"]), @r#"
     exit 6
     --- stdout
     waiting: tell · to be done by hand: Call the office and say “bad code”
       runbook answer INCIDENT tell done
     --- stderr
-    INCIDENT: refused
+    INCIDENT: denied
 
     mitigate
     HH:MM:SS – Write the file · denied by ada: it is not that
     next: runbook watch INCIDENT
     "#);
-    assert!(!shop.directory().join("mended").exists());
+    assert!(!project.directory().join("mended").exists());
 }
 
 #[test]
-fn a_change_that_others_have_to_agree_to_is_not_allowed() {
+fn a_change_that_others_have_to_approve_is_refused() {
     let yaml =
         ASKS.replace("    effect: repeatable\n", "    effect: repeatable\n    approve: { by: [database_owner] }\n");
-    let shop = Shop::new().runbook("asks", &yaml);
-    assert_eq!(shop.code(&["start", "asks"]), 6);
-    assert_eq!(shop.code(&["answer", "last", "cause", "bad code"]), 6);
-    assert_snapshot!(shop.run(&["approve", "last"]), @r#"
+    let project = Project::new().runbook("asks", &yaml);
+    assert_eq!(project.code(&["start", "asks"]), 6);
+    assert_eq!(project.code(&["answer", "last", "cause", "bad code"]), 6);
+    assert_snapshot!(project.run(&["approve", "last"]), @r#"
     exit 4
     --- stderr
     error: `ada` is not database_owner
@@ -914,21 +928,21 @@ fn a_change_that_others_have_to_agree_to_is_not_allowed() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "one incident, command by command")]
 fn an_incident_from_beginning_to_end() {
-    let shop = answered();
-    assert_eq!(shop.code(&["approve", "last"]), 6);
-    assert_snapshot!(shop.run(&["ack", "last"]), @r#"
+    let project = answered();
+    assert_eq!(project.code(&["approve", "last"]), 6);
+    assert_snapshot!(project.run(&["ack", "last"]), @r#"
     exit 0
     --- stderr
     INCIDENT: acknowledged
     next: runbook timeline INCIDENT
     "#);
-    assert_snapshot!(shop.run(&["note", "last", "the", "office", "knows"]), @r#"
+    assert_snapshot!(project.run(&["note", "last", "the", "office", "knows"]), @r#"
     exit 0
     --- stderr
-    INCIDENT: written down
+    INCIDENT: note added
     next: runbook timeline INCIDENT
     "#);
-    assert_snapshot!(shop.run(&["answer", "last", "tell", "done"]), @r#"
+    assert_snapshot!(project.run(&["answer", "last", "tell", "done"]), @r#"
     exit 0
     --- stderr
     INCIDENT: `tell` is answered
@@ -946,13 +960,13 @@ fn an_incident_from_beginning_to_end() {
     next: runbook resolve INCIDENT 'what it was'
        or runbook timeline INCIDENT
     "#);
-    assert_snapshot!(shop.run(&["undo", "last", "fix"]), @r#"
+    assert_snapshot!(project.run(&["undo", "last", "fix"]), @r#"
     exit 0
     --- stderr
-    INCIDENT: `fix` is taken back
+    INCIDENT: `fix` is being undone
 
     mitigate
-    HH:MM:SS › ada wants this taken back: undo: Write the file
+    HH:MM:SS › ada requested undo: Write the file
     HH:MM:SS ✓ undo: Write the file · `rm` succeeded  LENGTH
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-something-is-slow.md
 
@@ -965,8 +979,8 @@ fn an_incident_from_beginning_to_end() {
     next: runbook resolve INCIDENT 'what it was'
        or runbook timeline INCIDENT
     "#);
-    assert!(!shop.directory().join("mended").exists());
-    assert_snapshot!(shop.run(&["resolve", "last", "It was the code"]), @r#"
+    assert!(!project.directory().join("mended").exists());
+    assert_snapshot!(project.run(&["resolve", "last", "It was the code"]), @r#"
     exit 0
     --- stderr
     INCIDENT: resolved
@@ -980,7 +994,7 @@ fn an_incident_from_beginning_to_end() {
       draft    postmortems/DATE-INCIDENT-something-is-slow.md
     next: runbook postmortem INCIDENT
     "#);
-    assert_snapshot!(shop.run(&["timeline", "--short"]), @r#"
+    assert_snapshot!(project.run(&["timeline", "--short"]), @r#"
     exit 0
     --- stdout
        1  TIME  ada: opened P2 in production: Something is slow
@@ -1001,23 +1015,23 @@ fn an_incident_from_beginning_to_end() {
     --- stderr
     next: runbook postmortem INCIDENT --print
     "#);
-    assert_snapshot!(shop.run(&["postmortem"]), @r#"
+    assert_snapshot!(project.run(&["postmortem"]), @r#"
     exit 0
     --- stdout
     postmortems/DATE-INCIDENT-something-is-slow.md
     --- stderr
     next: runbook postmortem INCIDENT --done
     "#);
-    assert!(shop.run(&["postmortem", "--print"]).contains("It was the code"));
-    assert_snapshot!(shop.run(&["postmortem", "--done"]), @r#"
+    assert!(project.run(&["postmortem", "--print"]).contains("It was the code"));
+    assert_snapshot!(project.run(&["postmortem", "--done"]), @r#"
     exit 0
     --- stderr
     warning: 13 questions in it are still `TODO`
     INCIDENT: the post-mortem is complete
     next: runbook incidents
     "#);
-    assert!(shop.run(&["postmortem", "--print"]).contains("status: \"complete\""), "the file says so too");
-    assert_snapshot!(shop.run(&["verify"]), @r#"
+    assert!(project.run(&["postmortem", "--print"]).contains("status: \"complete\""), "the file has the status too");
+    assert_snapshot!(project.run(&["verify"]), @r#"
     exit 0
     --- stdout
     INCIDENT  31 events  whole  DIGEST
@@ -1025,8 +1039,8 @@ fn an_incident_from_beginning_to_end() {
     1 incident whole
     next: runbook incidents
     "#);
-    assert!(shop.run(&["incidents", "--open"]).contains("no incident is open"));
-    assert_snapshot!(shop.run(&["incidents", "-o", "jsonl"]), @r#"
+    assert!(project.run(&["incidents", "--open"]).contains("no incident is open"));
+    assert_snapshot!(project.run(&["incidents", "-o", "jsonl"]), @r#"
     exit 0
     --- stdout
     {"id":"INCIDENT","severity":"p2","title":"Something is slow","environment":"production","status":"resolved","opened_at":"TIME","changed_at":"TIME","runs":["asks: succeeded"],"waiting":[]}
@@ -1036,9 +1050,9 @@ fn an_incident_from_beginning_to_end() {
 }
 
 #[test]
-fn a_run_that_fails_ends_with_5_and_can_be_tried_again_or_gone_on_without() {
-    let shop = Shop::new().runbook("fails", &format!("{FAILS}    on_failure: stop\n"));
-    assert_snapshot!(shop.run(&["start", "fails"]), @r#"
+fn a_failed_run_ends_with_5_and_its_step_can_be_retried_or_skipped() {
+    let project = Project::new().runbook("fails", &format!("{FAILS}    on_failure: stop\n"));
+    assert_snapshot!(project.run(&["start", "fails"]), @r#"
     exit 5
     --- stderr
     ● P3 It does not work
@@ -1055,8 +1069,8 @@ fn a_run_that_fails_ends_with_5_and_can_be_tried_again_or_gone_on_without() {
     next: runbook resolve INCIDENT 'what it was'
        or runbook timeline INCIDENT
     "#);
-    let shop = Shop::new().runbook("fails", FAILS);
-    assert_snapshot!(shop.run(&["start", "fails"]), @r#"
+    let project = Project::new().runbook("fails", FAILS);
+    assert_snapshot!(project.run(&["start", "fails"]), @r#"
     exit 6
     --- stdout
     waiting: try · failed: `test` ended with code 1
@@ -1069,12 +1083,12 @@ fn a_run_that_fails_ends_with_5_and_can_be_tried_again_or_gone_on_without() {
     HH:MM:SS ✗ Try it · `test` ended with code 1  LENGTH
     next: runbook watch INCIDENT
     "#);
-    assert_eq!(shop.code(&["retry", "last", "try"]), 6);
-    std::fs::write(shop.directory().join("mended"), "").unwrap();
-    assert_snapshot!(shop.run(&["retry", "last", "try"]), @r#"
+    assert_eq!(project.code(&["retry", "last", "try"]), 6);
+    std::fs::write(project.directory().join("mended"), "").unwrap();
+    assert_snapshot!(project.run(&["retry", "last", "try"]), @r#"
     exit 0
     --- stderr
-    INCIDENT: `try` is tried again
+    INCIDENT: `try` is retried
     HH:MM:SS ↻ Try it · again · ada
     HH:MM:SS ✓ Try it · `test` succeeded  LENGTH
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-it-does-not-work.md
@@ -1085,9 +1099,9 @@ fn a_run_that_fails_ends_with_5_and_can_be_tried_again_or_gone_on_without() {
     next: runbook resolve INCIDENT 'what it was'
        or runbook timeline INCIDENT
     "#);
-    let shop = Shop::new().runbook("fails", FAILS);
-    assert_eq!(shop.code(&["start", "fails"]), 6);
-    assert_snapshot!(shop.run(&["skip", "last", "try", "it does not matter"]), @r#"
+    let project = Project::new().runbook("fails", FAILS);
+    assert_eq!(project.code(&["start", "fails"]), 6);
+    assert_snapshot!(project.run(&["skip", "last", "try", "it does not matter"]), @r#"
     exit 0
     --- stderr
     INCIDENT: `try` is skipped
@@ -1104,8 +1118,8 @@ fn a_run_that_fails_ends_with_5_and_can_be_tried_again_or_gone_on_without() {
 
 #[test]
 fn a_run_that_is_cancelled_or_late_ends_with_3() {
-    let shop = asked();
-    assert_snapshot!(shop.run(&["cancel", "last", "a false alarm"]), @r#"
+    let project = asked();
+    assert_snapshot!(project.run(&["cancel", "last", "a false alarm"]), @r#"
     exit 0
     --- stderr
     INCIDENT: cancelled
@@ -1122,29 +1136,32 @@ fn a_run_that_is_cancelled_or_late_ends_with_3() {
     next: runbook resolve INCIDENT 'what it was'
        or runbook timeline INCIDENT
     "#);
-    assert_eq!(shop.code(&["watch", "last"]), 3);
-    assert_snapshot!(shop.run(&["cancel", "last", "again"]), @r#"
+    assert_eq!(project.code(&["watch", "last"]), 3);
+    assert_snapshot!(project.run(&["cancel", "last", "again"]), @r#"
     exit 2
     --- stderr
     error: nothing is running
     hint: Say that it is over: `runbook resolve INCIDENT`.
     "#);
     let late = FAILS.replace("[test, -e, mended]", "[sleep, '60']");
-    let shop = Shop::new().runbook("fails", &format!("{late}    timeout: 100ms\n    on_failure: stop\n"));
-    assert_eq!(shop.code(&["start", "fails"]), 3);
+    let project = Project::new().runbook("fails", &format!("{late}    timeout: 100ms\n    on_failure: stop\n"));
+    assert_eq!(project.code(&["start", "fails"]), 3);
 }
 
 #[test]
-fn without_an_incident_commands_say_what_to_type() {
-    let shop = Shop::new().runbook("asks", ASKS);
+fn without_an_incident_commands_suggest_start() {
+    let project = Project::new().runbook("asks", ASKS);
     for words in [&["watch"][..], &["timeline"], &["postmortem"], &["answer", "x", "y", "z"], &["resolve", "last"]] {
-        let told = shop.run(words);
-        assert!(told.starts_with("exit 2\n") && told.contains("hint: `runbook start <runbook>` opens one."), "{told}");
+        let transcript = project.run(words);
+        assert!(
+            transcript.starts_with("exit 2\n") && transcript.contains("hint: `runbook start <runbook>` opens one."),
+            "{transcript}"
+        );
     }
-    assert_eq!(shop.code(&["verify"]), 0);
-    assert!(!shop.state().exists(), "looking makes no state");
-    assert_eq!(shop.code(&["start", "asks"]), 6);
-    assert_snapshot!(shop.run(&["timeline", "nosuch"]), @r#"
+    assert_eq!(project.code(&["verify"]), 0);
+    assert!(!project.state().exists(), "reading creates no state");
+    assert_eq!(project.code(&["start", "asks"]), 6);
+    assert_snapshot!(project.run(&["timeline", "nosuch"]), @r#"
     exit 2
     --- stderr
     error: there is no incident `nosuch`
@@ -1153,139 +1170,145 @@ fn without_an_incident_commands_say_what_to_type() {
 }
 
 #[test]
-fn json_is_for_programs_and_talk_stays_away_from_it() {
-    let shop = Shop::new().runbook("asks", ASKS);
-    let output = shop.output(&["start", "asks", "-o", "json"]);
+fn json_output_has_no_messages_in_it() {
+    let project = Project::new().runbook("asks", ASKS);
+    let output = project.output(&["start", "asks", "-o", "json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["exit"], &report["waiting"][0]["step"]), (&6.into(), &"cause".into()), "{report}");
-    let output = shop.output(&["answer", "last", "cause", "infrastructure", "-o", "jsonl"]);
+    let output = project.output(&["answer", "last", "cause", "infrastructure", "-o", "jsonl"]);
     let lines: Vec<serde_json::Value> =
         String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (report, events) = lines.split_last().unwrap();
     assert_eq!(report["waiting"][0]["step"], "tell");
     assert!(events.iter().any(|event| event["event"]["type"] == "answered"), "{lines:?}");
-    assert!(events.iter().all(|event| event["seq"].as_u64().unwrap() > 7), "only what is new: {lines:?}");
+    assert!(events.iter().all(|event| event["seq"].as_u64().unwrap() > 7), "only new events: {lines:?}");
 }
 
 #[test]
-fn an_incident_can_be_gone_on_with_from_anywhere() {
-    let shop = answered();
-    let output = shop.command(&["approve", "last"]).current_dir("/").output().unwrap();
-    assert_eq!(output.status.code(), Some(6), "{}", shop.told(&output));
-    assert!(shop.directory().join("mended").exists());
+fn an_incident_can_be_continued_from_any_directory() {
+    let project = answered();
+    let output = project.command(&["approve", "last"]).current_dir("/").output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{}", project.transcript(&output));
+    assert!(project.directory().join("mended").exists());
 }
 
 #[test]
-fn the_next_command_repeats_the_flags_that_lead_here() {
-    let shop = Shop::new().runbook("asks", ASKS);
-    let told = shop.run(&["--state", "elsewhere", "-C", ".", "start", "asks"]);
-    assert!(told.contains("runbook --state elsewhere --dir . answer INCIDENT cause infrastructure"), "{told}");
+fn the_next_command_repeats_the_global_options() {
+    let project = Project::new().runbook("asks", ASKS);
+    let transcript = project.run(&["--state", "elsewhere", "-C", ".", "start", "asks"]);
+    assert!(
+        transcript.contains("runbook --state elsewhere --dir . answer INCIDENT cause infrastructure"),
+        "{transcript}"
+    );
 }
 
 #[test]
-fn a_worker_in_the_background_goes_on_and_watch_sees_it_through() {
-    let shop = Shop::new().runbook("asks", ASKS);
-    assert_snapshot!(shop.run(&["start", "asks", "--detach"]), @r#"
+fn a_background_worker_continues_and_watch_follows_it() {
+    let project = Project::new().runbook("asks", ASKS);
+    assert_snapshot!(project.run(&["start", "asks", "--detach"]), @r#"
     exit 0
     --- stderr
     INCIDENT: Something is slow, production
-    INCIDENT goes on in the background: process PID, `HOME/state/runbook/INCIDENT.log`
+    INCIDENT continues in the background: process PID, `HOME/state/runbook/INCIDENT.log`
     next: runbook watch INCIDENT
        or runbook cancel INCIDENT 'why'
     "#);
-    assert_eq!(shop.code(&["watch", "last"]), 6, "it comes to the question by itself");
-    let told = shop.run(&["answer", "last", "cause", "infrastructure"]);
-    assert!(told.starts_with("exit 6"), "{told}");
-    assert_eq!(shop.code(&["answer", "last", "tell", "done", "--detach"]), 0);
-    assert_eq!(shop.code(&["watch", "last"]), 0);
+    assert_eq!(project.code(&["watch", "last"]), 6, "the run reaches the question");
+    let transcript = project.run(&["answer", "last", "cause", "infrastructure"]);
+    assert!(transcript.starts_with("exit 6"), "{transcript}");
+    assert_eq!(project.code(&["answer", "last", "tell", "done", "--detach"]), 0);
+    assert_eq!(project.code(&["watch", "last"]), 0);
 }
 
 #[test]
-fn an_interrupted_run_is_whole_and_goes_on_later() {
+fn an_interrupted_run_is_intact_and_continues() {
     let waits = FAILS.replace("command: { argv: [test, -e, mended] }\n    effect: read", "wait: 10m");
-    let shop = Shop::new().runbook("fails", &waits);
-    let child = shop.spawn(&["start", "fails"]);
-    let asked = || shop.run(&["incidents", "-o", "jsonl"]).contains("\"fails: running\"");
-    assert!((0..1_000).any(|_| asked()), "the run begins");
+    let project = Project::new().runbook("fails", &waits);
+    let child = project.spawn(&["start", "fails"]);
+    let asked = || project.run(&["incidents", "-o", "jsonl"]).contains("\"fails: running\"");
+    assert!((0..1_000).any(|_| asked()), "the run has started");
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_snapshot!(shop.told(&output), @r#"
+    assert_snapshot!(project.transcript(&output), @r#"
     exit 130
     --- stderr
     ● P3 It does not work
       INCIDENT · production · opened by ada TIME
-    › detached from INCIDENT: nothing is lost, and nothing was stopped for good
-    INCIDENT goes on in the background: process PID, `HOME/state/runbook/INCIDENT.log`
+    › detached from INCIDENT; nothing is lost
+    INCIDENT continues in the background: process PID, `HOME/state/runbook/INCIDENT.log`
     next: runbook watch INCIDENT
        or runbook cancel INCIDENT 'why'
     "#);
-    assert_eq!(shop.code(&["verify"]), 0);
-    assert_eq!(shop.code(&["cancel", "last", "enough"]), 0);
+    assert_eq!(project.code(&["verify"]), 0);
+    assert_eq!(project.code(&["cancel", "last", "enough"]), 0);
 }
 
 #[test]
-fn a_damaged_log_is_refused_loudly() {
-    let shop = asked();
+fn a_damaged_log_is_an_error() {
+    let project = asked();
     std::fs::write(
-        shop.state().join("runbook.db"),
+        project.state().join("runbook.db"),
         "this is no log at all, and longer than a header of one hundred bytes".repeat(3),
     )
     .unwrap();
     for words in [&["incidents"][..], &["verify"], &["start", "asks"]] {
-        let told = shop.run(words);
-        assert!(told.starts_with("exit 1\n") && told.contains("error:"), "{told}");
+        let transcript = project.run(words);
+        assert!(transcript.starts_with("exit 1\n") && transcript.contains("error:"), "{transcript}");
     }
 }
 
-/// Brings everything that SQLite has journalled into the file itself.
-fn settled(file: &Path) {
+/// Writes SQLite's write-ahead log into the database file.
+fn checkpoint(file: &Path) {
     let connection = rusqlite::Connection::open(file).unwrap();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
 }
 
 #[test]
-fn one_damaged_incident_hides_no_other_and_the_code_says_so() {
-    let shop = Shop::new().runbook("asks", ASKS).runbook("fails", FAILS);
-    assert_eq!(shop.code(&["start", "asks"]), 6);
-    assert_eq!(shop.code(&["start", "fails"]), 6);
-    assert_eq!(shop.code(&["incidents"]), 0);
-    let file = shop.state().join("runbook.db");
-    settled(&file);
+fn one_damaged_incident_is_listed_beside_the_others_with_exit_code_1() {
+    let project = Project::new().runbook("asks", ASKS).runbook("fails", FAILS);
+    assert_eq!(project.code(&["start", "asks"]), 6);
+    assert_eq!(project.code(&["start", "fails"]), 6);
+    assert_eq!(project.code(&["incidents"]), 0);
+    let file = project.state().join("runbook.db");
+    checkpoint(&file);
     let mut bytes = std::fs::read(&file).unwrap();
     let (title, other) = (b"It does not work", b"It does work now");
     let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(title)).collect();
     assert!(!places.is_empty(), "the log holds the title");
     places.into_iter().for_each(|at| bytes[at..at + title.len()].copy_from_slice(other));
     std::fs::write(&file, bytes).unwrap();
-    let told = shop.run(&["incidents"]);
-    assert!(told.starts_with("exit 1\n"), "{told}");
-    assert!(told.contains("Something is slow") && told.contains("waits: cause"), "{told}");
-    assert!(told.contains("damaged") && told.contains("next: runbook verify"), "{told}");
-    let rows = shop.run(&["incidents", "-o", "jsonl"]);
+    let transcript = project.run(&["incidents"]);
+    assert!(transcript.starts_with("exit 1\n"), "{transcript}");
+    assert!(transcript.contains("Something is slow") && transcript.contains("waits: cause"), "{transcript}");
+    assert!(transcript.contains("damaged") && transcript.contains("next: runbook verify"), "{transcript}");
+    let rows = project.run(&["incidents", "-o", "jsonl"]);
     assert!(rows.starts_with("exit 1\n") && rows.contains(r#""status":"damaged""#), "{rows}");
-    assert!(shop.run(&["verify"]).contains("1 of 2 incidents broken"));
+    assert!(project.run(&["verify"]).contains("1 of 2 incidents broken"));
 }
 
 #[test]
-fn a_hint_at_a_damaged_log_repeats_where_it_is() {
-    let shop = asked();
-    std::fs::write(shop.state().join("runbook.db"), "no log at all".repeat(20)).unwrap();
-    let state = shop.state().display().to_string();
-    let told = shop.run(&["--state", &state, "timeline"]);
-    assert!(told.contains("hint: `runbook --state ") && told.contains(" verify` says"), "{told}");
+fn the_hint_for_a_damaged_log_repeats_the_state_directory() {
+    let project = asked();
+    std::fs::write(project.state().join("runbook.db"), "no log at all".repeat(20)).unwrap();
+    let state = project.state().display().to_string();
+    let transcript = project.run(&["--state", &state, "timeline"]);
+    assert!(transcript.contains("hint: `runbook --state ") && transcript.contains(" verify` lists"), "{transcript}");
 }
 
 #[test]
-fn lint_tries_the_template_of_post_mortems() {
-    let shop = Shop::new().runbook("asks", ASKS);
-    let estate = std::fs::read_to_string(shop.directory().join("runbooks/estate.yaml")).unwrap();
-    let shop = shop.runbook("estate", &format!("{estate}postmortem: {{ template: ours.md.jinja }}\n"));
-    let template = shop.directory().join("ours.md.jinja");
-    let told = shop.run(&["lint", "-o", "jsonl"]);
-    assert!(told.starts_with("exit 7") && told.contains("the template `ours.md.jinja` cannot be read"), "{told}");
+fn lint_checks_the_template_of_post_mortems() {
+    let project = Project::new().runbook("asks", ASKS);
+    let estate = std::fs::read_to_string(project.directory().join("runbooks/estate.yaml")).unwrap();
+    let project = project.runbook("estate", &format!("{estate}postmortem: {{ template: ours.md.jinja }}\n"));
+    let template = project.directory().join("ours.md.jinja");
+    let transcript = project.run(&["lint", "-o", "jsonl"]);
+    assert!(
+        transcript.starts_with("exit 7") && transcript.contains("the template `ours.md.jinja` cannot be read"),
+        "{transcript}"
+    );
     std::fs::write(&template, "# {{ titel }}\n{% for line in timeline %}\n{{ line.txt }}\n{% endfor %}\n").unwrap();
-    assert_snapshot!(shop.run(&["lint"]), @r#"
+    assert_snapshot!(project.run(&["lint"]), @r#"
     exit 7
     --- stdout
     error: `titel` is not defined
@@ -1308,7 +1331,7 @@ fn lint_tries_the_template_of_post_mortems() {
     next: runbook lint
     "#);
     std::fs::write(&template, "# {{ title }}\n{% for line in timeline %}\n{{ line.text }}\n{% endfor %}\n").unwrap();
-    assert_snapshot!(shop.run(&["lint"]), @r#"
+    assert_snapshot!(project.run(&["lint"]), @r#"
     exit 0
     --- stderr
     3 files: no problems
@@ -1317,21 +1340,21 @@ fn lint_tries_the_template_of_post_mortems() {
 }
 
 #[test]
-fn a_list_under_a_broken_estate_says_so_in_its_code() {
-    let shop = Shop::new().runbook("asks", ASKS);
-    assert_eq!(shop.code(&["list"]), 0);
-    std::fs::write(shop.directory().join("runbooks/estate.yaml"), "estate: [").unwrap();
-    assert_eq!(shop.code(&["list"]), 7);
+fn list_with_a_broken_estate_ends_with_7() {
+    let project = Project::new().runbook("asks", ASKS);
+    assert_eq!(project.code(&["list"]), 0);
+    std::fs::write(project.directory().join("runbooks/estate.yaml"), "estate: [").unwrap();
+    assert_eq!(project.code(&["list"]), 7);
 }
 
 #[test]
-fn foreign_text_is_data_everywhere() {
+fn text_from_outside_is_data_everywhere() {
     let hostile = "\u{1b}[2J\u{9b}31m\u{7}\u{202e}`$(touch pwned)`{{ 71*79 }}";
     let yaml =
         ASKS.replace("type: service, default: gateway", "type: text, default: x").replace("[echo,", "[echo, --,");
-    let shop = Shop::new().runbook("asks", &yaml);
+    let project = Project::new().runbook("asks", &yaml);
     let param = format!("service={hostile}");
-    assert_eq!(shop.code(&["start", "asks", "--title", hostile, "--param", &param]), 6);
+    assert_eq!(project.code(&["start", "asks", "--title", hostile, "--param", &param]), 6);
     for words in [
         &["start", "asks", "--plan", "--param", &param][..],
         &["start", "asks", "--title", hostile, "--param", &param],
@@ -1350,7 +1373,7 @@ fn foreign_text_is_data_everywhere() {
         &["lint", hostile],
         &["postmortem", "--print"],
     ] {
-        let output = shop.output(words);
+        let output = project.output(words);
         for bytes in [&output.stdout, &output.stderr] {
             let text = std::str::from_utf8(bytes).unwrap();
             let wrong = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
@@ -1358,7 +1381,7 @@ fn foreign_text_is_data_everywhere() {
             assert!(!text.contains("5609"), "nothing is evaluated: {text}");
         }
     }
-    assert!(!shop.directory().join("pwned").exists());
+    assert!(!project.directory().join("pwned").exists());
 }
 
 #[test]
@@ -1368,18 +1391,18 @@ fn a_secret_is_in_no_file_and_on_no_stream() {
         "[test, -e, mended]",
         "[sh, -c, 'echo $TOKEN; echo $TOKEN | base64; exit 3'], env: { TOKEN: { secret: token } }",
     ) + "    on_failure: continue\n";
-    let shop = Shop::new().runbook("fails", &leaks).variable("SHOP_TOKEN", secret);
-    let started = shop.run(&["start", "fails"]);
+    let project = Project::new().runbook("fails", &leaks).variable("SHOP_TOKEN", secret);
+    let started = project.run(&["start", "fails"]);
     assert!(started.starts_with("exit 0"), "{started}");
-    assert_eq!(shop.code(&["note", "last", "the", "token", "is", secret]), 0);
-    let told = [
+    assert_eq!(project.code(&["note", "last", "the", "token", "is", secret]), 0);
+    let transcript = [
         started,
-        shop.run(&["timeline", "-o", "json"]),
-        shop.run(&["resolve", "last"]),
-        shop.run(&["postmortem", "--print"]),
+        project.run(&["timeline", "-o", "json"]),
+        project.run(&["resolve", "last"]),
+        project.run(&["postmortem", "--print"]),
     ];
-    assert!(told.iter().all(|told| !told.contains(secret)), "{told:?}");
-    for (path, bytes) in contents(shop.home.path()) {
+    assert!(transcript.iter().all(|transcript| !transcript.contains(secret)), "{transcript:?}");
+    for (path, bytes) in contents(project.home.path()) {
         let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
         assert!(!found, "{}", path.display());
     }
@@ -1387,68 +1410,68 @@ fn a_secret_is_in_no_file_and_on_no_stream() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let shop = Shop::new();
-    let mut child = shop.spawn(&["kinds", "-o", "json"]);
+    let project = Project::new();
+    let mut child = project.spawn(&["kinds", "-o", "json"]);
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
-fn without_home_or_state_it_says_what_to_type() {
-    let shop = Shop::new().runbook("asks", ASKS);
-    let output = shop.command(&["start", "asks"]).env_remove("HOME").env_remove("XDG_STATE_HOME").output().unwrap();
-    assert_snapshot!(shop.told(&output), @r#"
+fn without_home_or_state_the_options_are_named() {
+    let project = Project::new().runbook("asks", ASKS);
+    let output = project.command(&["start", "asks"]).env_remove("HOME").env_remove("XDG_STATE_HOME").output().unwrap();
+    assert_snapshot!(project.transcript(&output), @r#"
     exit 2
     --- stderr
-    error: there is no place for the log: neither `XDG_STATE_HOME` nor `HOME` is set
+    error: there is no directory for the log: neither `XDG_STATE_HOME` nor `HOME` is set
     hint: Name a directory: `--state DIR` or `RUNBOOK_STATE`.
     "#);
 }
 
 #[test]
-fn a_shop_that_anybody_may_have_left_there_is_not_used() {
+fn a_project_of_another_user_in_a_shared_directory_is_not_used() {
     use std::os::unix::fs::PermissionsExt;
     if !rustix::process::getuid().is_root() {
-        // Only root can make a directory that belongs to somebody else; the rule itself is tested beside the code.
+        // Only root can make a directory of another user; unit tests cover the rule without root.
         return;
     }
-    let shop = Shop::new().runbook("asks", ASKS);
-    std::os::unix::fs::chown(shop.directory().join("runbooks"), Some(65534), None).unwrap();
-    assert_eq!(shop.code(&["list"]), 0, "a directory that only its owner writes is fine");
-    std::fs::set_permissions(shop.directory(), PermissionsExt::from_mode(0o1777)).unwrap();
-    assert_snapshot!(shop.run(&["list"]), @r#"
+    let project = Project::new().runbook("asks", ASKS);
+    std::os::unix::fs::chown(project.directory().join("runbooks"), Some(65534), None).unwrap();
+    assert_eq!(project.code(&["list"]), 0, "a directory that only its owner may write is used");
+    std::fs::set_permissions(project.directory(), PermissionsExt::from_mode(0o1777)).unwrap();
+    assert_snapshot!(project.run(&["list"]), @r#"
     exit 4
     --- stderr
-    error: `HOME/shop/runbooks` is somebody else's, in a place where everybody may write
+    error: `HOME/shop/runbooks` belongs to another user, in a directory where everybody may write
     hint: If you trust it, name it: `--dir .`.
     "#);
-    assert_eq!(shop.code(&["list", "-C", "."]), 0, "named, it is trusted");
+    assert_eq!(project.code(&["list", "-C", "."]), 0, "a named directory is trusted");
 }
 
 #[test]
 fn help_and_version_are_data() {
-    let shop = Shop::new();
-    let output = shop.output(&["--version"]);
+    let project = Project::new();
+    let output = project.output(&["--version"]);
     assert!(output.stderr.is_empty() && output.status.success());
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("runbook "));
     for words in [&["start", "--help"], &["help", "start"]] {
-        let output = shop.output(words);
+        let output = project.output(words);
         assert!(output.stderr.is_empty() && output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().contains("runbook start p1 --env production --plan"));
     }
-    let help = String::from_utf8(shop.output(&["--help"]).stdout).unwrap();
+    let help = String::from_utf8(project.output(&["--help"]).stdout).unwrap();
     assert!(help.contains("  6  the run waits for a person"), "the exit codes: {help}");
 }
 
 #[test]
-fn a_shift_is_handed_over_with_its_roles_and_what_waits() {
-    let shop = asked();
-    let said = shop.run(&["role", "last", "incident_commander"]);
-    assert!(said.contains("you have the role incident_commander"), "{said}");
-    let said = shop.run(&["role", "last", "incident_comander", "--release"]);
-    assert!(said.contains("exit 2") && said.contains("Did you mean `incident_commander`?"), "{said}");
-    shop.run(&["note", "last", "the *disk* is <full>"]);
-    let said = shop.run(&["handoff"]);
+fn the_hand_over_lists_roles_and_waiting_steps() {
+    let project = asked();
+    let transcript = project.run(&["role", "last", "incident_commander"]);
+    assert!(transcript.contains("you have the role incident_commander"), "{transcript}");
+    let transcript = project.run(&["role", "last", "incident_comander", "--release"]);
+    assert!(transcript.contains("exit 2") && transcript.contains("Did you mean `incident_commander`?"), "{transcript}");
+    project.run(&["note", "last", "the *disk* is <full>"]);
+    let transcript = project.run(&["handoff"]);
     for part in [
         "# Hand-over: Something is slow (INCIDENT)",
         "## What waits\n\n* cause: Infrastructure or code? (infrastructure, bad code)",
@@ -1457,15 +1480,18 @@ fn a_shift_is_handed_over_with_its_roles_and_what_waits() {
         "the \\*disk\\* is \\<full\\>",
         "next: runbook answer INCIDENT cause infrastructure",
     ] {
-        assert!(said.contains(part), "`{part}` in {said}");
+        assert!(transcript.contains(part), "`{part}` in {transcript}");
     }
-    let json = shop.run(&["handoff", "-o", "json"]);
+    let json = project.run(&["handoff", "-o", "json"]);
     assert!(json.contains("\"role\": \"incident_commander\"") && json.contains("\"person\": \"ada\""), "{json}");
 }
 
 #[test]
-fn stakeholders_are_told_only_where_the_shop_says_where() {
-    let shop = asked();
-    let said = shop.run(&["update", "last", "we", "are", "on", "it"]);
-    assert!(said.contains("exit 2") && said.contains("nothing says where stakeholders are told"), "{said}");
+fn an_update_needs_a_channel_for_stakeholders() {
+    let project = asked();
+    let transcript = project.run(&["update", "last", "we", "are", "on", "it"]);
+    assert!(
+        transcript.contains("exit 2") && transcript.contains("no channel for stakeholders is configured"),
+        "{transcript}"
+    );
 }

@@ -1,4 +1,4 @@
-//! Golden logs: what was ever written must be read, folded and told for ever.
+//! Golden logs: every released version of a log can be read, folded and printed as a timeline.
 //!
 //! **Invariant:** a line of a golden log is never changed; a new event gets lines of its own.
 
@@ -24,7 +24,7 @@ fn text(name: &str) -> String {
 }
 
 fn log(name: &str) -> Vec<Recorded> {
-    text(name).lines().map(|line| serde_json::from_str(line).expect("a golden log is read for ever")).collect()
+    text(name).lines().map(|line| serde_json::from_str(line).expect("a golden log can be read")).collect()
 }
 
 /// The lines of every golden log.
@@ -37,22 +37,22 @@ fn types() -> BTreeSet<String> {
     TYPES.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// What stands in the `type` of a line.
+/// The `type` of the event in a line.
 fn type_of(line: &str) -> String {
     let line: Value = serde_json::from_str(line).expect("JSON");
     line["event"]["type"].as_str().expect("every event has a type").to_owned()
 }
 
 #[test]
-fn every_event_stands_in_a_golden_log() {
+fn every_event_type_is_in_a_golden_log() {
     assert_eq!(lines().iter().map(|line| type_of(line)).collect::<BTreeSet<String>>(), types());
 }
 
-/// Events of which the golden logs hold an older form as well, from before a field was added.
+/// Events whose older form, without a later field, is also in the golden logs.
 const GROWN: [&str; 2] = ["run_started", "asked"];
 
 #[test]
-fn an_event_is_written_byte_for_byte_as_it_was() {
+fn an_event_is_serialized_byte_for_byte_as_before() {
     let mut same = BTreeSet::new();
     for (line, recorded) in lines().into_iter().zip(LOGS.into_iter().flat_map(log)) {
         let written = serde_json::to_string(&recorded).expect("JSON");
@@ -67,27 +67,30 @@ fn an_event_is_written_byte_for_byte_as_it_was() {
 }
 
 #[test]
-fn every_event_is_read_back_wherever_its_type_stands() {
+fn every_event_is_read_with_its_type_at_any_position() {
     for recorded in LOGS.into_iter().flat_map(log) {
         let written = serde_json::to_string(&recorded.event).expect("JSON");
         assert!(written.starts_with("{\"type\":\""), "{written}");
         assert_eq!(serde_json::from_str::<Event>(&written).expect("it is read again"), recorded.event);
         let Value::Object(fields) = serde_json::to_value(&recorded.event).expect("JSON") else { panic!("{written}") };
-        let turned: Map<String, Value> = fields.into_iter().rev().collect();
-        let turned = serde_json::to_string(&turned).expect("JSON");
-        assert_eq!(serde_json::from_str::<Event>(&turned).expect("its type may come last"), recorded.event, "{turned}");
+        let reversed: Map<String, Value> = fields.into_iter().rev().collect();
+        let reversed = serde_json::to_string(&reversed).expect("JSON");
+        assert_eq!(
+            serde_json::from_str::<Event>(&reversed).expect("the type may be the last field"),
+            recorded.event,
+            "{reversed}"
+        );
     }
 }
 
-/// Whether everything of `old` stands in `new`, which may have more: what was left out has its usual value. Spans of time
-/// are written in more than one way.
-fn is_kept(old: &Value, new: &Value) -> bool {
+/// Whether `new` has every value of `old`. It may have more fields, with their defaults. Durations are compared by value.
+fn contains_value(old: &Value, new: &Value) -> bool {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {
-            old.iter().all(|(name, value)| new.get(name).is_some_and(|new| is_kept(value, new)))
+            old.iter().all(|(name, value)| new.get(name).is_some_and(|new| contains_value(value, new)))
         }
         (Value::Array(old), Value::Array(new)) => {
-            old.len() == new.len() && old.iter().zip(new).all(|(old, new)| is_kept(old, new))
+            old.len() == new.len() && old.iter().zip(new).all(|(old, new)| contains_value(old, new))
         }
         (Value::String(old), Value::String(new)) => {
             old == new || humantime::parse_duration(old).is_ok_and(|old| humantime::parse_duration(new) == Ok(old))
@@ -97,19 +100,19 @@ fn is_kept(old: &Value, new: &Value) -> bool {
 }
 
 #[test]
-fn nothing_of_a_golden_log_is_lost_on_the_way_through() {
+fn nothing_of_a_golden_log_is_lost_when_it_is_written_again() {
     for file in LOGS {
         for (line, recorded) in text(file).lines().zip(log(file)) {
-            let stands: Value = serde_json::from_str(line).expect("JSON");
+            let old: Value = serde_json::from_str(line).expect("JSON");
             let again = serde_json::to_value(&recorded).expect("JSON");
-            assert!(is_kept(&stands, &again), "{file}, event {}: {stands:#}\n{again:#}", recorded.seq);
+            assert!(contains_value(&old, &again), "{file}, event {}: {old:#}\n{again:#}", recorded.seq);
         }
     }
 }
 
 #[test]
 fn the_golden_log_of_an_incident_that_alerts_opened_folds_to_what_it_was() {
-    let incident = fold(&log("logs/alerts.jsonl")).expect("it folds for ever").expect("it is not empty");
+    let incident = fold(&log("logs/alerts.jsonl")).expect("a golden log folds").expect("it is not empty");
     assert_eq!((incident.id.as_str(), incident.status), ("tofiv-sunam", IncidentStatus::Resolved));
     assert_eq!(incident.group.as_deref(), Some("production / queue"));
     assert_eq!((incident.alerts.len(), incident.alerts.firing()), (2, 0));
@@ -120,7 +123,7 @@ fn the_golden_log_of_an_incident_that_alerts_opened_folds_to_what_it_was() {
 
 #[test]
 fn the_golden_log_of_an_incident_with_roles_and_refusals_folds_to_what_it_was() {
-    let incident = fold(&log("logs/people.jsonl")).expect("it folds for ever").expect("it is not empty");
+    let incident = fold(&log("logs/people.jsonl")).expect("a golden log folds").expect("it is not empty");
     assert_eq!((incident.id.as_str(), incident.status), ("nudaf-jajis", IncidentStatus::Resolved));
     assert_eq!((incident.refusals, incident.roles.len()), (2, 1));
     let deadlines: Vec<&str> = incident.deadlines.iter().map(|deadline| deadline.name.as_str()).collect();
@@ -129,25 +132,26 @@ fn the_golden_log_of_an_incident_with_roles_and_refusals_folds_to_what_it_was() 
 
 #[test]
 fn the_golden_log_of_maintenance_folds_to_what_it_was() {
-    let record = fold(&log("logs/maintenance.jsonl")).expect("it folds for ever").expect("it is not empty");
+    let record = fold(&log("logs/maintenance.jsonl")).expect("a golden log folds").expect("it is not empty");
     assert!(record.is_maintenance() && record.deadlines.is_empty());
     let schedule = record.runs[0].schedule.as_ref().expect("a schedule started it");
     assert_eq!((schedule.timezone.as_str(), schedule.missed.len()), ("Africa/Lusaka", 1));
     assert!(record.draft.is_some_and(|draft| draft.path.starts_with("reports/")));
 }
 
-/// Whether a golden log is told as it was.
-fn is_told_as_it_was(name: &str) {
+/// Fails unless the timeline of a golden log equals the golden text.
+fn assert_timeline_unchanged(name: &str) {
     let entries = Timeline::of(&log(&format!("logs/{name}.jsonl"))).entries;
-    let told: String = entries.iter().map(|entry| format!("{} {}: {}\n", entry.seq, entry.who, entry.text)).collect();
-    if told != text(&format!("logs/{name}.txt")) {
-        let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.txt"));
-        fs::write(&beside, told).expect("the target directory is writable");
-        panic!("it is told otherwise; look at {} and copy it to the fixtures if it is better", beside.display());
+    let timeline: String =
+        entries.iter().map(|entry| format!("{} {}: {}\n", entry.seq, entry.who, entry.text)).collect();
+    if timeline != text(&format!("logs/{name}.txt")) {
+        let actual = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.txt"));
+        fs::write(&actual, timeline).expect("the target directory is writable");
+        panic!("the timeline differs; compare {} and copy it to the fixtures if it is better", actual.display());
     }
 }
 
 #[test]
-fn golden_logs_are_told_as_they_were() {
-    ["alerts", "people", "slack", "maintenance"].into_iter().for_each(is_told_as_it_was);
+fn the_timelines_of_golden_logs_are_unchanged() {
+    ["alerts", "people", "slack", "maintenance"].into_iter().for_each(assert_timeline_unchanged);
 }

@@ -1,4 +1,4 @@
-//! The language against everything that is shipped: the kinds' own examples, the runbooks, the schema and the manual.
+//! The language and the shipped files agree: examples of kinds, runbooks, the schema and the manual.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ fn estate(directory: &Path) -> Estate {
         .unwrap_or_else(|problems| panic!("{}", diagnostic::render(&source, &problems, Style::Plain)))
 }
 
-/// Every runbook of a directory, by file.
+/// The files of the runbooks in a directory.
 fn runbooks(directory: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
         .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
@@ -35,20 +35,21 @@ fn runbooks(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn everything_is_right(directory: &Path) {
+/// Fails if the checker or the schema finds a problem in the runbooks and the estate of a directory.
+fn check_project(directory: &Path) {
     let estate = estate(directory);
     let files = runbooks(directory);
     let ids: Vec<String> = files.iter().filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())).collect();
     let forms = actions::forms();
-    let world = CheckContext { estate: Some(&estate), forms: &forms, runbooks: &ids, peers: &[] };
-    let mut said = String::new();
+    let context = CheckContext { estate: Some(&estate), forms: &forms, runbooks: &ids, peers: &[] };
+    let mut rendered = String::new();
     for path in &files {
         let source = read(path);
-        if let Err(problems) = check::check(&source, &world) {
-            said.push_str(&diagnostic::render(&source, &problems, Style::Plain));
+        if let Err(problems) = check::check(&source, &context) {
+            rendered.push_str(&diagnostic::render(&source, &problems, Style::Plain));
         }
     }
-    assert!(said.is_empty(), "\n{said}");
+    assert!(rendered.is_empty(), "\n{rendered}");
     let validator = jsonschema::draft202012::new(&schema::runbook(&forms)).expect("the schema compiles");
     for path in &files {
         let instance = reader::read(&read(path)).expect("it is YAML").to_json();
@@ -69,16 +70,16 @@ fn root() -> PathBuf {
 
 #[test]
 fn the_shipped_runbooks_have_no_problem() {
-    everything_is_right(&root().join("runbooks"));
+    check_project(&root().join("runbooks"));
 }
 
-/// The demo's estate is filled in when it starts, so its runbook is held against the language alone.
+/// The demo's estate is generated when it starts, so its runbook is checked without an estate.
 #[test]
 fn the_runbook_of_the_demo_has_no_problem() {
     let source = read(&root().join("src/surface/demo/files/p1.yaml"));
     let forms = actions::forms();
-    let world = CheckContext { estate: None, forms: &forms, runbooks: &["p1".to_owned()], peers: &[] };
-    if let Err(problems) = check::check(&source, &world) {
+    let context = CheckContext { estate: None, forms: &forms, runbooks: &["p1".to_owned()], peers: &[] };
+    if let Err(problems) = check::check(&source, &context) {
         panic!("\n{}", diagnostic::render(&source, &problems, Style::Plain));
     }
 }
@@ -87,16 +88,16 @@ fn the_runbook_of_the_demo_has_no_problem() {
 fn every_kind_accepts_its_own_example() {
     let forms = actions::forms();
     let estate = estate(&root().join("runbooks"));
-    let mut said = String::new();
+    let mut rendered = String::new();
     for form in &forms {
         let example = form.example.replace('\n', "\n    ");
         let text = format!(
             "runbook: x\ntitle: x\nseverity: p4\nparams:\n  service: {{ type: service }}\nsteps:\n  - id: example\n    effect: repeatable\n    verify: {{ set: {{ a: 1 }} }}\n    {example}\n"
         );
         let source = Source::new("x.yaml", text);
-        let world = CheckContext { estate: Some(&estate), forms: &forms, runbooks: &[], peers: &[] };
-        let problems = check::check(&source, &world).err().unwrap_or_default();
-        // An example stands alone: what it refers to and which class it has belongs to no runbook.
+        let context = CheckContext { estate: Some(&estate), forms: &forms, runbooks: &[], peers: &[] };
+        let problems = check::check(&source, &context).err().unwrap_or_default();
+        // An example has no runbook or estate, so unknown names and the effect class are not problems.
         let problems: Vec<_> = problems
             .into_iter()
             .filter(|problem| {
@@ -106,17 +107,17 @@ fn every_kind_accepts_its_own_example() {
             })
             .collect();
         if !problems.is_empty() {
-            said.push_str(&diagnostic::render(&source, &problems, Style::Plain));
+            rendered.push_str(&diagnostic::render(&source, &problems, Style::Plain));
         }
     }
-    assert!(said.is_empty(), "\n{said}");
+    assert!(rendered.is_empty(), "\n{rendered}");
 }
 
 #[test]
 fn the_manual_of_the_language_is_up_to_date() {
-    let kept = std::fs::read_to_string(root().join("docs/language.md")).unwrap_or_default();
-    let fresh = reference::language_reference(&actions::forms());
+    let current = std::fs::read_to_string(root().join("docs/language.md")).unwrap_or_default();
+    let generated = reference::language_reference(&actions::forms());
     let written = Path::new(env!("CARGO_TARGET_TMPDIR")).join("language.md");
-    std::fs::write(&written, &fresh).expect("the page can be written");
-    assert!(kept == fresh, "docs/language.md is not what the forms say: `cp {} docs/language.md`", written.display());
+    std::fs::write(&written, &generated).expect("the page can be written");
+    assert!(current == generated, "docs/language.md is out of date: `cp {} docs/language.md`", written.display());
 }

@@ -1,5 +1,5 @@
-//! The three pure functions against a world that answers at random: whatever happens, the log folds, what is due comes
-//! to rest, and nothing that acts once is begun again without being settled.
+//! Random inputs to `decide`, `due` and `fold`: the log folds, due effects settle, and no `once` step starts again before it
+//! was reconciled.
 
 use chrono::{TimeDelta, TimeZone, Utc};
 use proptest::prelude::*;
@@ -7,6 +7,7 @@ use runbook::domain::alert::{Alert, AlertStatus};
 use runbook::domain::core::effect::EffectClass;
 use runbook::domain::core::id::{RunId, StepKey, StepPart};
 use runbook::domain::core::time::Timestamp;
+use runbook::domain::incident::command::target::StepTarget;
 use runbook::domain::incident::command::{Command, Request};
 use runbook::domain::incident::decide::decide;
 use runbook::domain::incident::due::{Effect, due, wake_at};
@@ -15,42 +16,41 @@ use runbook::domain::incident::event::{
 };
 use runbook::domain::incident::outcome::{Outcome, Verdict};
 use runbook::domain::incident::plan::PlannedChange;
-use runbook::domain::incident::target::StepTarget;
 use runbook::domain::incident::{Incident, IncidentStatus, extend, fold};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use crate::world::{World, start};
+use crate::engine_fixture::{EngineFixture, start};
 
-/// How many rounds of facts may follow from one another in runbooks of this size.
+/// The limit of rounds until due effects settle, for runbooks of this size.
 const ROUNDS: usize = 200;
 
-/// What happens next; the numbers choose among what is possible.
+/// An input; its numbers choose among the possible ones.
 #[derive(Debug, Clone)]
-pub enum Turn {
-    /// An attempt that is owed begins, or one that has begun ends, as the number says.
-    World(u8, u8),
-    /// A person says something about some step.
+pub enum Input {
+    /// A due attempt starts, or a started one ends.
+    Attempt(u8, u8),
+    /// A command of a person for a step.
     Person(u8, u8),
-    /// The process is killed: what has begun is settled by another.
+    /// The process is killed, and another one reconciles started attempts.
     Crash(u8),
     /// Time passes.
     Wait(u16),
-    /// An alert fires, or one that fires is over.
+    /// An alert fires, is resolved or repeats.
     Alert(u8),
 }
 
-pub fn turn() -> impl Strategy<Value = Turn> {
+pub fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
-        6 => (any::<u8>(), any::<u8>()).prop_map(|(which, how)| Turn::World(which, how)),
-        3 => (any::<u8>(), any::<u8>()).prop_map(|(which, what)| Turn::Person(which, what)),
-        1 => any::<u8>().prop_map(Turn::Crash),
-        1 => (0..2_000_u16).prop_map(Turn::Wait),
-        1 => (0..3_u8).prop_map(Turn::Alert),
+        6 => (any::<u8>(), any::<u8>()).prop_map(|(which, how)| Input::Attempt(which, how)),
+        3 => (any::<u8>(), any::<u8>()).prop_map(|(which, what)| Input::Person(which, what)),
+        1 => any::<u8>().prop_map(Input::Crash),
+        1 => (0..2_000_u16).prop_map(Input::Wait),
+        1 => (0..3_u8).prop_map(Input::Alert),
     ]
 }
 
-/// A step by number: its body and modifiers are read off the bits.
+/// A step whose body and modifiers are chosen by the bits of a number.
 fn step(id: &str, bits: u32) -> Value {
     let effect = ["read", "repeatable", "once"][(bits % 3) as usize];
     let action = json!({"kind": "command", "spec": {"argv": ["true"]}, "effect": effect});
@@ -87,20 +87,21 @@ fn step(id: &str, bits: u32) -> Value {
     step
 }
 
+/// An incident with its log and clock.
 pub struct Machine {
     pub incident: Incident,
     pub log: Vec<Recorded>,
     pub now: Timestamp,
-    /// What has opened the incident.
+    /// The command that opened the incident.
     opening: Command,
 }
 
 impl Machine {
     pub fn new(steps: Vec<u32>, finally: u32, mode: Mode, go: bool) -> Self {
         let steps: Vec<Value> = steps.iter().enumerate().map(|(n, bits)| step(&format!("s{n}"), *bits)).collect();
-        let mut world = World::new();
-        world.mode = mode;
-        world.params.insert("go".to_owned(), go.into());
+        let mut fixture = EngineFixture::new();
+        fixture.mode = mode;
+        fixture.params.insert("go".to_owned(), go.into());
         let keys = json!({
             "steps": steps,
             "finally": [step("f", finally)],
@@ -108,9 +109,9 @@ impl Machine {
             "deadlines": [{"name": "notify", "within": "15m", "from": "opened", "warn_at": "10m"}],
         });
         let now = Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap();
-        let opening = start(&world, keys);
+        let opening = start(&fixture, keys);
         let events = decide(None, &opening, now).unwrap();
-        // What nobody attends to was opened by an alert.
+        // An alert opened an unattended incident.
         let by = if mode == Mode::Unattended { Actor::Sender { name: "prometheus".to_owned() } } else { Actor::Engine };
         let log: Vec<Recorded> =
             (1..).zip(events).map(|(seq, event)| Recorded { seq, at: now, by: by.clone(), event }).collect();
@@ -134,12 +135,12 @@ impl Machine {
         self.log.push(recorded);
     }
 
-    /// Records what follows until only the world or a person can go on; what is then owed.
-    pub fn rest(&mut self) -> Vec<Effect> {
+    /// Records every fact that is due, until only attempts or people can continue; returns the remaining effects.
+    pub fn settle(&mut self) -> Vec<Effect> {
         for _ in 0..ROUNDS {
-            let owed = due(&self.incident, self.now);
+            let due_effects = due(&self.incident, self.now);
             let seq = self.incident.seq;
-            for effect in &owed {
+            for effect in &due_effects {
                 match effect {
                     Effect::Record(event) => self.record(event.clone()),
                     Effect::Ask(asked) => {
@@ -156,19 +157,19 @@ impl Machine {
                 }
             }
             if self.incident.seq == seq {
-                return owed;
+                return due_effects;
             }
         }
-        panic!("what is due does not come to rest: {:#?}", due(&self.incident, self.now));
+        panic!("due effects do not settle: {:#?}", due(&self.incident, self.now));
     }
 
-    pub fn world(&mut self, which: u8, how: u8) {
-        let owed = self.rest();
-        let Some(effect) = owed.get(usize::from(which) % owed.len().max(1)) else { return };
+    pub fn attempt(&mut self, which: u8, how: u8) {
+        let due_effects = self.settle();
+        let Some(effect) = due_effects.get(usize::from(which) % due_effects.len().max(1)) else { return };
         match effect.clone() {
             Effect::Perform { run, attempt } => {
-                self.never_twice(run, &attempt.step, attempt.action.effect);
-                self.never_for_nothing(&attempt.step, attempt.action.effect);
+                self.assert_previous_attempt_ended(run, &attempt.step, attempt.action.effect);
+                self.assert_alerts_firing(&attempt.step, attempt.action.effect);
                 let (step, number) = (attempt.step.clone(), attempt.number);
                 let (action, digest) = (attempt.action.clone(), attempt.digest.clone());
                 self.record(Event::Step(StepEvent::Started {
@@ -203,8 +204,8 @@ impl Machine {
         }
     }
 
-    /// An attempt that acts once is only begun when the one before it has been settled.
-    fn never_twice(&self, run: RunId, key: &StepKey, effect: EffectClass) {
+    /// Fails if a `once` attempt starts before the previous one has ended or was reconciled.
+    fn assert_previous_attempt_ended(&self, run: RunId, key: &StepKey, effect: EffectClass) {
         let of_step = |recorded: &&Recorded| {
             runbook::domain::incident::step::place(&recorded.event).is_some_and(|place| place == (run, key))
         };
@@ -215,19 +216,19 @@ impl Machine {
             )
         });
         let open = last.is_some_and(|recorded| matches!(recorded.event, Event::Step(StepEvent::Started { .. })));
-        assert!(effect != EffectClass::Once || !open, "`{key}` would be begun twice");
+        assert!(effect != EffectClass::Once || !open, "`{key}` would start twice");
     }
 
-    /// When every alert is over, nothing is changed any more that nobody asked for; what runs at the end still does.
-    fn never_for_nothing(&self, key: &StepKey, effect: EffectClass) {
+    /// Fails if an unattended run changes something after every alert was resolved. Steps in `finally` still run.
+    fn assert_alerts_firing(&self, key: &StepKey, effect: EffectClass) {
         let unattended = self.incident.runs[0].mode == Mode::Unattended;
         let of_the_run = key.part == StepPart::Main && !key.id.starts_with('f');
         let moot = unattended && of_the_run && self.incident.alerts.are_resolved();
-        assert!(!moot || !effect.changes(), "`{key}` would change something for nothing");
+        assert!(!moot || !effect.changes(), "`{key}` would change something although every alert is resolved");
     }
 
     pub fn alert(&mut self, number: u8) {
-        self.rest();
+        self.settle();
         let alert = Alert { firing: number.to_string(), ..Alert::default() };
         let key = alert.key();
         let quiet_until = self.now + TimeDelta::minutes(5);
@@ -243,13 +244,13 @@ impl Machine {
         }
     }
 
-    /// Every step that was reached, as it stands now.
+    /// Every reached step in its current state.
     pub fn reached(&self) -> Vec<StepTarget> {
         let runs = self.incident.runs.iter();
         runs.flat_map(|run| run.order.iter().map(|step| self.incident.target(run.id, step))).collect()
     }
 
-    /// The digest of the change that waits there; that of no change where none waits.
+    /// The digest of the waiting change of a step, or zeros without one.
     pub fn digest(&self, target: &StepTarget) -> String {
         let state = self.incident.run(target.run).and_then(|run| run.state(&target.step));
         match state.and_then(|state| state.gate()) {
@@ -259,7 +260,7 @@ impl Machine {
     }
 
     pub fn person(&mut self, which: u8, what: u8) {
-        self.rest();
+        self.settle();
         let waiting: Vec<StepTarget> = self
             .incident
             .waiting_for_person()
@@ -288,18 +289,18 @@ impl Machine {
         }
     }
 
-    pub fn turn(&mut self, turn: &Turn) {
-        match *turn {
-            Turn::World(which, how) => self.world(which, how),
-            Turn::Person(which, what) => self.person(which, what),
-            Turn::Crash(how) => self.crash(how),
-            Turn::Alert(number) => self.alert(number),
-            Turn::Wait(seconds) => self.now += TimeDelta::seconds(seconds.into()),
+    pub fn apply(&mut self, input: &Input) {
+        match *input {
+            Input::Attempt(which, how) => self.attempt(which, how),
+            Input::Person(which, what) => self.person(which, what),
+            Input::Crash(how) => self.crash(how),
+            Input::Alert(number) => self.alert(number),
+            Input::Wait(seconds) => self.now += TimeDelta::seconds(seconds.into()),
         }
     }
 
     fn crash(&mut self, how: u8) {
-        for effect in self.rest() {
+        for effect in self.settle() {
             let Effect::Settle { run, step, .. } = effect else { continue };
             let attempt = self.incident.run(run).unwrap().state(&step).unwrap().attempts;
             let detail = "so".to_owned();
@@ -317,23 +318,23 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_the_log_folds_and_what_is_due_comes_to_rest(
+    fn after_any_inputs_the_log_folds_and_due_effects_settle(
         steps in prop::collection::vec(any::<u32>(), 1..5),
         finally in any::<u32>(),
         mode in prop_oneof![Just(Mode::Auto), Just(Mode::Guided), Just(Mode::Step), Just(Mode::Unattended)],
         go in any::<bool>(),
-        turns in prop::collection::vec(turn(), 0..60),
+        inputs in prop::collection::vec(input(), 0..60),
     ) {
         let mut machine = Machine::new(steps, finally, mode, go);
-        turns.iter().for_each(|turn| machine.turn(turn));
-        let owed = machine.rest();
+        inputs.iter().for_each(|input| machine.apply(input));
+        let due_effects = machine.settle();
         prop_assert_eq!(fold(&machine.log).unwrap().unwrap(), machine.incident.clone());
-        // What waits for a time says when; a time that has passed leaves something to do.
+        // A wake time is in the future, or something is due.
         if let Some(wake) = wake_at(&machine.incident) {
-            prop_assert!(wake > machine.now || !owed.is_empty(), "{wake} has passed at {}", machine.now);
+            prop_assert!(wake > machine.now || !due_effects.is_empty(), "{wake} has passed at {}", machine.now);
         }
-        // Nothing is begun at the same step twice in one breath.
-        let mut keys: Vec<String> = owed.iter().filter_map(|effect| match effect {
+        // No step has two due attempts.
+        let mut keys: Vec<String> = due_effects.iter().filter_map(|effect| match effect {
             Effect::Perform { run, attempt } => Some(format!("{run} {}", attempt.step)),
             _ => None,
         }).collect();

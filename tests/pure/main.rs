@@ -1,5 +1,5 @@
-//! Tests of several modules together that start no service: the language, the engine over a store in memory, the command
-//! line, golden logs and post-mortems. They run in seconds.
+//! Tests of several modules together that start no service: the language, the engine on a store in memory, the command line,
+//! golden logs and post-mortems. They run in seconds.
 //!
 //! Not here: tests that start real services, see `tests/it`.
 
@@ -16,5 +16,5 @@ mod postmortem;
 mod targets;
 
 #[expect(dead_code, reason = "the other suite uses it")]
-#[path = "../support/world.rs"]
-mod world;
+#[path = "../support/engine_fixture.rs"]
+mod engine_fixture;

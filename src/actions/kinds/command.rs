@@ -1,5 +1,5 @@
-//! The kind `command`: runs a program with an argument vector, without a shell. The program receives each argument
-//! unchanged, whatever characters it contains.
+//! The kind `command`: runs a program with an argument vector, without a shell. Each argument reaches the program
+//! unchanged.
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -48,9 +48,9 @@ impl Kind for Command {
 
     fn describe(&self, spec: &Value) -> PlannedChange {
         let argv = spec.get("argv").and_then(Value::as_array);
-        let words: Vec<String> = argv.into_iter().flatten().map(shown).collect();
+        let arguments: Vec<String> = argv.into_iter().flatten().map(shown).collect();
         PlannedChange {
-            what: format!("run `{}`", text::one_line(&words.join(" "), SHOWN)),
+            what: format!("run `{}`", text::one_line(&arguments.join(" "), SHOWN)),
             place: program::place(spec),
             ..PlannedChange::default()
         }
@@ -58,27 +58,29 @@ impl Kind for Command {
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
         match read(spec) {
-            Ok((argv, surroundings)) => {
+            Ok((argv, fields)) => {
                 let program = argv.first().map_or("", |path| path.rsplit('/').next().unwrap_or(path));
                 let program = text::one_line(&context.redactor.scrub(program), SHOWN);
-                surroundings.run(argv, &program, context).await
+                fields.run(argv, &program, context).await
             }
             Err(reason) => Outcome::failed(reason, Value::Null),
         }
     }
 }
 
+/// The argument vector and the other fields.
 fn read(spec: &Value) -> Result<(Vec<String>, ProgramFields), String> {
     let mut fields = spec.as_object().cloned().unwrap_or_default();
     let argv = fields.remove("argv").unwrap_or_default();
     let argv = argv.as_array().ok_or("`argv` is not a list")?;
-    let word = |(at, value)| argument_text(value).map_err(|reason| format!("`argv[{at}]` {reason}"));
-    let argv = argv.iter().enumerate().map(word).collect::<Result<_, _>>()?;
+    let argument = |(at, value)| argument_text(value).map_err(|reason| format!("`argv[{at}]` {reason}"));
+    let argv = argv.iter().enumerate().map(argument).collect::<Result<_, _>>()?;
     Ok((argv, ProgramFields::read(fields)?))
 }
 
+/// An argument for people, in quotes if it holds special characters.
 fn shown(argument: &Value) -> String {
-    let word = argument_text(argument).unwrap_or_else(|_| argument.to_string());
-    let plain = |c: char| c.is_alphanumeric() || "-_./:=@,+%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    let text = argument_text(argument).unwrap_or_else(|_| argument.to_string());
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

@@ -1,10 +1,10 @@
-//! The kind `disk`: measures how full file systems are, in bytes and in inodes. The percentage is that of `df`: used,
-//! of what users other than root can use.
+//! The kind `disk`: measures how full file systems are, in bytes and in inodes. The percentage is that of `df`: the used
+//! share of the space that users other than root can use.
 //!
-//! **Invariant:** a file system that does not answer blocks only a few threads, however often it is measured. The
+//! **Invariant:** a file system that does not respond blocks only a few threads, however often it is measured. The
 //! others are still reported.
 //!
-//! Not here: what fills the disk, and cleaning up; use a `command` for that.
+//! Not here: listing and deleting files; use a `command`.
 
 mod mounts;
 mod remote;
@@ -25,7 +25,7 @@ use crate::domain::core::text::{bytes, one_line};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// Paths in one step.
+/// Maximum number of paths in one step.
 const PATHS: usize = 100;
 
 /// Characters of a path in a summary.
@@ -37,7 +37,7 @@ pub struct Disk;
 
 static FORM: KindForm = KindForm {
     name: "disk",
-    summary: "Says how full file systems are, in bytes and inodes.",
+    summary: "Measures how full file systems are, in bytes and inodes.",
     shorthand: Some("path"),
     verbs: &[],
     fields: &[
@@ -49,7 +49,7 @@ static FORM: KindForm = KindForm {
         Field::optional(
             "below",
             Shape::Number,
-            "The percentage that bytes and inodes in use must be below, else the step fails.",
+            "The percentage that bytes and inodes in use must be below; otherwise the step fails.",
         ),
     ],
     effect: |_| EffectClass::Read,
@@ -57,11 +57,11 @@ static FORM: KindForm = KindForm {
         OutputField {
             name: "disks",
             help: "Each: `{path, mount, device, type, total, used, free (bytes), percent, inodes, inodes_free, inodes_percent, \
-                   read_only}`; what is not known is null.",
+                   read_only}`; an unknown value is null.",
         },
-        OutputField { name: "percent", help: "The highest share in use of any of them, of bytes or of inodes." },
-        OutputField { name: "fullest", help: "The path that it belongs to." },
-        OutputField { name: "failing", help: "The paths that are not below the limit, or could not be looked at." },
+        OutputField { name: "percent", help: "The highest percentage in use of any of them, of bytes or of inodes." },
+        OutputField { name: "fullest", help: "The path with this percentage." },
+        OutputField { name: "failing", help: "The paths that are not below the limit, or could not be measured." },
         OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: full, missing, access, timeout, system.",
@@ -116,7 +116,7 @@ impl Kind for Disk {
     fn describe(&self, spec: &Value) -> PlannedChange {
         let path = spec.get("path").unwrap_or(spec);
         let path = path.as_str().map_or_else(|| path.to_string(), str::to_owned);
-        let what = format!("look how full {} is", one_line(&path, SHOWN));
+        let what = format!("measure how full {} is", one_line(&path, SHOWN));
         PlannedChange { what, place: "this host".to_owned(), ..PlannedChange::default() }
     }
 
@@ -127,30 +127,33 @@ impl Kind for Disk {
         };
         let paths = Vec::from(spec.path);
         if paths.is_empty() || paths.len() > PATHS {
-            return Reason::new("spec", format!("disk: one to {PATHS} paths are looked at")).outcome(json!({}));
+            return Reason::new("spec", format!("disk: `path` takes one to {PATHS} paths")).outcome(json!({}));
         }
-        let is_far = context.environment.host.ssh().is_some();
-        let looks = paths.iter().map(|path| async move {
-            if is_far { remote::remote_usage(context, path).await } else { statfs::statfs_bounded(context, path).await }
+        let is_remote = context.environment.host.ssh().is_some();
+        let measurements = paths.iter().map(|path| async move {
+            match is_remote {
+                true => remote::remote_usage(context, path).await,
+                false => statfs::statfs_bounded(context, path).await,
+            }
         });
-        let (mut found, mut failing, mut trouble) = (Vec::new(), Vec::new(), None);
-        for (path, looked) in paths.iter().zip(join_all(looks).await) {
-            match looked {
-                Ok(usage) => found.push(usage),
-                Err(why) => {
+        let (mut usages, mut failing, mut first_error) = (Vec::new(), Vec::new(), None);
+        for (path, measured) in paths.iter().zip(join_all(measurements).await) {
+            match measured {
+                Ok(usage) => usages.push(usage),
+                Err(error) => {
                     failing.push(path);
-                    trouble.get_or_insert(why);
+                    first_error.get_or_insert(error);
                 }
             }
         }
-        match trouble {
-            None => report(&found, spec.below),
-            Some(trouble) => trouble.outcome(json!({ "disks": found, "failing": failing })),
+        match first_error {
+            None => report(&usages, spec.below),
+            Some(error) => error.outcome(json!({ "disks": usages, "failing": failing })),
         }
     }
 }
 
-/// The used share in percent with one decimal. Rounded up, so that it shows 100 before the space has run out.
+/// The used share in percent with one decimal, rounded up.
 fn share(used: u64, free: u64) -> f64 {
     if used == 0 {
         return 0.0;
@@ -158,12 +161,12 @@ fn share(used: u64, free: u64) -> f64 {
     (used as f64 * 1000.0 / used.saturating_add(free) as f64).ceil() / 10.0
 }
 
-fn report(found: &[Usage], below: Option<f64>) -> Outcome {
-    let fullest = found.iter().max_by(|one, other| one.fullness().total_cmp(&other.fullness()));
+fn report(usages: &[Usage], below: Option<f64>) -> Outcome {
+    let fullest = usages.iter().max_by(|one, other| one.fullness().total_cmp(&other.fullness()));
     let failing: Vec<&Usage> =
-        found.iter().filter(|usage| below.is_some_and(|below| usage.fullness() >= below)).collect();
+        usages.iter().filter(|usage| below.is_some_and(|below| usage.fullness() >= below)).collect();
     let output = json!({
-        "disks": found,
+        "disks": usages,
         "percent": fullest.map(Usage::fullness),
         "fullest": fullest.map(|usage| &usage.path),
         "failing": failing.iter().map(|usage| &usage.path).collect::<Vec<_>>(),
@@ -174,7 +177,7 @@ fn report(found: &[Usage], below: Option<f64>) -> Outcome {
             let lines = one_line(&lines(&mut failing.into_iter()), 500);
             Reason::new("full", format!("not below {below} %: {lines}")).outcome(output)
         }
-        _ => Outcome::succeeded(one_line(&lines(&mut found.iter()), 500), output),
+        _ => Outcome::succeeded(one_line(&lines(&mut usages.iter()), 500), output),
     }
 }
 
@@ -183,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_what_df_says() {
+    fn a_share_is_rounded_up_as_df_does() {
         assert_eq!(
             (share(0, 0), share(1, 1), share(999, 1), share(9_999, 1), share(7, 0)),
             (0.0, 50.0, 99.9, 100.0, 100.0)
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn inodes_fill_a_disk_as_bytes_do() {
+    fn a_disk_without_free_inodes_is_full() {
         let usage = Usage { path: "/".into(), percent: 10.0, inodes_percent: Some(97.0), ..Usage::default() };
         let full = report(&[usage], Some(90.0));
         assert_eq!(full.summary, "not below 90 %: `/` 10 % full, 0 B free, 97 % of the inodes");

@@ -1,6 +1,6 @@
 //! The kind `git`: reads the log of a branch and the state of a work tree, and reverts a commit.
 //!
-//! Not here: anything that rewrites history or discards work. [`revert`] describes what a revert guarantees.
+//! Not here: anything that rewrites history or discards work. [`revert`] states the guarantees of a revert.
 
 mod commit;
 pub mod complaint;
@@ -11,13 +11,11 @@ pub mod remote_check;
 mod repository;
 mod revert;
 mod target;
-#[cfg(test)]
-mod tests;
 mod worktree;
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::log::Log;
 use self::repository::{GitError, Repository};
@@ -50,7 +48,7 @@ static FORM: KindForm = KindForm {
             field: Field::optional(
                 "revert",
                 Shape::Text,
-                "The commit to take back, a merge by its first parent; `HEAD` is the branch's newest.",
+                "The commit to revert, a merge against its first parent; `HEAD` is the newest commit of the branch.",
             ),
             effect: EffectClass::Once,
         },
@@ -58,7 +56,7 @@ static FORM: KindForm = KindForm {
             field: Field::optional(
                 "status",
                 Shape::Text,
-                "The branch that should be checked out; how the work tree stands.",
+                "The branch that should be checked out: the state of the work tree.",
             ),
             effect: EffectClass::Read,
         },
@@ -67,9 +65,9 @@ static FORM: KindForm = KindForm {
         Field::optional(
             "push",
             Shape::Boolean,
-            "Whether a revert is pushed, after a shallow clone is deepened where that is needed; `false` by default.",
+            "Whether a revert is pushed; a shallow clone is deepened first if necessary; `false` by default.",
         ),
-        Field::optional("branch", Shape::Text, "The branch that a revert is for; the environment's by default."),
+        Field::optional("branch", Shape::Text, "The branch to revert on; the environment's by default."),
         Field::optional("remote", Shape::Text, "The remote; `origin` by default."),
         Field::optional("repository", Shape::Text, "The directory of the work tree; the environment's by default."),
     ],
@@ -81,32 +79,32 @@ static FORM: KindForm = KindForm {
         },
         OutputField { name: "complete", help: "`log`: whether no commit is missing because the clone is shallow." },
         OutputField { name: "branch", help: "The branch; for `status` the one that is checked out." },
-        OutputField { name: "sha", help: "`revert`: the commit that takes back." },
-        OutputField { name: "short", help: "`revert`: its first ten digits." },
-        OutputField { name: "reverted", help: "`revert`: the commit that is taken back." },
-        OutputField { name: "subject", help: "`revert`: that commit's subject." },
+        OutputField { name: "sha", help: "`revert`: the new commit." },
+        OutputField { name: "short", help: "`revert`: the first ten digits of the new commit." },
+        OutputField { name: "reverted", help: "`revert`: the reverted commit." },
+        OutputField { name: "subject", help: "`revert`: the subject of the reverted commit." },
         OutputField { name: "files", help: "`revert`: how many files it changes." },
         OutputField { name: "added", help: "`revert`: how many lines it adds." },
         OutputField { name: "removed", help: "`revert`: how many lines it removes." },
         OutputField { name: "pushed", help: "`revert`: whether it is on the remote." },
-        OutputField { name: "already", help: "`revert`: whether somebody had taken it back before." },
-        OutputField { name: "work_tree", help: "`revert`: `forward` when the work tree stands on it, else `behind`." },
+        OutputField { name: "already", help: "`revert`: whether the commit was reverted before this step." },
+        OutputField {
+            name: "work_tree",
+            help: "`revert`: `forward` if the work tree contains the new commit, otherwise `behind`.",
+        },
         OutputField { name: "head", help: "`status`: the commit that is checked out." },
         OutputField { name: "expected", help: "`status`: whether the branch is the one given." },
-        OutputField { name: "clean", help: "`status`: whether nothing is changed or under way." },
+        OutputField { name: "clean", help: "`status`: whether no file is changed and no operation is in progress." },
         OutputField { name: "changes", help: "`status`: changed files." },
         OutputField {
             name: "under_way",
-            help: "`status`: a merge or rebase that somebody is in the middle of; else null.",
+            help: "`status`: the operation in progress, such as `a merge` or `a rebase`; otherwise null.",
         },
         OutputField {
             name: "ahead",
-            help: "`status`: commits that the remote lacks, as far as known; null when a shallow clone cannot tell.",
+            help: "`status`: commits that the remote lacks, as of the last fetch; null if a shallow clone does not show it.",
         },
-        OutputField {
-            name: "behind",
-            help: "`status`: commits of the remote that are missing, as far as known; else null.",
-        },
+        OutputField { name: "behind", help: "`status`: commits of the remote that are missing here, likewise." },
     ],
     example: "git:\n  revert: HEAD\n  push: true\n",
 };
@@ -116,7 +114,7 @@ const LOG: &[Field] = &[
     Field::optional("since", Shape::Text, "How long ago, such as `24h`, or an instant in UTC."),
     Field::optional("limit", Shape::Integer { min: 1, max: 100 }, "How many commits at most; 20 by default."),
     Field::optional("path", Shape::Text, "Only commits that touch this file or directory."),
-    Field::optional("fetch", Shape::Boolean, "Whether the remote is asked first; `false` by default."),
+    Field::optional("fetch", Shape::Boolean, "Whether the branch is fetched first; `false` by default."),
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -139,12 +137,12 @@ impl Kind for Git {
 
     fn describe(&self, spec: &Value) -> PlannedChange {
         let part = |name: &str| {
-            spec.get(name).and_then(|value| argument_text(value).ok()).map(|word| text::one_line(&word, 80))
+            spec.get(name).and_then(|value| argument_text(value).ok()).map(|value| text::one_line(&value, 80))
         };
         let place = part("repository")
             .map_or_else(|| "the environment's work tree".to_owned(), |at| format!("the work tree {at}"));
         let Some(revision) = part("revert") else {
-            let what = if spec.get("status").is_some() { "look at what is checked out" } else { "read the history" };
+            let what = if spec.get("status").is_some() { "read the state" } else { "read the history" };
             return PlannedChange { what: what.to_owned(), place, ..PlannedChange::default() };
         };
         let branch =
@@ -153,7 +151,7 @@ impl Kind for Git {
         let pushed = spec.get("push") == Some(&Value::Bool(true));
         let (and, place) =
             if pushed { (" and push it", format!("{place} and its remote `{remote}`")) } else { ("", place) };
-        let undo = Some("revert the new commit in its turn".to_owned());
+        let undo = Some("revert the new commit".to_owned());
         PlannedChange {
             what: format!("commit a revert of `{revision}` on {branch}{and}"),
             place,
@@ -169,7 +167,7 @@ impl Kind for Git {
                 None => Ok(Value::Null),
             }
         };
-        observed.await.unwrap_or_else(|trouble: GitError| serde_json::json!({"trouble": trouble.summary()}))
+        observed.await.unwrap_or_else(|error: GitError| json!({"trouble": error.summary()}))
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
@@ -183,7 +181,7 @@ impl Kind for Git {
                 None => Ok(Reconciled::DidNotHappen("reading changes nothing".to_owned())),
             }
         };
-        reconciled.await.unwrap_or_else(|trouble: GitError| Reconciled::CannotTell(trouble.summary().to_owned()))
+        reconciled.await.unwrap_or_else(|error: GitError| Reconciled::CannotTell(error.summary().to_owned()))
     }
 }
 
@@ -206,6 +204,7 @@ fn read(spec: &Value) -> Result<Spec, GitError> {
 }
 
 impl Spec {
+    /// The revert that the step asks for, if it is one.
     async fn revert<'c>(&self, context: &'c Context) -> Result<Option<Revert<'c>>, GitError> {
         let Some(revision) = &self.revert else {
             return Ok(None);
@@ -218,5 +217,20 @@ impl Spec {
         };
         let remote = self.remote.clone().unwrap_or_else(|| REMOTE.to_owned());
         Ok(Some(Revert { repository, revision, branch, remote, push: self.push }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_of_a_revert_has_its_branch_place_and_effect() {
+        let spec = json!({"revert": "HEAD\x1b", "push": true, "branch": "production"});
+        let change = Git.describe(&spec);
+        assert_eq!(change.what, "commit a revert of `HEAD␛` on `production` and push it");
+        assert_eq!(change.place, "the environment's work tree and its remote `origin`");
+        assert_eq!((FORM.effect)(&spec), EffectClass::Once);
+        assert_eq!((FORM.effect)(&json!({"log": {}})), EffectClass::Read);
     }
 }

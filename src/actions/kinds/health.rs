@@ -1,7 +1,8 @@
-//! The kind `health`: asks services of the estate, all at once, whether they are alive and ready.
+//! The kind `health`: probes concurrently whether services of the estate are alive and ready.
 //!
-//! A service is alive if `GET <health><live>` returns a status below 300. It is ready if `GET <health><ready>` does too
-//! and all dependencies in its JSON body are well: `{"status": "ready", "dependencies": {"postgres": "ok"}}`.
+//! A service is alive if `GET <health><live>` returns a status from 200 to 299. It is ready if `GET <health><ready>` does
+//! too. A JSON body must not report another `status`, nor a dependency that is not well:
+//! `{"status": "ready", "dependencies": {"postgres": "ok"}}`.
 //!
 //! Not here: waiting until a service is well; use a step's `verify`, `until` and `hold`.
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::support::one_or_many::OneOrMany;
+use super::support::service_address::base_address;
 use crate::actions::transport::http_client;
 use crate::actions::transport::http_client::{BODY_LIMIT, HttpResponse};
 use crate::actions::{Context, Kind};
@@ -33,24 +35,24 @@ use crate::domain::incident::plan::PlannedChange;
 const TIMEOUT: Duration = Duration::from_secs(3);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Concurrent requests to services: enough for all of a project's, but no storm of connections.
-const AT_ONCE: usize = 32;
+/// Maximum number of services that are probed at the same time.
+const CONCURRENT: usize = 32;
 
 /// Failing services that a summary names; it only counts the others.
 const NAMED: usize = 5;
 
-/// Dependencies of one service that are kept, and the longest text of one in characters.
+/// Dependencies of one service that are kept, and characters of a service's text.
 const DEPENDENCIES: usize = 50;
 const LONGEST_TEXT: usize = 200;
 
-/// Values of `status` that mean well.
+/// Values of `status` and of a dependency that mean well, in lower case.
 const WELL: &[&str] = &["ok", "ready", "up", "healthy", "pass", "alive", "connected", "true"];
 
 /// Prefixes of an error, by the request that failed.
 const NOT_ALIVE: &str = "not alive: ";
 const NOT_READY: &str = "not ready: ";
 
-/// The error code if the service itself reports the problem in its response.
+/// The error code if the response itself reports the problem.
 const ANSWER: &str = "answer";
 
 /// Implements the kind `health`.
@@ -59,28 +61,24 @@ pub struct Health;
 
 static FORM: KindForm = KindForm {
     name: "health",
-    summary: "Asks services whether they live and are ready, and reads what they say of their dependencies.",
+    summary: "Checks whether services are alive and ready, and reads the state of their dependencies.",
     shorthand: Some("service"),
     verbs: &[],
     fields: &[
-        Field::optional("service", Shape::OneOrMany(&Shape::Service), "The services of the estate to ask."),
+        Field::optional("service", Shape::OneOrMany(&Shape::Service), "The services of the estate to check."),
         Field::optional(
             "services",
             Shape::OneOf(&["all", "critical"]),
             "All services of the estate, or the critical ones.",
         ),
-        Field::optional(
-            "ready",
-            Shape::Boolean,
-            "Whether a service must be ready too, not only alive; true unless given.",
-        ),
+        Field::optional("ready", Shape::Boolean, "Whether a service must be ready, not only alive; true unless given."),
         Field::optional("timeout", Shape::Duration, "How long one request may take; 3s unless given, 60s at most."),
     ],
     effect: |_| EffectClass::Read,
     outputs: &[
         OutputField {
             name: "services",
-            help: "By name: `{live, ready, latency_ms, dependencies: {name: word}, error, reason: {code, text}, remark}`; the latency is the slower of the two requests', the code of a reason is one of `http`'s, `answer` or `address`, the remark says what is odd about an answer that is taken all the same.",
+            help: "By name: `{live, ready, latency_ms, dependencies: {name: state}, error, reason: {code, text}, remark}`. The latency is that of the slower request. The code of a reason is one of `http`'s, `answer` or `address`. The remark is about an odd answer that does not mean failure.",
         },
         OutputField { name: "failing", help: "The names of the services that are not well." },
         OutputField { name: "healthy", help: "How many are well." },
@@ -130,14 +128,12 @@ impl Spec {
     /// The names of the services to ask, each once.
     fn names(&self, context: &Context) -> Result<Vec<String>, String> {
         let mut names: Vec<String> = Vec::new();
-        for words in [&self.service, &self.services].into_iter().flatten() {
-            for word in words.as_slice() {
-                match word.as_str() {
-                    "all" => names.extend(context.estate.services.keys().cloned()),
-                    "critical" => names.extend(critical(context)),
-                    name if context.estate.services.contains_key(name) => names.push(name.to_owned()),
-                    name => return Err(unknown(name, context)),
-                }
+        for given in [&self.service, &self.services].into_iter().flatten().flat_map(OneOrMany::as_slice) {
+            match given.as_str() {
+                "all" => names.extend(context.estate.services.keys().cloned()),
+                "critical" => names.extend(critical(context)),
+                name if context.estate.services.contains_key(name) => names.push(name.to_owned()),
+                name => return Err(unknown(name, context)),
             }
         }
         names.sort();
@@ -163,10 +159,10 @@ impl Kind for Health {
     }
 
     fn describe(&self, spec: &Value) -> PlannedChange {
-        let asked = spec.get("service").or_else(|| spec.get("services")).unwrap_or(&Value::Null);
-        let asked = asked.as_str().map_or_else(|| asked.to_string(), str::to_owned);
+        let given = spec.get("service").or_else(|| spec.get("services")).unwrap_or(&Value::Null);
+        let services = given.as_str().map_or_else(|| given.to_string(), str::to_owned);
         PlannedChange {
-            what: format!("ask {asked} for its health"),
+            what: format!("check the health of {services}"),
             place: "the services".to_owned(),
             ..PlannedChange::default()
         }
@@ -182,107 +178,104 @@ impl Kind for Health {
             Err(reason) => return Outcome::failed(reason, Value::Null),
         };
         let timeout = spec.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
-        let asked = names.into_iter().map(|name| async move {
-            let found = ask(&context.estate.services[&name], timeout, context).await;
-            (name, found)
+        let probes = names.into_iter().map(|name| async move {
+            let health = probe(&context.estate.services[&name], timeout, context).await;
+            (name, health)
         });
-        let found: Vec<(String, ServiceHealth)> = stream::iter(asked).buffered(AT_ONCE).collect().await;
-        report(&found, spec.ready.unwrap_or(true))
+        let services: Vec<(String, ServiceHealth)> = stream::iter(probes).buffered(CONCURRENT).collect().await;
+        report(&services, spec.ready.unwrap_or(true))
     }
 }
 
-/// Sends both requests to a service at once.
-async fn ask(service: &Service, timeout: Duration, context: &Context) -> ServiceHealth {
-    let base = match (&service.health, service.port) {
-        (Some(health), _) => health.trim_end_matches('/').to_owned(),
-        (None, Some(port)) => format!("http://127.0.0.1:{port}"),
-        (None, None) => {
-            let mut found = ServiceHealth::default();
-            found.fail("", Reason::new("address", "the estate gives neither `health` nor `port`"));
-            return found;
-        }
+/// Sends both requests to a service concurrently.
+async fn probe(service: &Service, timeout: Duration, context: &Context) -> ServiceHealth {
+    let Some(base) = base_address(service) else {
+        let mut health = ServiceHealth::default();
+        health.fail("", Reason::new("address", "the estate gives neither `health` nor `port`"));
+        return health;
     };
     let (live, ready) = futures_util::future::join(
         get(&base, &service.live, timeout, context),
         get(&base, &service.ready, timeout, context),
     )
     .await;
-    judged(live, ready)
+    evaluate(live, ready)
 }
 
 async fn get(base: &str, path: &str, timeout: Duration, context: &Context) -> Result<HttpResponse, Reason> {
     let url = format!("{base}{path}").parse();
     let url =
-        url.map_err(|error| Reason::new("address", format!("`{}` is no address: {error}", one_line(base, 80))))?;
+        url.map_err(|error| Reason::new("address", format!("`{}` is not an address: {error}", one_line(base, 80))))?;
     http_client::send(Request::new(Method::GET, url), timeout, context).await
 }
 
-fn judged(live: Result<HttpResponse, Reason>, ready: Result<HttpResponse, Reason>) -> ServiceHealth {
-    let mut found = ServiceHealth::default();
-    for answer in [&live, &ready].into_iter().flatten() {
-        found.latency_ms = found.latency_ms.max(u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX));
+fn evaluate(live: Result<HttpResponse, Reason>, ready: Result<HttpResponse, Reason>) -> ServiceHealth {
+    let mut health = ServiceHealth::default();
+    for response in [&live, &ready].into_iter().flatten() {
+        health.latency_ms = health.latency_ms.max(u64::try_from(response.latency.as_millis()).unwrap_or(u64::MAX));
     }
     match live {
         Err(reason) => {
-            found.fail("", reason);
-            return found;
+            health.fail("", reason);
+            return health;
         }
-        Ok(answer) => match refusal(&answer) {
-            Some(text) => found.fail(NOT_ALIVE, Reason::new(ANSWER, text)),
-            None => found.live = true,
+        Ok(response) => match failure(&response) {
+            Some(text) => health.fail(NOT_ALIVE, Reason::new(ANSWER, text)),
+            None => health.live = true,
         },
     }
     match ready {
-        Err(reason) => found.fail(NOT_READY, reason),
-        Ok(answer) => {
-            found.remark = remark(&answer);
-            found.dependencies = dependencies(&answer);
-            let missing: Vec<String> = found
+        Err(reason) => health.fail(NOT_READY, reason),
+        Ok(response) => {
+            health.remark = remark(&response);
+            health.dependencies = dependencies(&response);
+            let unwell: Vec<String> = health
                 .dependencies
                 .iter()
                 .filter(|(_, state)| !is_well(state))
                 .map(|(name, state)| format!("{name} is {}", state.as_str().unwrap_or("not ok")))
                 .collect();
-            let text = if missing.is_empty() { refusal(&answer) } else { Some(missing.join(", ")) };
-            found.ready = found.live && text.is_none();
+            let text = if unwell.is_empty() { failure(&response) } else { Some(unwell.join(", ")) };
+            health.ready = health.live && text.is_none();
             if let Some(text) = text {
-                found.fail(NOT_READY, Reason::new(ANSWER, text));
+                health.fail(NOT_READY, Reason::new(ANSWER, text));
             }
         }
     }
-    found
+    health
 }
 
 /// Why a response means failure: its status code, or the `status` in its body.
-fn refusal(answer: &HttpResponse) -> Option<String> {
-    let said = body(answer).and_then(|body| Some(body.get("status")?.clone()));
-    let word = said.as_ref().filter(|word| !is_well(word)).map(|word| format!("it says `{}`", plain(word)));
-    match answer.status {
-        200..=299 => word,
-        status => Some(word.map_or(format!("status {status}"), |word| format!("status {status}, {word}"))),
+fn failure(response: &HttpResponse) -> Option<String> {
+    let reported = body(response).and_then(|body| Some(body.get("status")?.clone()));
+    let reported = reported.filter(|status| !is_well(status)).map(|status| format!("it reports `{}`", plain(&status)));
+    match response.status {
+        200..=299 => reported,
+        code => Some(reported.map_or(format!("status {code}"), |reported| format!("status {code}, {reported}"))),
     }
 }
 
 /// A remark about an odd readiness response. A bare status code, or a short text, is not odd.
-fn remark(answer: &HttpResponse) -> Option<String> {
-    if answer.is_cut {
-        return Some(format!("it says more than {} of its readiness", bytes(BODY_LIMIT as u64)));
+fn remark(response: &HttpResponse) -> Option<String> {
+    if response.is_cut {
+        return Some(format!("its readiness response is larger than {}", bytes(BODY_LIMIT as u64)));
     }
-    let begins_as_json = answer.body.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
-    let is_word = std::str::from_utf8(&answer.body).is_ok_and(|text| text.chars().count() <= LONGEST_TEXT);
-    let is_odd = body(answer).is_none() && (begins_as_json || !is_word);
-    is_odd.then(|| "what it says of its readiness is no JSON".to_owned())
+    let begins_as_json = response.body.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
+    let is_short_text = std::str::from_utf8(&response.body).is_ok_and(|text| text.chars().count() <= LONGEST_TEXT);
+    let is_odd = body(response).is_none() && (begins_as_json || !is_short_text);
+    is_odd.then(|| "its readiness response is not JSON".to_owned())
 }
 
-fn dependencies(answer: &HttpResponse) -> Map<String, Value> {
-    let body = body(answer).unwrap_or_default();
+/// The state of each dependency that a response lists.
+fn dependencies(response: &HttpResponse) -> Map<String, Value> {
+    let body = body(response).unwrap_or_default();
     let listed = body.get("dependencies").and_then(Value::as_object).into_iter().flatten();
-    let word = |state: &Value| plain(state.get("status").unwrap_or(state));
-    listed.take(DEPENDENCIES).map(|(name, state)| (one_line(name, 80), Value::String(word(state)))).collect()
+    let state = |value: &Value| plain(value.get("status").unwrap_or(value));
+    listed.take(DEPENDENCIES).map(|(name, value)| (one_line(name, 80), Value::String(state(value)))).collect()
 }
 
-fn body(answer: &HttpResponse) -> Option<Value> {
-    serde_json::from_slice(&answer.body).ok()
+fn body(response: &HttpResponse) -> Option<Value> {
+    serde_json::from_slice(&response.body).ok()
 }
 
 fn plain(value: &Value) -> String {
@@ -293,31 +286,31 @@ fn is_well(state: &Value) -> bool {
     WELL.contains(&plain(state).to_ascii_lowercase().as_str())
 }
 
-fn report(found: &[(String, ServiceHealth)], must_be_ready: bool) -> Outcome {
-    let is_well = |found: &ServiceHealth| found.live && (found.ready || !must_be_ready);
-    let failing: Vec<&(String, ServiceHealth)> = found.iter().filter(|(_, found)| !is_well(found)).collect();
-    let services: Map<String, Value> = found.iter().map(|(name, found)| (name.clone(), json!(found))).collect();
+fn report(services: &[(String, ServiceHealth)], must_be_ready: bool) -> Outcome {
+    let is_well = |health: &ServiceHealth| health.live && (health.ready || !must_be_ready);
+    let failing: Vec<&(String, ServiceHealth)> = services.iter().filter(|(_, health)| !is_well(health)).collect();
+    let by_name: Map<String, Value> = services.iter().map(|(name, health)| (name.clone(), json!(health))).collect();
     let output = json!({
-        "services": services,
+        "services": by_name,
         "failing": failing.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-        "healthy": found.len() - failing.len(),
+        "healthy": services.len() - failing.len(),
     });
     if failing.is_empty() {
-        return Outcome::succeeded(well(found, must_be_ready), output);
+        return Outcome::succeeded(success_summary(services, must_be_ready), output);
     }
-    Outcome::failed(unwell(found.len(), &failing), output)
+    Outcome::failed(failure_summary(services.len(), &failing), output)
 }
 
-fn well(found: &[(String, ServiceHealth)], must_be_ready: bool) -> String {
+fn success_summary(services: &[(String, ServiceHealth)], must_be_ready: bool) -> String {
     let state = if must_be_ready { "alive and ready" } else { "alive" };
-    let slowest = found.iter().map(|(_, found)| found.latency_ms).max().unwrap_or(0);
-    match found {
+    let slowest = services.iter().map(|(_, health)| health.latency_ms).max().unwrap_or(0);
+    match services {
         [(name, _)] => format!("`{name}` is {state} ({slowest} ms)"),
         many => format!("{} services are {state} (slowest {slowest} ms)", many.len()),
     }
 }
 
-fn unwell(all: usize, failing: &[&(String, ServiceHealth)]) -> String {
+fn failure_summary(all: usize, failing: &[&(String, ServiceHealth)]) -> String {
     let mut summary = String::new();
     if all > 1 {
         let _ = write!(
@@ -328,7 +321,7 @@ fn unwell(all: usize, failing: &[&(String, ServiceHealth)]) -> String {
         );
     }
     let named = failing.iter().take(NAMED);
-    let named = named.map(|(name, found)| format!("`{name}` {}", found.error.as_deref().unwrap_or("is not ready")));
+    let named = named.map(|(name, health)| format!("`{name}` {}", health.error.as_deref().unwrap_or("is not ready")));
     summary.push_str(&named.collect::<Vec<_>>().join("; "));
     if failing.len() > NAMED {
         let _ = write!(summary, "; and {} more", failing.len() - NAMED);
@@ -340,51 +333,52 @@ fn unwell(all: usize, failing: &[&(String, ServiceHealth)]) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Result<HttpResponse, Reason> {
+    fn response(status: u16, body: &str) -> Result<HttpResponse, Reason> {
         let body = body.as_bytes().to_vec();
         Ok(HttpResponse { status, headers: Map::new(), body, is_cut: false, latency: Duration::from_millis(3) })
     }
 
     #[test]
-    fn the_dependency_that_is_missing_is_named() {
+    fn a_dependency_that_is_not_well_is_named() {
         let ready =
-            answer(503, r#"{"status":"not_ready","dependencies":{"postgres":"timeout","redis":{"status":"ok"}}}"#);
-        let found = judged(answer(200, r#"{"status":"ok"}"#), ready);
-        assert_eq!((found.live, found.ready), (true, false));
-        assert_eq!(found.error.as_deref(), Some("not ready: postgres is timeout"));
-        assert_eq!(found.reason, Some(Reason::new("answer", "postgres is timeout")));
-        assert_eq!(found.dependencies["redis"], "ok");
+            response(503, r#"{"status":"not_ready","dependencies":{"postgres":"timeout","redis":{"status":"ok"}}}"#);
+        let health = evaluate(response(200, r#"{"status":"ok"}"#), ready);
+        assert_eq!((health.live, health.ready), (true, false));
+        assert_eq!(health.error.as_deref(), Some("not ready: postgres is timeout"));
+        assert_eq!(health.reason, Some(Reason::new("answer", "postgres is timeout")));
+        assert_eq!(health.dependencies["redis"], "ok");
     }
 
     #[test]
-    fn a_good_status_with_a_bad_word_is_not_alive_and_plain_text_is() {
-        assert!(!judged(answer(200, r#"{"status":"error"}"#), answer(200, "")).live);
-        assert!(judged(answer(200, "fine"), answer(204, "")).ready);
+    fn a_failure_in_the_body_is_not_alive_and_plain_text_is_alive() {
+        assert!(!evaluate(response(200, r#"{"status":"error"}"#), response(200, "")).live);
+        assert!(evaluate(response(200, "fine"), response(204, "")).ready);
     }
 
     #[test]
-    fn why_there_is_no_answer_keeps_its_code() {
-        let gone = Reason::new("host_lost", "the connection to `web1` was lost");
-        let found = judged(Err(gone.clone()), answer(200, ""));
-        assert_eq!((found.error.as_deref(), found.reason), (Some(gone.text.as_str()), Some(gone.clone())));
-        let found = judged(answer(200, ""), Err(gone.clone()));
-        assert_eq!(found.error, Some(format!("not ready: {}", gone.text)));
-        assert_eq!(found.reason, Some(gone));
+    fn a_failed_request_keeps_its_code() {
+        let lost = Reason::new("host_lost", "the connection to `web1` was lost");
+        let health = evaluate(Err(lost.clone()), response(200, ""));
+        assert_eq!((health.error.as_deref(), health.reason), (Some(lost.text.as_str()), Some(lost.clone())));
+        let health = evaluate(response(200, ""), Err(lost.clone()));
+        assert_eq!(health.error, Some(format!("not ready: {}", lost.text)));
+        assert_eq!(health.reason, Some(lost));
     }
 
     #[test]
-    fn an_answer_that_cannot_be_read_is_remarked_upon() {
-        let remark = |ready| judged(answer(200, "{}"), ready).remark.unwrap_or_default();
-        assert_eq!(remark(answer(200, "{\"status\": oops")), "what it says of its readiness is no JSON");
-        assert_eq!(remark(answer(200, &"x".repeat(1000))), "what it says of its readiness is no JSON");
-        let cut = answer(200, "{").map(|answer| HttpResponse { is_cut: true, ..answer });
-        assert_eq!(remark(cut), "it says more than 1 MiB of its readiness");
-        assert_eq!(remark(answer(200, "ok")) + &remark(answer(204, "")) + &remark(answer(200, "{}")), "");
+    fn a_readiness_response_that_is_not_json_has_a_remark() {
+        let remark = |ready| evaluate(response(200, "{}"), ready).remark.unwrap_or_default();
+        assert_eq!(remark(response(200, "{\"status\": oops")), "its readiness response is not JSON");
+        assert_eq!(remark(response(200, &"x".repeat(1000))), "its readiness response is not JSON");
+        let cut = response(200, "{").map(|response| HttpResponse { is_cut: true, ..response });
+        assert_eq!(remark(cut), "its readiness response is larger than 1 MiB");
+        assert_eq!(remark(response(200, "ok")) + &remark(response(204, "")) + &remark(response(200, "{}")), "");
     }
 
     #[test]
-    fn control_characters_of_a_service_do_not_reach_the_report() {
-        let found = judged(answer(200, "{}"), answer(503, "{\"dependencies\":{\"\\u001b[2J\":\"\\u001b]0;x\"}}"));
-        assert!(!json!(found).to_string().contains("\\u001b"), "{found:?}");
+    fn control_characters_of_a_response_do_not_reach_the_report() {
+        let ready = response(503, "{\"dependencies\":{\"\\u001b[2J\":\"\\u001b]0;x\"}}");
+        let health = evaluate(response(200, "{}"), ready);
+        assert!(!json!(health).to_string().contains("\\u001b"), "{health:?}");
     }
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::support::one_or_many::OneOrMany;
 use crate::actions::transport::http_client;
 use crate::actions::transport::http_client::HttpResponse;
-use crate::actions::{Context, Kind, SecretText};
+use crate::actions::{Context, Kind, SecretText, effect_of_verb};
 use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
@@ -47,7 +47,7 @@ const fn verb(name: &'static str, effect: EffectClass, help: &'static str) -> Ve
 
 static FORM: KindForm = KindForm {
     name: "http",
-    summary: "Sends one HTTP request and checks the answer.",
+    summary: "Sends one HTTP request and checks the response.",
     shorthand: None,
     verbs: &[
         verb("get", EffectClass::Read, "The address to GET."),
@@ -59,32 +59,29 @@ static FORM: KindForm = KindForm {
     ],
     fields: &[
         Field::optional("headers", Shape::MapOf(&Shape::Secret), "Headers by name; a value may be `{secret: name}`."),
-        Field::optional("token", Shape::Secret, "A bearer token for whoever is asked: `{secret: name}`."),
+        Field::optional("token", Shape::Secret, "A bearer token: `{secret: name}`."),
         Field::optional("body", Shape::Secret, "The body as text, or `{secret: name}`."),
         Field::optional("json", Shape::Any, "The body as JSON; sets the content type."),
         Field::optional(
             "expect",
             Shape::OneOrMany(&Shape::Integer { min: 100, max: 599 }),
-            "The statuses that are right; 200 to 299 unless given.",
+            "The expected status codes; 200 to 299 unless given.",
         ),
         Field::optional("contains", Shape::Text, "Text that the body must contain."),
         Field::optional(
             "matches",
             Shape::MapOf(&Shape::Any),
-            "Values that the JSON of the body must have, by JSON pointer: `/status: ok`.",
+            "Values that the JSON body must have, by JSON pointer: `/status: ok`.",
         ),
         Field::optional("timeout", Shape::Duration, "How long it may take; 10s unless given, 10m at most."),
     ],
-    effect: |spec| {
-        let given = |name: &str| spec.get(name).is_some();
-        FORM.verbs.iter().find(|verb| given(verb.field.name)).map_or(EffectClass::Once, |verb| verb.effect)
-    },
+    effect: |spec| effect_of_verb(&FORM, spec),
     outputs: &[
         OutputField { name: "code", help: "The status code, a number." },
-        OutputField { name: "headers", help: "The headers by name in small letters." },
-        OutputField { name: "body", help: "The body: its JSON if it is JSON, else its text; at most 32 KiB." },
+        OutputField { name: "headers", help: "The headers by name in lower case." },
+        OutputField { name: "body", help: "The body: a value if it is JSON, otherwise text; at most 32 KiB." },
         OutputField { name: "latency_ms", help: "How long it took, in milliseconds." },
-        OutputField { name: "truncated", help: "Whether the body is longer than what is kept." },
+        OutputField { name: "truncated", help: "Whether the body is longer than the kept part." },
         OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: dns, refused, unreachable, host_unreachable, host_lost, tls, timeout, closed, status, content, …",
@@ -128,16 +125,16 @@ impl Spec {
     }
 
     fn request(&self, context: &Context) -> Result<Request, Reason> {
-        let wrong = |text: String| Reason::new("request", text);
-        let (method, url) = self.target().ok_or_else(|| wrong("no address is given".to_owned()))?;
+        let invalid = |text: String| Reason::new("request", text);
+        let (method, url) = self.target().ok_or_else(|| invalid("no address is given".to_owned()))?;
         let url: Url =
-            url.parse().map_err(|error| wrong(format!("`{}` is no address: {error}", one_line(url, 200))))?;
+            url.parse().map_err(|error| invalid(format!("`{}` is not an address: {error}", one_line(url, 200))))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong(format!("`{}` is neither http nor https", url.scheme())));
+            return Err(invalid(format!("`{}` is neither http nor https", url.scheme())));
         }
         let mut request = Request::new(method, url);
-        self.add_headers(&mut request, context).map_err(wrong)?;
-        self.add_body(&mut request, context).map_err(wrong)?;
+        self.add_headers(&mut request, context).map_err(invalid)?;
+        self.add_body(&mut request, context).map_err(invalid)?;
         Ok(request)
     }
 
@@ -145,14 +142,12 @@ impl Spec {
         for (name, value) in &self.headers {
             let shown = one_line(name, 80);
             let name: HeaderName = name.parse().map_err(|_| format!("`{shown}` cannot be the name of a header"))?;
-            let value = sensitive(&value.reveal(&context.secrets)?)
-                .ok_or_else(|| format!("the value of header `{shown}` holds what no header may hold"))?;
+            let value = http_client::sensitive_value(&value.reveal(&context.secrets)?)
+                .ok_or_else(|| format!("the value of header `{shown}` has a character that no header may have"))?;
             request.headers_mut().insert(name, value);
         }
         if let Some(token) = &self.token {
-            let value = sensitive(&format!("Bearer {}", token.reveal(&context.secrets)?.trim()))
-                .ok_or("the token holds what no header may hold")?;
-            request.headers_mut().insert(AUTHORIZATION, value);
+            request.headers_mut().insert(AUTHORIZATION, http_client::bearer(&token.reveal(&context.secrets)?)?);
         }
         Ok(())
     }
@@ -172,24 +167,24 @@ impl Spec {
         Ok(())
     }
 
-    /// Why the response does not meet the expectations.
-    fn judge(&self, answer: &HttpResponse, text: &str, parsed: Option<&Value>) -> Option<Reason> {
-        let is_right = match &self.expect {
-            None => (200..300).contains(&answer.status),
-            Some(statuses) => statuses.as_slice().contains(&answer.status),
+    /// The first expectation that the response does not meet.
+    fn mismatch(&self, response: &HttpResponse, text: &str, parsed: Option<&Value>) -> Option<Reason> {
+        let is_expected = match &self.expect {
+            None => (200..300).contains(&response.status),
+            Some(codes) => codes.as_slice().contains(&response.status),
         };
-        if !is_right {
-            let away = answer.headers.get("location").and_then(Value::as_str);
-            let away = away.map_or_else(String::new, |away| format!(", to {away}"));
-            return Some(Reason::new("status", format!("status {}{away}", answer.status)));
+        if !is_expected {
+            let location = response.headers.get("location").and_then(Value::as_str);
+            let location = location.map_or_else(String::new, |location| format!(", to {location}"));
+            return Some(Reason::new("status", format!("status {}{location}", response.status)));
         }
-        if let Some(wanted) = self.contains.as_deref().filter(|wanted| !text.contains(wanted)) {
-            return Some(Reason::new("content", format!("the body does not contain `{}`", one_line(wanted, 80))));
+        if let Some(expected) = self.contains.as_deref().filter(|expected| !text.contains(expected)) {
+            return Some(Reason::new("content", format!("the body does not contain `{}`", one_line(expected, 80))));
         }
-        self.matches.iter().take(EXPECTATIONS).find_map(|(pointer, wanted)| {
+        self.matches.iter().take(EXPECTATIONS).find_map(|(pointer, expected)| {
             let found = parsed.and_then(|body| body.pointer(pointer)).unwrap_or(&Value::Null);
             let shown = one_line(&found.to_string(), 80);
-            (found != wanted).then(|| Reason::new("content", format!("`{pointer}` is {shown}, not {wanted}")))
+            (found != expected).then(|| Reason::new("content", format!("`{pointer}` is {shown}, not {expected}")))
         })
     }
 }
@@ -220,37 +215,31 @@ impl Kind for Http {
             Ok(request) => request,
             Err(reason) => return reason.outcome(json!({})),
         };
-        let asked = format!("{} {}", request.method(), shown(request.url()));
+        let request_line = format!("{} {}", request.method(), shown(request.url()));
         let timeout = spec.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
         match http_client::send(request, timeout, context).await {
-            Ok(answer) => report(&spec, &asked, &answer, context),
-            Err(reason) => failed(&asked, &reason, json!({})),
+            Ok(response) => report(&spec, &request_line, &response, context),
+            Err(reason) => failed(&request_line, &reason, json!({})),
         }
     }
 }
 
-/// A header value that is never printed. `None` if a header cannot hold it.
-fn sensitive(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-/// An address without secrets: user, password and query are removed.
+/// An address without user, password and query, which may be secret.
 fn shown(url: &Url) -> String {
     let mut url = url.clone();
     let _ = url.set_password(None);
     let _ = url.set_username("");
-    if url.query().is_some() {
-        url.set_query(Some("…"));
-    }
-    one_line(url.as_str().trim_end_matches('/'), 200).replace("%E2%80%A6", "…")
+    let has_query = url.query().is_some();
+    url.set_query(None);
+    url.set_fragment(None);
+    let address = if has_query { format!("{url}?…") } else { url.as_str().trim_end_matches('/').to_owned() };
+    one_line(&address, 200)
 }
 
-fn report(spec: &Spec, asked: &str, answer: &HttpResponse, context: &Context) -> Outcome {
-    let text = String::from_utf8_lossy(&answer.body);
-    let parsed: Option<Value> = if answer.is_cut { None } else { serde_json::from_slice(&answer.body).ok() };
-    let latency = u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX);
+fn report(spec: &Spec, request_line: &str, response: &HttpResponse, context: &Context) -> Outcome {
+    let text = String::from_utf8_lossy(&response.body);
+    let parsed: Option<Value> = if response.is_cut { None } else { serde_json::from_slice(&response.body).ok() };
+    let latency = u64::try_from(response.latency.as_millis()).unwrap_or(u64::MAX);
     // Redacted before it is cut: half a secret would not be found.
     let scrubbed = context.redactor.scrub(&text);
     let is_long = scrubbed.len() > KEPT;
@@ -259,18 +248,18 @@ fn report(spec: &Spec, asked: &str, answer: &HttpResponse, context: &Context) ->
         _ => Value::String(head_and_tail(&scrubbed, KEPT, 0)),
     };
     let output = json!({
-        "code": answer.status, "headers": answer.headers, "body": body, "latency_ms": latency,
-        "truncated": is_long || answer.is_cut,
+        "code": response.status, "headers": response.headers, "body": body, "latency_ms": latency,
+        "truncated": is_long || response.is_cut,
     });
-    match spec.judge(answer, &text, parsed.as_ref()) {
-        None => Outcome::succeeded(format!("{asked}: status {} in {latency} ms", answer.status), output),
-        Some(reason) => failed(asked, &reason, output),
+    match spec.mismatch(response, &text, parsed.as_ref()) {
+        None => Outcome::succeeded(format!("{request_line}: status {} in {latency} ms", response.status), output),
+        Some(reason) => failed(request_line, &reason, output),
     }
 }
 
-/// A failure whose summary names the request.
-fn failed(asked: &str, reason: &Reason, output: Value) -> Outcome {
-    Outcome { summary: format!("{asked}: {}", reason.text), ..Outcome::of_reason(reason, output) }
+/// A failure whose summary begins with the request.
+fn failed(request_line: &str, reason: &Reason, output: Value) -> Outcome {
+    Outcome { summary: format!("{request_line}: {}", reason.text), ..Outcome::of_reason(reason, output) }
 }
 
 #[cfg(test)]
@@ -278,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_idempotent_may_be_repeated() {
+    fn only_idempotent_methods_may_be_repeated() {
         let effect = |verb: &str| (FORM.effect)(&json!({ verb: "http://x" }));
         assert_eq!((effect("get"), effect("head")), (EffectClass::Read, EffectClass::Read));
         assert_eq!((effect("put"), effect("delete")), (EffectClass::Repeatable, EffectClass::Repeatable));

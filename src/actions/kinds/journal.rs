@@ -1,9 +1,9 @@
-//! The kind `journal`: searches the journal and summarizes what it finds.
+//! The kind `journal`: searches the journal and summarizes the matching lines.
 //!
-//! `journalctl` reads the files, so this works wherever systemd does. Fields and levels are matched here, because
-//! journalctl does not look into JSON messages.
+//! `journalctl` reads the files, so every version of the format can be read. Fields and levels are matched here, because
+//! journalctl does not parse JSON messages.
 //!
-//! **Invariant:** each line is dropped after it was counted, except the newest ones; see [`digest`].
+//! **Invariant:** memory is bounded: lines are counted and dropped, except the newest ones; see [`digest`].
 //!
 //! Not here: following a journal; use a step's `until`.
 
@@ -66,13 +66,9 @@ static FORM: KindForm = KindForm {
         Field::optional(
             "text",
             Shape::Text,
-            "What the message contains; upper and lower case matter only if it has upper case.",
+            "Text that the message contains. Case matters only if the text has an upper-case letter.",
         ),
-        Field::optional(
-            "regex",
-            Shape::Text,
-            "A regular expression that the message matches, upper and lower case likewise.",
-        ),
+        Field::optional("regex", Shape::Text, "A regular expression that the message matches; for case, as `text`."),
         Field::optional(
             "field",
             Shape::MapOf(&Shape::Text),
@@ -81,17 +77,17 @@ static FORM: KindForm = KindForm {
         Field::optional(
             "level",
             Shape::OneOf(LEVELS),
-            "At least this level: the one inside the message's JSON, else the journal's priority.",
+            "The lowest level: that in the message's JSON, otherwise the journal's priority.",
         ),
         Field::optional(
             "limit",
             Shape::Integer { min: 0, max: 1000 },
-            "How many of the newest lines are kept; 50 by default.",
+            "How many of the newest lines to keep; 50 by default.",
         ),
         Field::optional(
             "directory",
             Shape::Text,
-            "The directory with journal files; the environment's `journal`, or the host's own, by default.",
+            "The directory with journal files; by default the environment's `journal`, or the host's own.",
         ),
         Field::optional(
             "scope",
@@ -102,17 +98,17 @@ static FORM: KindForm = KindForm {
     effect: |_| EffectClass::Read,
     outputs: &[
         OutputField { name: "matched", help: "How many lines match." },
-        OutputField { name: "scanned", help: "How many lines were looked at." },
-        OutputField { name: "oversized", help: "How many lines were too long to be looked at." },
+        OutputField { name: "scanned", help: "How many lines were examined." },
+        OutputField { name: "oversized", help: "How many lines were too long to be examined." },
         OutputField { name: "by_level", help: "Matching lines by level: `by_level.error`." },
         OutputField { name: "by_service", help: "Matching lines by service." },
         OutputField { name: "first", help: "The instant of the oldest matching line; null without one." },
-        OutputField { name: "last", help: "The instant of the newest." },
+        OutputField { name: "last", help: "The instant of the newest matching line." },
         OutputField {
             name: "top",
-            help: "The commonest messages: `count`, `level`, `message` with ids and numbers left out, `sample`.",
+            help: "The commonest messages: `count`, `level`, `message` without ids and numbers, `sample`.",
         },
-        OutputField { name: "lines", help: "The newest matching lines, the oldest of them first." },
+        OutputField { name: "lines", help: "The newest matching lines, in the order of time." },
         OutputField { name: "truncated", help: "Whether more lines match than are in `lines`." },
     ],
     example: "journal:\n  unit: \"shop-*\"\n  since: 1h\n  level: error\n  field: { orderId: A-17 }\n",
@@ -157,80 +153,80 @@ impl Kind for Journal {
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
         let checked = serde_json::from_value(spec.clone()).map_err(|error| error.to_string());
         match checked.and_then(|spec: Spec| Search::new(&spec, context)) {
-            Ok(search) => searched(&search, context).await,
+            Ok(search) => perform(&search, context).await,
             Err(reason) => Outcome::failed(reason, Value::Null),
         }
     }
 }
 
-async fn searched(search: &Search, context: &Context) -> Outcome {
-    let mut tally = Digest::new(search.limit);
+async fn perform(search: &Search, context: &Context) -> Outcome {
+    let mut digest = Digest::new(search.limit);
     let mut take = |record: &ExportRecord<'_>| {
         if search.filter.may_match(record) {
             let entry = JournalEntry::of(record);
             if search.filter.matches(&entry) {
-                tally.add(&entry, &context.redactor);
+                digest.add(&entry, &context.redactor);
             }
         }
     };
-    let read = match search.query.read(context, &mut take).await {
-        Ok(read) => read,
+    let exit = match search.query.read(context, &mut take).await {
+        Ok(exit) => exit,
         Err(error) => return Outcome::failed(error.to_string(), Value::Null),
     };
-    let outcome = outcome(search, &read, &tally, context);
-    match tally.transcript() {
+    let outcome = outcome(search, &exit, &digest, context);
+    match digest.transcript() {
         lines if lines.is_empty() => outcome,
         lines => outcome.with_transcript(lines),
     }
 }
 
-fn outcome(search: &Search, read: &JournalctlExit, tally: &Digest, context: &Context) -> Outcome {
-    if read.ending == Ending::Lost {
+fn outcome(search: &Search, exit: &JournalctlExit, digest: &Digest, context: &Context) -> Outcome {
+    if exit.ending == Ending::Lost {
         return Outcome::lost("the connection was lost while the journal was read");
     }
-    let (summary, output) = (search.summary(tally, context), tally.output(read.records, read.oversized));
-    let Some(trouble) = read.read_error(context) else {
+    let (summary, output) = (search.summary(digest, context), digest.output(exit.records, exit.oversized));
+    let Some(error) = exit.read_error(context) else {
         return Outcome::succeeded(summary, output);
     };
-    let verdict = match read.ending {
+    let verdict = match exit.ending {
         Ending::TimedOut => Verdict::TimedOut,
         Ending::Cancelled => Verdict::Cancelled,
         Ending::Code(_) | Ending::Signal(_) | Ending::Lost => Verdict::Failed,
     };
-    Outcome { verdict, ..Outcome::succeeded(format!("journalctl {trouble}; {summary}"), output) }
+    Outcome { verdict, ..Outcome::succeeded(format!("journalctl {error}; {summary}"), output) }
 }
 
 impl Search {
     fn new(spec: &Spec, context: &Context) -> Result<Self, String> {
         let now = context.clock.now();
         let since =
-            moment(spec.since.as_deref().unwrap_or(SINCE), now).map_err(|wrong| format!("`since` is {wrong}"))?;
+            moment(spec.since.as_deref().unwrap_or(SINCE), now).map_err(|error| format!("`since` is {error}"))?;
         let until = spec
             .until
             .as_deref()
-            .map(|until| moment(until, now).map_err(|wrong| format!("`until` is {wrong}")))
+            .map(|until| moment(until, now).map_err(|error| format!("`until` is {error}")))
             .transpose()?;
         if until.is_some_and(|until| until < since) {
             return Err("`until` is before `since`".to_owned());
         }
-        let named = |field: &'static str| move |error: String| format!("`{field}`: {error}");
-        let plain = spec.text.as_deref().map(|text| TextPattern::text(text).map_err(named("text")));
-        let regex = spec.regex.as_deref().map(|regex| TextPattern::regex(regex).map_err(named("regex")));
+        let in_field = |field: &'static str| move |error: String| format!("`{field}`: {error}");
+        let text = spec.text.as_deref().map(|text| TextPattern::text(text).map_err(in_field("text")));
+        let regex = spec.regex.as_deref().map(|regex| TextPattern::regex(regex).map_err(in_field("regex")));
         let field = |(name, value): (&String, &Value)| match argument_text(value) {
             Ok(value) => Ok(FieldValue::new(name, &value)),
             Err(reason) => Err(format!("`field.{name}` {reason}")),
         };
-        let level = |name: &String| Level::named(name).ok_or_else(|| format!("`{name}` is no level"));
+        let level = |name: &String| Level::named(name).ok_or_else(|| format!("`{name}` is not a level"));
         let filter = JournalFilter {
             units: spec.unit.as_slice().iter().map(|unit| unit_of(unit, context)).collect(),
             since,
             until,
-            patterns: plain.into_iter().chain(regex).collect::<Result<_, _>>()?,
+            patterns: text.into_iter().chain(regex).collect::<Result<_, _>>()?,
             fields: spec.field.iter().map(field).collect::<Result<_, _>>()?,
             level: spec.level.as_ref().map(level).transpose()?,
         };
         let directory = spec.directory.as_ref().or(context.environment.journal.as_ref());
-        // Newest first: if the search ends early, the newest lines have been read.
+        // Newest first, so that a search that ends early has read the newest lines.
         let query = JournalQuery {
             reverse: true,
             directory: directory.map(PathBuf::from),
@@ -241,9 +237,9 @@ impl Search {
         Ok(Self { filter, query, limit: spec.limit.unwrap_or(LINES) })
     }
 
-    /// `42 lines at error or above from shop-gateway in 5m; commonest: "connect ECONNREFUSED" ×31`.
-    fn summary(&self, tally: &Digest, context: &Context) -> String {
-        let count = match tally.summary.lines {
+    /// The summary: `42 lines at error or above from shop-gateway in 5m; commonest: "connect ECONNREFUSED" ×31`.
+    fn summary(&self, digest: &Digest, context: &Context) -> String {
+        let count = match digest.summary.lines {
             0 => "no lines".to_owned(),
             1 => "1 line".to_owned(),
             many => format!("{} lines", text::grouped(many)),
@@ -264,18 +260,18 @@ impl Search {
         let seconds = (length.0.as_secs_f64()).round() as u64;
         let found = format!("{count}{level}{fields}{from} in {}", Span::seconds(seconds));
         let found = text::one_line(&context.redactor.mask_phones(&context.redactor.scrub(&found)), 240);
-        match tally.commonest() {
+        match digest.commonest() {
             Some((message, count)) if count > 1 => {
                 format!("{found}; commonest: \"{}\" ×{count}", text::one_line(&message, 80))
             }
-            Some((message, _)) if tally.summary.lines == 1 => format!("{found}: \"{}\"", text::one_line(&message, 80)),
+            Some((message, _)) if digest.summary.lines == 1 => format!("{found}: \"{}\"", text::one_line(&message, 80)),
             _ => found,
         }
     }
 }
 
-/// The unit of a service or datastore of the estate. Otherwise the name itself, since a journal also has units outside
-/// the project.
+/// The unit of a service or datastore of the estate. Otherwise the name itself, since a journal also has units that are
+/// not in the estate.
 fn unit_of(name: &str, context: &Context) -> String {
     let service = context.estate.services.get(name).map(|service| &service.unit);
     let unit = service.or_else(|| context.estate.datastores.get(name).and_then(|store| store.unit.as_ref()));

@@ -1,12 +1,12 @@
 //! The kind `metrics`: reads one number from a metrics page or from a Prometheus, and checks it against limits.
 //!
-//! A page in Prometheus' text format is scraped and evaluated here, so a service can be measured when the monitoring is
-//! down. A Prometheus evaluates PromQL itself.
+//! A page in Prometheus' text format is scraped and evaluated here, so a service can be measured while the monitoring is
+//! down. A PromQL query is evaluated by the Prometheus.
 //!
-//! **Invariant:** no data is not zero. A missing value, or one that is not a number, is reported as such and passes no
-//! limit.
+//! **Invariant:** missing data is not zero. A missing value, or one that is not a number, is reported as such and is
+//! within no limit.
 //!
-//! Not here: ranges, graphs, pushing, and PromQL over a scraped page beyond a selector and one aggregate.
+//! Not here: ranges, graphs, pushing, and PromQL over a scraped page beyond selectors, one aggregate and a quotient.
 
 mod evaluate;
 mod exposition;
@@ -18,6 +18,7 @@ mod selector;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, Request, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,6 +27,7 @@ use self::evaluate::Aggregate;
 use self::exposition::Page;
 use self::measured::Measurement;
 use self::selector::Selector;
+use super::support::service_address::base_address;
 use super::support::threshold::Threshold;
 use crate::actions::transport::http_client;
 use crate::actions::transport::timeout::pause;
@@ -62,16 +64,16 @@ static FORM: KindForm = KindForm {
             field: Field::optional(
                 "service",
                 Shape::Service,
-                "The service of the estate whose page of metrics is scraped.",
+                "The service of the estate whose metrics page is scraped.",
             ),
             effect: EffectClass::Read,
         },
         Verb {
-            field: Field::optional("scrape", Shape::Text, "The address of a page in Prometheus' text format."),
+            field: Field::optional("scrape", Shape::Text, "The address of a metrics page in Prometheus' text format."),
             effect: EffectClass::Read,
         },
         Verb {
-            field: Field::optional("prometheus", Shape::Text, "The address of a Prometheus that answers `query`."),
+            field: Field::optional("prometheus", Shape::Text, "The address of a Prometheus that evaluates `query`."),
             effect: EffectClass::Read,
         },
     ],
@@ -85,34 +87,34 @@ static FORM: KindForm = KindForm {
         Field::optional(
             "aggregate",
             Shape::OneOf(&["sum", "avg", "min", "max", "count", "rate"]),
-            "What becomes of several series. `rate` scrapes twice and gives the growth of all of them a second.",
+            "How several series become one number. `rate` scrapes twice and gives their total growth per second.",
         ),
         Field::optional(
             "quantile",
             Shape::Number,
-            "With a page: this quantile, such as 0.95, of the histogram that `select` names, in its own unit.",
+            "With a page: this quantile, such as 0.95, of the histogram that `select` names, in its unit.",
         ),
         Field::optional(
             "interval",
             Shape::Duration,
-            "The time between the two scrapes of `rate`; 10s unless given, 5m at most. With `quantile`: only what this time brings.",
+            "The time between the two scrapes of `rate`; 10s unless given, 5m at most. With `quantile`: only observations of this time count.",
         ),
         Field::optional(
             "per",
             Shape::Text,
-            "With a page: other series, aggregated likewise, that the value is divided by: errors per request.",
+            "With a page: the series to divide by, aggregated likewise, such as requests for errors per request.",
         ),
-        Field::optional("above", Shape::Number, "The value must be above this, else the step fails."),
-        Field::optional("below", Shape::Number, "The value must be below this, else the step fails."),
-        Field::optional("token", Shape::Secret, "A bearer token for whoever is asked: `{secret: name}`."),
+        Field::optional("above", Shape::Number, "The value must be above this; otherwise the step fails."),
+        Field::optional("below", Shape::Number, "The value must be below this; otherwise the step fails."),
+        Field::optional("token", Shape::Secret, "A bearer token: `{secret: name}`."),
         Field::optional("timeout", Shape::Duration, "How long one request may take; 10s unless given, 60s at most."),
     ],
     effect: |_| EffectClass::Read,
     outputs: &[
-        OutputField { name: "value", help: "The number; null when there is none." },
+        OutputField { name: "value", help: "The number; null if there is none." },
         OutputField {
             name: "found",
-            help: "What the value is: `number`; `empty`, no series; `several`, series without an aggregate; `nan`, such as none of none; `infinite`.",
+            help: "The kind of result: `number`; `empty`, no series; `several`, several series without an aggregate; `nan`, such as 0 divided by 0; `infinite`.",
         },
         OutputField { name: "count", help: "How many series there are." },
         OutputField { name: "series", help: "The first twenty: `{name, labels, value}`." },
@@ -144,17 +146,17 @@ struct Spec {
 
 impl Spec {
     fn read(spec: &Value) -> Result<Self, Reason> {
-        let spec = Self::deserialize(spec).map_err(|error| wrong(&error.to_string()))?;
+        let spec = Self::deserialize(spec).map_err(|error| invalid(&error.to_string()))?;
         let page = [spec.select.is_some(), spec.quantile.is_some(), spec.interval.is_some(), spec.per.is_some()];
         match (&spec.prometheus, &spec.query, &spec.select) {
-            (Some(_), None, _) => Err(wrong("`prometheus` needs a `query`")),
-            (Some(_), ..) if page.contains(&true) || spec.aggregate.is_some_and(Aggregate::needs_time) => Err(wrong(
-                "a `query` says all of it: `select`, `per`, `rate`, `quantile` and `interval` belong to a page",
-            )),
-            (None, Some(_), _) => Err(wrong("a `query` needs a `prometheus`")),
-            (None, _, None) => Err(wrong("a page needs a `select`")),
+            (Some(_), None, _) => Err(invalid("`prometheus` needs a `query`")),
+            (Some(_), ..) if page.contains(&true) || spec.aggregate.is_some_and(Aggregate::needs_two_scrapes) => {
+                Err(invalid("`select`, `per`, `rate`, `quantile` and `interval` are for a page, not for a `query`"))
+            }
+            (None, Some(_), _) => Err(invalid("a `query` needs a `prometheus`")),
+            (None, _, None) => Err(invalid("a page needs a `select`")),
             _ if spec.quantile.is_some() && (spec.aggregate.is_some() || spec.per.is_some()) => {
-                Err(wrong("`quantile` stands alone"))
+                Err(invalid("`quantile` cannot be combined with `aggregate` or `per`"))
             }
             _ => Ok(spec),
         }
@@ -187,11 +189,8 @@ impl Spec {
         let unknown = |message| Reason::new("no_such_service", message);
         let service = context.estate.services.get(name);
         let service = service.ok_or_else(|| unknown(format!("the estate has no service `{shown}`")))?;
-        let base = match (&service.health, service.port) {
-            (Some(health), _) => health.trim_end_matches('/').to_owned(),
-            (None, Some(port)) => format!("http://127.0.0.1:{port}"),
-            (None, None) => return Err(unknown(format!("the estate gives neither `health` nor `port` of `{shown}`"))),
-        };
+        let base = base_address(service)
+            .ok_or_else(|| unknown(format!("the estate gives neither `health` nor `port` of `{shown}`")))?;
         address(&format!("{base}{}", service.metrics))
     }
 
@@ -200,48 +199,46 @@ impl Spec {
         let mut request = Request::new(Method::GET, url.clone());
         if let Some(token) = &self.token {
             let token = token.reveal(&context.secrets).map_err(|reason| Reason::new("secret", reason))?;
-            let header = format!("Bearer {}", token.trim()).parse();
-            let mut header: reqwest::header::HeaderValue =
-                header.map_err(|_| Reason::new("secret", "the token holds what no header may hold"))?;
-            header.set_sensitive(true);
-            request.headers_mut().insert(reqwest::header::AUTHORIZATION, header);
+            let header = http_client::bearer(&token).map_err(|reason| Reason::new("secret", reason))?;
+            request.headers_mut().insert(AUTHORIZATION, header);
         }
         let timeout = self.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
-        let answer = http_client::send(request, timeout, context).await;
-        let answer = answer.map_err(|error| error.worded(|text| format!("{}: {text}", place(url))))?;
-        if answer.is_cut {
-            let message = format!("{}: the answer is larger than {} bytes", place(url), http_client::BODY_LIMIT);
+        let response = http_client::send(request, timeout, context).await;
+        let response = response.map_err(|error| error.worded(|text| format!("{}: {text}", shown(url))))?;
+        if response.is_cut {
+            let message = format!("{}: the response is larger than {} bytes", shown(url), http_client::BODY_LIMIT);
             return Err(Reason::new("too_large", message));
         }
-        Ok(answer)
+        Ok(response)
     }
 
     async fn scrape(&self, url: &Url, context: &Context) -> Result<Page, Reason> {
-        let answer = self.get(url, context).await?;
-        if !(200..300).contains(&answer.status) {
-            return Err(Reason::new("status", format!("{}: status {}", place(url), answer.status)));
+        let response = self.get(url, context).await?;
+        if !(200..300).contains(&response.status) {
+            return Err(Reason::new("status", format!("{}: status {}", shown(url), response.status)));
         }
         let at = context.clock.now();
-        Page::parse(&String::from_utf8_lossy(&answer.body), at)
-            .map_err(|reason| Reason::new("format", format!("{} is no page of metrics: {reason}", place(url))))
+        Page::parse(&String::from_utf8_lossy(&response.body), at)
+            .map_err(|reason| Reason::new("format", format!("{} is not a metrics page: {reason}", shown(url))))
     }
 }
 
-fn wrong(message: &str) -> Reason {
+fn invalid(message: &str) -> Reason {
     Reason::new("spec", format!("metrics: {message}"))
 }
 
 fn address(text: &str) -> Result<Url, Reason> {
-    let wrong = |reason: String| Reason::new("request", format!("`{}` is no address: {reason}", one_line(text, SHOWN)));
-    let url: Url = text.parse().map_err(|error: url::ParseError| wrong(error.to_string()))?;
+    let invalid =
+        |reason: String| Reason::new("request", format!("`{}` is not an address: {reason}", one_line(text, SHOWN)));
+    let url: Url = text.parse().map_err(|error: url::ParseError| invalid(error.to_string()))?;
     match url.scheme() {
         "http" | "https" => Ok(url),
-        scheme => Err(wrong(format!("`{scheme}` is neither http nor https"))),
+        scheme => Err(invalid(format!("`{scheme}` is neither http nor https"))),
     }
 }
 
-/// The address for people, without user, password and query.
-fn place(url: &Url) -> String {
+/// The address for people, without user, password and query, which may be secret.
+fn shown(url: &Url) -> String {
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     one_line(&format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path()), SHOWN)
 }
@@ -256,8 +253,8 @@ impl Kind for Metrics {
         match Spec::read(spec) {
             Ok(spec) => {
                 let place = [&spec.service, &spec.scrape, &spec.prometheus].into_iter().flatten().next();
-                let place = place
-                    .map(|place| Url::parse(place).map_or_else(|_| one_line(place, SHOWN), |url| self::place(&url)));
+                let place =
+                    place.map(|place| Url::parse(place).map_or_else(|_| one_line(place, SHOWN), |url| shown(&url)));
                 PlannedChange {
                     what: format!("measure {}", spec.what()),
                     place: place.unwrap_or_default(),
@@ -269,15 +266,15 @@ impl Kind for Metrics {
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
-        let read = async {
+        let outcome = async {
             let spec = Spec::read(spec)?;
-            let reading = match &spec.prometheus {
-                Some(prometheus) => promql::ask(prometheus, &spec, context).await?,
+            let measurement = match &spec.prometheus {
+                Some(prometheus) => promql::query(prometheus, &spec, context).await?,
                 None => measure(&spec, context).await?,
             };
-            Ok(reading.judged(&spec.what(), spec.threshold()))
+            Ok(measurement.outcome(&spec.what(), spec.threshold()))
         };
-        read.await.unwrap_or_else(|trouble: Reason| trouble.outcome(json!({})))
+        outcome.await.unwrap_or_else(|error: Reason| error.outcome(json!({})))
     }
 }
 
@@ -287,8 +284,8 @@ async fn measure(spec: &Spec, context: &Context) -> Result<Measurement, Reason> 
     let per = spec.per.as_deref().map(Selector::parse).transpose()?;
     let url = spec.page(context)?;
     let first = spec.scrape(&url, context).await?;
-    let takes_time = spec.interval.is_some() || spec.aggregate.is_some_and(Aggregate::needs_time);
-    let (before, page) = if takes_time {
+    let is_scraped_twice = spec.interval.is_some() || spec.aggregate.is_some_and(Aggregate::needs_two_scrapes);
+    let (before, page) = if is_scraped_twice {
         pause(spec.interval.unwrap_or(INTERVAL).min(LONGEST_INTERVAL).0, context).await?;
         let second = spec.scrape(&url, context).await?;
         (Some(first), second)
@@ -306,8 +303,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_belong_together_is_refused() {
-        let refused = |spec: Value| Spec::read(&spec).err().map(|trouble| trouble.text);
+    fn fields_that_cannot_be_combined_are_refused() {
+        let refused = |spec: Value| Spec::read(&spec).err().map(|error| error.text);
         assert!(refused(json!({ "prometheus": "http://x", "query": "up", "select": "up" })).is_some());
         assert!(refused(json!({ "prometheus": "http://x" })).is_some() && refused(json!({ "service": "a" })).is_some());
         assert!(refused(json!({ "scrape": "http://x", "select": "a", "quantile": 0.9, "per": "b" })).is_some());
@@ -315,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_shown_without_what_may_be_secret() {
+    fn an_address_is_shown_without_password_and_query() {
         let change = Metrics.describe(&json!({ "scrape": "http://u:p4ss@h:9100/metrics?key=k", "select": "a" }));
         assert_eq!((change.what.as_str(), change.place.as_str()), ("measure a", "http://h:9100/metrics"));
     }

@@ -1,6 +1,6 @@
 //! The kind `notify`: sends a message to channels of the estate.
 //!
-//! Not here: delivery. The message is pending from the intent of its step on, and the engine delivers it; see
+//! Not here: delivery. The message is pending when the step's intent is recorded, and the engine delivers it; see
 //! [`crate::domain::incident::message`].
 
 use async_trait::async_trait;
@@ -70,6 +70,6 @@ impl Kind for Notify {
     }
 
     async fn perform(&self, _spec: &Value, _context: &Context) -> Outcome {
-        Outcome::failed("a message is delivered by the engine, which keeps owing it", Value::Null)
+        Outcome::failed("the engine delivers messages; this step sends nothing itself", Value::Null)
     }
 }

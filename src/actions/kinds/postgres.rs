@@ -1,12 +1,14 @@
-//! The kind `postgres`: shows connections, ends idle sessions, and runs read-only queries. Writing is for migrations
-//! and reviewed programs.
+//! The kind `postgres`: counts connections, ends idle sessions, and runs read-only queries.
 //!
-//! Every statement runs in a limited `READ ONLY` transaction, on its own connection, through PgBouncer too. A function
-//! may still act outside the data (`pg_reload_conf()`), so a query needs a review like a script.
+//! Every step has its own connection, and every statement its own `READ ONLY` transaction with time limits; this works
+//! through PgBouncer too. A function may still act outside the data (`pg_reload_conf()`), so a query needs a review like
+//! a script.
 //!
 //! **Invariant:** nothing is interpolated into SQL; a runbook's values are bound as parameters.
 //!
 //! **Invariant:** no output contains a password, an address with secrets, or a literal of another session's query.
+//!
+//! Not here: writing, which is for migrations and reviewed programs.
 
 mod client;
 mod connections;
@@ -25,7 +27,7 @@ use self::client::PostgresConnection;
 use self::sessions::SessionFilter;
 use super::support::datastore::{DATASTORE, DatastoreAddress, URL};
 use super::support::threshold::Threshold;
-use crate::actions::{Context, Kind, Reconciled, SecretText};
+use crate::actions::{Context, Kind, Reconciled, SecretText, as_written, effect_of_verb};
 use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
@@ -55,14 +57,14 @@ pub struct Postgres;
 
 static FORM: KindForm = KindForm {
     name: "postgres",
-    summary: "Asks a PostgreSQL who is connected, ends sessions that are idle in a transaction, and runs queries that only read.",
+    summary: "Counts the connections of a PostgreSQL, ends sessions that are idle in a transaction, and runs read-only queries.",
     shorthand: None,
     verbs: &[
         Verb {
             field: Field::optional(
                 "connections",
                 Shape::Boolean,
-                "`true`: the connections against `max_connections`, by state, application, user and database; and the longest.",
+                "`true`: the connections against `max_connections`, by state, application, user and database, and the longest sessions.",
             ),
             effect: EffectClass::Read,
         },
@@ -70,7 +72,7 @@ static FORM: KindForm = KindForm {
             field: Field::optional(
                 "query",
                 Shape::Sql,
-                "One statement that reads, such as `select … where id = $1::uuid`. The server refuses it if it would write.",
+                "One read-only statement, such as `select … where id = $1::uuid`. The server refuses it if it would write.",
             ),
             effect: EffectClass::Read,
         },
@@ -78,7 +80,7 @@ static FORM: KindForm = KindForm {
             field: Field::optional(
                 "terminate",
                 Shape::Duration,
-                "Ends the sessions that have been idle in a transaction for longer than this; never superusers' or replication unless asked.",
+                "Ends the sessions that have been idle in a transaction for longer than this; those of superusers and replication only with `superusers`.",
             ),
             effect: EffectClass::Once,
         },
@@ -89,7 +91,7 @@ static FORM: KindForm = KindForm {
         Field::optional(
             "params",
             Shape::ListOf(&Shape::Any),
-            "With `query`: the values of `$1`, `$2`, …. Text is bound as text: cast it, as in `$1::uuid`, to compare it with others.",
+            "With `query`: the values of `$1`, `$2`, …. Text is bound as text: cast it, as in `$1::uuid`, to compare it with another type.",
         ),
         Field::optional(
             "rows",
@@ -102,7 +104,7 @@ static FORM: KindForm = KindForm {
         Field::optional(
             "superusers",
             Shape::Boolean,
-            "With `terminate`: `true` takes those of superusers and replication roles too.",
+            "With `terminate`: `true` includes the sessions of superusers and replication roles.",
         ),
         Field::optional(
             "limit",
@@ -112,23 +114,20 @@ static FORM: KindForm = KindForm {
         Field::optional(
             "above",
             Shape::Number,
-            "The value must be above this, else the step fails: the percentage of `connections`, the first value of a `query`.",
+            "The value must be above this; otherwise the step fails. The value is the percentage of `connections`, or the first value of a `query`.",
         ),
-        Field::optional("below", Shape::Number, "The value must be below this, else the step fails."),
+        Field::optional("below", Shape::Number, "The value must be below this; otherwise the step fails."),
         Field::optional(
             "timeout",
             Shape::Duration,
-            "How long one statement may take; 10s unless given, 10m at most. It waits 2s at most for a lock.",
+            "How long one statement may take; 10s unless given, 10m at most. It waits at most 2s for a lock.",
         ),
     ],
-    effect: |spec| {
-        let given = |name: &str| spec.get(name).is_some();
-        FORM.verbs.iter().find(|verb| given(verb.field.name)).map_or(EffectClass::Once, |verb| verb.effect)
-    },
+    effect: |spec| effect_of_verb(&FORM, spec),
     outputs: &[
-        OutputField { name: "used", help: "With `connections`: how many clients are connected, ourselves included." },
+        OutputField { name: "used", help: "With `connections`: how many clients are connected, this one included." },
         OutputField { name: "max", help: "With `connections`: `max_connections`." },
-        OutputField { name: "percent", help: "With `connections`: the share in use." },
+        OutputField { name: "percent", help: "With `connections`: the percentage in use." },
         OutputField { name: "states", help: "With `connections`: how many by state, such as `{idle: 12, active: 3}`." },
         OutputField {
             name: "applications",
@@ -143,7 +142,7 @@ static FORM: KindForm = KindForm {
         OutputField { name: "running", help: "With `connections`: the ten queries that have run longest, likewise." },
         OutputField {
             name: "hidden",
-            help: "With `connections`: how many sessions our role may not look into; grant it `pg_read_all_stats`.",
+            help: "With `connections`: how many sessions this role may not examine; grant it `pg_read_all_stats`.",
         },
         OutputField {
             name: "ended",
@@ -151,7 +150,7 @@ static FORM: KindForm = KindForm {
         },
         OutputField {
             name: "left",
-            help: "With `terminate`: those that were asked to end and had not yet, or could not be asked.",
+            help: "With `terminate`: the sessions that have not ended yet, or could not be ended.",
         },
         OutputField { name: "columns", help: "With `query`: the names of the columns." },
         OutputField { name: "rows", help: "With `query`: each row by column." },
@@ -191,7 +190,7 @@ impl Spec {
         Self::deserialize(spec).map_err(|error| Reason::new("spec", format!("postgres: {error}")))
     }
 
-    fn place(&self) -> DatastoreAddress {
+    fn datastore(&self) -> DatastoreAddress {
         DatastoreAddress { datastore: self.datastore.clone(), url: self.url.clone() }
     }
 
@@ -199,10 +198,10 @@ impl Spec {
         Threshold { above: self.above, below: self.below }
     }
 
-    async fn wire<'c>(&self, context: &'c Context) -> Result<PostgresConnection<'c>, Reason> {
+    async fn connect<'c>(&self, context: &'c Context) -> Result<PostgresConnection<'c>, Reason> {
         let timeout =
             self.timeout.map_or(TIMEOUT, |timeout| timeout.0).clamp(Duration::from_millis(1), LONGEST_TIMEOUT);
-        PostgresConnection::connect(&self.place().address("postgres", 5432, context)?, timeout, context).await
+        PostgresConnection::connect(&self.datastore().address("postgres", 5432, context)?, timeout, context).await
     }
 
     /// The sessions that `terminate` selects.
@@ -217,6 +216,7 @@ impl Spec {
         }
     }
 
+    /// The step for the description of a change.
     fn what(&self) -> String {
         match (&self.terminate, &self.query) {
             (Some(over), _) => {
@@ -231,7 +231,7 @@ impl Spec {
                 what
             }
             (_, Some(query)) => format!("read: {}", one_line(query, SHOWN)),
-            _ => "look who is connected".to_owned(),
+            _ => "count the connections".to_owned(),
         }
     }
 }
@@ -245,9 +245,10 @@ impl Kind for Postgres {
     fn describe(&self, spec: &Value) -> PlannedChange {
         match Spec::read(spec) {
             Ok(spec) => {
-                PlannedChange { what: spec.what(), place: spec.place().shown("postgres"), ..PlannedChange::default() }
+                let place = spec.datastore().shown("postgres");
+                PlannedChange { what: spec.what(), place, ..PlannedChange::default() }
             }
-            Err(_) => PlannedChange { what: crate::actions::as_written(&FORM, spec), ..PlannedChange::default() },
+            Err(_) => PlannedChange { what: as_written(&FORM, spec), ..PlannedChange::default() },
         }
     }
 
@@ -255,36 +256,36 @@ impl Kind for Postgres {
         let sessions = async {
             let spec = Spec::read(spec)?;
             let Some(over) = spec.terminate else { return Ok(Value::Null) };
-            terminate::observe(&spec.filter(over), &mut spec.wire(context).await?).await
+            terminate::observe(&spec.filter(over), &mut spec.connect(context).await?).await
         };
         sessions.await.unwrap_or_else(|_: Reason| Value::Null)
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
-        let done = async {
+        let outcome = async {
             let spec = Spec::read(spec)?;
             perform(&spec, context).await
         };
-        done.await.unwrap_or_else(|trouble: Reason| trouble.outcome(json!({})))
+        outcome.await.unwrap_or_else(|error: Reason| error.outcome(json!({})))
     }
 
     async fn reconcile(&self, spec: &Value, before: &Value, context: &Context) -> Reconciled {
-        let found = async {
+        let reconciled = async {
             let spec = Spec::read(spec)?;
-            terminate::reconcile(before, &mut spec.wire(context).await?).await
+            terminate::reconcile(before, &mut spec.connect(context).await?).await
         };
-        found.await.unwrap_or_else(|trouble: Reason| Reconciled::CannotTell(trouble.text))
+        reconciled.await.unwrap_or_else(|error: Reason| Reconciled::CannotTell(error.text))
     }
 }
 
 async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, Reason> {
     if let Some(sql) = &spec.query {
-        let asked = query::PostgresQuery::new(sql, &spec.params, spec.rows.unwrap_or(ROWS).clamp(1, MOST_ROWS))?;
-        return query::run(asked, spec.threshold(), &mut spec.wire(context).await?).await;
+        let query = query::PostgresQuery::new(sql, &spec.params, spec.rows.unwrap_or(ROWS).clamp(1, MOST_ROWS))?;
+        return query::run(query, spec.threshold(), &mut spec.connect(context).await?).await;
     }
     match (spec.connections, spec.terminate) {
-        (_, Some(over)) => terminate::terminate(&spec.filter(over), &mut spec.wire(context).await?).await,
-        (Some(true), _) => connections::connection_counts(spec.threshold(), &mut spec.wire(context).await?).await,
+        (_, Some(over)) => terminate::terminate(&spec.filter(over), &mut spec.connect(context).await?).await,
+        (Some(true), _) => connections::connection_counts(spec.threshold(), &mut spec.connect(context).await?).await,
         _ => Err(Reason::new("spec", "postgres: nothing is asked for")),
     }
 }
@@ -294,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_ending_a_session_changes_anything() {
+    fn only_terminate_changes_anything() {
         let effect = |spec: Value| (FORM.effect)(&spec);
         assert_eq!(effect(json!({ "terminate": "5m" })), EffectClass::Once);
         assert_eq!(
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_says_whose_sessions_end() {
+    fn the_description_of_terminate_has_its_filter() {
         let change = Postgres.describe(&json!({ "terminate": "5m", "application": "backend", "datastore": "main" }));
         assert_eq!(change.what, "end the sessions that have been idle in a transaction for 5m, application `backend`");
         assert_eq!(change.place, "main");

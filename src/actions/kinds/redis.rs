@@ -2,10 +2,9 @@
 //! pattern.
 //!
 //! `SCAN` walks the keys in batches that block a server for about a millisecond each. `UNLINK` deletes keys and frees
-//! memory in the background. A cluster is examined one node at a time.
+//! memory in the background. In a cluster, a step examines only the node at the given address.
 //!
-//! **Invariant:** no output contains a password or an address. The last part of a key is shortened, since it may be a
-//! session's token.
+//! **Invariant:** no output contains a password. A long last part of a key is shortened, since it may be a session token.
 //!
 //! Not here: `FLUSHALL`, `KEYS`, scripts, and configuration changes.
 
@@ -23,7 +22,7 @@ use serde_json::{Value, json};
 
 use self::client::RedisConnection;
 use super::support::datastore::{DATASTORE, DatastoreAddress, URL};
-use crate::actions::{Context, Kind, Reconciled, SecretText};
+use crate::actions::{Context, Kind, Reconciled, SecretText, as_written, effect_of_verb};
 use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
@@ -60,7 +59,7 @@ const fn verb(name: &'static str, shape: Shape, effect: EffectClass, help: &'sta
 
 static FORM: KindForm = KindForm {
     name: "redis",
-    summary: "Asks a Redis how it is, looks for keys that fill it, and deletes keys by pattern.",
+    summary: "Checks a Redis and its memory, finds the keys that fill it, and deletes keys by pattern.",
     shorthand: None,
     verbs: &[
         verb("ping", Shape::Boolean, EffectClass::Read, "`true`: whether it answers."),
@@ -74,7 +73,7 @@ static FORM: KindForm = KindForm {
             "keys",
             Shape::Text,
             EffectClass::Read,
-            "A pattern such as `session:*`: looks closely at a sample of these keys, for those without TTL, idle ones and large ones.",
+            "A pattern such as `session:*`: examines a sample of these keys, and finds those without TTL, idle ones and large ones.",
         ),
         verb(
             "preview",
@@ -86,7 +85,7 @@ static FORM: KindForm = KindForm {
             "delete",
             Shape::Text,
             EffectClass::Once,
-            "A pattern: deletes these keys. Once, since a second time deletes what has been written since, which nobody has looked at.",
+            "A pattern: deletes these keys. It is never repeated by itself, since that would delete keys that were written since and that nobody has reviewed.",
         ),
     ],
     fields: &[
@@ -95,75 +94,72 @@ static FORM: KindForm = KindForm {
         Field::optional(
             "below",
             Shape::Number,
-            "With `memory`: the percentage of `maxmemory` that must not be reached, else the step fails.",
+            "With `memory`: the percentage of `maxmemory` that must not be reached; otherwise the step fails.",
         ),
         Field::optional(
             "over",
             Shape::Duration,
-            "With `memory`: the hit rate and evictions of this time from now on, 5m at most, instead of since the server's start.",
+            "With `memory`: measures hit rate and evictions for this time, 5m at most, instead of since the server's start.",
         ),
         Field::optional(
             "sample",
             Shape::Integer { min: 1, max: LARGEST_SAMPLE as i64 },
-            "With `keys`: how many keys to look at; 10000 unless given.",
+            "With `keys`: how many keys to examine; 10000 unless given.",
         ),
         Field::optional(
             "idle_over",
             Shape::Duration,
-            "Keys that nobody has touched for this long. `keys` counts them, a day unless given; `preview` and `delete` take only them.",
+            "Keys without an access for this long. `keys` counts them, a day unless given; `preview` and `delete` select only them.",
         ),
         Field::optional(
             "without_ttl",
             Shape::Boolean,
-            "With `preview` and `delete`: `true` takes only keys that never expire.",
+            "With `preview` and `delete`: `true` selects only keys that never expire.",
         ),
         Field::optional(
             "limit",
             Shape::Integer { min: 1, max: LARGEST_LIMIT as i64 },
-            "With `preview` and `delete`: the most keys to take; 10000 unless given.",
+            "With `preview` and `delete`: the most keys to select; 10000 unless given.",
         ),
         Field::optional(
             "everything",
             Shape::Boolean,
-            "With `preview` and `delete`: `true` allows a pattern such as `*` that leaves nothing out.",
+            "With `preview` and `delete`: `true` allows a pattern that selects every key, such as `*`.",
         ),
         Field::optional("timeout", Shape::Duration, "How long it may take; 30s unless given, 10m at most."),
     ],
-    effect: |spec| {
-        let given = |name: &str| spec.get(name).is_some();
-        FORM.verbs.iter().find(|verb| given(verb.field.name)).map_or(EffectClass::Once, |verb| verb.effect)
-    },
+    effect: |spec| effect_of_verb(&FORM, spec),
     outputs: &[
         OutputField { name: "latency_ms", help: "With `ping`: how long the answer took." },
         OutputField { name: "used", help: "With `memory`: bytes in use." },
-        OutputField { name: "max", help: "With `memory`: `maxmemory` in bytes; null when there is no limit." },
+        OutputField { name: "max", help: "With `memory`: `maxmemory` in bytes; null if there is no limit." },
         OutputField {
             name: "percent",
-            help: "With `memory`: the share of `maxmemory` in use; null when there is no limit.",
+            help: "With `memory`: the percentage of `maxmemory` in use; null if there is no limit.",
         },
-        OutputField {
-            name: "policy",
-            help: "With `memory`: what is evicted when memory is full, such as `allkeys-lru`.",
-        },
+        OutputField { name: "policy", help: "With `memory`: the eviction policy, such as `allkeys-lru`." },
         OutputField { name: "evicted", help: "With `memory`: how many keys were evicted." },
-        OutputField { name: "fragmentation", help: "With `memory`: memory of the process by memory in use." },
+        OutputField { name: "fragmentation", help: "With `memory`: memory of the process divided by memory in use." },
         OutputField {
             name: "hit_rate",
-            help: "With `memory`: the percentage of lookups that found their key; null when there were none.",
+            help: "With `memory`: the percentage of lookups that found their key; null if there were none.",
         },
-        OutputField { name: "lookups", help: "With `memory`: how many there were." },
-        OutputField { name: "clients", help: "With `memory`: how many are connected." },
+        OutputField { name: "lookups", help: "With `memory`: how many lookups there were." },
+        OutputField { name: "clients", help: "With `memory`: how many clients are connected." },
         OutputField { name: "keys", help: "With `memory` and `keys`: how many keys the database holds." },
-        OutputField { name: "sampled", help: "With `keys`: how many keys were looked at." },
+        OutputField { name: "sampled", help: "With `keys`: how many keys were examined." },
         OutputField {
             name: "partial",
-            help: "Whether there may be more keys of the pattern than were looked at or taken.",
+            help: "Whether more keys may match the pattern than were examined or selected.",
         },
         OutputField { name: "bytes", help: "With `keys`: the memory of the sampled keys." },
-        OutputField { name: "without_ttl", help: "With `keys`: `{count, bytes, names}` of those that never expire." },
+        OutputField {
+            name: "without_ttl",
+            help: "With `keys`: the keys that never expire, as `{count, bytes, names}`.",
+        },
         OutputField {
             name: "idle",
-            help: "With `keys`: `{count, bytes, names}`; null where the policy keeps no idle times (LFU).",
+            help: "With `keys`: the idle keys, likewise; null if the server's policy records no idle times (LFU).",
         },
         OutputField { name: "largest", help: "With `keys`: the ten largest, `{name, bytes, ttl (seconds or null)}`." },
         OutputField {
@@ -171,8 +167,8 @@ static FORM: KindForm = KindForm {
             help: "With `keys`: the ten largest groups, `{prefix, count, bytes, without_ttl}`.",
         },
         OutputField { name: "matched", help: "With `preview`: how many keys would be deleted." },
-        OutputField { name: "deleted", help: "With `delete`: how many were." },
-        OutputField { name: "names", help: "With `preview` and `delete`: some of their names." },
+        OutputField { name: "deleted", help: "With `delete`: how many keys were deleted." },
+        OutputField { name: "names", help: "With `preview` and `delete`: some of the keys' names." },
         OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: refused, access, timeout, cancelled, loading, memory, everything, idle_unknown, tls, server, …",
@@ -206,26 +202,26 @@ impl Spec {
         Self::deserialize(spec).map_err(|error| Reason::new("spec", format!("redis: {error}")))
     }
 
-    fn place(&self) -> DatastoreAddress {
+    fn datastore(&self) -> DatastoreAddress {
         DatastoreAddress { datastore: self.datastore.clone(), url: self.url.clone() }
     }
 
-    async fn wire<'c>(&self, context: &'c Context) -> Result<RedisConnection<'c>, Reason> {
+    async fn connect<'c>(&self, context: &'c Context) -> Result<RedisConnection<'c>, Reason> {
         let timeout = self.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
         let timeout = timeout + self.over().map_or(Duration::ZERO, |over| over.0);
-        let url = self.place().address("redis", 6379, context)?;
+        let url = self.datastore().address("redis", 6379, context)?;
         RedisConnection::connect(&url, Span(timeout).after(context.clock.now()), context).await
     }
 
-    /// The measuring time of `memory`, in addition to the timeout.
+    /// The time between the two measurements of `memory`, in addition to the timeout.
     fn over(&self) -> Option<Span> {
         self.over.map(|over| over.min(LONGEST_OVER))
     }
 
     /// The keys that `preview` and `delete` select. Fails if the pattern selects every key without `everything`.
-    fn taken(&self, pattern: &str) -> Result<delete::KeySelection, Reason> {
+    fn selection(&self, pattern: &str) -> Result<delete::KeySelection, Reason> {
         if !self.everything && pattern.chars().all(|c| matches!(c, '*' | '?')) {
-            let message = format!("`{}` leaves nothing out; say `everything: true` if that is meant", shown(pattern));
+            let message = format!("`{}` selects every key; `everything: true` permits that", shown(pattern));
             return Err(Reason::new("everything", message));
         }
         Ok(delete::KeySelection {
@@ -236,26 +232,23 @@ impl Spec {
         })
     }
 
+    /// The step for the description of a change.
     fn what(&self) -> String {
-        let only = |what: &mut String| {
-            if self.without_ttl {
-                what.push_str(" that never expire");
-            }
-            if let Some(idle) = self.idle_over {
-                what.push_str(&format!(" that nobody has touched for {idle}"));
-            }
-        };
-        let (mut what, is_taken) = match (&self.delete, &self.preview, &self.keys, self.memory) {
-            (Some(pattern), ..) => (format!("delete the keys `{}`", shown(pattern)), true),
-            (_, Some(pattern), ..) => (format!("count the keys `{}`", shown(pattern)), true),
-            (_, _, Some(pattern), _) => (format!("look at the keys `{}`", shown(pattern)), false),
-            (.., Some(_)) => ("look at its memory".to_owned(), false),
-            _ => ("ask whether it answers".to_owned(), false),
-        };
-        if is_taken {
-            only(&mut what);
+        match (&self.delete, &self.preview, &self.keys, self.memory) {
+            (Some(pattern), ..) => format!("delete the keys `{}`{}", shown(pattern), self.conditions()),
+            (_, Some(pattern), ..) => format!("count the keys `{}`{}", shown(pattern), self.conditions()),
+            (_, _, Some(pattern), _) => format!("examine the keys `{}`", shown(pattern)),
+            (.., Some(_)) => "measure its memory".to_owned(),
+            _ => "check whether it answers".to_owned(),
         }
-        what
+    }
+
+    /// The conditions of the selected keys, as the end of a sentence.
+    fn conditions(&self) -> String {
+        let idle = self.idle_over.map(|idle| format!("idle for {idle}"));
+        let conditions: Vec<String> =
+            self.without_ttl.then(|| "without TTL".to_owned()).into_iter().chain(idle).collect();
+        if conditions.is_empty() { String::new() } else { format!(" {}", conditions.join(" and ")) }
     }
 }
 
@@ -272,53 +265,54 @@ impl Kind for Redis {
     fn describe(&self, spec: &Value) -> PlannedChange {
         match Spec::read(spec) {
             Ok(spec) => {
-                PlannedChange { what: spec.what(), place: spec.place().shown("redis"), ..PlannedChange::default() }
+                PlannedChange { what: spec.what(), place: spec.datastore().shown("redis"), ..PlannedChange::default() }
             }
-            Err(_) => PlannedChange { what: crate::actions::as_written(&FORM, spec), ..PlannedChange::default() },
+            Err(_) => PlannedChange { what: as_written(&FORM, spec), ..PlannedChange::default() },
         }
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
-        let done = async {
+        let outcome = async {
             let spec = Spec::read(spec)?;
             perform(&spec, context).await
         };
-        done.await.unwrap_or_else(|trouble: Reason| trouble.outcome(json!({})))
+        outcome.await.unwrap_or_else(|error: Reason| error.outcome(json!({})))
     }
 
     async fn reconcile(&self, spec: &Value, _before: &Value, context: &Context) -> Reconciled {
-        let left = async {
+        let remaining = async {
             let spec = Spec::read(spec)?;
-            let taken = spec.taken(spec.delete.as_deref().unwrap_or_default())?;
-            delete::count(&taken, &mut spec.wire(context).await?).await
+            let selection = spec.selection(spec.delete.as_deref().unwrap_or_default())?;
+            delete::count(&selection, &mut spec.connect(context).await?).await
         };
-        match left.await {
+        match remaining.await {
             Ok(outcome) if outcome.output["matched"] == 0 && outcome.output["partial"] == false => {
                 Reconciled::Happened(Outcome::succeeded("none of the keys is left", json!({ "partial": false })))
             }
             Ok(outcome) => Reconciled::CannotTell(format!("{} now", outcome.summary)),
-            Err(trouble) => Reconciled::CannotTell(trouble.text),
+            Err(error) => Reconciled::CannotTell(error.text),
         }
     }
 }
 
 async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, Reason> {
-    // Validate before connecting.
-    let taken = spec.delete.as_ref().or(spec.preview.as_ref()).map(|pattern| spec.taken(pattern)).transpose()?;
-    let mut wire = spec.wire(context).await?;
-    if let Some(taken) = taken {
+    // Validated before connecting.
+    let selection =
+        spec.delete.as_ref().or(spec.preview.as_ref()).map(|pattern| spec.selection(pattern)).transpose()?;
+    let mut connection = spec.connect(context).await?;
+    if let Some(selection) = selection {
         return match spec.delete {
-            Some(_) => Ok(delete::delete(&taken, &mut wire).await),
-            None => delete::count(&taken, &mut wire).await,
+            Some(_) => Ok(delete::delete(&selection, &mut connection).await),
+            None => delete::count(&selection, &mut connection).await,
         };
     }
     if let Some(pattern) = &spec.keys {
         let sample = spec.sample.unwrap_or(SAMPLE).clamp(1, LARGEST_SAMPLE);
-        return keys::key_groups(pattern, sample, spec.idle_over, &mut wire).await;
+        return keys::key_groups(pattern, sample, spec.idle_over, &mut connection).await;
     }
     match (spec.memory, spec.ping) {
-        (Some(true), _) => memory::memory_report(spec.below, spec.over(), &mut wire).await,
-        (_, Some(true)) => wire.ping().await,
+        (Some(true), _) => memory::memory_report(spec.below, spec.over(), &mut connection).await,
+        (_, Some(true)) => connection.ping().await,
         _ => Err(Reason::new("spec", "redis: nothing is asked for")),
     }
 }
@@ -338,20 +332,20 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_leaves_nothing_out_must_be_meant() {
-        let taken = |spec: Value| Spec::read(&spec).unwrap().taken(spec["delete"].as_str().unwrap());
-        assert_eq!(taken(json!({ "delete": "**" })).unwrap_err().code, "everything");
-        assert_eq!(taken(json!({ "delete": "" })).unwrap_err().code, "everything");
-        assert!(
-            taken(json!({ "delete": "*", "everything": true })).is_ok() && taken(json!({ "delete": "a*" })).is_ok()
-        );
+    fn a_pattern_that_selects_every_key_needs_everything() {
+        let selection = |spec: Value| Spec::read(&spec).unwrap().selection(spec["delete"].as_str().unwrap());
+        assert_eq!(selection(json!({ "delete": "**" })).unwrap_err().code, "everything");
+        assert_eq!(selection(json!({ "delete": "" })).unwrap_err().code, "everything");
+        assert!(selection(json!({ "delete": "*", "everything": true })).is_ok());
+        assert!(selection(json!({ "delete": "a*" })).is_ok());
     }
 
     #[test]
-    fn a_change_says_which_keys_go() {
+    fn the_description_of_a_deletion_has_its_conditions() {
         let change = Redis
             .describe(&json!({ "delete": "cart:*", "without_ttl": true, "idle_over": "7d", "datastore": "cache" }));
-        assert_eq!(change.what, "delete the keys `cart:*` that never expire that nobody has touched for 7d");
+        assert_eq!(change.what, "delete the keys `cart:*` without TTL and idle for 7d");
         assert_eq!(change.place, "cache");
+        assert_eq!(Redis.describe(&json!({ "delete": "cart:*" })).what, "delete the keys `cart:*`");
     }
 }

@@ -41,8 +41,8 @@ impl Kind for Set {
     }
 
     async fn perform(&self, spec: &Value, _context: &Context) -> Outcome {
-        let said: Vec<String> = values(spec).map(|(name, value)| format!("{name} = {value}")).collect();
-        Outcome::succeeded(said.join(", "), spec.get("values").cloned().unwrap_or(Value::Null))
+        let lines: Vec<String> = values(spec).map(|(name, value)| format!("{name} = {value}")).collect();
+        Outcome::succeeded(lines.join(", "), spec.get("values").cloned().unwrap_or(Value::Null))
     }
 }
 

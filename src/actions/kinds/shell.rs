@@ -57,19 +57,20 @@ impl Kind for Shell {
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
         match read(spec) {
-            Ok((argv, surroundings)) => surroundings.run(argv, "script", context).await,
+            Ok((argv, fields)) => fields.run(argv, "script", context).await,
             Err(reason) => Outcome::failed(reason, Value::Null),
         }
     }
 }
 
+/// The argument vector and the other fields.
 fn read(spec: &Value) -> Result<(Vec<String>, ProgramFields), String> {
     let mut fields = spec.as_object().cloned().unwrap_or_default();
     let script = fields.remove("script").unwrap_or_default();
     let script = program::argument_text(&script).map_err(|reason| format!("`script` {reason}"))?;
     let argv = match fields.remove("shell").as_ref().map(Value::as_str) {
         None | Some(Some("sh")) => vec!["sh".to_owned(), "-eu".to_owned(), "-c".to_owned(), script],
-        // A pipeline fails if any of its commands fails; plain `sh` has no such option.
+        // With `pipefail`, a pipeline fails if any of its commands fails; plain `sh` has no such option.
         Some(Some("bash")) => ["bash", "-eu", "-o", "pipefail", "-c", &script].map(str::to_owned).to_vec(),
         _ => return Err("`shell` is neither `sh` nor `bash`".to_owned()),
     };

@@ -33,17 +33,16 @@ use serde_json::{Value, json};
 use self::error::SystemdError;
 use self::verb::UnitVerb;
 use super::support::one_or_many::OneOrMany;
-use crate::actions::{Context, Kind, Reconciled};
+use crate::actions::{Context, Kind, Reconciled, effect_of_verb};
 use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb as FormVerb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// Default of `settle`. Most programs that cannot run end within it.
+/// Default and maximum of `settle`. Most programs that cannot run end within the default; for more than the maximum, use
+/// `verify` with `hold`.
 const SETTLE: Duration = Duration::from_secs(2);
-
-/// Maximum of `settle`; for longer, use `verify` with `hold`.
 const LONGEST_SETTLE: Duration = Duration::from_secs(60);
 
 /// Implements the kind `systemd`.
@@ -58,16 +57,16 @@ const fn verb(name: &'static str, effect: EffectClass, help: &'static str) -> Fo
 
 static FORM: KindForm = KindForm {
     name: "systemd",
-    summary: "Looks at systemd units and changes them; waits for the result, and for the unit to stay up.",
+    summary: "Reads the state of systemd units or changes them; waits for the result, and for the unit to stay up.",
     shorthand: None,
     verbs: &[
-        verb("status", EffectClass::Read, "Units, services or patterns such as `shop-*` to look at."),
+        verb("status", EffectClass::Read, "Units, services or patterns such as `shop-*` to read."),
         verb("start", EffectClass::Repeatable, "Units to start, one after the other."),
         verb("stop", EffectClass::Repeatable, "Units to stop, one after the other."),
         verb("restart", EffectClass::Once, "Units to restart, one after the other."),
-        verb("reload", EffectClass::Repeatable, "Units to tell to read their configuration again."),
+        verb("reload", EffectClass::Repeatable, "Units that read their configuration again."),
         verb("enable", EffectClass::Repeatable, "Units to start at boot."),
-        verb("disable", EffectClass::Repeatable, "Units to start no longer at boot."),
+        verb("disable", EffectClass::Repeatable, "Units to start at boot no longer."),
         FormVerb {
             field: Field::optional("daemon_reload", Shape::Boolean, "`true`: read all unit files again."),
             effect: EffectClass::Repeatable,
@@ -77,7 +76,7 @@ static FORM: KindForm = KindForm {
         Field::optional(
             "expect",
             Shape::OneOf(&["active", "inactive"]),
-            "With `status`: the state that every unit must have, else the step fails and names those that have not.",
+            "With `status`: the state that every unit must have; otherwise the step fails and names the others.",
         ),
         Field::optional(
             "settle",
@@ -85,10 +84,7 @@ static FORM: KindForm = KindForm {
             "With `start` and `restart`: how long the unit must stay up; 2s unless given, 60s at most.",
         ),
     ],
-    effect: |spec| {
-        let given = |name: &str| spec.get(name).is_some();
-        FORM.verbs.iter().find(|verb| given(verb.field.name)).map_or(EffectClass::Once, |verb| verb.effect)
-    },
+    effect: |spec| effect_of_verb(&FORM, spec),
     outputs: &[
         OutputField {
             name: "units",
@@ -99,7 +95,10 @@ static FORM: KindForm = KindForm {
             name: "counts",
             help: "With `status`: how many units are in each state, such as `{active: 18, failed: 1}`.",
         },
-        OutputField { name: "failing", help: "With `status`: the names of the units that are not as they should be." },
+        OutputField {
+            name: "failing",
+            help: "With `status`: the names of the units that are not in the expected state.",
+        },
         OutputField { name: "before", help: "With a change of one unit: the unit before it." },
         OutputField { name: "after", help: "With a change of one unit: the unit after it." },
         OutputField {
@@ -169,13 +168,13 @@ impl Kind for Systemd {
 
     fn describe(&self, spec: &Value) -> PlannedChange {
         let (what, undo) = match Request::read(spec) {
-            Ok(Request::Status { units, .. }) => (format!("look at {}", units.join(", ")), None),
+            Ok(Request::Status { units, .. }) => (format!("read the state of {}", units.join(", ")), None),
             Ok(Request::DaemonReload) => ("read all unit files again".to_owned(), None),
             Ok(Request::Change { verb, units, .. }) => {
                 let units = units.join(", ");
-                (format!("{} {units}", verb.code()), verb.undo().map(|undo| format!("{undo} {units}")))
+                (format!("{} {units}", verb.code()), verb.undo().map(|undo| format!("{} {units}", undo.code())))
             }
-            Err(trouble) => (trouble.message, None),
+            Err(error) => (error.message, None),
         };
         PlannedChange { what, place: "this host's systemd".to_owned(), undo, ..PlannedChange::default() }
     }
@@ -187,20 +186,20 @@ impl Kind for Systemd {
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
-        let done = match Request::read(spec) {
+        let outcome = match Request::read(spec) {
             Ok(Request::Status { units, expect }) => status::status(&units, expect.as_deref(), context).await,
             Ok(Request::Change { verb, units, settle }) => change::change(verb, &units, settle, context).await,
             Ok(Request::DaemonReload) => unit_files::daemon_reload(context).await,
-            Err(trouble) => Err(trouble),
+            Err(error) => Err(error),
         };
-        done.unwrap_or_else(|trouble| change::failed(&trouble, json!({})))
+        outcome.unwrap_or_else(|error| change::failed(&error, json!({})))
     }
 
     async fn reconcile(&self, spec: &Value, before: &Value, context: &Context) -> Reconciled {
         match Request::read(spec) {
             Ok(Request::Change { verb, units, .. }) => reconcile::reconcile(verb, &units, before, context).await,
-            Ok(_) => Reconciled::DidNotHappen("it changes nothing that could not be done again".to_owned()),
-            Err(trouble) => Reconciled::CannotTell(trouble.message),
+            Ok(_) => Reconciled::DidNotHappen("the step can be repeated without harm".to_owned()),
+            Err(error) => Reconciled::CannotTell(error.message),
         }
     }
 }
@@ -210,14 +209,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_restart_may_happen_once_and_a_look_any_number_of_times() {
+    fn a_restart_happens_once_and_a_start_is_repeatable() {
         assert_eq!((FORM.effect)(&json!({"restart": "a.service"})), EffectClass::Once);
         assert_eq!((FORM.effect)(&json!({"status": "a-*", "expect": "active"})), EffectClass::Read);
         assert_eq!((FORM.effect)(&json!({"settle": "3s", "start": ["{{ item }}"]})), EffectClass::Repeatable);
     }
 
     #[test]
-    fn a_change_says_what_it_does_and_how_it_is_taken_back() {
+    fn the_description_of_a_change_has_its_undo() {
         let change = Systemd.describe(&json!({"stop": ["a.service", "b.service"]}));
         assert_eq!(change.what, "stop a.service, b.service");
         assert_eq!(change.undo.as_deref(), Some("start a.service, b.service"));
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_unknown_is_refused() {
+    fn an_unknown_key_is_refused() {
         let refused = Request::read(&json!({"restart": "a.service", "force": true})).unwrap_err();
         assert!(refused.message.contains("force"), "{}", refused.message);
     }

@@ -1,9 +1,9 @@
 //! The kind `tls`: makes a TLS handshake and checks the server's certificate.
 //!
-//! The handshake accepts any certificate, which is judged afterwards. So an expired certificate, or one for another
-//! host, is reported with all its facts and problems.
+//! The handshake accepts any certificate, and the certificate is checked afterwards. So an expired certificate, or one
+//! for another host, is reported with all its facts and problems.
 //!
-//! **Invariant:** the server proves that it holds the certificate's key, whatever the certificate is worth.
+//! **Invariant:** the server proves that it has the private key of the certificate, even if the certificate is invalid.
 //!
 //! Not here: revocation, which browsers do not check reliably either; STARTTLS; TLS 1.0 and 1.1, with which the
 //! handshake fails.
@@ -45,7 +45,7 @@ pub struct Tls;
 
 static FORM: KindForm = KindForm {
     name: "tls",
-    summary: "Makes a TLS handshake and checks the certificate: whom it is for, who vouches for it, and for how long.",
+    summary: "Makes a TLS handshake and checks the certificate: its hosts, its issuer, and its validity.",
     shorthand: Some("address"),
     verbs: &[],
     fields: &[
@@ -53,31 +53,31 @@ static FORM: KindForm = KindForm {
         Field::optional(
             "name",
             Shape::Text,
-            "The host that the certificate must be for, asked for by SNI; the address' own unless given.",
+            "The host that the certificate must be for, which is sent by SNI; that of the address unless given.",
         ),
         Field::optional(
             "min_days",
             Shape::Integer { min: 0, max: 3650 },
-            "How many days it must still be valid, else the step fails.",
+            "How many days it must still be valid; otherwise the step fails.",
         ),
-        Field::optional("ca", Shape::Text, "A PEM file of authorities to trust instead of the machine's."),
+        Field::optional("ca", Shape::Text, "A PEM file of certificate authorities to trust instead of the machine's."),
         Field::optional("timeout", Shape::Duration, "How long it may take; 10s unless given, 60s at most."),
     ],
     effect: |_| EffectClass::Read,
     outputs: &[
         OutputField {
             name: "valid",
-            help: "Whether the certificate is in order: trusted, for this host, and within its time.",
+            help: "Whether the certificate is trusted, for this host, and within its validity.",
         },
         OutputField {
             name: "problems",
-            help: "Why not: expired, not_yet_valid, wrong_host, self_signed, unknown_issuer, untrusted.",
+            help: "The problems: expired, not_yet_valid, wrong_host, self_signed, unknown_issuer, untrusted.",
         },
-        OutputField { name: "days_left", help: "Whole days until it expires; negative when it has." },
-        OutputField { name: "not_before", help: "The instant from which on it is valid." },
-        OutputField { name: "not_after", help: "The instant until which it is valid." },
-        OutputField { name: "subject", help: "Whom it names." },
-        OutputField { name: "issuer", help: "Who signed it." },
+        OutputField { name: "days_left", help: "Whole days until it expires; negative if it has expired." },
+        OutputField { name: "not_before", help: "The instant at which its validity begins." },
+        OutputField { name: "not_after", help: "The instant at which its validity ends." },
+        OutputField { name: "subject", help: "Its subject." },
+        OutputField { name: "issuer", help: "Its issuer." },
         OutputField { name: "names", help: "The hosts and addresses that it is for, at most 100." },
         OutputField { name: "fingerprint", help: "Its SHA-256." },
         OutputField { name: "protocol", help: "`TLS 1.2` or `TLS 1.3`." },
@@ -109,18 +109,19 @@ impl Spec {
     /// The host and port of `address`; the port is 443 by default.
     fn target(&self) -> Result<(String, u16), Reason> {
         let shown = one_line(&self.address, SHOWN);
-        let wrong = || Reason::new("request", format!("`{shown}` is neither a host nor `host:port`"));
+        let invalid = || Reason::new("request", format!("`{shown}` is neither a host nor `host:port`"));
         let text = self.address.trim();
         let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-        let url = Url::parse(&url).map_err(|_| wrong())?;
-        let host = url.host_str().filter(|_| url.scheme() == "https" && url.username().is_empty()).ok_or_else(wrong)?;
+        let url = Url::parse(&url).map_err(|_| invalid())?;
+        let host = url.host_str().filter(|_| url.scheme() == "https" && url.username().is_empty());
+        let host = host.ok_or_else(invalid)?;
         Ok((host.trim_matches(['[', ']']).to_owned(), url.port().unwrap_or(443)))
     }
 
     fn name(&self, host: &str) -> Result<ServerName<'static>, Reason> {
         let name = self.name.as_deref().unwrap_or(host);
-        let wrong = |_| Reason::new("request", format!("`{}` cannot be the name of a host", one_line(name, SHOWN)));
-        ServerName::try_from(name.to_owned()).map_err(wrong)
+        let invalid = |_| Reason::new("request", format!("`{}` cannot be the name of a host", one_line(name, SHOWN)));
+        ServerName::try_from(name.to_owned()).map_err(invalid)
     }
 }
 
@@ -132,16 +133,16 @@ impl Kind for Tls {
 
     fn describe(&self, spec: &Value) -> PlannedChange {
         let address = spec.get("address").unwrap_or(spec).as_str().unwrap_or_default();
-        let what = "look at the certificate".to_owned();
+        let what = "check the certificate".to_owned();
         PlannedChange { what, place: one_line(address, SHOWN), ..PlannedChange::default() }
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
-        let looked = async {
+        let outcome = async {
             let spec = Spec::deserialize(spec).map_err(|error| Reason::new("spec", format!("tls: {error}")))?;
             inspect_certificate(&spec, context).await
         };
-        looked.await.unwrap_or_else(|trouble: Reason| trouble.outcome(json!({})))
+        outcome.await.unwrap_or_else(|error: Reason| error.outcome(json!({})))
     }
 }
 
@@ -150,18 +151,18 @@ async fn inspect_certificate(spec: &Spec, context: &Context) -> Result<Outcome, 
     let name = spec.name(&host)?;
     let timeout = spec.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
     let roots = verify::roots(spec.ca.as_deref(), timeout, context).await?;
-    let place = one_line(&format!("{host}:{port}"), SHOWN);
-    let at_place = |trouble: Reason| trouble.worded(|text| format!("{place}: {text}"));
-    let made = within(timeout, context, handshake::make(&host, port, name.clone(), context)).await;
-    let handshake = made.and_then(|made| made).map_err(at_place)?;
-    let certificate = Certificate::read(handshake.leaf()).map_err(at_place)?;
+    let address = one_line(&format!("{host}:{port}"), SHOWN);
+    let at_address = |error: Reason| error.worded(|text| format!("{address}: {text}"));
+    let handshake = within(timeout, context, handshake::make(&host, port, name.clone(), context)).await;
+    let handshake = handshake.and_then(|handshake| handshake).map_err(at_address)?;
+    let certificate = Certificate::read(handshake.leaf()).map_err(at_address)?;
     let problems = verify::problems(&handshake, &certificate, &roots, &name, context.clock.now());
-    Ok(report(spec, &place, &name, &handshake, &certificate, &problems, context))
+    Ok(report(spec, &address, &name, &handshake, &certificate, &problems, context))
 }
 
 fn report(
     spec: &Spec,
-    place: &str,
+    address: &str,
     name: &ServerName<'_>,
     handshake: &Handshake,
     certificate: &Certificate,
@@ -178,29 +179,31 @@ fn report(
     });
     let date = certificate.not_after.date_naive();
     if let Some(first) = problems.first() {
-        let said: Vec<String> = problems.iter().map(|problem| problem_text(problem, name, certificate, days)).collect();
-        return Reason::new(*first, format!("{place}: {}", said.join("; "))).outcome(output);
+        let texts: Vec<String> =
+            problems.iter().map(|problem| problem_text(problem, name, certificate, days)).collect();
+        return Reason::new(*first, format!("{address}: {}", texts.join("; "))).outcome(output);
     }
-    let line =
-        format!("{place}: valid for {days} more days, until {date}, {}, by {}", handshake.protocol, certificate.issuer);
-    match spec.min_days.filter(|wanted| days < *wanted) {
-        Some(wanted) => Reason::new("expires_soon", format!("{line}; {wanted} days are wanted")).outcome(output),
+    let (protocol, issuer) = (handshake.protocol.as_str(), certificate.issuer.as_str());
+    let line = format!("{address}: valid for {days} more days, until {date}, {protocol}, by {issuer}");
+    match spec.min_days.filter(|min_days| days < *min_days) {
+        Some(min_days) => Reason::new("expires_soon", format!("{line}; {min_days} days are required")).outcome(output),
         None => Outcome::succeeded(line, output),
     }
 }
 
+/// The text for the code of a problem.
 fn problem_text(problem: &str, name: &ServerName<'_>, certificate: &Certificate, days: i64) -> String {
     match problem {
         "expired" => format!("the certificate expired on {}, {} days ago", certificate.not_after.date_naive(), -days),
         "not_yet_valid" => format!("the certificate is valid from {} only", certificate.not_before),
         "wrong_host" => {
             let names = one_line(&certificate.names.join(", "), SHOWN);
-            let names = if names.is_empty() { "nobody" } else { &names };
+            let names = if names.is_empty() { "no host" } else { &names };
             format!("the certificate is for {names}, not for {}", name.to_str())
         }
-        "self_signed" => "the certificate is signed by itself".to_owned(),
-        "unknown_issuer" => format!("nobody that is trusted vouches for {}", certificate.issuer),
-        _ => "the chain of certificates is not in order".to_owned(),
+        "self_signed" => "the certificate is self-signed".to_owned(),
+        "unknown_issuer" => format!("no trusted authority has signed {}", certificate.issuer),
+        _ => "the certificate chain is invalid".to_owned(),
     }
 }
 
@@ -209,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_a_host_perhaps_with_a_port() {
+    fn an_address_is_a_host_with_or_without_a_port() {
         let target = |address: &str| {
             let spec: Spec = serde_json::from_value(json!({ "address": address })).unwrap();
             spec.target().ok()

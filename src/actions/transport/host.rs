@@ -1,20 +1,21 @@
-//! How an action reaches its environment's host: this machine, or another one over SSH.
+//! Access to the environment's host: this machine, or another one over SSH.
 //!
-//! A program is started there ([`run_into`]), an address is reached from there ([`open_forward()`]), a bus is spoken to there ([`bridge`]). All three go
-//! over one connection to a host and process; see [`connection`](crate::actions::transport::ssh::connection). What is meant by this machine is left to [`process`].
+//! [`run_into`] runs a program on the host. [`open_forward()`] opens a stream to an address that only the host reaches,
+//! [`bridge`] one to a bus of the host. For a remote host, all three use one shared connection; see
+//! [`connection`](crate::actions::transport::ssh::connection). For this machine, see [`process`].
 //!
-//! A connection that is lost while a program runs is no failure of the program: nobody knows how it ended. It is
-//! [`Ending::Lost`](super::process::Ending::Lost), and the engine finds out what it can, as after a crash of its own. The program itself is ended by the far
-//! side, which notices too; see [`remote_supervisor`](crate::actions::transport::ssh::remote_supervisor).
+//! If the connection is lost while a program runs, its result is unknown: [`Ending::Lost`](super::process::Ending::Lost).
+//! The engine then reconciles, as after a crash. On the host, a supervisor notices the loss and ends the program; see
+//! [`remote_supervisor`](crate::actions::transport::ssh::remote_supervisor).
 //!
-//! Deliberately absent: an SSH implementation of our own, which would honour neither the configuration nor the hardware keys that people have;
-//! copying files; and a helper that has to be installed on the host.
+//! Not here: another implementation of SSH, which would support neither people's configuration nor their hardware keys;
+//! copying files; an agent to be installed on the host.
 
 use super::process::capture::{Capture, Sink};
 use super::process::{self, ChildExit, Job, NotStarted};
 pub use super::ssh::connect_error::{ConnectError, manual_command};
 pub use super::ssh::connection::SILENCE;
-pub(crate) use super::ssh::port_forward::{ForwardedStream, StreamEnd, bridge, open_forward};
+pub(crate) use super::ssh::port_forward::{ForwardedStream, bridge, open_forward};
 pub(crate) use super::ssh::tls_stream::secured;
 pub(crate) use super::ssh::unix_forward::{UnixForward, open_unix_forward};
 use crate::actions::Context;
@@ -48,10 +49,10 @@ pub async fn run(job: &Job, context: &Context) -> Result<(ChildExit, Capture), N
 ///
 /// # Errors
 ///
-/// Why there is no connection, and what to type.
+/// Why there is no connection, and the command to type.
 pub async fn reach(context: &Context) -> Result<(), ConnectError> {
     match context.environment.host.ssh() {
-        Some(host) => super::ssh::connection::to(host, context).up(context).await.map(drop),
+        Some(host) => super::ssh::connection::to(host, context).open(context).await.map(drop),
         None => Ok(()),
     }
 }

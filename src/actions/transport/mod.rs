@@ -1,4 +1,4 @@
-//! How an action reaches a host: programs, addresses and the system bus, on this machine or over SSH.
+//! Access to a host: programs, addresses and the system bus, on this machine or over SSH.
 
 pub mod host;
 pub mod http_client;

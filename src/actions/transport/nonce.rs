@@ -1,8 +1,8 @@
-//! Names that nobody can guess: of files, sockets, and the marks between one program's output and the next.
+//! Random names that cannot be guessed, for files, sockets, and the tags that separate a program's output from reports.
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// A word that nobody can guess: 32 hexadecimal digits.
+/// 128 random bits as 32 hexadecimal digits.
 pub(crate) fn nonce() -> String {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).expect("the system gives random numbers");

@@ -1,10 +1,10 @@
 //! Starts and ends child processes; no other file starts one. A child starts from an argument vector, never through a
 //! shell, and gets only the environment and input given. Its output streams into a [`Sink`].
 //!
-//! * After a timeout, cancellation or drop, the child and its [`descendants`] are gone, daemons included. Exceptions:
+//! * After a timeout, a cancellation or a drop, the child and its [`descendants`] are ended, daemons included. Exceptions:
 //!   processes of another user (`sudo`), and those that left the group and changed their mark.
-//! * A child that ends by itself ends the step. Background processes stay, as after a shell; see [`ChildExit::left_behind`].
-//! * If this process is killed, its children stay.
+//! * When the child exits by itself, its background processes continue, as after a shell; see [`ChildExit::left_behind`].
+//! * If this process is killed, its children continue.
 //!
 //! **Invariant:** a group is signalled only before its child is reaped, so no signal reaches a reused process id.
 
@@ -30,8 +30,7 @@ use self::capture::{Capture, Sink};
 use self::child::Outlets;
 pub(crate) use self::child::RunningChild;
 
-/// How long a child that was asked to end, and all that it started, may take before they are killed: enough to flush and to
-/// remove lock files.
+/// Time between SIGTERM and SIGKILL for a child and its descendants: enough to flush files and to remove lock files.
 pub const GRACE: Duration = Duration::from_secs(2);
 
 /// The environment variable with the socket of ssh-agent.
@@ -40,11 +39,11 @@ pub const AGENT: &str = "SSH_AUTH_SOCK";
 /// The error code of a program that is not installed.
 pub const NO_PROGRAM: &str = "no_program";
 
-/// Whether a child belongs to a step and ends with it.
+/// Whether a child belongs to a step and is ended with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kinship {
-    OfStep,
-    Apart,
+enum ChildOwner {
+    Step,
+    None,
 }
 
 /// A program to run.
@@ -64,13 +63,13 @@ pub struct Job {
 pub enum Ending {
     /// By itself, with this code.
     Code(i32),
-    /// By a signal that we did not send.
+    /// By a signal that was not ours.
     Signal(i32),
-    /// We ended it at the deadline.
+    /// It was ended at the deadline.
     TimedOut,
-    /// We ended it on a cancellation.
+    /// It was ended on a cancellation.
     Cancelled,
-    /// The connection to its host was lost, so its end is unknown. It may still run.
+    /// The connection to its host was lost, so its result is unknown. It may still run.
     Lost,
 }
 
@@ -154,13 +153,13 @@ pub async fn run(job: &Job, context: &Context) -> Result<(ChildExit, Capture), N
 /// If it cannot be started.
 pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<ChildExit, NotStarted> {
     let mut running = start(job, context)?;
-    let stop = tokio::select! {
+    let stopped = tokio::select! {
         biased;
         () = context.cancel.cancelled() => Some(Ending::Cancelled),
-        () = over(context) => Some(Ending::TimedOut),
+        () = expiry(context) => Some(Ending::TimedOut),
         () = running.flow_until_exit(sink) => None,
     };
-    match stop {
+    match stopped {
         None => Ok(running.ended(sink).await),
         Some(ending) => {
             running.stop(GRACE, sink).await;
@@ -169,17 +168,16 @@ pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)
     }
 }
 
-/// Starts a job without waiting for it. Its standard input, if it has one, can be held open with
-/// [`RunningChild::keep_input_open`].
+/// Starts a job without waiting for it. [`RunningChild::keep_input_open`] keeps its standard input open, if it has one.
 ///
 /// # Errors
 ///
 /// If it cannot be started.
 pub(crate) fn start(job: &Job, context: &Context) -> Result<RunningChild, NotStarted> {
-    spawn(job, &child_environment(job, context), Kinship::OfStep)
+    spawn(job, &child_environment(job, context), ChildOwner::Step)
 }
 
-/// Runs a job that belongs to no step until it ends, within the context's deadline. Processes it leaves running stay.
+/// Runs a job that belongs to no step until it ends, within the context's deadline. Its background processes continue.
 ///
 /// # Errors
 ///
@@ -189,10 +187,10 @@ pub(crate) async fn run_detached(
     context: &Context,
     sink: &mut (dyn Sink + Send),
 ) -> Result<Ending, NotStarted> {
-    let mut running = spawn(job, &child_environment(job, context), Kinship::Apart)?;
+    let mut running = spawn(job, &child_environment(job, context), ChildOwner::None)?;
     tokio::select! {
         () = running.flow_until_exit(sink) => Ok(running.ended(sink).await.ending),
-        () = over(context) => Ok(Ending::TimedOut),
+        () = expiry(context) => Ok(Ending::TimedOut),
         () = context.cancel.cancelled() => Ok(Ending::Cancelled),
     }
 }
@@ -206,23 +204,23 @@ fn child_environment(job: &Job, context: &Context) -> BTreeMap<String, String> {
 }
 
 /// Completes shortly before the context's deadline, so that there is time to end the child with SIGTERM.
-pub(crate) async fn over(context: &Context) {
+pub(crate) async fn expiry(context: &Context) {
     match context.deadline {
         None => std::future::pending().await,
-        Some(deadline) => context.clock.sleep_until(early(context.clock.now(), deadline)).await,
+        Some(deadline) => context.clock.sleep_until(before(context.clock.now(), deadline)).await,
     }
 }
 
-/// A twentieth of the remaining time is reserved for ending the child, at most [`GRACE`].
-fn early(now: Timestamp, deadline: Timestamp) -> Timestamp {
+/// An instant before the deadline: a twentieth of the remaining time before it, at most [`GRACE`].
+fn before(now: Timestamp, deadline: Timestamp) -> Timestamp {
     let reserve = (Span::between(now, deadline).0 / 20).min(GRACE);
     deadline - chrono::TimeDelta::from_std(reserve).expect("seconds fit")
 }
 
-/// Starts the child. We look up the program here: the standard library replaces `posix_spawn` by a slow `fork` when the
-/// child's `PATH` differs from its own.
-#[expect(clippy::disallowed_methods, reason = "the one place that starts children")]
-fn spawn(job: &Job, environment: &BTreeMap<String, String>, kinship: Kinship) -> Result<RunningChild, NotStarted> {
+/// Starts the child. The program is located here, because the standard library uses a slow `fork` instead of
+/// `posix_spawn` if the child's `PATH` differs from that of this process.
+#[expect(clippy::disallowed_methods, reason = "the one file that starts children")]
+fn spawn(job: &Job, environment: &BTreeMap<String, String>, owner: ChildOwner) -> Result<RunningChild, NotStarted> {
     let (name, arguments) = job.argv.split_first().ok_or(NotStarted::Nothing)?;
     let mut command = std::process::Command::new(located(name, job, environment)?);
     command.arg0(name).args(arguments).current_dir(&job.directory).env_clear().envs(environment);
@@ -235,9 +233,9 @@ fn spawn(job: &Job, environment: &BTreeMap<String, String>, kinship: Kinship) ->
     let outlets = Outlets::open().map_err(refused)?;
     let (stdout, stderr) = outlets.for_child().map_err(refused)?;
     command.stdout(stdout).stderr(stderr).process_group(0);
-    let (child, mark) = match kinship {
-        Kinship::OfStep => descendants::marked(|| command.spawn()),
-        Kinship::Apart => descendants::unmarked(|| command.spawn()).map(|child| (child, None)),
+    let (child, mark) = match owner {
+        ChildOwner::Step => descendants::marked(|| command.spawn()),
+        ChildOwner::None => descendants::unmarked(|| command.spawn()).map(|child| (child, None)),
     }
     .map_err(refused)?;
     RunningChild::new(child, mark, outlets, job.input.clone()).map_err(refused)
@@ -248,15 +246,15 @@ pub(crate) fn new_mark() -> u64 {
     descendants::new_mark()
 }
 
-/// A program that belongs to no step, with standard input and output as one stream. Dropping the stream makes it end.
-/// `fate` receives its standard error when it has ended.
+/// A program that belongs to no step, with standard input and output as one stream. It ends when the stream is dropped.
 pub(crate) struct Piped {
     pub(crate) stream: tokio::net::UnixStream,
-    pub(crate) fate: tokio::sync::oneshot::Receiver<String>,
+    /// Receives the beginning of its standard error when it has ended.
+    pub(crate) stderr: tokio::sync::oneshot::Receiver<String>,
 }
 
 /// Bytes kept of a piped program's standard error.
-const PIPED_SAID: u64 = 16 * 1024;
+const PIPED_STDERR: u64 = 16 * 1024;
 
 /// Starts a program with standard input and output as one stream. It belongs to no step.
 ///
@@ -270,29 +268,29 @@ pub(crate) fn piped(job: &Job, context: &Context) -> Result<Piped, NotStarted> {
     let refused = |error| NotStarted::Refused(name.clone(), error);
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(refused)?;
     ours.set_nonblocking(true).map_err(refused)?;
-    let both = std::os::fd::OwnedFd::from(theirs);
+    let theirs = std::os::fd::OwnedFd::from(theirs);
     let mut command = std::process::Command::new(located(name, job, &environment)?);
     command.args(arguments).current_dir(&job.directory).env_clear().envs(environment).process_group(0);
-    command.stdin(both.try_clone().map_err(refused)?).stdout(both).stderr(Stdio::piped());
+    command.stdin(theirs.try_clone().map_err(refused)?).stdout(theirs).stderr(Stdio::piped());
     let child = spawn_detached(&mut command).map_err(refused)?;
-    let (sender, fate) = tokio::sync::oneshot::channel();
-    // A thread waits for it, since it may outlive the runtime that started it.
+    let (sender, stderr) = tokio::sync::oneshot::channel();
+    // A thread waits for the child, since the child may outlive the runtime that started it.
     std::thread::Builder::new().spawn(move || drop(sender.send(wait_for_stderr(child)))).map_err(refused)?;
     let stream = tokio::net::UnixStream::from_std(ours).map_err(refused)?;
-    Ok(Piped { stream, fate })
+    Ok(Piped { stream, stderr })
 }
 
 /// Waits until a child ends, and returns the beginning of its standard error.
 fn wait_for_stderr(mut child: std::process::Child) -> String {
     use std::io::Read;
-    let mut said = Vec::new();
+    let mut beginning = Vec::new();
     if let Some(mut stderr) = child.stderr.take() {
         // A read error counts as the end of the output.
-        let _ = stderr.by_ref().take(PIPED_SAID).read_to_end(&mut said);
+        let _ = stderr.by_ref().take(PIPED_STDERR).read_to_end(&mut beginning);
         let _ = io::copy(&mut stderr, &mut io::sink());
     }
     let _ = child.wait();
-    String::from_utf8_lossy(&said).into_owned()
+    String::from_utf8_lossy(&beginning).into_owned()
 }
 
 /// Runs a program that belongs to no step until it ends; the result is ignored.
@@ -304,8 +302,8 @@ pub(crate) fn run_ignoring_result(argv: &[String]) {
     }
 }
 
-/// Starts a program that belongs to no step. All other code must use this function: a program spawned while a step's
-/// child is spawned would inherit that step's mark and be killed with it.
+/// Starts a program that belongs to no step. Code outside this file must use this function: otherwise a program that is
+/// spawned at the same time as a step's child would inherit the step's mark and be killed with it.
 pub fn spawn_detached(command: &mut std::process::Command) -> io::Result<std::process::Child> {
     descendants::unmarked(|| command.spawn())
 }

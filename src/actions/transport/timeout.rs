@@ -1,6 +1,7 @@
-//! Limits how long an action waits: its own limit, the step's deadline or a cancellation, whichever is first.
+//! Limits how long an action waits: until a time limit, the step's deadline or a cancellation, whichever is first.
 //!
-//! **Invariant:** nothing hangs. On a timeout the future is dropped, and a thread blocked in the kernel is abandoned.
+//! **Invariant:** every wait ends. On a timeout the future is dropped, and a thread that is blocked in the kernel is
+//! abandoned.
 //!
 //! Not here: retries, which are a step's `retry`.
 
@@ -15,7 +16,7 @@ use crate::clock;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::time::Span;
 
-/// Time kept before the context's deadline to report what happened.
+/// Time that is reserved before the context's deadline, to return a result.
 const RESERVE: Duration = Duration::from_millis(200);
 
 /// Runs `work` until `limit`, the context's deadline or a cancellation.
@@ -24,7 +25,7 @@ const RESERVE: Duration = Duration::from_millis(200);
 /// `timeout` or `cancelled`.
 pub async fn within<T>(limit: Duration, context: &Context, work: impl Future<Output = T>) -> Result<T, Reason> {
     tokio::select! {
-        done = work => Ok(done),
+        result = work => Ok(result),
         () = clock::sleep(&*context.clock, limit) => {
             Err(Reason::new("timeout", format!("no answer within {}", Span(limit))))
         }
@@ -58,18 +59,18 @@ async fn expiry(context: &Context) {
     }
 }
 
-/// Runs a system call that may block for ever, for example on a file server that is gone. It uses its own thread,
-/// because a runtime waits for its blocking threads when it shuts down.
+/// Runs a system call that may block for ever, for example on a file server that is gone. It gets a new thread, because a
+/// runtime waits for its blocking threads when it shuts down.
 ///
 /// # Errors
 /// As [`within`]; `system` if no thread can be started.
-pub async fn apart<T: Send + 'static>(
+pub async fn on_own_thread<T: Send + 'static>(
     limit: Duration,
     context: &Context,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Reason> {
     let (sender, receiver) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("apart".to_owned());
+    let thread = std::thread::Builder::new().name("blocking-call".to_owned());
     // The receiver may be gone when the call returns.
     let spawned = thread.spawn(move || drop(sender.send(work())));
     spawned.map_err(|error| Reason::new("system", format!("no thread could be started: {error}")))?;
@@ -82,16 +83,16 @@ mod tests {
     use crate::actions::kinds::support::testing::context;
 
     #[tokio::test]
-    async fn a_call_that_never_returns_is_given_up() {
-        let (held, hold) = std::sync::mpsc::channel::<()>();
-        let stuck = apart(Duration::from_millis(20), &context(), move || hold.recv()).await;
-        assert_eq!(stuck.unwrap_err().text, "no answer within 20ms");
-        drop(held);
-        assert_eq!(apart(Duration::from_secs(60), &context(), || 7).await, Ok(7));
+    async fn a_call_that_never_returns_is_abandoned() {
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let blocked = on_own_thread(Duration::from_millis(20), &context(), move || receiver.recv()).await;
+        assert_eq!(blocked.unwrap_err().text, "no answer within 20ms");
+        drop(sender);
+        assert_eq!(on_own_thread(Duration::from_secs(60), &context(), || 7).await, Ok(7));
     }
 
     #[tokio::test]
-    async fn whatever_comes_first_ends_the_wait() {
+    async fn a_deadline_or_a_cancellation_ends_the_wait() {
         let mut context = context();
         context.deadline = Some(context.clock.now());
         let late = within(Duration::from_secs(60), &context, std::future::pending::<()>()).await;

@@ -1,55 +1,66 @@
-//! What expressions see of an alert.
+//! The scope of expressions over an alert: the conditions and parameters of triggers, and the rules of the alert policy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, ObjectRepr};
 
 use super::Alert;
+use super::field::FIELDS;
 use crate::domain::template::values::map;
 
-/// What conditions and parameters of a trigger see: the alert's fields by themselves, and all of it as `alert`. A label
-/// that an alert does not have is none.
-pub fn of(alert: &Alert) -> minijinja::Value {
-    let mut fields = serde_json::to_value(alert).unwrap_or_default();
-    let known = fields.as_object_mut().map(std::mem::take).unwrap_or_default();
-    let plain = NAMES.iter().filter(|name| !["alert", "labels", "annotations"].contains(name));
-    let mut scope: Vec<(String, minijinja::Value)> = plain
-        .map(|name| {
-            let value = known.get(*name).cloned().unwrap_or_default();
-            ((*name).to_owned(), minijinja::Value::from(minijinja::value::Serde(&value)))
-        })
-        .collect();
-    for (name, pairs) in [("labels", &alert.labels), ("annotations", &alert.annotations)] {
-        let pairs = pairs.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
-        scope.push((name.to_owned(), minijinja::Value::from_object(Pairs(pairs))));
+/// The name that holds all fields of the alert together.
+const WHOLE: &str = "alert";
+
+/// How many names a scope has.
+const COUNT: usize = {
+    let (mut count, mut at) = (1, 0);
+    while at < FIELDS.len() {
+        if FIELDS[at].in_scope {
+            count += 1;
+        }
+        at += 1;
     }
+    count
+};
+
+/// Every name that an expression over an alert can use: `alert`, and the fields in the scope.
+pub const NAMES: &[&str] = &{
+    let mut names = [WHOLE; COUNT];
+    let (mut next, mut at) = (1, 0);
+    while at < FIELDS.len() {
+        if FIELDS[at].in_scope {
+            names[next] = FIELDS[at].name;
+            next += 1;
+        }
+        at += 1;
+    }
+    names
+};
+
+/// The scope of an alert: each field under its name, and all of them as `alert`. A label that the alert does not have is
+/// none.
+pub fn of(alert: &Alert) -> minijinja::Value {
+    let fields = serde_json::to_value(alert).unwrap_or_default();
+    let value = |name: &str| match name {
+        "labels" => pairs(&alert.labels),
+        "annotations" => pairs(&alert.annotations),
+        name => minijinja::Value::from(minijinja::value::Serde(&fields[name])),
+    };
+    let named = FIELDS.iter().filter(|field| field.in_scope).map(|field| (field.name.to_owned(), value(field.name)));
+    let mut scope: Vec<(String, minijinja::Value)> = named.collect();
     let whole = map(scope.clone());
-    scope.push(("alert".to_owned(), whole));
+    scope.push((WHOLE.to_owned(), whole));
     map(scope)
 }
 
-/// Every name that a trigger may speak of.
-pub const NAMES: &[&str] = &[
-    "alert",
-    "labels",
-    "annotations",
-    "sender",
-    "name",
-    "status",
-    "summary",
-    "severity",
-    "starts_at",
-    "ends_at",
-    "value",
-    "link",
-    "runbook",
-    "environment",
-    "service",
-];
+fn pairs(pairs: &BTreeMap<String, String>) -> minijinja::Value {
+    minijinja::Value::from_object(Pairs(pairs.clone()))
+}
 
-/// Names with texts, of which those that are not there are none.
+/// Labels or annotations. One that is missing is none, where a minijinja map would give an undefined value.
 #[derive(Debug)]
-struct Pairs(std::collections::BTreeMap<String, String>);
+struct Pairs(BTreeMap<String, String>);
 
 impl Object for Pairs {
     fn repr(self: &Arc<Self>) -> ObjectRepr {

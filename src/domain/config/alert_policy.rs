@@ -1,8 +1,7 @@
-//! The alert policy: what alerts are about, which belong together, and which changes may happen automatically.
+//! The alert policy: which alerts belong to one incident, and which changes may happen automatically.
 //!
-//! **Invariant:** an alert always gets an environment and a group; what it does not say comes from the policy or the estate.
-//!
-//! Not here: which runbook handles an alert; that is in the runbooks (see `domain::runbook::trigger`).
+//! Not here: the environment and group of an alert (see [`alert_placement`](super::alert_placement)), and the runbook that it
+//! starts (see `domain::runbook::trigger`).
 
 use std::num::NonZeroU32;
 
@@ -12,11 +11,11 @@ use serde_json::Value;
 use crate::domain::core::glob_name::matches;
 use crate::domain::core::time::Span;
 
-/// What a shop does about alerts in general.
+/// `alerts` of the estate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AlertPolicy {
-    /// The environment that an alert is about which names none.
+    /// The environment of alerts that name none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
     /// An expression over the alert that gives its environment.
@@ -25,56 +24,51 @@ pub struct AlertPolicy {
     /// An expression over the alert that gives its service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_from: Option<String>,
-    /// What alerts of one incident have in common.
+    /// The properties that are the same in all alerts of an incident.
     pub group_by: Vec<GroupBy>,
-    /// How long after its last alert an incident still gathers new ones.
+    /// How long after its last alert an incident takes further alerts.
     pub window: Span,
-    /// How long nothing may fire before an incident is over by itself.
+    /// How long no alert may fire before the incident is resolved automatically.
     pub resolve_after: Span,
-    /// How long a runbook that has ended is not started again in the same incident.
+    /// How long a runbook is not started again in the same incident after it has ended.
     pub cool_down: Span,
-    /// The channels that hear of alerts which no runbook is for.
+    /// The channels that are notified of alerts without a runbook, and of runbooks that a person has to start.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<String>,
-    /// How often the same change may happen by itself, across incidents.
+    /// How often the same change may happen automatically, across incidents.
     pub budget: Budget,
-    /// The changes that may happen by themselves.
+    /// The changes that may happen automatically.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub automatic: Vec<Permission>,
 }
 
-/// Something that alerts of one incident have in common.
+/// A property by which alerts are grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupBy {
-    /// The environment.
     Environment,
-    /// The service.
     Service,
     /// The alert's name.
     Name,
-    /// Who sends it.
     Sender,
 }
 
-/// How often something may happen.
+/// The limit of a rate: at most so many changes within so much time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// So many times,
     pub at_most: NonZeroU32,
-    /// within this time.
     pub within: Span,
 }
 
-/// Changes that may happen by themselves.
+/// The permission of changes to happen automatically.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permission {
     /// The kind, or kind and verb: `systemd.restart`.
     pub action: String,
-    /// Patterns for what it is done to; empty means anything.
+    /// Patterns of its objects; empty means any object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub of: Vec<String>,
-    /// The environments; empty means every one.
+    /// The environments; empty means every environment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environments: Vec<String>,
 }
@@ -97,7 +91,7 @@ impl Default for AlertPolicy {
 }
 
 impl AlertPolicy {
-    /// Whether a change may happen by itself in an environment.
+    /// Whether a change may happen automatically in an environment.
     pub fn allows(&self, environment: &str, kind: &str, spec: &Value) -> bool {
         self.automatic.iter().any(|permission| permission.covers(environment, kind, spec))
     }
@@ -114,7 +108,7 @@ impl Permission {
         here && allowed == kind && object.is_some_and(|object| self.of.is_empty() || self.fits(object))
     }
 
-    /// Whether every text of what is done to fits a pattern.
+    /// Whether every text of the object matches a pattern. Other scalars match none.
     fn fits(&self, object: &Value) -> bool {
         match object {
             Value::String(text) => self.of.iter().any(|pattern| matches(pattern, text)),
@@ -148,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_is_about_what_its_labels_say() {
+    fn labels_give_the_environment_and_the_service() {
         let policy = AlertPolicy { environment: Some("production".into()), ..AlertPolicy::default() };
         let place = |labels: &[(&str, &str)]| policy.place(&alert(labels), &estate()).group;
         assert_eq!(place(&[("env", "staging"), ("service", "gateway")]), "staging / gateway");
@@ -157,16 +151,16 @@ mod tests {
     }
 
     #[test]
-    fn the_estates_own_rule_comes_first() {
+    fn the_rule_of_the_policy_takes_precedence_over_labels() {
         let rule = "{'prod': 'production'}[labels.stack]";
         let policy = AlertPolicy { environment_from: Some(rule.into()), ..AlertPolicy::default() };
         let environment = |labels: &[(&str, &str)]| policy.place(&alert(labels), &estate()).environment;
         assert_eq!(environment(&[("stack", "prod"), ("env", "staging")]), "production");
-        assert_eq!(environment(&[("stack", "other"), ("env", "staging")]), "staging", "a rule that fails says nothing");
+        assert_eq!(environment(&[("stack", "other"), ("env", "staging")]), "staging", "a rule that fails is ignored");
     }
 
     #[test]
-    fn only_what_is_allowed_happens_by_itself() {
+    fn a_permission_limits_the_action_its_objects_and_the_environment() {
         let permission = Permission {
             action: "systemd.restart".into(),
             of: vec!["shop-*".into()],

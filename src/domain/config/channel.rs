@@ -1,6 +1,6 @@
-//! The channels by which people are notified, as the estate declares them.
+//! The channels of the estate, by which people are notified.
 //!
-//! **Invariant:** it holds names of secrets, never secrets.
+//! **Invariant:** a channel has names of secrets, never their values.
 
 use std::collections::BTreeMap;
 
@@ -8,86 +8,79 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::core::secret_ref::SecretRef;
 
-/// Where people are told: exactly one of the ways is set.
+/// A destination of messages. Exactly one of `slack`, `slack_webhook`, `email`, `webhook` and `command` is set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Channel {
     /// The Slack channel for the Web API: `#incidents`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slack: Option<String>,
-    /// The bot token for the Web API.
+    /// The bot's token for the Web API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<SecretRef>,
-    /// The address of the Web API, when it is not Slack's own.
+    /// The address of the Web API, if it is not Slack's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
-    /// The incoming webhook of Slack.
+    /// The secret with the address of an incoming webhook of Slack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slack_webhook: Option<SecretRef>,
-    /// Letters by SMTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
-    /// A signed post to any address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
-    /// A program that delivers, such as that of an SMS gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Program>,
-    /// The channels that are tried in its place, in order.
+    /// The channels that are tried when this one fails, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<String>,
 }
 
-/// Letters by SMTP.
+/// E-mail by SMTP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Email {
-    /// Who gets them: addresses.
+    /// The addresses of the recipients.
     pub to: Vec<String>,
     /// The sender's address.
     pub from: String,
     /// The server's name or address.
     pub server: String,
-    /// Its port.
     pub port: u16,
-    /// How the connection is kept secret.
     pub tls: Tls,
-    /// The account to send with; then a password as well.
+    /// The account; with a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Its password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretRef>,
-    /// A file of certificates to trust in place of the system's, PEM.
+    /// A PEM file of authorities to trust in place of the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<String>,
 }
 
-/// How a connection to an SMTP server is kept secret.
+/// The encryption of a connection to an SMTP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tls {
-    /// From the first byte on; port 465.
+    /// From the first byte.
     Implicit,
-    /// After `STARTTLS`, without which nothing is sent; port 587.
+    /// After `STARTTLS`. If the server does not support it, nothing is sent.
     Starttls,
-    /// Not at all: only to this machine.
+    /// None; only for a server on this machine.
     None,
 }
 
-/// A signed post: <https://github.com/standard-webhooks/standard-webhooks>.
+/// A POST request with a signature of <https://github.com/standard-webhooks/standard-webhooks>.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Webhook {
-    /// Where to.
     pub url: String,
-    /// What it is signed with.
+    /// The secret it is signed with.
     pub secret: SecretRef,
 }
 
-/// A program that delivers one message each time it is run.
+/// A program that delivers one message each time it is run, such as that of an SMS gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Program {
-    /// The program and its arguments. The message comes on standard input and never as an argument.
+    /// The program and its arguments. The message is on standard input, never an argument.
     pub argv: Vec<String>,
-    /// Environment variables; a value may be a secret by name.
+    /// Environment variables.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Variable>,
 }
@@ -97,6 +90,5 @@ pub struct Program {
 #[serde(untagged)]
 pub enum Variable {
     Plain(String),
-    /// A secret of the estate.
     Secret(SecretRef),
 }

@@ -1,9 +1,7 @@
 //! The estate: the inventory of environments, services, datastores, channels, people and secrets.
 //!
-//! These are resolved values, made by the checker from `estate.yaml` or read back from the log. No fact about a project is in Rust.
+//! These are resolved values, made by the checker from `estate.yaml` or read back from the log.
 
-use crate::domain::core::glob_name::matches;
-use crate::domain::core::secret_ref::SecretRef;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -15,100 +13,92 @@ use super::incident_page::PageConfig;
 use super::sender::Sender;
 use super::slack_app::SlackApp;
 use crate::domain::core::actor::{Actor, Identity};
+use crate::domain::core::glob_name::matches;
+use crate::domain::core::secret_ref::SecretRef;
 use crate::domain::journal::trace_tree::TraceFields;
 
 pub use super::channel::{Channel, Email, Program, Tls, Variable, Webhook};
 pub use super::host::{Host, SshHost};
 
-/// A shop, whole.
+/// The whole estate. Its maps are by name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estate {
-    /// The shop's name.
+    /// Its name, such as the shop's.
     pub estate: String,
-    /// The environment that `start` takes when none is given; else `--env` is needed.
+    /// The environment of a run that names none; without it, `--env` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_environment: Option<String>,
-    /// By name.
     #[serde(default)]
     pub environments: BTreeMap<String, Environment>,
-    /// By name.
     #[serde(default)]
     pub services: BTreeMap<String, Service>,
-    /// By name.
     #[serde(default)]
     pub datastores: BTreeMap<String, Datastore>,
-    /// By name.
     #[serde(default)]
     pub channels: BTreeMap<String, Channel>,
-    /// By name.
     #[serde(default)]
     pub people: BTreeMap<String, Person>,
-    /// By name.
     #[serde(default)]
     pub roles: BTreeMap<String, Role>,
-    /// By name: where the value is found, never the value.
+    /// The sources of secrets, never their values.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretSource>,
-    /// Who may post alerts, by name; the name is a part of the address that they post to.
+    /// The senders of alerts; each posts to `/hooks/<name>`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub senders: BTreeMap<String, Sender>,
-    /// The post-mortem's place and template.
     #[serde(default)]
     pub postmortem: PostmortemPolicy,
-    /// Where the reports of maintenance are written.
+    /// The reports of maintenance, which have no template.
     #[serde(default)]
     pub report: PostmortemPolicy,
-    /// What is done about alerts in general.
     #[serde(default)]
     pub alerts: AlertPolicy,
-    /// The Slack app that people use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slack: Option<SlackApp>,
-    /// Where incidents have a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<PageConfig>,
-    /// By which fields the services' lines say where in a trace they belong.
+    /// The fields of the services' log lines that identify traces and spans.
     #[serde(default, skip_serializing_if = "TraceFields::is_usual")]
     pub logs: TraceFields,
 }
 
-/// One whole stack, such as production.
+/// One environment, such as production.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     /// The branch that is deployed there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
-    /// The public domain.
+    /// The domain name that customers use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
-    /// Where its host is.
+    /// The host on which steps act.
     #[serde(default)]
     pub host: Host,
-    /// Further hosts by name, for steps that name one.
+    /// Further hosts by name, for steps with `host`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, Host>,
-    /// A pattern that the host's name must match before anything runs there: a guard against the wrong host.
+    /// A pattern that the host's name must match. It protects against a run on the wrong host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
-    /// Which systemd manager: `system`, `user`, or a D-Bus address.
+    /// The systemd manager of the units.
     #[serde(default)]
     pub systemd: ManagerBus,
     /// The directory of the work tree that is deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
-    /// The directory with journal files; the host's own journal when absent.
+    /// The directory with journal files; without it, the host's journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<String>,
-    /// Free facts, referred to as `environment.vars.<name>`.
+    /// Any other values for runbooks, which use them as `environment.vars.<name>`.
     #[serde(default)]
     pub vars: BTreeMap<String, Value>,
 }
 
 impl Environment {
-    /// The host of this name: `local` is this machine, and no name is the environment's own host.
+    /// The host of this name. `local` is this machine; without a name, it is the environment's host.
     ///
     /// # Errors
-    /// A sentence that says that there is none.
+    /// A sentence, if there is no such host.
     pub fn host_called(&self, name: Option<&str>) -> Result<&Host, String> {
         match name {
             None => Ok(&self.host),
@@ -117,14 +107,14 @@ impl Environment {
         }
     }
 
-    /// The pattern that the name of this machine would have to match and does not. Another machine is asked for its name when
+    /// The pattern in `hostname`, if the host is this machine and its name does not match. A host reached by SSH is checked when
     /// it is connected to.
     pub fn refuses(&self, hostname: &str) -> Option<&str> {
         let pattern = self.hostname.as_deref().filter(|_| self.host == Host::Local)?;
         (!matches(pattern, hostname)).then_some(pattern)
     }
 
-    /// The environment as it is for what is done on the host of this name.
+    /// The same environment with the host of this name as its host. An unknown name changes nothing.
     #[must_use]
     pub fn on(&self, name: Option<&str>) -> Self {
         let host = self.host_called(name).unwrap_or(&self.host).clone();
@@ -143,13 +133,13 @@ impl Default for ManagerBus {
     }
 }
 
-/// How much a service matters.
+/// How critical a service is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Criticality {
-    /// The shop is down without it.
+    /// The platform is down without it.
     Critical,
-    /// The shop works without it.
+    /// The platform works without it.
     #[default]
     Normal,
 }
@@ -168,34 +158,33 @@ pub struct Service {
     /// The address that its health paths are appended to: `http://127.0.0.1:8000`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<String>,
-    /// The path of the liveness answer.
+    /// The path of the liveness endpoint.
     #[serde(default = "live_path")]
     pub live: String,
-    /// The path of the readiness answer.
+    /// The path of the readiness endpoint.
     #[serde(default = "ready_path")]
     pub ready: String,
-    /// The path of the Prometheus text.
+    /// The path of the Prometheus metrics.
     #[serde(default = "metrics_path")]
     pub metrics: String,
-    /// How much it matters.
     #[serde(default)]
     pub criticality: Criticality,
-    /// Other services that it needs.
+    /// The services that it depends on.
     #[serde(default)]
     pub depends_on: Vec<String>,
 }
 
-/// Where liveness is asked for unless a service says otherwise.
+/// The default path of the liveness endpoint.
 pub fn live_path() -> String {
     "/health".to_owned()
 }
 
-/// Where readiness is asked for unless a service says otherwise.
+/// The default path of the readiness endpoint.
 pub fn ready_path() -> String {
     "/health/ready".to_owned()
 }
 
-/// Where metrics are scraped unless a service says otherwise.
+/// The default path of the metrics.
 pub fn metrics_path() -> String {
     "/health/metrics".to_owned()
 }
@@ -203,9 +192,9 @@ pub fn metrics_path() -> String {
 /// One datastore.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Datastore {
-    /// `postgres`, `redis`, `meilisearch`, or another word.
+    /// `postgres`, `redis`, `meilisearch`, or another name.
     pub kind: String,
-    /// The systemd unit, where it runs on the host.
+    /// The systemd unit, if it runs on the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
     /// The secret that holds its address.
@@ -219,7 +208,7 @@ pub struct Datastore {
 /// One person.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Person {
-    /// The name as it is shown.
+    /// The name that is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The account on the host.
@@ -228,58 +217,57 @@ pub struct Person {
     /// The Slack user id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slack: Option<String>,
-    /// The e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
 }
 
-/// What a person may be during an incident. With nobody listed, anybody may take it.
+/// A role of a person in an incident.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Role {
     /// One sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
-    /// Who may take it, by name in `people`.
+    /// The people who may take it, by name in `people`; if empty, anybody.
     #[serde(default)]
     pub people: Vec<String>,
 }
 
-/// Where a secret's value is found: exactly one of `env`, `file`, `credential`.
+/// The source of a secret's value: exactly one of `env`, `file`, `credential`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretSource {
     /// An environment variable of this process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<String>,
-    /// A file; its whole text, or with `key` one line `KEY=value` of it.
+    /// A file. Its whole text is the value, or with `key`, the value of one line `KEY=value`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// The key within an environment file.
+    /// The key of the line in `file`; with a trailing `*`, a prefix of keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// A systemd credential, found under `$CREDENTIALS_DIRECTORY`.
+    /// A systemd credential, a file under `$CREDENTIALS_DIRECTORY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
 }
 
-/// Where post-mortems are written and how they look.
+/// The directory and the template of post-mortems or reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostmortemPolicy {
-    /// The directory, relative to the shop's directory; `postmortems` unless it is set.
+    /// The directory, relative to the project directory. The default is `postmortems`, and `reports` for maintenance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
-    /// A minijinja template that replaces ours, relative to the shop's directory.
+    /// A minijinja template in place of the built-in one, relative to the project directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
 }
 
 impl Estate {
-    /// Every unit that the estate names: its services' and its datastores'.
+    /// The units of all services and datastores.
     pub fn units(&self) -> impl Iterator<Item = &str> {
         let services = self.services.values().map(|service| service.unit.as_str());
         services.chain(self.datastores.values().filter_map(|store| store.unit.as_deref()))
     }
 
-    /// The person whom an identity proves, by the key in `people`.
+    /// The person with this identity, by name in `people`.
     pub fn person(&self, id: &Identity) -> Option<&str> {
         let is = |person: &Person| match id {
             Identity::Account(account) => person.account.as_ref() == Some(account),
@@ -289,8 +277,8 @@ impl Estate {
         self.people.iter().find(|(_, person)| is(person)).map(|(name, _)| name.as_str())
     }
 
-    /// Whoever a face has proved to be somebody: called as the estate calls that person. Somebody whom it does not know
-    /// is called by the account or id, with its kind in front where a person of the estate is called the same.
+    /// The actor with an identity that an interface has verified. Its name is the person's in `people`. An unknown user has the
+    /// account or id as name, with its kind in front if a person of the estate has the same name.
     pub fn actor(&self, id: Identity, via: &str) -> Actor {
         let name = match self.person(&id) {
             Some(name) => name.to_owned(),
@@ -300,7 +288,7 @@ impl Estate {
         Actor::Person { name, via: via.to_owned(), id: Some(id) }
     }
 
-    /// What proves who a person is, where the estate says it.
+    /// An identity of a person: the account, otherwise the Slack user id, otherwise the e-mail address.
     pub fn identity(&self, person: &str) -> Option<Identity> {
         let person = self.people.get(person)?;
         let account = person.account.clone().map(Identity::Account);
@@ -308,23 +296,10 @@ impl Estate {
             .or_else(|| person.slack.clone().map(Identity::Slack))
             .or_else(|| person.email.clone().map(Identity::Email))
     }
-}
 
-impl Estate {
-    /// The channel where incidents are shown, with its name.
+    /// The channel in which the Slack app shows incidents, with its name.
     pub fn incident_channel(&self) -> Option<(&str, &Channel)> {
         let app = self.slack.as_ref()?;
         Some((&app.channel, self.channels.get(&app.channel)?))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_match_whole_names() {
-        assert!(matches("pakashop-*", "pakashop-gateway.service") && matches("*", "") && matches("a?c*e", "abcdde"));
-        assert!(!matches("web?", "web") && !matches("web", "web1") && !matches("*-a", "a-b"));
     }
 }

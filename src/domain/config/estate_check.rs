@@ -41,15 +41,15 @@ pub fn check(source: &Source) -> Result<Estate, Vec<Problem>> {
     resolve::estate(value).map_err(|error| vec![Problem::new(node.span, format!("the estate cannot be read: {error}"))])
 }
 
-/// The names that parts of the file give, learnt before the walk so that the order of the parts is free.
+/// The names that the file defines. They are collected first, so a section may use a name that a later one defines.
 struct Names {
-    /// By part.
+    /// By section.
     known: BTreeMap<Part, Vec<String>>,
-    /// Those of the channels that are Slack's with a bot's token.
+    /// The channels with `slack`.
     slack_channels: BTreeSet<String>,
-    /// The address of each person who has one.
+    /// The e-mail addresses by person.
     emails: BTreeMap<String, String>,
-    /// Those of the secrets that stand for several lines of a file and have no value of their own.
+    /// The secrets whose `key` ends in `*`: each stands for several lines of a file, and has no value.
     families: BTreeSet<String>,
 }
 
@@ -73,12 +73,12 @@ impl Names {
     }
 }
 
-/// The entries under a key of a mapping, as they are written.
+/// The entries of the mapping under a key; none if there is no mapping.
 fn entries<'n>(node: &'n Node, key: &str) -> impl Iterator<Item = &'n Entry> {
     node.get(key).and_then(Node::as_map).unwrap_or_default().iter()
 }
 
-/// The entry of this key.
+/// The entry with this key.
 fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Entry> {
     node.as_map()?.iter().find(|entry| entry.key == key)
 }
@@ -86,7 +86,7 @@ fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Entry> {
 struct EstateChecker<'a> {
     report: FileProblems<'a>,
     names: Names,
-    /// Names that expressions cannot use here, because the key that defines them is missing.
+    /// The names that expressions cannot use in the current section, because the key that defines them is missing.
     hidden: BTreeSet<&'static str>,
 }
 

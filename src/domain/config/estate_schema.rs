@@ -1,12 +1,10 @@
-//! What `estate.yaml` may hold, as one table: every key with its shape, its meaning and its default.
+//! The keys of `estate.yaml`, as one table: each with its shape, its help and its default.
 //!
-//! The checker's key lists and shape checks, the JSON Schema and the manual follow from it; a key of the estate is written
-//! nowhere else but in the struct that holds its value.
+//! The checks of keys and shapes, the JSON Schema and the manual follow from this table.
 //!
 //! **Invariant:** the table and the structs have the same fields. A test compares them.
 //!
-//! Not here: rules between fields, such as "a service cannot depend on itself". They are code of
-//! [`estate_check`](super::estate_check).
+//! Not here: rules between fields, such as "a service cannot depend on itself"; see [`estate_check`](super::estate_check).
 
 mod alerts;
 mod channel;
@@ -26,40 +24,40 @@ pub(in crate::domain) use self::sender::FORMS;
 /// One key of the estate.
 pub type EstateField = Field<EstateShape>;
 
-/// The words of a list of words with their meanings.
-const fn names<T, const N: usize>(pairs: &[(&'static str, T)]) -> [&'static str; N] {
-    let mut words = [""; N];
+/// The names in a list of names with their values.
+pub(in crate::domain) const fn names<T, const N: usize>(pairs: &[(&'static str, T)]) -> [&'static str; N] {
+    let mut names = [""; N];
     let mut at = 0;
     while at < N {
-        words[at] = pairs[at].0;
+        names[at] = pairs[at].0;
         at += 1;
     }
-    words
+    names
 }
 
 /// A mapping with known keys.
 #[derive(Debug)]
 pub struct Section {
-    /// How messages call it, with an article or as a key: `a service`.
+    /// Its name in messages, with an article or as a key: `a service`.
     pub what: &'static str,
-    /// Its heading in the manual. A section without one is small and shown where it is used.
+    /// Its heading in the manual. A section without one is small, and the manual shows it where it is used.
     pub title: &'static str,
-    /// What the manual says of it as a whole.
+    /// Its introduction in the manual.
     pub about: &'static str,
     /// Its keys, in the order of the manual.
     pub fields: &'static [EstateField],
-    /// Keys of which exactly one is given.
+    /// The alternatives of which exactly one is given.
     pub ways: Option<&'static Alternatives>,
-    /// Whether it may be left empty: `ada:` with nothing behind it.
+    /// Whether its value may be missing: `ada:` with nothing behind it.
     pub may_be_empty: bool,
-    /// Whether a text in its place is taken for a secret that somebody wrote into the file.
+    /// Whether a text in its place is reported as a secret that was written into the file.
     pub is_secret: bool,
-    /// A key, and the name that expressions within see only when that key is given.
+    /// A key, and a name that expressions in this section can use only when that key is given.
     pub brings: Option<(&'static str, &'static str)>,
 }
 
 impl Section {
-    /// A section with these fields and nothing special.
+    /// A section with these fields and no special rule.
     pub const fn new(what: &'static str, title: &'static str, fields: &'static [EstateField]) -> Self {
         Self { what, title, about: "", fields, ways: None, may_be_empty: false, is_secret: false, brings: None }
     }
@@ -69,39 +67,38 @@ impl Section {
         self.fields.iter().map(|field| field.name).collect()
     }
 
-    /// The fields that belong to no way.
+    /// The fields that belong to no alternative.
     pub fn common(&self) -> impl Iterator<Item = &'static EstateField> + '_ {
         self.fields.iter().filter(|field| self.ways.is_none_or(|ways| ways.of(field.name).is_none()))
     }
 
-    /// This section and every section within it, each once and before those within it.
+    /// This section and every section within it, each once and before its own sections.
     pub fn sections(&'static self) -> Vec<&'static Self> {
         let mut sections = Vec::new();
-        self.gather(&mut sections);
+        self.collect_sections(&mut sections);
         sections
     }
 
-    fn gather(&'static self, sections: &mut Vec<&'static Self>) {
+    fn collect_sections(&'static self, sections: &mut Vec<&'static Self>) {
         if sections.iter().any(|known| std::ptr::eq(*known, self)) {
             return;
         }
         sections.push(self);
         for section in self.fields.iter().flat_map(|field| field.shape.sections()) {
-            section.gather(sections);
+            section.collect_sections(sections);
         }
     }
 }
 
-/// Alternatives of a section, of which exactly one is given.
+/// The alternatives of a section, of which exactly one is given.
 #[derive(Debug)]
 pub struct Alternatives {
-    /// The alternatives.
     pub ways: &'static [Alternative],
     /// The message when none is given.
     pub none: &'static str,
-    /// The message when there are two; the two keys follow it.
+    /// The message when two are given; the two keys follow it.
     pub two: &'static str,
-    /// What to do then, if there is more to say.
+    /// The help for that message, or empty.
     pub two_help: &'static str,
 }
 
@@ -117,24 +114,24 @@ pub struct Alternative {
 }
 
 impl Alternative {
-    /// A way of one key.
+    /// An alternative with one key.
     pub const fn alone(key: &'static str) -> Self {
         Self { key, with: &[], may: &[] }
     }
 
-    /// Every key of it.
+    /// Its keys.
     pub fn keys(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.key).chain(self.with.iter().copied()).chain(self.may.iter().copied())
     }
 }
 
 impl Alternatives {
-    /// The way that a key belongs to.
+    /// The alternative to which a key belongs.
     pub fn of(&self, key: &str) -> Option<&'static Alternative> {
         self.ways.iter().find(|way| way.keys().any(|known| known == key))
     }
 
-    /// The keys that choose a way.
+    /// The keys that choose an alternative.
     pub fn keys(&self) -> Vec<&'static str> {
         self.ways.iter().map(|way| way.key).collect()
     }
@@ -143,87 +140,84 @@ impl Alternatives {
 /// A mapping with free keys.
 #[derive(Debug)]
 pub struct Entries {
-    /// What it holds: `services`.
+    /// What its values are: `services`.
     pub plural: &'static str,
-    /// By what, for messages: `by name`.
+    /// What its keys are, in messages: `by name`.
     pub by: &'static str,
-    /// What a key may be.
     pub key: EntryKey,
-    /// What each key holds.
     pub value: EstateShape,
-    /// Whether nothing in its place means that it has no entries.
+    /// Whether it may be null, which means that it has no entries.
     pub may_be_null: bool,
-    /// The message when it has no entries, where it must have one.
+    /// The message when it has no entries; none if it may have none.
     pub needed: Option<&'static str>,
 }
 
 impl Entries {
-    /// Entries by name, which may be left empty.
+    /// Entries by name; there may be none.
     pub const fn by_name(plural: &'static str, value: EstateShape) -> Self {
         Self { plural, by: "by name", key: EntryKey::Name, value, may_be_null: true, needed: None }
     }
 
-    /// How messages call it: `a mapping of services by name`.
+    /// Its description in messages: `a mapping of services by name`.
     pub fn what(&self) -> String {
         format!("a mapping of {} {}", self.plural, self.by).trim_end().to_owned()
     }
 }
 
-/// What the keys of [`Entries`] may be.
+/// The keys of [`Entries`].
 #[derive(Debug, Clone, Copy)]
 pub enum EntryKey {
     /// Any text.
     Free,
     /// A name.
     Name,
-    /// A text that fits a pattern.
+    /// A text that matches a pattern.
     Pattern(&'static Pattern),
 }
 
 /// A list of limited length.
 #[derive(Debug)]
 pub struct Items {
-    /// What each item may be.
     pub item: EstateShape,
-    /// Whether one value may stand for a list of it.
+    /// Whether one value may be given in place of a list with one item.
     pub one: bool,
     /// The fewest items.
     pub min: usize,
     /// The most items.
     pub max: usize,
-    /// The message for another number of items; `{}` stands for the number.
+    /// The message for another number of items; `{}` is replaced by the number.
     pub message: &'static str,
-    /// What to do then; empty where the message says it.
+    /// The help for that message, or empty.
     pub help: &'static str,
 }
 
-/// A text with a form of its own.
+/// A text with a syntax.
 #[derive(Debug)]
 pub struct Pattern {
-    /// How the manual calls it: `address`.
+    /// Its name in the manual: `address`.
     pub name: &'static str,
-    /// The same for editors, as a regular expression of JSON Schema; it may accept more. Empty: one of `words` in any case.
+    /// The regular expression of the JSON Schema. It may accept more than `read`. If empty, the schema accepts `words` in any case.
     pub regex: &'static str,
-    /// A wider pattern that the text must fit first.
+    /// A wider pattern, which the text must match first.
     pub wider: Option<&'static Pattern>,
-    /// The text as it is kept; nothing for a text that does not fit.
+    /// Returns the text in its normal form, or nothing for a text that does not match.
     pub read: fn(&str) -> Option<String>,
-    /// The message for a text that does not fit; `{}` stands for the text.
+    /// The message for a text that does not match; `{}` is replaced by the text.
     pub message: &'static str,
-    /// What to write instead, likewise; `{words}` stands for `words`.
+    /// The help for that message; `{}` is replaced by the text, and `{words}` by the list of `words`.
     pub help: &'static str,
-    /// Words that may have been meant.
+    /// The values from which one may be suggested.
     pub words: &'static [&'static str],
 }
 
 impl Pattern {
-    /// A pattern of its own, without words.
+    /// A pattern with a name, a regular expression and a reader only.
     pub const fn new(name: &'static str, regex: &'static str, read: fn(&str) -> Option<String>) -> Self {
         Self { name, regex, wider: None, read, message: "", help: "", words: &[] }
     }
 }
 
-/// A part of the estate whose entries are referred to by name.
+/// A section of the estate whose entries are referred to by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// `environments`.
@@ -253,7 +247,7 @@ impl Part {
         }
     }
 
-    /// One entry of it.
+    /// The noun for one entry of it.
     pub const fn one(self) -> &'static str {
         match self {
             Self::Environments => "environment",
@@ -265,23 +259,19 @@ impl Part {
     }
 }
 
-/// What a value of the estate may be. Nothing in the estate is a template.
+/// The shape of a value of the estate. No value of the estate is a template.
 #[derive(Debug, Clone, Copy)]
 pub enum EstateShape {
-    /// Text.
     Text,
     /// A name: lower-case letters, digits, `-` and `_`.
     Name,
-    /// A word of another program: text, a whole number or a boolean. It is compared whatever its case.
+    /// A value of another program: text, a whole number or a boolean. It is compared as text, in lower case.
     Word,
     /// A whole number in a range, both ends included.
     Integer {
-        /// The smallest.
         min: i64,
-        /// The largest.
         max: i64,
     },
-    /// `true` or `false`.
     Boolean,
     /// `true`, or left out.
     True,
@@ -289,19 +279,18 @@ pub enum EstateShape {
     Duration,
     /// Any YAML value.
     Any,
-    /// One of these words.
+    /// One of these texts.
     OneOf(&'static [&'static str]),
-    /// A text of this form.
+    /// A text that matches a pattern.
     Pattern(&'static Pattern),
-    /// The name of an entry of this part.
+    /// The name of an entry of this section.
     NameIn(Part),
     /// An e-mail address, or a person who has one.
     Recipient,
     /// `{ secret: name }`, or the name alone.
     SecretKey,
-    /// An expression that sees these names.
+    /// An expression that can use these names.
     ExpressionOver(&'static [&'static str]),
-    /// A list.
     ListOf(&'static EstateShape),
     /// One value, or a list of them.
     OneOrMany(&'static EstateShape),
@@ -313,9 +302,7 @@ pub enum EstateShape {
     Section(&'static Section),
     /// A mapping of one shape, or a value of another shape that is no mapping.
     MappingOr {
-        /// The mapping.
         mapping: &'static EstateShape,
-        /// Anything else.
         other: &'static EstateShape,
     },
 }
@@ -324,7 +311,7 @@ impl EstateShape {
     /// A TCP port.
     pub const PORT: Self = Self::Integer { min: 1, max: 65_535 };
 
-    /// The sections that a value of this shape may be, or hold.
+    /// The sections that a value of this shape may be or contain.
     fn sections(&self) -> Vec<&'static Section> {
         match self {
             Self::Section(section) => vec![section],
@@ -351,4 +338,4 @@ impl EstateShape {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::domain) mod tests;

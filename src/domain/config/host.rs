@@ -1,8 +1,8 @@
-//! Where steps act: this machine, or another one over SSH.
+//! The host on which steps act: this machine, or another one by SSH.
 //!
-//! **Invariant:** destinations and option values are validated by the checker before they become words of a command line.
+//! **Invariant:** the checker validates destinations and option values before they become arguments of `ssh`.
 //!
-//! Not here: the connection (see `actions::transport`); keys and known hosts are OpenSSH's.
+//! Not here: the connection (see `actions::transport`), and keys and known hosts, which OpenSSH reads.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,44 +11,44 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::core::glob_name::matches;
 
-/// How the machine that this program runs on is called where a host is named.
+/// The name in the estate of the machine that this program runs on.
 pub const LOCAL: &str = "local";
 
-/// How kinds call the machine that they act on, before it is known which one that is.
+/// The phrase for this machine in messages.
 pub const HERE: &str = "this host";
 
-/// Where an environment's host is.
+/// A host of an environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Host {
     /// This machine.
     #[default]
     Local,
-    /// Another one.
+    /// A host reached by SSH.
     Ssh(SshHost),
 }
 
-/// A machine that is reached by SSH.
+/// A host that is reached by SSH.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SshHost {
-    /// `deploy@web1`, or a name that the configuration of ssh knows.
+    /// The destination: `deploy@web1`, or a host of ssh's configuration.
     pub to: String,
-    /// The port of its SSH server; ssh's configuration says it unless given.
+    /// The port of its SSH server; without it, the port in ssh's configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// The configuration file of ssh in place of the account's own, relative to the shop's directory.
+    /// A configuration file of ssh in place of the account's, relative to the project directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
-    /// Further options of ssh by name.
+    /// Options of ssh by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
-    /// Patterns of names and addresses that are reached from there, besides its own loopback.
+    /// Patterns of names and addresses that are connected to from this host, besides its loopback.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reaches: Vec<String>,
 }
 
 impl Host {
-    /// The machine behind SSH, if it is one.
+    /// The host reached by SSH, if it is one.
     pub fn ssh(&self) -> Option<&SshHost> {
         match self {
             Self::Local => None,
@@ -67,15 +67,15 @@ impl fmt::Display for Host {
 }
 
 impl SshHost {
-    /// Whether a host's name or address means another machine when it is said over there: loopback does, and so does
-    /// whatever the estate says is reached from there only.
+    /// Whether a name or address is connected to from this host, and not from the machine that `runbook` runs on: its loopback,
+    /// and the patterns in `reaches`.
     pub fn reaches(&self, name: &str) -> bool {
         let name = name.trim_matches(['[', ']']).to_ascii_lowercase();
         is_loopback(&name) || self.reaches.iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &name))
     }
 }
 
-/// RFC 6761 gives `localhost` and all below it to loopback.
+/// Whether a name is of the loopback interface. RFC 6761 reserves `localhost` and all names below it.
 fn is_loopback(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     name == "localhost"
@@ -84,14 +84,14 @@ fn is_loopback(name: &str) -> bool {
         || name.starts_with("127.") && name.split('.').filter(|part| part.parse::<u8>().is_ok()).count() == 4
 }
 
-/// Whether a text is a destination: `host` or `user@host`, and nothing that ssh or a shell could take for more.
+/// Whether a text is a destination: `host` or `user@host`, without characters that ssh or a shell could interpret.
 pub fn is_destination(text: &str) -> bool {
     let (user, host) = text.rsplit_once('@').map_or((None, text), |(user, host)| (Some(user), host));
-    let is_word = |word: &str, more: &str, longest: usize| {
+    let is_plain = |part: &str, more: &str, longest: usize| {
         let fits = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
-        !word.is_empty() && word.len() <= longest && !word.starts_with('-') && word.chars().all(fits)
+        !part.is_empty() && part.len() <= longest && !part.starts_with('-') && part.chars().all(fits)
     };
-    is_word(host, "._-:", 253) && user.is_none_or(|user| is_word(user, "._-+", 64))
+    is_plain(host, "._-:", 253) && user.is_none_or(|user| is_plain(user, "._-+", 64))
 }
 
 #[cfg(test)]
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_destination_holds_nothing_that_could_be_more() {
+    fn a_destination_has_no_options_and_no_shell_syntax() {
         for right in ["web1", "deploy@web1.example.org", "deploy@10.0.0.7", "x@::1", "a_b@web-1"] {
             assert!(is_destination(right), "{right}");
         }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_the_hosts_own_and_so_is_what_the_estate_says() {
+    fn loopback_and_the_declared_patterns_are_reached_from_the_host() {
         let host =
             SshHost { reaches: vec!["*.rds.amazonaws.com".to_owned(), "10.0.*".to_owned()], ..SshHost::default() };
         for there in [

@@ -1,39 +1,38 @@
-//! How a kind of action describes the YAML it takes, as data.
+//! The YAML of a kind of action, described as data.
 //!
-//! One list of these forms feeds the checker, the JSON Schema, the manual, completions, the plan and `runbook kinds`.
+//! The checker, the JSON Schema, the manual, completions, the plan and `runbook kinds` use one list of these forms.
 
 use serde_json::Value;
 
 use crate::domain::core::effect::EffectClass;
 
-/// What a kind is and takes.
+/// The form of a kind: its fields, its effect and its outputs.
 #[derive(Debug)]
 pub struct KindForm {
     /// The key in a step: `systemd`.
     pub name: &'static str,
     /// One sentence.
     pub summary: &'static str,
-    /// The field that a bare scalar or list stands for: `shell: "echo"` is `shell: {script: "echo"}`.
+    /// The field of a value that is a scalar or a list: `shell: "echo"` is `shell: {script: "echo"}`.
     pub shorthand: Option<&'static str>,
-    /// Fields of which exactly one is given and which say what to do; empty when the kind does one thing.
+    /// The fields of which exactly one is given and chooses the operation; empty for a kind with one operation.
     pub verbs: &'static [Verb],
     /// The other fields.
     pub fields: &'static [Field],
-    /// The effect class of a spec as written in the file. Templates are not rendered yet: only keys and
-    /// literal values may be looked at.
+    /// Returns the effect class of a spec as written in the file. Templates are not rendered yet, so it may depend only on keys
+    /// and literal values.
     pub effect: fn(&Value) -> EffectClass,
-    /// What later steps may refer to.
+    /// The fields of the output, which later steps can use.
     pub outputs: &'static [OutputField],
     /// A step body in YAML that the checker accepts.
     pub example: &'static str,
 }
 
-/// One thing a kind can do: the field that asks for it, and how often it may happen.
+/// One operation of a kind.
 #[derive(Debug)]
 pub struct Verb {
-    /// The field: its value is the verb's object.
+    /// The field that chooses it. Its value is the object of the operation.
     pub field: Field,
-    /// How often it may happen.
     pub effect: EffectClass,
 }
 
@@ -43,13 +42,13 @@ pub struct Verb {
 pub struct Field<S = Shape> {
     /// The key.
     pub name: &'static str,
-    /// What its value may be.
+    /// The shape of its value.
     pub shape: S,
     /// Whether it must be given.
     pub required: bool,
     /// One sentence, with the unit.
     pub help: &'static str,
-    /// The value in its place when it is left out, as YAML, where that is one value.
+    /// The value when it is left out, as YAML, if that is always the same.
     pub default: Option<&'static str>,
 }
 
@@ -70,7 +69,7 @@ impl<S: Copy> Field<S> {
     }
 }
 
-/// One field of what an action leaves for later steps.
+/// One field of the output of an action.
 #[derive(Debug)]
 pub struct OutputField {
     /// The field after `steps.<id>.`
@@ -79,32 +78,27 @@ pub struct OutputField {
     pub help: &'static str,
 }
 
-/// What a value may be. Every shape but [`Shape::Script`], [`Shape::Expression`] and [`Shape::Sql`] may hold `{{ … }}` in its
-/// texts.
+/// The shape of a value in a step. A text may contain templates, `{{ … }}`, except in [`Shape::Expression`] and [`Shape::Sql`].
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
-    /// Text.
     Text,
-    /// A shell script: every interpolation is quoted by the renderer.
+    /// A shell script. The values of its templates are quoted.
     Script,
     /// A whole number in a range, both ends included.
     Integer {
-        /// The smallest.
         min: i64,
-        /// The largest.
         max: i64,
     },
     /// Any number.
     Number,
-    /// `true` or `false`.
     Boolean,
     /// A length of time: `90s`, `15m`.
     Duration,
     /// Any YAML value.
     Any,
-    /// One of these words.
+    /// One of these texts.
     OneOf(&'static [&'static str]),
-    /// A systemd unit of the estate, or a glob pattern over them.
+    /// A systemd unit of the estate, or a glob pattern of units.
     Unit,
     /// A service of the estate.
     Service,
@@ -114,11 +108,10 @@ pub enum Shape {
     Channel,
     /// Text, or `{secret: name}` with a secret of the estate.
     Secret,
-    /// An expression over the scope: evaluated, not interpolated.
+    /// An expression over the scope, without braces.
     Expression,
-    /// SQL as it stands: nothing is interpolated, values are given as parameters.
+    /// SQL, in which nothing is rendered; values are given as parameters.
     Sql,
-    /// A list.
     ListOf(&'static Shape),
     /// One value, or a list of them.
     OneOrMany(&'static Shape),

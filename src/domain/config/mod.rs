@@ -1,4 +1,4 @@
-//! The project's configuration: the estate, its checker, and what fields of YAML may hold.
+//! The project's configuration: the estate, its checker, the parser of YAML, and the forms of keys.
 
 pub mod alert_placement;
 pub mod alert_policy;

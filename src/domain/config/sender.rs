@@ -1,7 +1,8 @@
-//! The senders of alerts as the estate describes them: format, authentication, and the mapping of fields.
+//! The senders of alerts in the estate: format, authentication, and the mapping of fields.
 //!
-//! These are resolved values, made by the checker from `senders` of `estate.yaml` or read back from the log. Not here: parsing
-//! bodies and verifying signatures; see `surface::intake`.
+//! These are resolved values. The checker makes them from `senders` of `estate.yaml`, or they are read back from the log.
+//!
+//! Not here: parsing bodies and verifying signatures; see `surface::intake`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::core::severity::Severity;
 
-/// What a sender speaks.
+/// The format of the bodies that a sender posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SenderFormat {
@@ -28,8 +29,8 @@ pub enum SenderFormat {
 }
 
 impl SenderFormat {
-    /// Every form, as it is written.
-    pub const WORDS: &[(&str, Self)] = &[
+    /// Every format with its name in the estate.
+    pub const NAMES: &[(&str, Self)] = &[
         ("alertmanager", Self::Alertmanager),
         ("grafana", Self::Grafana),
         ("sns", Self::Sns),
@@ -42,39 +43,40 @@ impl SenderFormat {
 /// One sender.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sender {
-    /// What it speaks.
+    /// The format of its bodies.
     pub form: SenderFormat,
-    /// How it proves who it is.
+    /// How its requests are authenticated.
     pub auth: Auth,
-    /// SNS topics that may post, as ARNs. Never empty where [`Auth::Sns`] is.
+    /// The SNS topics that may post, as ARNs. Never empty with [`Auth::Sns`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
-    /// A file with the certificate of SNS in PEM, absolute or relative to the shop's directory, for hosts that reach no
-    /// network. Without it the certificate is fetched.
+    /// The file of the certificate of SNS, PEM; absolute or relative to the project directory. It is for hosts without network
+    /// access: without it the certificate is fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
-    /// What its alerts are about when they do not say; a name in `environments`.
+    /// The environment of alerts that name none; a name in `environments`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// The address of an Alertmanager that is asked what fires after a down-time.
+    /// The address of an Alertmanager. After a downtime, the firing alerts are fetched from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catch_up: Option<String>,
-    /// What its own words for severities mean, in small letters, before [`SEVERITY_WORDS`] are looked at.
+    /// The sender's names for severities, in lower case. They take precedence over [`KNOWN_SEVERITIES`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub severities: BTreeMap<String, Severity>,
-    /// How its body is read, where the form is [`SenderFormat::Mapping`].
+    /// How its body is read. Only for [`SenderFormat::Mapping`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapping: Option<Mapping>,
-    /// The workflows that matter, by the name of their file: `deploy.yml`.
+    /// The workflows whose runs become alerts, by file name: `deploy.yml`. Only for [`SenderFormat::Github`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workflows: BTreeMap<String, Workflow>,
-    /// The environment that each branch is deployed to; not written at the sender but taken from `environments`, for
-    /// GitHub only. A branch that goes to two of them is left out.
+    /// The environment to which each branch is deployed. The checker takes it from `environments`, and only for
+    /// [`SenderFormat::Github`]. A branch with two environments is left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub branches: BTreeMap<String, String>,
 }
 
-/// How a sender proves who it is. Secrets are named; during a rotation there are several, and any of them does.
+/// How the requests of a sender are authenticated. Secrets are given by name. Where there are several, as during a rotation,
+/// one valid secret is enough.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Auth {
@@ -90,9 +92,9 @@ pub enum Auth {
         /// The names of the password's secrets.
         secrets: Vec<String>,
     },
-    /// A header of its own with a token in it.
+    /// A token in a custom header.
     Header {
-        /// The header's name in small letters.
+        /// The header's name, in lower case.
         name: String,
         /// The names of the token's secrets.
         secrets: Vec<String>,
@@ -106,11 +108,11 @@ pub enum Auth {
     Grafana {
         /// The names of the key's secrets.
         secrets: Vec<String>,
-        /// The header of the timestamp, in small letters.
+        /// The header of the timestamp, in lower case.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timestamp_header: Option<String>,
     },
-    /// `X-PagerDuty-Signature`: HMAC-SHA256 over the body, several of them at once.
+    /// `X-PagerDuty-Signature`: HMAC-SHA256 over the body; one header may have several signatures.
     Pagerduty {
         /// The names of the key's secrets.
         secrets: Vec<String>,
@@ -120,14 +122,14 @@ pub enum Auth {
         /// The names of the key's secrets, `whsec_…`.
         secrets: Vec<String>,
     },
-    /// The signature of AWS SNS, by a certificate that AWS serves; only from the sender's topics.
+    /// The signature of AWS SNS, made with a certificate of AWS. Only the sender's topics are accepted.
     Sns,
-    /// Nothing: whoever reaches the port is believed. The server takes such a post only on loopback.
+    /// Every request is accepted. `runbook serve` listens only on loopback then.
     None,
 }
 
 impl Auth {
-    /// The names of the secrets that it needs.
+    /// The names of the secrets that verify a request.
     pub fn secrets(&self) -> &[String] {
         match self {
             Self::Bearer { secrets }
@@ -141,101 +143,82 @@ impl Auth {
         }
     }
 
-    /// Whether whoever reaches the port is believed.
+    /// Whether requests are accepted without authentication.
     pub fn is_open(&self) -> bool {
         matches!(self, Self::None)
     }
 
-    /// Whether the headers alone decide, so that a body need not be read first.
+    /// Whether a request is authenticated by its headers alone, before its body is read.
     pub fn is_in_headers(&self) -> bool {
         matches!(self, Self::Bearer { .. } | Self::Basic { .. } | Self::Header { .. } | Self::None)
     }
 }
 
-/// What the end of a workflow's run becomes.
+/// The alerts that the completed runs of a workflow become.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workflow {
     /// The alert of a failed run. A later run that succeeds on the same branch resolves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// The alert of a run that succeeded. Nothing resolves it: it is news.
+    /// The alert of a run that succeeded. It is never resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<String>,
-    /// What its alerts are about; without it, the environment that the branch is deployed to.
+    /// The environment of its alerts; without it, the environment to which the branch is deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
 }
 
-/// How the body of a sender that nobody has documented is read: expressions over `body` and, with `each`, over `item`.
+/// How a JSON body without a format of its own is read: expressions over `body` and, with `each`, over `item`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Mapping {
-    /// The list whose every `item` is an alert; without it the body is one.
+    /// The list whose items are the alerts; without it the body is one alert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<String>,
-    /// The expression of each field, by one of [`Mapping::FIELDS`].
+    /// The expression of each field, by name. The names are those of [`crate::domain::alert::field::mapped`].
     pub fields: BTreeMap<String, String>,
-    /// How it is told whether an alert fires; without it every alert does.
+    /// How the status is read; without it every alert fires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusMapping>,
-    /// What it is about.
     #[serde(default, skip_serializing_if = "Pairs::is_empty")]
     pub labels: Pairs,
-    /// What is said of it.
     #[serde(default, skip_serializing_if = "Pairs::is_empty")]
     pub annotations: Pairs,
-    /// Whether `firing` comes back when the same thing fires again (see [`crate::domain::alert::Alert::recurs`]).
+    /// Whether `firing` is the same when the same thing fires again (see [`crate::domain::alert::Alert::recurs`]).
     #[serde(default)]
     pub recurs: bool,
 }
 
-impl Mapping {
-    /// The fields of an alert that an expression gives.
-    pub const FIELDS: &[&str] = &[
-        "name",
-        "firing",
-        "summary",
-        "severity",
-        "starts_at",
-        "ends_at",
-        "value",
-        "link",
-        "runbook",
-        "environment",
-        "service",
-    ];
-}
-
-/// How a mapping tells whether an alert fires.
+/// How a mapping reads the status of an alert.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusMapping {
-    /// The expression; its value is compared as text, whatever its case.
+    /// The expression. Its value is compared as text, in lower case.
     pub value: String,
-    /// The words that mean firing, in small letters.
+    /// The values that mean firing, in lower case.
     pub firing: Vec<String>,
-    /// The words that mean resolved, in small letters.
+    /// The values that mean resolved, in lower case.
     pub resolved: Vec<String>,
 }
 
-/// Labels or annotations of a mapping: one expression that gives all of them, or one for each name.
+/// The labels or annotations of a mapping: one expression for all of them, or one for each.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pairs {
-    /// An expression whose value is a mapping.
+    /// An expression whose value is a mapping of names to values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<String>,
-    /// Expressions by name.
+    /// The expression of each value, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub each: BTreeMap<String, String>,
 }
 
 impl Pairs {
-    /// Whether nothing is given.
+    /// Whether there is no expression.
     pub fn is_empty(&self) -> bool {
         self.all.is_none() && self.each.is_empty()
     }
 }
 
-/// What monitoring systems call severities, in small letters, and what we take it for unless the estate says otherwise.
-pub const SEVERITY_WORDS: &[(&str, Severity)] = &[
+/// The severities of common monitoring systems, in lower case. The estate may give a name another meaning.
+pub const KNOWN_SEVERITIES: &[(&str, Severity)] = &[
     ("critical", Severity::P1),
     ("disaster", Severity::P1),
     ("emergency", Severity::P1),
@@ -262,7 +245,7 @@ pub const SEVERITY_WORDS: &[(&str, Severity)] = &[
 ];
 
 impl Sender {
-    /// A sender of this form with nothing else said.
+    /// A sender with this format and authentication, and no other setting.
     pub fn new(form: SenderFormat, auth: Auth) -> Self {
         Self {
             form,
@@ -278,10 +261,10 @@ impl Sender {
         }
     }
 
-    /// What a word for a severity means, if it is known.
-    pub fn severity(&self, word: &str) -> Option<Severity> {
-        let word = word.trim().to_lowercase();
-        let ours = || SEVERITY_WORDS.iter().find(|(known, _)| *known == word).map(|(_, severity)| *severity);
-        self.severities.get(&word).copied().or_else(ours)
+    /// The severity of this name, in any case, if the name is known.
+    pub fn severity(&self, name: &str) -> Option<Severity> {
+        let name = name.trim().to_lowercase();
+        let known = || KNOWN_SEVERITIES.iter().find(|(known, _)| *known == name).map(|(_, severity)| *severity);
+        self.severities.get(&name).copied().or_else(known)
     }
 }

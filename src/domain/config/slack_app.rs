@@ -7,31 +7,30 @@ use crate::domain::core::secret_ref::SecretRef;
 /// The Slack app that people use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlackApp {
-    /// The channel of the estate, a Slack one with a bot's token, where incidents are shown.
+    /// The channel of the estate in which incidents are shown: one with `slack` and a bot's token.
     pub channel: String,
-    /// The app-level token that opens Socket Mode.
+    /// The app-level token of Socket Mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_token: Option<SecretRef>,
-    /// What requests over HTTP are signed with.
+    /// The secret with which Slack signs requests over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_secret: Option<SecretRef>,
-    /// What people of the workspace may do whom the estate does not know.
+    /// The permissions of users of the workspace who are not in the estate.
     #[serde(default)]
     pub strangers: UnknownUsers,
-    /// Whether each incident gets a channel of its own besides.
+    /// Whether each incident has a Slack channel of its own too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub channel_an_incident: bool,
 }
 
-/// What people may do whom the estate does not know.
+/// The permissions of users who are not in the estate. Each includes those before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownUsers {
-    /// Nothing.
     #[default]
     Nothing,
-    /// See how incidents stand.
+    /// See incidents.
     Look,
-    /// Look, and take notice of an incident.
+    /// Acknowledge incidents.
     Acknowledge,
 }

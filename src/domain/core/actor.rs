@@ -1,6 +1,6 @@
-//! Who or what caused an event, and how a person is identified.
+//! The actor that caused an event, and the identity of a person.
 //!
-//! **Invariant:** a person is identified by what an interface has verified: the local account, the Slack user id, the e-mail address.
+//! **Invariant:** a person is identified by a local account, a Slack user id or an e-mail address that an interface has verified.
 //! A name is for reading; it never gives a permission.
 
 use std::fmt;
@@ -8,36 +8,36 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Who or what an event comes from.
+/// The cause of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
-    /// A person, by name in the estate or by account, and the face that was used: `cli`, `stepper`, `slack`.
+    /// A person.
     Person {
-        /// What to call the person: the key in the estate's `people`, else the bare account or id. Proves nothing.
+        /// The name that is shown: the key in the estate's `people`, otherwise the account or id. It proves nothing.
         name: String,
-        /// Through which face.
+        /// The interface that the person used: `cli`, `stepper`, `slack`.
         via: String,
-        /// What the face has proved; without it the person may do only what anybody may.
+        /// The identity that the interface has verified. Without it, the person has only the permissions of everybody.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Identity>,
     },
-    /// A sender of alerts, by its name in the estate.
+    /// A sender of alerts.
     Sender {
-        /// Its name.
+        /// Its name in the estate.
         name: String,
     },
-    /// The engine itself.
+    /// The engine.
     Engine,
 }
 
 impl Actor {
-    /// A person at a face that proves nothing.
+    /// A person without a verified identity.
     pub fn person(name: impl Into<String>, via: impl Into<String>) -> Self {
         Self::Person { name: name.into(), via: via.into(), id: None }
     }
 
-    /// The name for people.
+    /// The name that is shown to people.
     pub fn name(&self) -> &str {
         match self {
             Self::Person { name, .. } | Self::Sender { name } => name,
@@ -45,7 +45,7 @@ impl Actor {
         }
     }
 
-    /// What the face has proved of the person.
+    /// The verified identity of a person.
     pub fn identity(&self) -> Option<&Identity> {
         match self {
             Self::Person { id, .. } => id.as_ref(),
@@ -54,19 +54,19 @@ impl Actor {
     }
 }
 
-/// What proves who a person is: written `account:ada`, `slack:U024BE7LH`, `email:ada@shop.example`.
+/// The verified identity of a person, written `account:ada`, `slack:U024BE7LH` or `email:ada@shop.example`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Identity {
-    /// An account on the host, as the kernel has it.
+    /// An account on the host, as the kernel reports it.
     Account(String),
-    /// A Slack user id, from a request that Slack has signed or sent over its socket.
+    /// A Slack user id, from a request that Slack has signed or sent over Socket Mode.
     Slack(String),
-    /// An e-mail address that the face has verified.
+    /// An e-mail address that an interface has verified.
     Email(String),
 }
 
 impl Identity {
-    /// The account, id or address itself.
+    /// The account, id or address, without its kind.
     pub fn value(&self) -> &str {
         match self {
             Self::Account(value) | Self::Slack(value) | Self::Email(value) => value,

@@ -1,8 +1,8 @@
-//! Problems of a file and how they are shown: all at once, each as `file:line:column`, the line, a caret, and what to type.
+//! The problems of a file, and their rendering: each with `file:line:column`, the line, a caret and a remedy.
 //!
 //! **Invariant:** no byte of a file reaches a terminal as a control sequence.
 //!
-//! Not here: reading files, deciding what is wrong, and colour settings.
+//! Not here: reading and checking files, and colour settings.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -10,14 +10,17 @@ use std::ops::Range;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-/// Problems shown for one file; the rest are only counted. Nobody mends more in one go.
+/// The most problems shown of one file; the rest are counted. Nobody repairs more at once.
 pub const MAX_SHOWN: usize = 50;
 
-/// Characters of one source line that are shown around a problem.
+/// The most characters of a source line shown on each side of a problem.
 const MAX_LINE: usize = 400;
 
-/// Characters of foreign text that a message quotes.
+/// The most characters of foreign text that a message quotes.
 pub const MAX_QUOTED: usize = 80;
+
+/// The longest message, label or help, in characters.
+const MAX_MESSAGE: usize = 600;
 
 /// A place in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,35 +33,34 @@ pub struct SourceSpan {
     pub range: Range<usize>,
 }
 
-/// One thing that is wrong, with its place and its remedy.
+/// One problem, with its place and its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
     pub span: SourceSpan,
-    /// What: a lowercase fragment with back-ticked values.
+    /// What is wrong: a fragment in lower case, with values in backticks.
     pub message: String,
-    /// What stands at the place, in a few words, beside the caret.
+    /// A short note beside the caret.
     pub label: Option<String>,
-    /// What to do: a sentence that says what to type.
+    /// The remedy: a sentence that gives the text to type.
     pub help: Option<String>,
-    /// Another place that belongs to it, with a few words: where the first of two was.
+    /// Another place with a note, such as the first of two duplicates.
     pub related: Option<(SourceSpan, String)>,
 }
 
 impl Problem {
-    /// A problem at a place.
+    /// A problem without a remedy.
     pub fn new(span: SourceSpan, message: impl Into<String>) -> Self {
         Self { span, message: message.into(), label: None, help: None, related: None }
     }
 
-    /// With a remedy.
+    /// Sets the remedy.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// With the question whether a known name was meant, where one is near.
+    /// Sets the remedy and the label to the nearest known name, if one is near.
     #[must_use]
     pub fn did_you_mean<'a>(mut self, wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         if let Some(name) = crate::domain::core::suggest::nearest(wrong, known) {
@@ -68,29 +70,29 @@ impl Problem {
         self
     }
 
-    /// With a remedy unless a better one is there already.
+    /// Sets the remedy if there is none.
     #[must_use]
     pub fn or_help(mut self, help: impl Into<String>) -> Self {
         self.help.get_or_insert_with(|| help.into());
         self
     }
 
-    /// With words beside the caret.
+    /// Sets the note beside the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// With another place that belongs to it.
+    /// Sets the related place and its note.
     #[must_use]
-    pub fn related(mut self, span: SourceSpan, words: impl Into<String>) -> Self {
-        self.related = Some((span, words.into()));
+    pub fn related(mut self, span: SourceSpan, note: impl Into<String>) -> Self {
+        self.related = Some((span, note.into()));
         self
     }
 }
 
-/// A file as text: its name as it is shown, and what is in it.
+/// The name and text of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The path as the reader would type it.
@@ -100,7 +102,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// A file by name and text.
+    /// A file with this name and text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into() }
     }
@@ -110,14 +112,14 @@ impl Source {
         span_in(&self.text, range)
     }
 
-    /// The file's name without directories and `.yaml`: what its id must be.
+    /// The file's name without directories and `.yaml`. The id of a runbook must be the same.
     pub fn stem(&self) -> &str {
         let file = self.name.rsplit('/').next().unwrap_or(&self.name);
         file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml")).unwrap_or(file)
     }
 }
 
-/// The place of a range of bytes in a text; ranges that do not fit are moved to where they do.
+/// The place of a range of bytes in a text. A range that is not within the text, or not at characters, is moved to where it is.
 pub fn span_in(text: &str, range: Range<usize>) -> SourceSpan {
     let start = boundary_before(text, range.start);
     let end = boundary_before(text, range.end).max(start);
@@ -129,16 +131,16 @@ pub fn span_in(text: &str, range: Range<usize>) -> SourceSpan {
     }
 }
 
-/// How problems are drawn.
+/// The style of rendered problems. Both use ASCII for lines and arrows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// ASCII without colour: for pipes, logs and dumb terminals.
+    /// Without colour: for pipes, logs and dumb terminals.
     Plain,
-    /// Colour.
+    /// With colour.
     Styled,
 }
 
-/// Renders every problem of a file, in the order of the file, and ends with a count.
+/// Renders the problems of a file in the order of their places, at most [`MAX_SHOWN`], and then their count.
 pub fn render(source: &Source, problems: &[Problem], style: Style) -> String {
     let renderer = match style {
         Style::Plain => Renderer::plain(),
@@ -170,28 +172,28 @@ pub fn count(problems: usize) -> String {
 }
 
 fn render_one(source: &Source, problem: &Problem, renderer: &Renderer) -> String {
-    let title = visible_lines(&problem.message);
+    let title = visible_message(&problem.message);
     let primary = Excerpt::of(&source.text, &problem.span);
-    let label = problem.label.as_deref().map(visible_lines);
+    let label = problem.label.as_deref().map(visible_message);
     let path = visible(&source.name, MAX_LINE);
     let annotation = AnnotationKind::Primary.span(primary.range.clone()).label(label);
     let snippet =
         Snippet::source(primary.text.as_str()).line_start(primary.line).path(path.as_str()).annotation(annotation);
     let mut report: Vec<Group<'_>> = vec![Level::ERROR.primary_title(title.as_str()).element(snippet)];
-    let related = problem.related.as_ref().map(|(span, words)| (Excerpt::of(&source.text, span), words));
-    if let Some((excerpt, words)) = &related {
+    let related = problem.related.as_ref().map(|(span, note)| (Excerpt::of(&source.text, span), note));
+    if let Some((excerpt, note)) = &related {
         let annotation = AnnotationKind::Context.span(excerpt.range.clone());
         let snippet =
             Snippet::source(excerpt.text.as_str()).line_start(excerpt.line).path(path.as_str()).annotation(annotation);
-        report.push(Level::NOTE.secondary_title(visible_lines(words)).element(snippet));
+        report.push(Level::NOTE.secondary_title(visible_message(note)).element(snippet));
     }
     if let Some(help) = &problem.help {
-        report.push(Group::with_title(Level::HELP.secondary_title(visible_lines(help))));
+        report.push(Group::with_title(Level::HELP.secondary_title(visible_message(help))));
     }
     renderer.render(&report)
 }
 
-/// The line of a problem, neutral and of bounded length, with the range moved into it.
+/// The part of the line around a problem, safe for a terminal, and the range of the problem within it.
 struct Excerpt {
     text: String,
     line: usize,
@@ -206,20 +208,19 @@ impl Excerpt {
         let from = boundary_before(text, line_start.max(start.saturating_sub(MAX_LINE)));
         let until = boundary_before(text, line_end.min(start + MAX_LINE));
         let end = boundary_before(text, span.range.end).clamp(start, until.max(start));
-        // The pad keeps the column right when the start of a very long line is left out.
+        // Padding in place of the start of a very long line, so that the column stays right.
         let left_out = text[line_start..from].chars().count();
         let pad = " ".repeat(left_out);
         Self {
-            text: format!("{pad}{}", neutral(&text[from..until])),
+            text: format!("{pad}{}", without_hostile(&text[from..until])),
             line: span.line.max(1),
             range: start - from + pad.len()..end - from + pad.len(),
         }
     }
 }
 
-/// The same text with every character that a terminal might obey replaced by one of the same length in bytes, so
-/// that ranges stay true.
-fn neutral(text: &str) -> String {
+/// The text with each hostile character replaced by a harmless one of as many bytes, so that ranges stay valid.
+fn without_hostile(text: &str) -> String {
     text.chars().map(|c| if is_hostile(c) && c != '\t' { replacement(c) } else { c }).collect()
 }
 
@@ -232,13 +233,13 @@ const fn replacement(character: char) -> char {
     }
 }
 
-/// Characters that a terminal obeys or that reorder the text around them.
+/// Whether a terminal acts upon a character, or the character is invisible or reorders the text around it.
 fn is_hostile(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Foreign text as a message may quote it: hostile characters escaped, cut after `limit` characters.
+/// Foreign text that is safe in a message: hostile characters escaped, cut after `limit` characters.
 pub fn visible(text: &str, limit: usize) -> String {
     let mut out = String::new();
     for (index, character) in text.chars().enumerate() {
@@ -255,13 +256,13 @@ pub fn visible(text: &str, limit: usize) -> String {
     out
 }
 
-/// A message of ours with foreign parts: everything hostile escaped, at a length that fits a screen.
-fn visible_lines(text: &str) -> String {
-    visible(text, 600)
+/// A message, which may quote foreign text, with hostile characters escaped.
+fn visible_message(text: &str) -> String {
+    visible(text, MAX_MESSAGE)
 }
 
 fn boundary_before(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+    text.floor_char_boundary(at)
 }
 
 #[cfg(test)]
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_shows_its_place_its_line_and_its_remedy() {
+    fn a_problem_is_rendered_with_its_place_line_and_remedy() {
         let text = "runbook: p1\nsteps:\n  - untl: x\n";
         let expected = "\
 error: unknown key `untl`
@@ -292,7 +293,7 @@ runbooks/p1.yaml: 1 problem
     }
 
     #[test]
-    fn foreign_text_cannot_reach_the_terminal_as_a_command() {
+    fn control_characters_of_foreign_text_are_replaced() {
         for hostile in ["\u{1b}[2J", "\u{9b}2J", "\r", "\u{202e}", "\u{7}", "\0"] {
             let text = format!("a: {hostile}x\n");
             let out = shown(&text, 0..text.len() - 1);
@@ -305,7 +306,7 @@ runbooks/p1.yaml: 1 problem
     }
 
     #[test]
-    fn a_very_long_line_is_cut_and_its_column_stays() {
+    fn the_column_is_right_in_a_long_line_that_is_cut() {
         let text = format!("{}bad", "é".repeat(1_000_000));
         let out = shown(&text, 2_000_000..2_000_003);
         assert!(out.contains(":1:1000001"), "{}", &out[..200]);

@@ -1,4 +1,4 @@
-//! How often an action may happen.
+//! The effect class of an action: how often it may happen.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub enum EffectClass {
 }
 
 impl EffectClass {
-    /// Whether the world differs afterwards.
+    /// Whether the action changes something.
     pub fn changes(self) -> bool {
         self != Self::Read
     }

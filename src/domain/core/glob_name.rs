@@ -1,8 +1,8 @@
-//! Names with `*` and `?`, patterns of units with `[…]` as well, and unit names with their ending.
+//! Patterns of names: `*` and `?`, and `[…]` in patterns of units. And the suffix of a unit's name.
 //!
-//! Deliberately absent: paths, braces and regular expressions.
+//! Not here: braces, regular expressions, and patterns of paths.
 
-/// What a unit's name can end with (systemd.unit(5)).
+/// The suffixes of unit names (systemd.unit(5)).
 const UNIT_SUFFIXES: &[&str] = &[
     ".service",
     ".socket",
@@ -17,27 +17,28 @@ const UNIT_SUFFIXES: &[&str] = &[
     ".device",
 ];
 
-/// Whether `name` fits a pattern in which `*` stands for any text and `?` for one character. Takes time in proportion to
-/// the product of the two at worst.
+/// Whether the whole `name` matches a pattern in which `*` stands for any text and `?` for one character. At worst it takes
+/// time in proportion to the product of the two lengths.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    fits(pattern, name, |pattern, at, character| match pattern[at] {
+    matches_with(pattern, name, |pattern, at, character| match pattern[at] {
         '?' => Some(at + 1),
         other => (other == character).then_some(at + 1),
     })
 }
 
-/// Whether a text holds a character that makes it a pattern of units.
+/// Whether a text contains a character that makes it a pattern of units.
 pub fn is_unit_pattern(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
-/// Whether a unit's name fits a pattern as systemd reads it: like [`matches()`], and `[…]` stands for one character of a set.
+/// Whether a unit's name matches a pattern as systemd reads it: like [`matches()`], and `[…]` stands for one character of a set.
 pub fn matches_unit(pattern: &str, name: &str) -> bool {
-    fits(pattern, name, one)
+    matches_with(pattern, name, after_unit_part)
 }
 
-/// Whether a pattern fits the whole of a name; `one` gives the place after the part at a place, if it fits a character.
-fn fits(pattern: &str, name: &str, one: impl Fn(&[char], usize, char) -> Option<usize>) -> bool {
+/// Matches everything but `*` by `after`: it returns the index after the part at an index of the pattern, if that part matches
+/// the character.
+fn matches_with(pattern: &str, name: &str, after: impl Fn(&[char], usize, char) -> Option<usize>) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
@@ -49,14 +50,14 @@ fn fits(pattern: &str, name: &str, one: impl Fn(&[char], usize, char) -> Option<
                 continue;
             }
             Some(_) => {
-                if let Some(next) = one(&pattern, p, name[n]) {
+                if let Some(next) = after(&pattern, p, name[n]) {
                     (p, n) = (next, n + 1);
                     continue;
                 }
             }
             None => {}
         }
-        // Give the last star one character more, and try again from there.
+        // Backtrack: the last star takes one more character.
         let Some((at, taken)) = star else { return false };
         star = Some((at, taken + 1));
         (p, n) = (at + 1, taken + 1);
@@ -64,8 +65,8 @@ fn fits(pattern: &str, name: &str, one: impl Fn(&[char], usize, char) -> Option<
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// The place after the part of the pattern at `at`, if that part matches `character`.
-fn one(pattern: &[char], at: usize, character: char) -> Option<usize> {
+/// The index after the part of a unit pattern at `at`, if that part matches `character`.
+fn after_unit_part(pattern: &[char], at: usize, character: char) -> Option<usize> {
     match pattern[at] {
         '?' => Some(at + 1),
         '[' => {
@@ -98,7 +99,7 @@ fn in_set(set: &[char], character: char) -> bool {
     false
 }
 
-/// A unit's whole name: `.service` is what may be left out.
+/// A unit's full name: `.service` is added to a name without a suffix.
 pub fn suffixed(name: String) -> String {
     if UNIT_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) { name } else { name + ".service" }
 }
@@ -126,8 +127,15 @@ mod tests {
         let stars = "*a".repeat(200);
         assert!(!matches_unit(&stars, &"a".repeat(199)));
     }
+
     #[test]
-    fn a_bracket_of_a_plain_pattern_is_a_bracket() {
+    fn a_pattern_matches_the_whole_name() {
+        assert!(matches("pakashop-*", "pakashop-gateway.service") && matches("*", "") && matches("a?c*e", "abcdde"));
+        assert!(!matches("web?", "web") && !matches("web", "web1") && !matches("*-a", "a-b"));
+    }
+
+    #[test]
+    fn only_a_pattern_of_units_has_sets_in_brackets() {
         assert!(matches("web[1]-*", "web[1]-a") && !matches("web[1]-*", "web1-a"));
         assert!(matches_unit("web[1]-*", "web1-a") && !matches_unit("web[1]-*", "web[1]-a"));
         assert!(matches("*-gate?ay", "shop-gateway") && !matches("gate", "gateway"));

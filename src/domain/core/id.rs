@@ -1,6 +1,6 @@
 //! Ids of incidents, runs and steps.
 //!
-//! Random bits are passed in; nothing random is generated here.
+//! Not here: random numbers; the bits of an id are an argument.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ impl IncidentId {
     const CONSONANTS: &'static [u8; 16] = b"bdfghjklmnprstvz";
     const VOWELS: &'static [u8; 4] = b"aiou";
 
-    /// The id that 32 random bits spell.
+    /// The id of 32 random bits.
     pub fn from_bits(bits: u32) -> Self {
         let mut text = String::with_capacity(11);
         for half in [bits >> 16, bits & 0xffff] {
@@ -65,7 +65,8 @@ impl<'de> Deserialize<'de> for IncidentId {
     }
 }
 
-/// Whether `text` may name a step, runbook, service or incident: lower-case letters, digits, `-` and `_`.
+/// Whether a text can be the name of a step, runbook, service or incident: a lower-case letter, then lower-case letters,
+/// digits, `-` and `_`, at most [`NAME_LIMIT`] in all.
 pub fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= NAME_LIMIT
@@ -84,35 +85,34 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Which of a step's actions a [`StepKey`] means.
+/// One of the actions of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StepPart {
-    /// The step itself.
+    /// The action of the step.
     Main,
-    /// The check that follows its change.
+    /// The check after it.
     Verify,
-    /// The change taken back, on request.
+    /// The undo, on request.
     Undo,
 }
 
-/// One place in a run where something happens: `restart`, `restart[2]` of a `for_each`, `restart[2].verify`.
+/// The address of an action in a run: `restart`, `restart[2]` of a `for_each`, `restart[2].verify`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepKey {
     /// The step's id in its runbook.
     pub id: String,
-    /// The item's place, for a step under `for_each`.
+    /// The index of the item, for a step with `for_each`.
     pub index: Option<u32>,
-    /// The step itself, its check or its undoing.
     pub part: StepPart,
 }
 
 impl StepKey {
-    /// The step itself.
+    /// The key of a step's main action.
     pub fn main(id: impl Into<String>) -> Self {
         Self { id: id.into(), index: None, part: StepPart::Main }
     }
 
-    /// The same place for the item at `index`.
+    /// The same key for the item at `index`.
     #[must_use]
     pub fn at(&self, index: u32) -> Self {
         Self { index: Some(index), ..self.clone() }
@@ -181,12 +181,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_spell_a_speakable_id() {
+    fn bits_make_a_pronounceable_id() {
         assert_eq!(IncidentId::from_bits(0x7f00_0001).as_str(), "lusab-babad");
     }
 
     #[test]
-    fn a_step_key_survives_being_written() {
+    fn a_step_key_is_parsed_from_its_text() {
         for text in ["rollback", "restart[2]", "restart[2].verify", "restart.undo"] {
             assert_eq!(text.parse::<StepKey>().unwrap().to_string(), text);
         }

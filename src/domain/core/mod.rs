@@ -1,4 +1,4 @@
-//! Plain values that every other module uses: ids, time, severity, actors, text, reasons, problems with their place.
+//! The values that all other modules use: ids, time, severity, actors, text, reasons, and problems with their places.
 
 pub mod actor;
 pub mod diagnostic;

@@ -1,8 +1,8 @@
-//! A secret, named where its value is needed.
+//! A reference to a secret by its name.
 
 use serde::{Deserialize, Serialize};
 
-/// `{secret: name}`: a secret of the estate, named where its value is needed.
+/// `{secret: name}`, in place of the value of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretRef {

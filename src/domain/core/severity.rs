@@ -1,8 +1,8 @@
-//! How bad an incident is: P1 to P4, or planned work.
+//! The severity of an incident: P1 to P4, or planned work.
 
 use serde::{Deserialize, Serialize};
 
-/// How bad an incident is, or that it is none: the record of planned work.
+/// The severity of an incident, or of planned work, which has an incident too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -40,6 +40,6 @@ impl std::fmt::Display for Severity {
     }
 }
 
-/// The severities as they are written.
+/// The severities that a file or a user may write, with their names.
 pub(in crate::domain) const SEVERITIES: &[(&str, Severity)] =
     &[("p1", Severity::P1), ("p2", Severity::P2), ("p3", Severity::P3), ("p4", Severity::P4)];

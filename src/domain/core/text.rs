@@ -1,18 +1,18 @@
-//! Foreign text made safe to show: on a terminal, in the log, in Markdown.
+//! Text for people: foreign text made safe to show, long text shortened, numbers and sizes formatted.
 //!
 //! Output of a command, a journal entry or an alert may contain escape sequences that move the cursor, or invisible characters
-//! that make one word look like another. Here such characters become visible, long text is shortened, and both are marked.
-//! Not here: escaping for one format (Markdown, HTML, JSON); the writer of that format does it.
+//! that make one word look like another. [`printable`] replaces them by visible marks.
 //!
 //! **Invariant:** the result of [`printable`] holds no character that a terminal acts upon except line feed and tab, and none
 //! that reorders or hides its neighbours.
+//!
+//! Not here: escaping for one format (Markdown, HTML, JSON); the writer of that format does it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Replaces every character that a terminal would obey, or that a reader could not see, by a
-/// visible stand-in: `␛` for an escape, `\u{202e}` for a change of writing direction. Line feeds
-/// and tabs stay; a carriage return that belongs to a line end goes.
+/// Replaces every character that a terminal acts upon, and every invisible one, by a visible mark: `␛` for an escape, `\u{202e}`
+/// for a change of writing direction. Line feeds and tabs stay. The carriage return of a `\r\n` is removed.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let Some(first) = text.find(is_unprintable) else {
         return Cow::Borrowed(text);
@@ -29,19 +29,19 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// A word as a shell takes it back unchanged: without quotes where a person would type none.
-pub fn shell_word(word: &str) -> String {
+/// A text as one word of a shell command, in quotes only where it needs them.
+pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { shell_quoted(word) }
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { shell_quoted(text) }
 }
 
-/// A word in quotes, for a place where a plain one may mean something else: `if` and `A=b` at the beginning of a command.
-pub fn shell_quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
+/// A text as one word of a shell command, always in quotes. At the beginning of a command, `if` and `A=b` need them.
+pub fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The text as one printable line of at most `max_chars` characters: every run of white space is
-/// one blank, and a cut is marked by `…`, which counts as a character.
+/// The text as one printable line of at most `max_chars` characters. Every run of white space becomes one blank. A cut is marked
+/// by `…`, which counts as a character.
 pub fn one_line(text: &str, max_chars: usize) -> String {
     if text.len() <= max_chars && is_plain(text) {
         return text.to_owned();
@@ -52,7 +52,7 @@ pub fn one_line(text: &str, max_chars: usize) -> String {
             line.push(' ');
         }
         line.push_str(&printable(word));
-        // Four bytes hold any character, so beyond this length nothing more can be kept.
+        // No character is longer than four bytes, so the line is long enough to be cut.
         if line.len() > max_chars.saturating_mul(4) {
             break;
         }
@@ -61,23 +61,23 @@ pub fn one_line(text: &str, max_chars: usize) -> String {
         None => line,
         Some(_) if max_chars == 0 => String::new(),
         Some(_) => {
-            let kept = line.char_indices().nth(max_chars - 1).map_or(0, |(at, _)| at);
-            line.truncate(kept);
+            let end = line.char_indices().nth(max_chars - 1).map_or(0, |(at, _)| at);
+            line.truncate(end);
             line.push('…');
             line
         }
     }
 }
 
-/// Whether a text is one line of printable ASCII already, with single blanks between its words.
+/// Whether [`one_line`] would not change a short text: printable ASCII with single blanks between words.
 fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let visible = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
     visible && !text.starts_with(' ') && !text.ends_with(' ') && !bytes.windows(2).any(|pair| pair == b"  ")
 }
 
-/// At most `head` bytes of the beginning and `tail` bytes of the end, with a line between them
-/// that says how much is missing. Nothing is cut inside a character.
+/// At most `head` bytes of the beginning and `tail` bytes of the end, and between them a line with the number of missing bytes.
+/// Characters are not split.
 pub fn head_and_tail(text: &str, head: usize, tail: usize) -> String {
     if text.len() <= head.saturating_add(tail) {
         return text.to_owned();
@@ -87,7 +87,7 @@ pub fn head_and_tail(text: &str, head: usize, tail: usize) -> String {
     joined_around_cut(&text[..head_end], (tail_start - head_end) as u64, &text[tail_start..])
 }
 
-/// Puts a visible cut of `missing` bytes, on a line of its own, between two pieces of a text.
+/// Joins the beginning and the end of a text by a line that marks a cut of `missing` bytes.
 pub fn joined_around_cut(head: &str, missing: u64, tail: &str) -> String {
     let before = if head.is_empty() || head.ends_with('\n') { "" } else { "\n" };
     let after = if tail.is_empty() || tail.starts_with('\n') { "" } else { "\n" };
@@ -141,12 +141,12 @@ fn is_unprintable(c: char) -> bool {
     }
 }
 
-/// Marks, embeddings, overrides and isolates that change the order in which text is shown.
+/// Whether a character is a mark, embedding, override or isolate that changes the order in which text is shown.
 fn is_bidirectional_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Characters without width or ink, and the two line ends that only some programs honour.
+/// Whether a character has no width or no visible form, or is a line separator that only some programs support.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -169,12 +169,12 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn sizes_read_well() {
+    fn a_size_has_a_unit_and_one_decimal() {
         assert_eq!([0, 1536, 512 << 20, 3 << 40].map(bytes), ["0 B", "1.5 KiB", "512 MiB", "3 TiB"]);
     }
 
     #[test]
-    fn a_shell_word_is_quoted_only_where_it_has_to_be() {
+    fn a_shell_word_is_quoted_only_when_needed() {
         assert_eq!(["code", "a=b", "", "~root"].map(shell_word), ["code", "a=b", "''", "'~root'"]);
         assert_eq!(shell_word("it's; $(x)"), r"'it'\''s; $(x)'");
         assert_eq!(["it's $(id)\n", "", "if"].map(shell_quoted), ["'it'\\''s $(id)\n'", "''", "'if'"]);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn controls_and_tricks_become_visible() {
+    fn control_and_invisible_characters_become_visible() {
         assert_eq!(printable("\x1b[2J\x07\x7f\0"), "␛[2J␇␡␀");
         assert_eq!(printable("\u{9b}31m"), "\\u{9b}31m");
         assert_eq!(printable("exe\u{202e}cod"), "exe\\u{202e}cod");
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_folds_white_space_and_marks_the_cut() {
+    fn one_line_collapses_white_space_and_marks_the_cut() {
         assert_eq!(one_line("  a\n\tb\r\n c ", 10), "a b c");
         assert_eq!(one_line("abcdef", 6), "abcdef");
         assert_eq!(one_line("abcdefg", 6), "abcde…");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_says_how_much_is_missing() {
+    fn a_cut_shows_the_number_of_missing_bytes() {
         assert_eq!(head_and_tail("short", 3, 3), "short");
         let long = "x".repeat(12_345 + 6);
         assert_eq!(head_and_tail(&long, 3, 3), "xxx\n… 12,345 bytes cut …\nxxx");
@@ -220,14 +220,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_a_terminal_obeys_survives(text in any::<String>()) {
+        fn printable_text_has_no_unprintable_character(text in any::<String>()) {
             let safe = printable(&text);
             prop_assert!(!safe.contains(is_unprintable));
             prop_assert_eq!(printable(&safe), safe.as_ref());
         }
 
         #[test]
-        fn one_line_keeps_its_length_and_is_one_line(text in any::<String>(), max in 0usize..40) {
+        fn one_line_is_one_line_of_limited_length(text in any::<String>(), max in 0usize..40) {
             let line = one_line(&text, max);
             prop_assert!(line.chars().count() <= max);
             prop_assert!(!line.contains('\n') && !line.contains('\t') && !line.contains(is_unprintable));

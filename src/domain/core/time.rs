@@ -1,6 +1,6 @@
-//! Instants and durations as the log and runbooks write them.
+//! Instants and durations, in the forms of the log and of runbooks.
 //!
-//! There is no clock here: `now` is an argument, so every decision can be replayed.
+//! Not here: a clock. `now` is an argument, so every decision can be replayed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,23 +9,24 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An instant in UTC. Everything in the log is absolute; zones are for faces.
+/// An instant in UTC. The log has instants in UTC; interfaces convert them to a time zone.
 pub type Timestamp = DateTime<Utc>;
 
-/// `2026-11-22T03:04:05Z`: the one way an instant is written for people and files.
+/// The form of an instant for people and files, in seconds: `2026-11-22T03:04:05Z`.
 pub fn stamp(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// The hours from which days are said instead: up to here stand the lengths that runbooks write in hours, such as `72h`.
+/// The number of hours from which a length of time is shown in days. Below are the lengths that runbooks write in hours, such as
+/// `72h`.
 const IN_DAYS_FROM: u64 = 100;
 
-/// A length of time as a runbook writes it: `90s`, `15m`, `24h`.
+/// A length of time, written as in a runbook: `90s`, `15m`, `24h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Span(pub Duration);
 
 impl Span {
-    /// A span of whole seconds.
+    /// A length of whole seconds.
     pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
@@ -35,14 +36,14 @@ impl Span {
         TimeDelta::from_std(self.0).ok().and_then(|delta| from.checked_add_signed(delta)).unwrap_or(Timestamp::MAX_UTC)
     }
 
-    /// The length from `from` to `to`, zero when `to` is the earlier.
+    /// The length from `from` to `to`; zero if `to` is earlier.
     pub fn between(from: Timestamp, to: Timestamp) -> Self {
         Self((to - from).to_std().unwrap_or_default())
     }
 }
 
 impl fmt::Display for Span {
-    /// As people say it: `24h` and `72h` like a deadline, `7d` for a week; parts of a second only below one.
+    /// `24h` and `72h` as in a deadline, `7d` for a week; milliseconds only below one second.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         if seconds == 0 {
@@ -56,8 +57,8 @@ impl fmt::Display for Span {
             hours => (hours / 24, hours % 24),
         };
         let parts = [(days, 'd'), (hours, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
-        let words = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}"));
-        f.write_str(&words.collect::<Vec<_>>().join(" "))
+        let shown = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}"));
+        f.write_str(&shown.collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -89,11 +90,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_of_time_is_said_as_people_say_it_and_can_be_read_again() {
+    fn a_length_of_time_is_shown_in_a_form_that_can_be_parsed() {
         for text in ["0s", "186ms", "90s", "15m", "24h", "72h", "7d"] {
-            let said = text.parse::<Span>().unwrap().to_string();
-            assert_eq!(said, if text == "90s" { "1m 30s" } else { text });
-            assert_eq!(said.parse::<Span>(), text.parse());
+            let shown = text.parse::<Span>().unwrap().to_string();
+            assert_eq!(shown, if text == "90s" { "1m 30s" } else { text });
+            assert_eq!(shown.parse::<Span>(), text.parse());
         }
         assert_eq!(Span(Duration::from_millis(93_600_900)).to_string(), "26h");
         assert_eq!(Span::seconds(8 * 86_400 + 61).to_string(), "8d 1m 1s");

@@ -1,17 +1,17 @@
-//! Time zones of the IANA database, by the crate jiff, which carries the database inside the program.
+//! Time zones of the IANA database, by the crate jiff, which has the database inside the program. The machine's database is not
+//! read, because it may be missing.
 //!
-//! Instants are chrono's everywhere else; the two functions at the end are where they become jiff's and come back. The
-//! machine's own database is not read: it may be missing.
+//! All other code uses chrono; [`zoned`] and [`instant`] convert its instants to jiff's and back.
 
 use jiff::Zoned;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::time::Timestamp;
 
-/// The nanoseconds of a second, without the leap second that chrono counts on top of them.
+/// The last nanosecond of a second. In a leap second, chrono has larger numbers.
 const LAST_NANOSECOND: u32 = 999_999_999;
 
-/// The zone of this name, written as the database has it.
+/// The zone of this name, which must have the case of the database.
 pub fn named(name: &str) -> Option<TimeZone> {
     TimeZoneDatabase::bundled().get(name).ok().filter(|zone| zone.iana_name() == Some(name))
 }
@@ -21,13 +21,13 @@ pub fn names() -> Vec<String> {
     TimeZoneDatabase::bundled().available().map(|name| name.to_string()).collect()
 }
 
-/// An instant on the clocks of a zone. There is none beyond the year 9999, for which no zone has rules.
+/// The local time of an instant in a zone; none outside the years that jiff supports, which end with 9999.
 pub fn zoned(at: Timestamp, zone: &TimeZone) -> Option<Zoned> {
     let nanosecond = i32::try_from(at.timestamp_subsec_nanos().min(LAST_NANOSECOND)).ok()?;
     Some(jiff::Timestamp::new(at.timestamp(), nanosecond).ok()?.to_zoned(zone.clone()))
 }
 
-/// The instant of a time on the clocks of a zone, to the microsecond.
+/// The instant of a local time, to the microsecond.
 pub fn instant(time: &Zoned) -> Option<Timestamp> {
     chrono::DateTime::from_timestamp_micros(time.timestamp().as_microsecond())
 }
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_shows_its_clocks() {
+    fn an_instant_has_a_local_time_in_each_zone() {
         shows("Africa/Lusaka", "2026-11-23T07:00:00Z", "2026-11-23 09:00:00 +02:00");
         shows("Europe/Berlin", "2026-03-29T00:59:59Z", "2026-03-29 01:59:59 +01:00");
         shows("Europe/Berlin", "2026-03-29T01:00:00Z", "2026-03-29 03:00:00 +02:00");
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_the_list_are_zones() {
+    fn only_names_of_the_database_are_zones() {
         assert!(names().len() > 400 && names().iter().all(|name| named(name).is_some()));
         for unknown in ["", "Africa/lusaka", "utc", "CAT-2", "Mars/Olympus", "Etc/Unknown", "../etc/passwd"] {
             assert!(named(unknown).is_none(), "{unknown}");
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_comes_back_as_it_was_or_has_no_rules() {
+    fn an_instant_is_converted_and_back_unless_it_is_out_of_range() {
         let lusaka = named("Africa/Lusaka").expect("a zone");
         let back = |at: Timestamp| zoned(at, &lusaka).and_then(|time| instant(&time));
         for at in ["1900-01-01T00:00:00.25Z", "1969-12-31T23:59:59.999999Z", "9999-12-30T22:00:00Z"] {

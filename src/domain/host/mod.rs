@@ -1,4 +1,4 @@
-//! What a host has and needs: requirements, status, a first configuration, permissions on units.
+//! The host: what the configuration requires of it, its status, a first configuration, permissions on units.
 
 pub mod requirement;
 pub mod scaffold;

@@ -1,10 +1,10 @@
-//! Host requirements derived from the configuration, and the result of checking them.
+//! The requirements of the configuration on the host, and the results of checking them.
 //!
-//! [`Needs`] lists every unit, secret, path, program and repository that the estate or a runbook names, with who names it.
-//! [`CheckResult`] is one line of the answer.
+//! [`Needs`] lists every unit, secret, path, program and repository of the estate and the runbooks, with its users.
+//! [`CheckResult`] is the result of one check. A text that refers to a step, or to a parameter without a default, is skipped,
+//! because its value is known only during a run.
 //!
-//! Not here: the checks themselves, and values that are known only during a run: a text that refers to a step or to a parameter
-//! without a default is skipped.
+//! Not here: the checks; see `engine::inspect::doctor`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,47 +15,43 @@ use super::unit_permission;
 use super::unit_permission::Grant;
 use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::config::kind_schema::{KindForm, Shape};
-use crate::domain::core::glob_name::suffixed;
+use crate::domain::core::glob_name::{is_unit_pattern, suffixed};
 use crate::domain::runbook::{Action, Runbook};
 use crate::domain::template::expression;
 use crate::domain::template::values::plain;
 
 mod path;
 
-/// What a line is about, in the order in which people read them.
+/// The subject area of a check, in the order of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Topic {
-    /// The files of the shop.
+    /// The runbooks and the estate.
     Runbooks,
-    /// The host itself: its name and its clock.
+    /// The name and the clock of the host.
     Host,
-    /// Room where the log and post-mortems lie.
+    /// The free space for the log and post-mortems.
     Disk,
-    /// The log.
     Log,
-    /// Units of systemd.
     Units,
-    /// What the account may do to units.
+    /// The permissions of the account on units.
     Rights,
-    /// Health addresses.
+    /// The health endpoints.
     Health,
-    /// Repositories and their remotes.
+    /// The repositories and their remotes.
     Git,
-    /// Slack's tokens and what they may do.
+    /// The tokens of Slack and their permissions.
     Slack,
-    /// What senders of alerts prove themselves with.
+    /// The authentication of senders of alerts.
     Senders,
-    /// Secrets.
     Secrets,
     /// Files and directories.
     Paths,
-    /// Programs.
     Programs,
 }
 
 impl Topic {
-    /// The heading.
+    /// The heading, which is the name in JSON too.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Runbooks => "runbooks",
@@ -75,104 +71,101 @@ impl Topic {
     }
 }
 
-/// How it is with one thing, the worst first.
+/// The state of a checked subject, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckState {
-    /// A runbook will fail on it.
+    /// A step of a runbook will fail on it.
     Wrong,
-    /// Somebody should look: it may be meant so, or it cannot be told.
+    /// A person has to decide: it may be intended, or it could not be checked.
     Doubtful,
-    /// As it should be.
     Fine,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckResult {
-    /// What it is about.
     pub topic: Topic,
-    /// Which: `shop-gateway.service`.
+    /// What was checked: `shop-gateway.service`.
     pub subject: String,
-    /// How it is.
     pub state: CheckState,
-    /// What was found.
+    /// What the check found.
     pub found: String,
-    /// The command that mends it; always there when it is wrong.
+    /// The command that repairs it; always given for [`CheckState::Wrong`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mend: Option<String>,
 }
 
 impl CheckResult {
-    /// It is as it should be.
+    /// A result without a problem.
     pub fn fine(topic: Topic, subject: impl Into<String>, found: impl Into<String>) -> Self {
         Self { topic, subject: subject.into(), state: CheckState::Fine, found: found.into(), mend: None }
     }
 
-    /// Somebody should look.
+    /// A result that a person has to judge.
     pub fn doubtful(topic: Topic, subject: impl Into<String>, found: impl Into<String>) -> Self {
         Self { state: CheckState::Doubtful, ..Self::fine(topic, subject, found) }
     }
 
-    /// It is wrong, and this command mends it.
+    /// A problem, and the command that repairs it.
     pub fn wrong(topic: Topic, subject: impl Into<String>, found: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { state: CheckState::Wrong, ..Self::fine(topic, subject, found) }.remedy(mend)
     }
 
-    /// The same with a command to type.
+    /// The same result with a command that repairs it.
     #[must_use]
     pub fn remedy(self, command: impl Into<String>) -> Self {
         Self { mend: Some(command.into()), ..self }
     }
 }
 
-/// Who names a thing: `service gateway`, `runbook p1`.
+/// The users of a required thing: `service gateway`, `runbook p1`.
 pub type Users = BTreeSet<String>;
 
-/// Everything that is named, by name, with who names it.
+/// The requirements of an environment and its runbooks, each with its users.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Whole units; patterns are not among them.
+    /// Full names of units, without patterns.
     pub units: BTreeMap<String, Users>,
-    /// Secrets that something needs to work; others are listed to be scrubbed only.
+    /// Secrets whose value is used. Other secrets of the estate are only redacted.
     pub secrets: BTreeMap<String, Users>,
-    /// Files and directories that have to be there.
+    /// Files and directories that must exist.
     pub paths: BTreeMap<String, Users>,
-    /// Absolute paths that are handed to programs, which may be there to make them.
+    /// Absolute paths among the arguments of programs. They need not exist, because a program may create them.
     pub arguments: BTreeMap<String, Users>,
     /// Programs, by path or by name.
     pub programs: BTreeMap<String, Users>,
-    /// Of the paths and programs those that are meant on this machine, whichever host the environment is on.
+    /// The paths and programs that are used on this machine, even if the environment's host is another one.
     pub here: BTreeMap<String, Users>,
-    /// Work trees.
+    /// Directories of work trees.
     pub repositories: BTreeMap<String, Users>,
-    /// What is done to units.
+    /// Permissions on units.
     pub grant: Grant,
 }
 
 impl Needs {
-    /// What an environment of an estate needs, and the runbooks that may run there.
+    /// The requirements of the estate, of one of its environments, and of the runbooks that may run there.
     pub fn of(estate: &Estate, name: &str, runbooks: &[&Runbook], forms: &[&KindForm]) -> Self {
-        let runs =
+        let may_run =
             |runbook: &&&Runbook| runbook.environments.is_empty() || runbook.environments.iter().any(|e| e == name);
-        let here: Vec<&Runbook> = runbooks.iter().filter(runs).copied().collect();
-        let mut needs = Self { grant: Grant::of(here.iter().copied(), estate), ..Self::default() };
+        let runbooks: Vec<&Runbook> = runbooks.iter().filter(may_run).copied().collect();
+        let mut needs = Self { grant: Grant::of(runbooks.iter().copied(), estate), ..Self::default() };
         needs.add_estate(estate);
         if let Some(environment) = estate.environments.get(name) {
             needs.add_environment(name, environment);
-            for runbook in here {
+            for runbook in runbooks {
                 needs.add_runbook(runbook, &scope(estate, name, environment, runbook), forms);
             }
         }
         needs
     }
 
-    /// Whether a path is handed to programs and is looked at for nothing else.
+    /// Whether a path is only an argument of a program.
     pub fn is_argument_alone(&self, path: &str) -> bool {
         !self.paths.contains_key(path) && !self.repositories.contains_key(path)
     }
 
-    /// Whether somebody means this path or program on the environment's host.
+    /// Whether one of the users needs this path or program on the environment's host.
     pub fn is_there(&self, name: &str, users: &Users) -> bool {
         self.here.get(name).is_none_or(|here| !users.is_subset(here))
     }
@@ -189,24 +182,24 @@ impl Needs {
     }
 }
 
-/// What a runbook's texts can refer to before it runs.
+/// The values that the texts of a runbook can refer to before a run.
 fn scope(estate: &Estate, name: &str, environment: &Environment, runbook: &Runbook) -> minijinja::Value {
     let defaults = runbook.params.iter().filter_map(|param| Some((param.name.clone(), param.default.clone()?)));
-    let mut known = json!(environment);
-    known["name"] = json!(name);
+    let mut with_name = json!(environment);
+    with_name["name"] = json!(name);
     let params: serde_json::Map<String, Value> = defaults.collect();
     plain(&json!({
-        "environment": known, "estate": estate, "services": estate.services, "datastores": estate.datastores,
+        "environment": with_name, "estate": estate, "services": estate.services, "datastores": estate.datastores,
         "params": params,
     }))
 }
 
-/// Reads the specs of one runbook.
+/// Adds the requirements of one action.
 struct Reader<'a> {
     needs: &'a mut Needs,
     scope: &'a minijinja::Value,
     user: &'a str,
-    /// Whether what it does is done on this machine, whichever host the environment is on.
+    /// Whether the action is done on this machine, even if the environment's host is another one.
     is_here: bool,
 }
 
@@ -218,7 +211,7 @@ impl Reader<'_> {
                 self.value(&field.shape, value);
             }
         }
-        self.places(action);
+        self.paths_and_programs(action);
     }
 
     fn value(&mut self, shape: &Shape, value: &Value) {
@@ -246,8 +239,8 @@ impl Reader<'_> {
     }
 
     fn unit(&mut self, text: &str) {
-        if let Some(unit) = self.known(text).filter(|unit| !unit.contains(['*', '?', '['])) {
-            // A service may be named in the place of its unit, and its unit is looked at already.
+        if let Some(unit) = self.known(text).filter(|unit| !is_unit_pattern(unit)) {
+            // A step may name a service in place of its unit, which the estate has added already.
             let is_service = self.needs.units.values().flatten().any(|user| *user == format!("service {unit}"));
             if !is_service {
                 note(&mut self.needs.units, &suffixed(unit), self.user);
@@ -255,17 +248,17 @@ impl Reader<'_> {
         }
     }
 
-    /// What a text is, when that is known before a run.
+    /// The value of a text, if it is known before a run and not empty.
     fn known(&self, text: &str) -> Option<String> {
-        let known = match expression::is_template(text) {
+        let rendered = match expression::is_template(text) {
             true => expression::render_text(text, self.scope).ok()?,
             false => text.to_owned(),
         };
-        Some(known).filter(|known| !known.trim().is_empty())
+        Some(rendered).filter(|rendered| !rendered.trim().is_empty())
     }
 }
 
-/// Writes down who needs something.
+/// Adds a user of something.
 fn note(into: &mut BTreeMap<String, Users>, name: &str, user: &str) {
     into.entry(name.to_owned()).or_default().insert(user.to_owned());
 }

@@ -1,8 +1,8 @@
 //! The state of a project at one moment: a row per service and datastore, problems first.
 //!
-//! A row joins two sources: what systemd reports about the unit, and what the service answers.
+//! A row joins two sources: the state of the unit that systemd reports, and the answer of the service's health endpoints.
 //!
-//! **Invariant:** what could not be checked is never shown as healthy.
+//! **Invariant:** a subject that could not be checked is never shown as healthy.
 
 use std::collections::BTreeMap;
 
@@ -19,23 +19,23 @@ mod remedy;
 pub use self::change::changes;
 pub use self::remedy::{Remedy, remedy};
 
-/// The longest reason that a row gives: longer ones are bodies of answers, not reasons.
-const REASON: usize = 200;
+/// The longest reason of a row, in characters. A longer one is the body of an answer.
+const REASON_LIMIT: usize = 200;
 
-/// What a service is called where a datastore has its kind.
+/// The kind of a service; a datastore has its own.
 const SERVICE: &str = "service";
 
-/// How well a subject is, the worst first.
+/// The health of a subject, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthGrade {
     /// It does not run or does not answer.
     Down,
-    /// It answers, and something is not as it should be.
+    /// It starts, or it answers and is not ready, or it answers and its unit is not up.
     Degraded,
-    /// It could not be seen.
+    /// It could not be checked.
     Unknown,
-    /// It runs, and says that it is well where it was asked.
+    /// It runs, and if its health was checked, it is ready.
     Up,
 }
 
@@ -43,7 +43,7 @@ impl HealthGrade {
     /// Every grade, the worst first.
     pub const ALL: [Self; 4] = [Self::Down, Self::Degraded, Self::Unknown, Self::Up];
 
-    /// The word for people.
+    /// Its name, for people and in JSON.
     pub fn code(self) -> &'static str {
         match self {
             Self::Down => "down",
@@ -54,16 +54,16 @@ impl HealthGrade {
     }
 }
 
-/// What is looked at: a service or a datastore of the estate.
+/// A service or a datastore of the estate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusSubject {
     /// Its name in the estate.
     pub name: String,
     /// `service`, or the datastore's kind.
     pub kind: String,
-    /// Whether the shop is down without it.
+    /// Whether the platform is down without it.
     pub critical: bool,
-    /// Its unit, with its suffix.
+    /// The full name of its unit.
     pub unit: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl StatusSubject {
     }
 }
 
-/// Everything that an estate names: its services, then its datastores, each by name.
+/// The services of an estate by name, then its datastores by name.
 pub fn subjects(estate: &Estate) -> Vec<StatusSubject> {
     let services = estate.services.iter().map(|(name, service)| StatusSubject {
         name: name.clone(),
@@ -91,39 +91,39 @@ pub fn subjects(estate: &Estate) -> Vec<StatusSubject> {
     services.chain(stores).collect()
 }
 
-/// What systemd says of a unit.
+/// The state of a unit as systemd reports it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct UnitState {
     /// The full name, such as `shop-gateway.service`.
     pub name: String,
-    /// `active`, `inactive`, `failed`, `activating`, …
+    /// `ActiveState`: `active`, `inactive`, `failed`, `activating`, …
     pub active: String,
-    /// The unit type's own word: `running`, `dead`, `auto-restart`.
+    /// `SubState`, which depends on the type of unit: `running`, `dead`, `auto-restart`.
     pub sub: String,
-    /// `loaded`, `not-found`, `masked`, …
+    /// `LoadState`: `loaded`, `not-found`, `masked`, …
     pub load: String,
-    /// Whether it does what a started unit does; an ended `oneshot` does.
+    /// Whether it is started; a `oneshot` that has ended may be.
     #[serde(rename = "up")]
     pub is_up: bool,
-    /// How its last invocation ended: `success`, `exit-code`, …; read only of a unit that is not up.
+    /// `Result` of its last invocation: `success`, `exit-code`, …; only for a unit that is not up.
     pub result: Option<String>,
-    /// How its main process ended: `exited 1`, `killed 9`; read only of a unit that is not up.
+    /// How its main process ended: `exited 1`, `killed 9`; only for a unit that is not up.
     pub exit: Option<String>,
     /// Since when it has been in this state.
     pub since: Option<Timestamp>,
-    /// How often systemd restarted it by itself.
+    /// How often systemd restarted it automatically.
     pub restarts: Option<u32>,
-    /// Memory in use, in bytes.
+    /// The memory in use, in bytes.
     pub memory: Option<u64>,
 }
 
 impl UnitState {
-    /// Whether systemd knows no such unit.
+    /// Whether systemd has no such unit.
     pub fn is_missing(&self) -> bool {
         self.load == "not-found"
     }
 
-    /// Its state in one word.
+    /// A short name of its state.
     pub fn code(&self) -> &str {
         match (self.load.as_str(), self.active.as_str(), self.sub.as_str()) {
             ("not-found", ..) => "missing",
@@ -139,91 +139,90 @@ impl UnitState {
     fn down_reason(&self) -> String {
         let why = match self.result.as_deref() {
             Some("start-limit-hit") => Some("started too often"),
-            Some("oom-kill") => Some("killed for want of memory"),
-            Some("timeout") => Some("not ready in its time"),
+            Some("oom-kill") => Some("killed, out of memory"),
+            Some("timeout") => Some("timed out"),
             result => self.exit.as_deref().or(result.filter(|result| *result != "success")),
         };
         match (self.code(), why) {
             ("missing", _) => "not installed".to_owned(),
-            (word @ ("failed" | "restarting"), Some(why)) => format!("{word}: {why}"),
+            (code @ ("failed" | "restarting"), Some(why)) => format!("{code}: {why}"),
             ("inactive", _) => "stopped".to_owned(),
-            (word, _) => word.to_owned(),
+            (code, _) => code.to_owned(),
         }
     }
 }
 
-/// What a subject answers itself.
+/// The result of a health check of a subject.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Probe {
-    /// Whether it lives; none when it could not be asked.
+    /// Whether it is alive; none if the check could not be made.
     pub live: Option<bool>,
-    /// Whether it is ready; none where it says nothing of that.
+    /// Whether it is ready; none if it does not report that.
     pub ready: Option<bool>,
     /// How long the answer took, in milliseconds.
     pub latency_ms: Option<u64>,
-    /// What it says of what it leans on.
+    /// The states of its dependencies that it reports.
     pub dependencies: BTreeMap<String, String>,
-    /// What is wrong, in a few words; or why it could not be asked.
-    pub trouble: Option<String>,
-    /// What is odd about an answer that is taken all the same.
+    /// Why it is not alive, not ready, or could not be checked.
+    #[serde(rename = "trouble")]
+    pub error: Option<String>,
+    /// A remark on an answer that is accepted although it is unusual.
     pub remark: Option<String>,
 }
 
 impl Probe {
-    /// It could not be asked.
+    /// The check could not be made.
     pub fn unasked(why: impl Into<String>) -> Self {
-        Self { trouble: Some(why.into()), ..Self::default() }
+        Self { error: Some(why.into()), ..Self::default() }
     }
 
-    /// It did not answer, or not well.
+    /// It did not answer, or reports that it is not alive.
     pub fn dead(why: impl Into<String>) -> Self {
         Self { live: Some(false), ..Self::unasked(why) }
     }
 }
 
-/// What is known of a unit: nothing was asked, what systemd says, or that it cannot be reached.
+/// The observed state of a subject's unit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Sighting {
-    /// There is no unit, or it has not been looked at yet.
+    /// The subject has no unit, or it has not been checked yet.
     #[default]
     None,
-    /// What systemd says.
+    /// systemd's report.
     Seen(UnitState),
     /// systemd cannot be reached.
     Blind,
 }
 
-/// One subject, judged.
+/// The status of one subject.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StatusRow {
     /// Its name in the estate.
     pub name: String,
     /// `service`, or the datastore's kind.
     pub kind: String,
-    /// Whether the shop is down without it.
+    /// Whether the platform is down without it.
     pub critical: bool,
-    /// How well it is.
     #[serde(rename = "state")]
     pub grade: HealthGrade,
-    /// Why it is not better, or what is odd about it.
+    /// The reason of the grade, or the remark on an unusual answer.
     pub reason: Option<String>,
-    /// Its unit.
     pub unit: Sighting,
-    /// Its own answer; none when it was not asked.
+    /// The result of the health check; none if there was none.
     pub health: Option<Probe>,
 }
 
 impl StatusRow {
-    /// What is known of a subject, judged.
+    /// The status of a subject, by its unit and its health check.
     pub fn of(subject: &StatusSubject, unit: Sighting, health: Option<Probe>) -> Self {
-        let (grade, reason) = judged(&unit, health.as_ref());
+        let (grade, reason) = graded(&unit, health.as_ref());
         Self {
             name: subject.name.clone(),
             kind: subject.kind.clone(),
             critical: subject.critical,
             grade,
-            reason: reason.map(|reason| one_line(&reason, REASON)),
+            reason: reason.map(|reason| one_line(&reason, REASON_LIMIT)),
             unit,
             health,
         }
@@ -234,7 +233,7 @@ impl StatusRow {
         self.kind == SERVICE
     }
 
-    /// What systemd says, where it says anything.
+    /// The state of its unit, if systemd reported one.
     pub fn seen(&self) -> Option<&UnitState> {
         match &self.unit {
             Sighting::Seen(unit) => Some(unit),
@@ -242,48 +241,49 @@ impl StatusRow {
         }
     }
 
-    /// How long its answer took, in milliseconds.
+    /// How long the health check took, in milliseconds.
     pub fn latency_ms(&self) -> Option<u64> {
         self.health.as_ref()?.latency_ms
     }
 
-    /// What rows are ordered by: trouble first, of that the critical, then services before what they lean on, by name.
+    /// The order of rows: the worst grade first, then critical ones, then services before datastores, then by name.
     fn rank(&self) -> (HealthGrade, bool, bool, &str) {
         (self.grade, !self.critical, !self.is_service(), &self.name)
     }
 }
 
-/// Puts rows in the order in which they are read.
+/// Sorts rows for reading, problems first.
 pub fn sort(rows: &mut [StatusRow]) {
     rows.sort_by(|one, other| one.rank().cmp(&other.rank()));
 }
 
-/// How many rows are of a grade.
+/// The number of rows with a grade.
 pub fn count(rows: &[StatusRow], grade: HealthGrade) -> usize {
     rows.iter().filter(|row| row.grade == grade).count()
 }
 
-fn judged(unit: &Sighting, health: Option<&Probe>) -> (HealthGrade, Option<String>) {
-    let trouble = health.and_then(|health| health.trouble.clone());
+/// The grade of a subject and its reason.
+fn graded(unit: &Sighting, health: Option<&Probe>) -> (HealthGrade, Option<String>) {
+    let error = health.and_then(|health| health.error.clone());
     let live = health.and_then(|health| health.live);
     if let Sighting::Seen(unit) = unit
         && !unit.is_up
     {
         return match (live, unit.code()) {
-            (Some(true), word) => (HealthGrade::Degraded, Some(format!("it answers, and its unit is {word}"))),
+            (Some(true), code) => (HealthGrade::Degraded, Some(format!("it answers, and its unit is {code}"))),
             (_, "starting") => (HealthGrade::Degraded, Some("starting".to_owned())),
             _ => (HealthGrade::Down, Some(unit.down_reason())),
         };
     }
     match (live, health.and_then(|health| health.ready), unit) {
-        (Some(false), ..) => (HealthGrade::Down, trouble),
-        (Some(true), Some(false), _) => (HealthGrade::Degraded, trouble),
+        (Some(false), ..) => (HealthGrade::Down, error),
+        (Some(true), Some(false), _) => (HealthGrade::Degraded, error),
         (Some(true), ..) => (HealthGrade::Up, health.and_then(|health| health.remark.clone())),
-        // It could not be asked: its unit alone does not say that it is well.
-        (None, ..) if trouble.is_some() => (HealthGrade::Unknown, trouble),
+        // The health check could not be made, and a started unit alone may be unhealthy.
+        (None, ..) if error.is_some() => (HealthGrade::Unknown, error),
         (None, _, Sighting::Seen(_)) => (HealthGrade::Up, None),
         (None, _, Sighting::Blind) => (HealthGrade::Unknown, Some("systemd cannot be reached".to_owned())),
-        (None, _, Sighting::None) => (HealthGrade::Unknown, Some("nobody has been asked".to_owned())),
+        (None, _, Sighting::None) => (HealthGrade::Unknown, Some("not checked".to_owned())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The permissions on systemd units that a project's runbooks need: which verb on which unit.
 //!
-//! **Invariant:** no permission covers a unit that the estate does not name: a step that names another is refused when it runs.
+//! **Invariant:** every permitted unit is in the estate, because a step on any other unit is refused.
 //!
 //! Not here: writing the policy; see the command `unit`.
 
@@ -13,25 +13,25 @@ use crate::domain::core::glob_name::{matches, suffixed};
 use crate::domain::runbook::{Action, Runbook, Step, StepBody};
 use crate::domain::template::expression;
 
-/// The verbs of the kind `systemd` that systemd asks polkit about unit by unit.
+/// The verbs of the kind `systemd` that polkit authorises for each unit.
 pub const UNIT_VERBS: [&str; 4] = ["start", "stop", "restart", "reload"];
 
-/// The verbs that change what starts at boot, for which no unit is named to polkit.
+/// The verbs that polkit authorises for all units at once.
 const FILE_VERBS: [&str; 2] = ["enable", "disable"];
 
-/// What the account that runs runbooks has to be allowed.
+/// The permissions that the account which runs runbooks needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grant {
-    /// By verb, the units.
+    /// The units by verb.
     pub units: BTreeMap<&'static str, BTreeSet<String>>,
     /// Whether a step enables or disables units.
     pub unit_files: bool,
-    /// Whether a step makes systemd read its unit files again; enabling does that too.
+    /// Whether a step reloads systemd's unit files. Enabling and disabling do that too.
     pub daemon_reload: bool,
 }
 
 impl Grant {
-    /// What these runbooks need, undoing included.
+    /// The permissions that these runbooks need, also for undo.
     pub fn of<'a>(runbooks: impl IntoIterator<Item = &'a Runbook>, estate: &Estate) -> Self {
         let mut grant = Self::default();
         for step in runbooks.into_iter().flat_map(Runbook::all_steps) {
@@ -42,8 +42,8 @@ impl Grant {
 
     fn add(&mut self, spec: &Value, estate: &Estate) {
         for verb in UNIT_VERBS {
-            if let Some(words) = spec.get(verb) {
-                let units = words_of(words).into_iter().flat_map(|word| meant(word, estate));
+            if let Some(object) = spec.get(verb) {
+                let units = texts(object).into_iter().flat_map(|text| possible_units(text, estate));
                 self.units.entry(verb).or_default().extend(units);
             }
         }
@@ -52,7 +52,7 @@ impl Grant {
     }
 }
 
-/// Everything that a step may do.
+/// The actions of a step: its own, undo and verify.
 pub fn actions(step: &Step) -> impl Iterator<Item = &Action> {
     let body = match &step.body {
         StepBody::Action(action) => Some(action),
@@ -61,23 +61,24 @@ pub fn actions(step: &Step) -> impl Iterator<Item = &Action> {
     body.into_iter().chain(&step.undo).chain(step.verify.as_ref().map(|verify| &verify.action))
 }
 
-/// One word or a list of them.
-fn words_of(words: &Value) -> Vec<&str> {
-    match words {
-        Value::Array(words) => words.iter().filter_map(Value::as_str).collect(),
-        word => word.as_str().into_iter().collect(),
+/// The texts of a value that is one text or a list.
+pub(super) fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        value => value.as_str().into_iter().collect(),
     }
 }
 
-/// The units of the estate that a word may mean: what a template comes to is known only when it runs, so it means all.
-fn meant(word: &str, estate: &Estate) -> Vec<String> {
+/// The units of the estate that a text may refer to: a service, a unit or a pattern. The value of a template is not known before
+/// the run, so it may be any unit.
+fn possible_units(text: &str, estate: &Estate) -> Vec<String> {
     let units = estate.units().map(|unit| suffixed(unit.to_owned()));
-    if expression::is_template(word) {
+    if expression::is_template(text) {
         return units.collect();
     }
-    let named = estate.services.get(word).map_or(word, |service| &service.unit);
-    let named = suffixed(named.to_owned());
-    units.filter(|unit| matches(&named, unit)).collect()
+    let pattern = estate.services.get(text).map_or(text, |service| &service.unit);
+    let pattern = suffixed(pattern.to_owned());
+    units.filter(|unit| matches(&pattern, unit)).collect()
 }
 
 #[cfg(test)]
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_unit_is_granted_and_no_other() {
+    fn only_the_named_units_are_permitted() {
         let grant = grant(json!([step(json!({"restart": "gateway"})), step(json!({"reload": ["redis-server"]}))]));
         assert_eq!(units(&grant, "restart"), ["shop-gateway.service"]);
         assert_eq!(units(&grant, "reload"), ["redis-server.service"]);
@@ -115,26 +116,26 @@ mod tests {
     }
 
     #[test]
-    fn a_template_may_mean_every_unit_and_a_pattern_those_that_fit() {
+    fn a_template_permits_every_unit_and_a_pattern_those_that_match() {
         let templated = grant(json!([step(json!({"stop": "{{ services[item].unit }}"}))]));
         assert_eq!(units(&templated, "stop").len(), 3);
         assert_eq!(units(&grant(json!([step(json!({"start": "shop-*"}))])), "start").len(), 2);
     }
 
     #[test]
-    fn what_the_estate_does_not_name_is_not_granted() {
+    fn a_unit_that_is_not_in_the_estate_is_not_permitted() {
         assert_eq!(units(&grant(json!([step(json!({"restart": "sshd.service"}))])), "restart"), [""; 0]);
         assert_eq!(grant(json!([step(json!({"status": "shop-*"}))])), Grant::default());
     }
 
     #[test]
-    fn what_is_inside_groups_and_what_takes_a_change_back_counts() {
+    fn steps_in_groups_and_undo_actions_are_included() {
         let mut changing = step(json!({"stop": "search"}));
         changing["undo"] = json!({"kind": "systemd", "spec": {"start": "search"}, "effect": "repeatable"});
         let group = json!({"id": "g", "name": "G", "body": {"parallel": [changing]}});
         let grant = grant(json!([group, step(json!({"enable": "search"}))]));
         assert_eq!(units(&grant, "start"), ["shop-search.service"]);
         assert_eq!(units(&grant, "stop"), ["shop-search.service"]);
-        assert!(grant.unit_files && grant.daemon_reload, "enabling makes systemd read its files again");
+        assert!(grant.unit_files && grant.daemon_reload, "enabling reloads unit files");
     }
 }

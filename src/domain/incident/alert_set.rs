@@ -1,6 +1,6 @@
-//! The alerts of one incident: which are firing, and when all have been quiet long enough.
+//! The alerts of one incident: which of them fire, and when all have been quiet for long enough.
 //!
-//! The contents of alerts are in the log only: an incident in a storm holds thousands of entries, so each takes a few dozen bytes.
+//! An alert's content is only in the log. In an alert storm an incident has thousands of alerts, so each takes a few dozen bytes.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -10,7 +10,7 @@ use super::event::AlertEvent;
 use crate::domain::alert::{AlertKey, AlertStatus};
 use crate::domain::core::time::Timestamp;
 
-/// The most alerts that one incident gathers: a storm that goes on opens another.
+/// The most alerts of one incident. Further alerts open another incident.
 pub const ALERT_LIMIT: usize = 10_000;
 
 /// The alerts of one incident.
@@ -23,62 +23,61 @@ pub struct Alerts {
     quiet_until: Option<Timestamp>,
 }
 
-/// One alert, as far as it has come.
+/// The state of one alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlertState {
-    /// How it stands.
     pub status: AlertStatus,
-    /// How often it was reported again, as far as that is recorded.
+    /// How many repetitions are recorded.
     pub repeats: u32,
 }
 
 impl Alerts {
-    /// Whether there are none.
+    /// Whether the incident has no alerts.
     pub fn is_empty(&self) -> bool {
         self.states.is_empty()
     }
 
-    /// How many there are.
+    /// The number of alerts, firing and resolved.
     pub fn len(&self) -> usize {
         self.states.len()
     }
 
-    /// How many fire.
+    /// The number of alerts that fire.
     pub fn firing(&self) -> usize {
         self.firing
     }
 
-    /// How often any of them was reported again.
+    /// The number of recorded repetitions of all alerts.
     pub fn repeats(&self) -> u64 {
         self.repeats
     }
 
-    /// How a firing stands; none when it is not of this incident.
+    /// The state of an alert; none if it is not in this incident.
     pub fn state(&self, key: &AlertKey) -> Option<AlertState> {
         self.states.get(key).copied()
     }
 
-    /// Every firing.
+    /// Every alert and its status.
     pub fn keys(&self) -> impl Iterator<Item = (&AlertKey, AlertStatus)> {
         self.states.iter().map(|(key, state)| (key, state.status))
     }
 
-    /// When the last of them began to fire here.
+    /// When the most recent alert began to fire.
     pub fn fired_at(&self) -> Option<Timestamp> {
         self.fired_at
     }
 
-    /// Whether there have been alerts and none of them fires.
+    /// Whether the incident has alerts and none of them fires.
     pub fn are_resolved(&self) -> bool {
         self.firing == 0 && !self.states.is_empty()
     }
 
-    /// When it has been quiet for long enough, if nothing fires again.
+    /// When all alerts will have been quiet for long enough; none while one fires.
     pub fn quiet_until(&self) -> Option<Timestamp> {
         self.quiet_until.filter(|_| self.are_resolved())
     }
 
-    /// Applies an alert's event; the reason when it does not fit.
+    /// Applies an event of an alert; the error is the reason why it is illegal.
     pub(crate) fn apply(&mut self, event: &AlertEvent, at: Timestamp) -> Result<(), String> {
         match event {
             AlertEvent::Fired { key, .. } => self.fire(*key, at),

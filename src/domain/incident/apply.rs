@@ -1,4 +1,4 @@
-//! Applying an event to an incident: each family goes to its own table.
+//! Applying an event to an incident: each family of events has a transition table.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -9,15 +9,21 @@ use super::event::{Delivery, Event, IncidentEvent, MessageEvent, Recorded, RoleE
 use super::permission::Holder;
 use super::run::{self, Run, RunStatus};
 use super::step::StepState;
-use super::{Illegal, Incident, PostmortemDraft, deadline, illegal, mark, transition};
+use super::{Illegal, Incident, PostmortemDraft, deadline, illegal, stamp};
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
 
+mod message_state;
+mod transition;
+
 impl Incident {
     /// Applies the next event.
+    ///
+    /// # Errors
+    /// The event cannot follow; the incident may have been changed in part.
     pub fn apply(&mut self, recorded: &Recorded) -> Result<(), Illegal> {
         if recorded.seq != self.seq + 1 {
-            return Err(illegal(recorded, &format!("event {} was to follow", self.seq + 1)));
+            return Err(illegal(recorded, &format!("event {} must follow", self.seq + 1)));
         }
         self.status = transition::next(self.status, &recorded.event)
             .ok_or_else(|| illegal(recorded, &format!("the incident is {:?}", self.status)))?;
@@ -31,12 +37,12 @@ impl Incident {
     }
 
     fn apply_family(&mut self, recorded: &Recorded) -> Result<(), Illegal> {
-        let misfit = |reason: String| illegal(recorded, &reason);
+        let refused = |reason: String| illegal(recorded, &reason);
         match &recorded.event {
-            Event::Incident(event) => self.apply_own(event, recorded),
-            Event::Alert(event) => return self.alerts.apply(event, recorded.at).map_err(misfit),
+            Event::Incident(event) => self.apply_incident(event, recorded),
+            Event::Alert(event) => return self.alerts.apply(event, recorded.at).map_err(refused),
             Event::Deadline(event) => {
-                return deadline::apply(&mut self.deadlines, event, recorded.at).map_err(misfit);
+                return deadline::apply(&mut self.deadlines, event, recorded.at).map_err(refused);
             }
             Event::Role(event) => self.apply_role(event, recorded.at),
             Event::Message(event) => return self.apply_message(event, recorded),
@@ -46,23 +52,23 @@ impl Incident {
         Ok(())
     }
 
-    fn apply_own(&mut self, event: &IncidentEvent, recorded: &Recorded) {
+    fn apply_incident(&mut self, event: &IncidentEvent, recorded: &Recorded) {
         match event {
-            IncidentEvent::Acknowledged => self.acknowledged = Some(mark(recorded)),
+            IncidentEvent::Acknowledged => self.acknowledged = Some(stamp(recorded)),
             IncidentEvent::Resolved { summary } => {
-                self.resolved = Some(mark(recorded));
+                self.resolved = Some(stamp(recorded));
                 self.resolution.clone_from(summary);
             }
             IncidentEvent::PostmortemWritten { path, digest } | IncidentEvent::ReportWritten { path, digest } => {
                 self.draft = Some(PostmortemDraft { path: path.clone(), digest: digest.clone(), seq: recorded.seq });
             }
-            IncidentEvent::PostmortemCompleted => self.completed = Some(mark(recorded)),
+            IncidentEvent::PostmortemCompleted => self.completed = Some(stamp(recorded)),
             IncidentEvent::RunProposed(proposed) => {
                 self.proposals.retain(|proposal| proposal.runbook != proposed.runbook);
                 self.proposals.push(proposed.clone());
             }
             IncidentEvent::SeverityChanged(to) => self.severity = to.severity,
-            // The opening is read by `open`; a note is read from the log; a skipped occurrence belongs to the schedule.
+            // `Incident::open` handles the opening. Notes and skipped occurrences are read from the log only.
             IncidentEvent::Opened { .. } | IncidentEvent::NoteAdded { .. } | IncidentEvent::OccurrenceSkipped(_) => {}
         }
     }
@@ -87,10 +93,10 @@ impl Incident {
 
     fn start_run(&mut self, id: RunId, event: &RunEvent, recorded: &Recorded) -> Result<(), Illegal> {
         let RunEvent::Started { runbook, digest, estate, params, mode, parent, alert, schedule, .. } = event else {
-            return Err(illegal(recorded, "it starts no run"));
+            return Err(illegal(recorded, "it does not start a run"));
         };
         if id.0 as usize != self.runs.len() + 1 {
-            return Err(illegal(recorded, &format!("run {} was to follow", self.runs.len() + 1)));
+            return Err(illegal(recorded, &format!("run {} must follow", self.runs.len() + 1)));
         }
         self.proposals.retain(|proposal| proposal.runbook != runbook.id);
         self.runs.push(Run {
@@ -131,11 +137,12 @@ impl Incident {
         if !run::accepts(&run.status, event) {
             return Err(illegal(recorded, &format!("run {id} is {:?}", run.status)));
         }
-        reach(run, key, recorded)?
-            .apply(event, recorded.seq, recorded.at)
-            .map_err(|misfit| illegal(recorded, &format!("step `{key}` is {:?}", misfit.standing)))?;
+        let state = reach(run, key, recorded)?;
+        if !state.apply(event, recorded.seq, recorded.at) {
+            return Err(illegal(recorded, &format!("step `{key}` is {:?}", state.status)));
+        }
         run.advance(event);
-        self.follow_step(event, recorded.at);
+        self.apply_step_to_messages(event, recorded.at);
         Ok(())
     }
 
@@ -143,7 +150,7 @@ impl Incident {
         if let Some((id, key)) = event.delivery().and_then(Delivery::step) {
             reach(find(&mut self.runs, id, recorded)?, key, recorded)?;
         }
-        self.follow_message(event, recorded.at).map_err(|reason| illegal(recorded, &reason))
+        self.apply_to_messages(event, recorded.at).map_err(|reason| illegal(recorded, &reason))
     }
 }
 
@@ -154,7 +161,7 @@ fn find<'a>(runs: &'a mut [Run], id: RunId, recorded: &Recorded) -> Result<&'a m
         .ok_or_else(|| illegal(recorded, &format!("there is no run {id}")))
 }
 
-/// The state of a step of a run, which begins when an event first names the step.
+/// The state of a step; a step is reached when an event first names it.
 fn reach<'a>(run: &'a mut Run, key: &StepKey, recorded: &Recorded) -> Result<&'a mut StepState, Illegal> {
     if !run.steps.contains_key(key) {
         if !run.ids.contains(&key.id) {

@@ -1,7 +1,7 @@
-//! Notices that the engine sends: to stakeholders when nobody else has, and to responders when a deadline is at risk.
+//! Notices: messages to stakeholders that no step sends, and escalations to responders when a deadline is near or missed.
 //!
-//! **Invariant:** a notice states only what is in the log, and says that the engine wrote it. The runbook's own text is used only
-//! when every step that it refers to is done.
+//! **Invariant:** a generated text contains only facts from the log. The runbook's text is used only if every step that it refers
+//! to is concluded.
 
 use super::Incident;
 use super::deadline::Deadline;
@@ -15,29 +15,32 @@ use crate::domain::core::text::one_line;
 use crate::domain::core::time::stamp;
 use crate::domain::runbook::{Action, Step, StepBody};
 use crate::domain::template::expression;
+use crate::domain::template::values::gather;
 
-/// The longest phrase of another that is taken into a notice, in characters.
+/// The longest title or question that a notice contains, in characters.
 const PHRASE_LIMIT: usize = 200;
 
-/// The notice that keeps a deadline when nobody has told stakeholders; none where nobody is to be told.
+/// The notice that meets a deadline when nobody has notified the stakeholders; none if no channel is known.
 pub fn fallback(incident: &Incident, deadline: &Deadline) -> Option<Event> {
-    let owing = notifying_step(incident, &deadline.name);
-    let own = owing.and_then(|(run, step, action)| runbook_text(incident, run, step, action));
-    let declared = || owing.map(|(_, _, action)| of_spec(&action.spec).1).filter(|to| !to.iter().any(|to| is_open(to)));
-    let (text, to, built_in) = match own {
+    let notifying = notifying_step(incident, &deadline.name);
+    let rendered = notifying.and_then(|(run, step, action)| render_message(incident, run, step, action));
+    let (text, to, built_in) = match rendered {
         Some((text, to)) => (text, to, false),
-        None => (default_text(incident, deadline), declared().unwrap_or_else(|| stakeholders(incident)), true),
+        None => {
+            let declared = notifying.and_then(|(_, _, action)| literal_channels(action));
+            (built_in_text(incident, deadline), declared.unwrap_or_else(|| stakeholders(incident)), true)
+        }
     };
     let cause = NoticeCause::Fallback { deadline: deadline.name.clone(), built_in };
     notice(incident, cause, to, text)
 }
 
-/// The notice to those who hear when a deadline comes near, or is missed.
+/// The notice to the channels of a deadline's `escalate`; none if the rule names no channel.
 pub fn escalation(incident: &Incident, deadline: &Deadline, missed: bool) -> Option<Event> {
     let (name, due) = (deadline.name.clone(), stamp(deadline.due));
     let what = match deadline.role() {
         Some(role) => format!("nobody has taken the role {role}"),
-        None if deadline.repeats() => "stakeholders wait for the next word".to_owned(),
+        None if deadline.repeats() => "stakeholders wait for the next update".to_owned(),
         None => format!("`{name}` is not done"),
     };
     let (cause, when) = match missed {
@@ -48,25 +51,23 @@ pub fn escalation(incident: &Incident, deadline: &Deadline, missed: bool) -> Opt
     notice(incident, cause, deadline.escalate().to_vec(), text)
 }
 
-/// Where stakeholders are told: where the runbook tells them, else where the estate has alerts told.
+/// The stakeholders' channels: those of a repeating deadline, else those of the first message that meets a deadline, else the
+/// estate's `alerts.notify`.
 pub fn stakeholders(incident: &Incident) -> Vec<String> {
     let rules = incident.deadlines.iter().filter_map(|deadline| deadline.rule.as_ref());
     let declared = rules.filter(|rule| rule.repeats && !rule.to.is_empty()).map(|rule| rule.to.clone()).next();
-    let told = || {
+    let of_step = || {
         let mut steps = incident.runs.iter().flat_map(|run| run.runbook.all_steps());
-        let to =
-            steps.find_map(|step| message(step).filter(|_| step.meets.is_some())).map(|action| of_spec(&action.spec).1);
-        to.filter(|to| !to.iter().any(|to| is_open(to)))
+        literal_channels(steps.find_map(|step| message(step).filter(|_| step.meets.is_some()))?)
     };
     declared
-        .or_else(told)
+        .or_else(of_step)
         .unwrap_or_else(|| incident.runs.last().map(|run| run.estate.alerts.notify.clone()).unwrap_or_default())
 }
 
-/// A person's word to stakeholders.
-pub fn update(incident: &Incident, words: &str) -> Option<Event> {
-    let text = format!("{}\n{words}", headline(incident));
-    notice(incident, NoticeCause::Update, stakeholders(incident), text)
+/// A person's update to stakeholders; none if no channel is known.
+pub fn update(incident: &Incident, text: &str) -> Option<Event> {
+    notice(incident, NoticeCause::Update, stakeholders(incident), format!("{}\n{text}", headline(incident)))
 }
 
 fn notice(incident: &Incident, cause: NoticeCause, to: Vec<String>, text: String) -> Option<Event> {
@@ -74,7 +75,7 @@ fn notice(incident: &Incident, cause: NoticeCause, to: Vec<String>, text: String
         .then(|| Event::Message(MessageEvent::NoticeOwed { notice: incident.next_notice(), cause, to, text }))
 }
 
-/// The first message of a runbook that meets a deadline.
+/// The first step that sends a message and meets the deadline.
 fn notifying_step<'a>(incident: &'a Incident, deadline: &str) -> Option<(&'a Run, &'a Step, &'a Action)> {
     incident.runs.iter().find_map(|run| {
         let steps = run.runbook.all_steps();
@@ -83,8 +84,9 @@ fn notifying_step<'a>(incident: &'a Incident, deadline: &str) -> Option<(&'a Run
     })
 }
 
-/// Whether a deadline is met by a message and somebody is to be told, so that the engine can keep it.
-pub fn is_notified(incident: &Incident, deadline: &Deadline) -> bool {
+/// Whether the engine can notify stakeholders to meet the deadline. Either a step's message meets it and has channels, or its rule
+/// has a `fallback_at` and the stakeholders' channels are known.
+pub fn can_notify(incident: &Incident, deadline: &Deadline) -> bool {
     let declared = deadline.rule.as_ref().is_some_and(|rule| rule.fallback_at.is_some());
     match notifying_step(incident, &deadline.name) {
         Some((_, _, action)) => !of_spec(&action.spec).1.is_empty(),
@@ -99,33 +101,38 @@ fn message(step: &Step) -> Option<&Action> {
     }
 }
 
-/// The runbook's own words, where everything that they speak of is known.
-fn runbook_text(incident: &Incident, run: &Run, step: &Step, action: &Action) -> Option<(String, Vec<String>)> {
+/// The channels of a message, if none of them is a template.
+fn literal_channels(action: &Action) -> Option<Vec<String>> {
+    let channels = of_spec(&action.spec).1;
+    (!channels.iter().any(|channel| expression::is_template(channel))).then_some(channels)
+}
+
+/// The text and channels of a step's message; none unless every step that its templates refer to is concluded.
+fn render_message(incident: &Incident, run: &Run, step: &Step, action: &Action) -> Option<(String, Vec<String>)> {
     let mut sources = Vec::new();
-    crate::domain::template::values::gather(&action.spec, &mut sources);
-    let known = sources.iter().all(|source| {
-        let named = expression::references(source).unwrap_or_default();
-        named.iter().all(|reference| match reference.path.strip_prefix("steps.") {
+    gather(&action.spec, &mut sources);
+    let is_complete = sources.iter().all(|source| {
+        let references = expression::references(source).unwrap_or_default();
+        references.iter().all(|reference| match reference.path.strip_prefix("steps.") {
             Some(rest) => {
                 let id = rest.split('.').next().unwrap_or_default();
-                matches!(run.standing(&StepKey::main(id)), StepStatus::Concluded(_))
+                matches!(run.step_status(&StepKey::main(id)), StepStatus::Concluded(_))
             }
             None => reference.path != "item",
         })
     });
     let key = StepKey::main(step.id.clone());
-    let rendered = template_scope::action(incident, run, &key, action).ok().filter(|_| known)?;
+    let rendered = template_scope::action(incident, run, &key, action).ok().filter(|_| is_complete)?;
     let (text, to) = of_spec(&rendered.spec);
     (!text.trim().is_empty() && !to.is_empty()).then_some((text, to))
 }
 
-/// Our own words: what is known, and nothing more.
-fn default_text(incident: &Incident, deadline: &Deadline) -> String {
+fn built_in_text(incident: &Incident, deadline: &Deadline) -> String {
     format!(
         "{}\nNobody has told stakeholders yet, so runbook does it: the time to do so ends {}.\n{}\n{}",
         headline(incident),
         stamp(deadline.due),
-        done(incident),
+        progress(incident),
         waits(incident),
     )
 }
@@ -136,18 +143,19 @@ fn headline(incident: &Incident) -> String {
     format!("{severity} in {place}: {title} ({}), opened {}.", incident.id, stamp(incident.opened.at))
 }
 
-fn done(incident: &Incident) -> String {
+/// How many steps of all runs are concluded.
+fn progress(incident: &Incident) -> String {
     let (mut all, mut done) = (0, 0);
     for run in &incident.runs {
         all += run.runbook.all_steps().len();
         let is_main = |key: &&StepKey| **key == StepKey::main(key.id.clone());
-        let over = |key: &&StepKey| matches!(run.standing(key), StepStatus::Concluded(_));
-        done += run.order.iter().filter(is_main).filter(over).count();
+        let is_concluded = |key: &&StepKey| matches!(run.step_status(key), StepStatus::Concluded(_));
+        done += run.order.iter().filter(is_main).filter(is_concluded).count();
     }
     format!("{done} of {all} steps are done.")
 }
 
-/// What is waited for.
+/// The first gate that waits for a person.
 fn waits(incident: &Incident) -> String {
     let waiting = incident.waiting_for_person();
     let Some((_, key, gate)) = waiting.first() else {
@@ -162,8 +170,4 @@ fn waits(incident: &Incident) -> String {
         Gate::Timer { .. } => "",
     };
     format!("It waits for a person at {key}: {}", one_line(what, PHRASE_LIMIT))
-}
-
-fn is_open(name: &str) -> bool {
-    expression::is_template(name)
 }

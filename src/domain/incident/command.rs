@@ -1,12 +1,12 @@
-//! Commands: everything that a person or an interface can ask of an incident.
+//! Commands: the requests of people, interfaces and the engine to an incident.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use self::target::{StepReference, StepTarget};
 use super::event::{Actor, Event, Mode, Parent};
 use super::slack_post::SlackPost;
-use super::target::{StepReference, StepTarget};
 use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::IncidentId;
@@ -15,248 +15,223 @@ use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::runbook::Runbook;
 use crate::domain::runbook::schedule::{Occurrence, Skipped};
 
-/// The longest note, answer or reason, in bytes.
-pub const WORDS_LIMIT: usize = 16 * 1024;
+pub mod target;
 
-/// What a person or the engine asks.
+/// The longest note, answer or reason, in bytes.
+pub const TEXT_LIMIT: usize = 16 * 1024;
+
+/// A request with its sender.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Command {
-    /// Who asks.
     pub by: Actor,
-    /// What is asked.
     pub request: Request,
 }
 
-/// What is asked.
+/// What a command requests.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
-    /// Opens an incident with a runbook, or starts a further run in it.
+    /// Start a run. A new incident is opened if none exists.
     Start(Box<StartRequest>),
-    /// Tells what a sender says of one firing.
+    /// Report an alert.
     Report(Box<AlertReport>),
-    /// Opens the record of an occurrence of a schedule.
-    Occur {
-        /// The runbook.
+    /// Start the run of an occurrence of a schedule.
+    StartOccurrence {
         start: Box<StartRequest>,
-        /// The occurrence.
         occurrence: Occurrence,
     },
-    /// Says that an occurrence of a schedule is skipped, since the run before it still goes on.
+    /// Record that an occurrence of a schedule is skipped, because the run of an earlier one has not ended.
     SkipOccurrence(Skipped),
     Acknowledge,
-    /// Writes something down.
+    /// Add a note.
     Note(String),
-    /// Answers a question, says that something is done by hand, or whether an unclear attempt `happened`.
+    /// Answer a question, confirm work by hand, or confirm with [`HAPPENED`](super::decide::HAPPENED) that an unclear attempt
+    /// happened.
     Answer {
-        /// The step.
         target: StepTarget,
-        /// The answer.
         value: Value,
     },
-    /// Agrees to a change.
+    /// Approve a change.
     Approve {
-        /// The step.
         target: StepTarget,
-        /// The digest of the change that the person has seen, or how it begins.
+        /// The digest of the change that the person saw, or the beginning of the digest.
         digest: String,
     },
-    /// Refuses a change.
+    /// Deny a change.
     Deny {
-        /// The step.
         target: StepTarget,
-        /// Why.
         reason: String,
     },
-    /// Takes a role, from whoever has it.
+    /// Take a role from its present holder.
     TakeRole {
-        /// The role.
         role: String,
     },
-    /// Hands a role to somebody.
+    /// Assign a role to a person.
     GiveRole {
-        /// The role.
         role: String,
         /// A person of the estate, or an identity such as `account:ada`.
         to: String,
     },
-    /// Gives a role back.
+    /// Release a role.
     ReleaseRole {
-        /// The role.
         role: String,
     },
-    /// Says how bad it is.
-    Regrade(Severity),
-    /// Tells stakeholders how it stands.
+    ChangeSeverity(Severity),
+    /// Send stakeholders an update.
     Update(String),
-    /// Tries a failed step again.
+    /// Retry a failed step.
     Retry {
-        /// The step.
         target: StepTarget,
     },
-    /// Goes on without a step.
+    /// Skip a step.
     Skip {
-        /// The step.
         target: StepTarget,
-        /// Why.
         reason: String,
     },
-    /// Takes a change back.
+    /// Run a step's undo.
     Undo {
-        /// The step.
         target: StepTarget,
     },
-    /// Stops every run.
+    /// Stop every run.
     Cancel {
-        /// Why.
         reason: String,
     },
-    /// Says that the trouble is over.
     Resolve {
-        /// In words.
         summary: Option<String>,
     },
-    /// Says that the post-mortem is complete.
     CompletePostmortem,
-    /// Says where a message on the board was posted.
+    /// Record the place of a message that shows the incident in Slack.
     Post(SlackPost),
-    /// Says that a face has turned somebody away.
-    TurnAway {
-        /// The step, where it was about one.
+    /// Record that an interface refused a request of an unknown user.
+    RefuseUnknownUser {
+        /// The step of the request, if it named one.
         step: Option<StepReference>,
-        /// What was wanted, in words.
+        /// The request, as a phrase that follows "may not".
         wanted: String,
     },
 }
 
-/// A runbook to start, with everything the run keeps a copy of.
+/// A runbook to start, with all that the run stores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StartRequest {
-    /// The incident: a new one's id, made from chance at the door.
+    /// The incident's id; a random one for a new incident.
     pub incident: IncidentId,
-    /// The runbook.
     pub runbook: Runbook,
-    /// SHA-256 of the file's text, in hex.
+    /// SHA-256 of the runbook's file, in hex.
     pub digest: String,
-    /// The estate.
     pub estate: Estate,
     /// The environment's name.
     pub environment: String,
-    /// What the starter set; defaults are filled in when it is decided.
+    /// The parameters that were given, without defaults.
     pub params: Map<String, Value>,
-    /// How much it asks.
     pub mode: Mode,
-    /// When the incident was first noticed.
+    /// When the problem was first noticed, if that is known.
     pub detected_at: Option<Timestamp>,
-    /// The title of a new incident; the runbook's when none is given.
+    /// The title of a new incident; without one, the runbook's title.
     pub title: Option<String>,
-    /// The run and step that start it.
+    /// The run and step that start it, if a `start` step does.
     pub parent: Option<Parent>,
-    /// The firing that starts it.
+    /// The alert that starts it, if one does.
     pub alert: Option<AlertKey>,
 }
 
-/// What a sender says of one firing, with what the shop makes of it.
+/// A report of one alert, and the response that the configuration plans.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertReport {
-    /// The incident: a new one's id, made from chance at the door.
+    /// The incident's id; a random one for a new incident.
     pub incident: IncidentId,
-    /// The firing's name.
     pub key: AlertKey,
-    /// What the sender says.
     pub alert: Arc<Alert>,
-    /// How often it was said again since that was recorded last.
+    /// How many reports arrived since the last recorded one.
     pub times: u32,
-    /// How long it must be quiet before the incident is over.
+    /// How long all alerts must be quiet before the incident is resolved.
     pub resolve_after: Span,
-    /// What is to be done about a firing that is new.
+    /// The response to an alert that is new to the incident.
     pub plan: Option<AlertPlan>,
 }
 
-/// What the shop makes of a firing that is new to it.
+/// The planned response to a new alert.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertPlan {
-    /// The environment that it is about.
     pub environment: String,
-    /// The group that it belongs to.
+    /// The alert group.
     pub group: String,
-    /// How bad it is when no runbook says so.
+    /// The severity if no runbook sets one.
     pub severity: Severity,
-    /// What is to be done.
-    pub answer: AlertResponse,
-    /// The run that tells people when nothing else is done; none where they know of the incident already.
+    pub response: AlertResponse,
+    /// The run that notifies people if no runbook starts; none if they already know of the incident.
     pub notice: Option<Box<StartRequest>>,
-    /// How long a runbook that has ended is not started again in the same incident.
+    /// How long after the end of its run a runbook is not started again in the same incident.
     pub cool_down: Span,
 }
 
-/// What the shop's runbooks make of a firing.
+/// The response to a new alert.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AlertResponse {
-    /// A runbook starts.
+    /// Start a runbook.
     Start(Box<StartRequest>),
-    /// A person may start a runbook.
+    /// Propose a runbook that a person may start.
     Propose {
-        /// It, with the parameters that the alert gives.
+        /// The runbook, with the parameters that the alert sets.
         start: Box<StartRequest>,
-        /// Why it does not start by itself.
+        /// Why it does not start automatically.
         reason: String,
     },
-    /// People are told.
+    /// Notify people.
     Notice,
 }
 
-/// Our no to a person: nothing has happened.
+/// A refused command: nothing has happened.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refused {
-    /// A fragment that says what cannot be.
+    /// A fragment that states the problem.
     pub message: String,
     /// Sentences that say what to type.
     pub hint: Option<String>,
-    /// What sort of no it is, for exit codes.
+    /// The cause, for exit codes.
     pub cause: RefusedCause,
-    /// What the log keeps of it, for a no that others have to know of.
+    /// The event that records the refusal, if it is recorded.
     pub record: Option<Box<Event>>,
 }
 
-/// What sort of no it is.
+/// The cause of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RefusedCause {
-    /// What was asked makes no sense as things stand.
+    /// The state of the incident does not allow the command, or the command is wrong.
     Usage,
-    /// The person may not.
+    /// The person does not have the permission.
     NotAllowed,
 }
 
 impl Refused {
-    /// A no because of how things stand.
+    /// A refusal because of the state or the command.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, cause: RefusedCause::Usage, record: None }
     }
 
-    /// A no because of who asks.
+    /// A refusal because of the person.
     pub fn not_allowed(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, cause: RefusedCause::NotAllowed, record: None }
     }
 
-    /// The same no, to be kept in the log.
+    /// The same refusal, recorded by this event.
     #[must_use]
     pub fn recorded(self, event: Event) -> Self {
         Self { record: Some(Box::new(event)), ..self }
     }
 
-    /// The same no with what to type instead.
+    /// The same refusal with a hint.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 }
 
-/// When trouble was first noticed, as it is typed: an instant, or how long ago.
+/// Parses the time of a detection: an instant, or how long ago.
 ///
 /// # Errors
-/// It is neither, or has not come yet.
-pub fn noticed(typed: &str, now: Timestamp) -> Result<Timestamp, Refused> {
+/// The text is neither, or the instant is in the future.
+pub fn parse_detected_at(typed: &str, now: Timestamp) -> Result<Timestamp, Refused> {
     let ago = typed.parse::<Span>().ok().and_then(|span| chrono::TimeDelta::from_std(span.0).ok());
     let instant = match ago {
         Some(ago) => now.checked_sub_signed(ago),

@@ -1,4 +1,4 @@
-//! Deadlines: set, warned, met or missed, as events.
+//! The state of a deadline, and the transition table of its events.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -8,61 +8,54 @@ use crate::domain::core::id::StepKey;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::runbook::{DeadlineFrom, DeadlineRule};
 
-/// How a deadline stands.
+/// The status of a deadline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeadlineStatus {
-    /// Its time runs.
+    /// It is set and not due yet.
     Running,
-    /// It was kept.
     Met {
-        /// When.
         at: Timestamp,
-        /// By which step.
+        /// The step that met it, if one did.
         step: Option<StepKey>,
     },
-    /// It passed.
     Missed,
-    /// It is not asked for any more.
+    /// The incident was resolved, so it no longer applies.
     Lifted,
-    /// It passed, and was done afterwards.
+    /// It was missed, and met afterwards.
     MetLate {
-        /// When.
         at: Timestamp,
-        /// By which step.
+        /// The step that met it, if one did.
         step: Option<StepKey>,
     },
 }
 
-/// A deadline whose time has begun.
+/// A deadline that has been set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deadline {
     pub name: String,
-    /// When its time began to run.
+    /// Whether its time is counted from the opening or the resolution.
     pub from: DeadlineFrom,
-    /// When it was set; one that repeats is set anew.
+    /// When it was set; a repeating deadline is set again for each period.
     pub set_at: Timestamp,
-    /// When it is missed.
     pub due: Timestamp,
-    /// When to warn.
     pub warn_at: Option<Timestamp>,
-    /// When the engine tells stakeholders itself, and messages that keep it take other ways.
+    /// When the engine notifies stakeholders itself, and fallback routes open for messages that meet the deadline.
     pub fallback_at: Option<Timestamp>,
-    /// The rule that it follows.
+    /// The runbook's rule; none in old logs.
     pub rule: Option<DeadlineRule>,
     /// Whether the warning is in the log.
     pub warned: bool,
-    /// Whether those who are to hear of the warning are owed a message.
-    pub told_warning: bool,
-    /// Whether those who are to hear of the miss are owed a message.
-    pub told_miss: bool,
-    /// Whether the engine has taken it upon itself to tell stakeholders.
-    pub fell_back: bool,
-    /// How it stands.
+    /// Whether the message about the warning was requested.
+    pub warning_notified: bool,
+    /// Whether the message about the miss was requested.
+    pub miss_notified: bool,
+    /// Whether the engine has requested a message to stakeholders.
+    pub fallback_notified: bool,
     pub status: DeadlineStatus,
 }
 
 impl Deadline {
-    /// What it owes the log at `now`: a warning or a miss, never early.
+    /// The event that is due at `now`: a warning or a miss.
     pub fn due_event(&self, now: Timestamp) -> Option<Event> {
         if self.status != DeadlineStatus::Running {
             return None;
@@ -74,22 +67,18 @@ impl Deadline {
         warning.then(|| Event::Deadline(DeadlineEvent::Warned { name: self.name.clone() }))
     }
 
-    /// When it owes a warning or a miss.
+    /// When its warning and its miss are due.
     pub fn instants(&self) -> impl Iterator<Item = Timestamp> {
         let running = self.status == DeadlineStatus::Running;
         let warning = self.warn_at.filter(|_| !self.warned);
         [Some(self.due), warning].into_iter().flatten().filter(move |_| running)
     }
 
-    /// When the engine has to tell stakeholders, unless somebody else does.
+    /// When the engine notifies stakeholders, unless somebody else has; none if it does not.
     pub fn falls_back_at(&self) -> Option<Timestamp> {
-        let open = self.status == DeadlineStatus::Running && !self.fell_back && self.falls_back();
-        self.fallback_at.filter(|_| open)
-    }
-
-    /// Whether the engine may tell stakeholders itself to keep it.
-    fn falls_back(&self) -> bool {
-        self.rule.as_ref().is_some_and(DeadlineRule::is_met_by_step)
+        let is_met_by_step = self.rule.as_ref().is_some_and(DeadlineRule::is_met_by_step);
+        let is_open = self.status == DeadlineStatus::Running && !self.fallback_notified && is_met_by_step;
+        self.fallback_at.filter(|_| is_open)
     }
 
     /// Whether the deadline is neither met nor lifted.
@@ -97,17 +86,17 @@ impl Deadline {
         matches!(self.status, DeadlineStatus::Running | DeadlineStatus::Missed)
     }
 
-    /// Whether it is set anew by every word to stakeholders.
+    /// Whether it is set again after each update to stakeholders.
     pub fn repeats(&self) -> bool {
         self.rule.as_ref().is_some_and(|rule| rule.repeats)
     }
 
-    /// The role whose being taken meets it.
+    /// The role that somebody must take to meet it.
     pub fn role(&self) -> Option<&str> {
         self.rule.as_ref()?.role.as_deref()
     }
 
-    /// The channels that hear when it comes near or is missed.
+    /// The channels that are notified of its warning and its miss.
     pub fn escalate(&self) -> &[String] {
         self.rule.as_ref().map(|rule| rule.escalate.as_slice()).unwrap_or_default()
     }
@@ -125,15 +114,16 @@ pub(crate) fn set(rule: &DeadlineRule, from: Timestamp) -> Event {
     })
 }
 
-/// When other ways are tried: as the rule says, else early enough for them.
+/// How long after its start a deadline falls back: the rule's `fallback_at`, or [`FALLBACK_MARGIN`] before it is due. None
+/// if no step meets the deadline.
 pub fn fallback(rule: &DeadlineRule) -> Option<Span> {
-    // Of a short deadline the last fifth has to do.
+    // A short deadline reserves its last fifth.
     let margin = FALLBACK_MARGIN.0.min(rule.within.0 / 5);
     let early = Span(rule.within.0.saturating_sub(margin));
     rule.is_met_by_step().then(|| rule.fallback_at.unwrap_or(early))
 }
 
-/// Applies a deadline's event; the reason when it does not fit.
+/// Applies an event of a deadline; the error is the reason why it is illegal.
 pub(crate) fn apply(deadlines: &mut Vec<Deadline>, event: &DeadlineEvent, at: Timestamp) -> Result<(), String> {
     let (name, change): (&str, &dyn Fn(&mut Deadline) -> bool) = match event {
         DeadlineEvent::Set { name, from, due, warn_at, fallback_at, rule } => {
@@ -146,9 +136,9 @@ pub(crate) fn apply(deadlines: &mut Vec<Deadline>, event: &DeadlineEvent, at: Ti
                 fallback_at: *fallback_at,
                 rule: rule.as_deref().cloned(),
                 warned: false,
-                told_warning: false,
-                told_miss: false,
-                fell_back: false,
+                warning_notified: false,
+                miss_notified: false,
+                fallback_notified: false,
                 status: DeadlineStatus::Running,
             };
             return begin(deadlines, deadline);
@@ -182,7 +172,7 @@ pub(crate) fn apply(deadlines: &mut Vec<Deadline>, event: &DeadlineEvent, at: Ti
     if change(deadline) { Ok(()) } else { Err(format!("deadline `{name}` is {:?}", deadline.status)) }
 }
 
-/// A deadline begins to run: one of a new name, or one that repeats and is over.
+/// Sets a deadline with a new name, or a repeating deadline that is not running.
 fn begin(deadlines: &mut Vec<Deadline>, deadline: Deadline) -> Result<(), String> {
     match deadlines.iter_mut().find(|known| known.name == deadline.name) {
         None => deadlines.push(deadline),
@@ -192,7 +182,7 @@ fn begin(deadlines: &mut Vec<Deadline>, deadline: Deadline) -> Result<(), String
     Ok(())
 }
 
-/// Remembers who hears of a deadline by a notice.
+/// Records that the message with this cause was requested.
 pub(crate) fn mark_notified(deadlines: &mut [Deadline], cause: &NoticeCause) {
     let (NoticeCause::Fallback { deadline: name, .. }
     | NoticeCause::Warning { deadline: name }
@@ -202,9 +192,9 @@ pub(crate) fn mark_notified(deadlines: &mut [Deadline], cause: &NoticeCause) {
     };
     let Some(deadline) = deadlines.iter_mut().find(|deadline| &deadline.name == name) else { return };
     match cause {
-        NoticeCause::Fallback { .. } => deadline.fell_back = true,
-        NoticeCause::Warning { .. } => deadline.told_warning = true,
-        NoticeCause::Missed { .. } => deadline.told_miss = true,
+        NoticeCause::Fallback { .. } => deadline.fallback_notified = true,
+        NoticeCause::Warning { .. } => deadline.warning_notified = true,
+        NoticeCause::Missed { .. } => deadline.miss_notified = true,
         NoticeCause::Update => {}
     }
 }

@@ -1,12 +1,11 @@
 //! The command handler: the events that a command produces, or a refusal.
 //!
-//! It performs nothing. What follows from the events is found by [`super::due`].
+//! It performs nothing. [`super::due`] finds the effects of the events.
 
-use super::command::{Command, Refused, Request, StartRequest, WORDS_LIMIT};
+use super::command::{Command, Refused, Request, StartRequest, TEXT_LIMIT};
 use super::deadline::{self, Deadline};
-use super::event::{DeadlineEvent, Event, IncidentEvent, MessageEvent, RunEvent, StopCause};
+use super::event::{DeadlineEvent, Event, IncidentEvent, MessageEvent, RunEvent, SeverityChange, StopCause};
 use super::run::{Run, RunStatus};
-use super::run_lifecycle::Regrade;
 use super::{Incident, IncidentStatus};
 use crate::domain::core::id::RunId;
 use crate::domain::core::severity::Severity;
@@ -15,17 +14,23 @@ use crate::domain::core::time::Timestamp;
 use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Runbook};
 
 pub mod alert;
-pub(super) mod approval;
+mod approval;
 mod params;
 mod role;
 mod scheduled;
 mod step;
+pub mod step_verb;
+pub mod target_lookup;
 
-/// The answer to an unclear attempt that says it has happened.
+/// The answer that confirms that an unclear attempt happened.
 pub const HAPPENED: &str = "happened";
-/// The most runs of one incident: a runbook that starts itself is stopped here.
+/// The most runs of one incident. The limit stops a runbook that starts itself.
 pub const RUN_LIMIT: usize = 50;
-/// The events that a command is worth at `now`, or our no.
+
+/// The events that a command produces at `now`.
+///
+/// # Errors
+/// The command is refused.
 pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refused> {
     if let Request::Start(start) = &command.request {
         return start_run(incident, start, now);
@@ -33,12 +38,12 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
     if let Request::Report(report) = &command.request {
         return alert::decide(incident, report, now);
     }
-    if let Request::Occur { start, occurrence } = &command.request {
+    if let Request::StartOccurrence { start, occurrence } = &command.request {
         return scheduled::start(incident, start, occurrence, now);
     }
     let incident = incident.ok_or_else(|| Refused::usage("there is no such incident"))?;
     match &command.request {
-        Request::Start(_) | Request::Report(_) | Request::Occur { .. } => Ok(Vec::new()),
+        Request::Start(_) | Request::Report(_) | Request::StartOccurrence { .. } => Ok(Vec::new()),
         Request::Acknowledge => acknowledge(incident),
         Request::Note(text) => {
             Ok(vec![Event::Incident(IncidentEvent::NoteAdded { text: required_text("note", text)? })])
@@ -50,7 +55,7 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::GiveRole { role, to } => role::give(incident, &command.by, role, to),
         Request::ReleaseRole { role } => role::release(incident, &command.by, role),
         Request::Update(text) => update(incident, &required_text("update", text)?),
-        Request::Regrade(severity) => regrade(incident, *severity),
+        Request::ChangeSeverity(severity) => change_severity(incident, *severity),
         Request::Retry { target } => step::retry(incident, target, now),
         Request::Skip { target, reason } => step::skip(incident, target, reason),
         Request::Undo { target } => step::undo(incident, target),
@@ -60,7 +65,7 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::SkipOccurrence(skipped) => scheduled::skip(incident, skipped),
         Request::Post(post) if incident.posted(&post.subject).is_some() => Ok(Vec::new()),
         Request::Post(post) => Ok(vec![Event::Message(MessageEvent::Posted(post.clone()))]),
-        Request::TurnAway { step, wanted } => {
+        Request::RefuseUnknownUser { step, wanted } => {
             Ok(approval::refuse_unknown_user(incident, &command.by, step.as_ref(), wanted))
         }
     }
@@ -93,7 +98,7 @@ fn start_run(incident: Option<&Incident>, start: &StartRequest, now: Timestamp) 
         Some(_) => {}
     }
     let set = incident.map_or(&[][..], |incident| &incident.deadlines);
-    // A runbook for incidents may run within planned work: nobody waits for its notice then.
+    // In maintenance, a runbook's deadlines do not apply.
     if incident.map_or(runbook.severity, |incident| incident.severity) != Severity::Maintenance {
         events.extend(deadlines(runbook, DeadlineFrom::Opened, set, now));
     }
@@ -125,7 +130,7 @@ fn check_environment(start: &StartRequest) -> Result<(), Refused> {
     Ok(())
 }
 
-/// A sentence with the nearest name as it is typed, behind `lead`; or with all names.
+/// A sentence that suggests the known name nearest to `given`, after `lead`; if none is near, it lists all names.
 pub fn suggest(given: &str, known: &[&str], lead: &str) -> String {
     match nearest(given, known.iter().copied()) {
         Some(name) => did_you_mean(&format!("{lead}{name}")),
@@ -134,26 +139,28 @@ pub fn suggest(given: &str, known: &[&str], lead: &str) -> String {
     }
 }
 
+/// The events that set a runbook's deadlines of this start, except those that are set already.
 fn deadlines<'a>(
     runbook: &'a Runbook,
     from: DeadlineFrom,
     set: &'a [Deadline],
     now: Timestamp,
 ) -> impl Iterator<Item = Event> + 'a {
-    let fresh = move |rule: &&DeadlineRule| rule.from == from && !set.iter().any(|deadline| deadline.name == rule.name);
-    runbook.deadlines.iter().filter(fresh).map(move |rule| deadline::set(rule, now))
+    let is_new =
+        move |rule: &&DeadlineRule| rule.from == from && !set.iter().any(|deadline| deadline.name == rule.name);
+    runbook.deadlines.iter().filter(is_new).map(move |rule| deadline::set(rule, now))
 }
 
 fn acknowledge(incident: &Incident) -> Result<Vec<Event>, Refused> {
     match (&incident.acknowledged, incident.status) {
-        (Some(mark), _) => Err(Refused::usage(format!("`{}` has acknowledged it already", mark.by.name()))
+        (Some(stamp), _) => Err(Refused::usage(format!("`{}` has acknowledged it already", stamp.by.name()))
             .hint(format!("See what waits: `runbook watch {}`.", incident.id))),
         (None, IncidentStatus::Resolved) => Err(Refused::usage("the incident is resolved")),
         (None, _) => Ok(vec![Event::Incident(IncidentEvent::Acknowledged)]),
     }
 }
 
-fn regrade(incident: &Incident, severity: Severity) -> Result<Vec<Event>, Refused> {
+fn change_severity(incident: &Incident, severity: Severity) -> Result<Vec<Event>, Refused> {
     if incident.status == IncidentStatus::Resolved {
         return Err(Refused::usage("the incident is resolved"));
     }
@@ -163,7 +170,7 @@ fn regrade(incident: &Incident, severity: Severity) -> Result<Vec<Event>, Refuse
     if incident.severity == severity {
         return Err(Refused::usage(format!("it is {severity} already")));
     }
-    Ok(vec![Event::Incident(IncidentEvent::SeverityChanged(Regrade { severity }))])
+    Ok(vec![Event::Incident(IncidentEvent::SeverityChanged(SeverityChange { severity }))])
 }
 
 fn cancel(incident: &Incident, reason: &str) -> Result<Vec<Event>, Refused> {
@@ -184,22 +191,22 @@ fn is_cancelled(run: &Run) -> bool {
 }
 
 fn resolve(incident: &Incident, summary: Option<&str>, now: Timestamp) -> Result<Vec<Event>, Refused> {
-    if let Some(mark) = &incident.resolved {
-        return Err(Refused::usage(format!("`{}` has resolved it already", mark.by.name()))
+    if let Some(stamp) = &incident.resolved {
+        return Err(Refused::usage(format!("`{}` has resolved it already", stamp.by.name()))
             .hint(format!("Read the draft: `runbook postmortem {}`.", incident.id)));
     }
     let summary = summary.map(|text| required_text("summary", text)).transpose()?;
     Ok(resolution(incident, summary, now))
 }
 
-/// The events of the trouble's end, and of the deadlines that begin with it.
+/// The resolution, and the deadlines that are counted from it.
 pub(crate) fn resolution(incident: &Incident, summary: Option<String>, now: Timestamp) -> Vec<Event> {
     let mut events = vec![Event::Incident(IncidentEvent::Resolved { summary })];
     for run in incident.runs.iter().filter(|_| !incident.is_maintenance()) {
-        let fresh: Vec<Event> = deadlines(&run.runbook, DeadlineFrom::Resolved, &incident.deadlines, now)
+        let new: Vec<Event> = deadlines(&run.runbook, DeadlineFrom::Resolved, &incident.deadlines, now)
             .filter(|event| !events.iter().any(|other| same_deadline(event, other)))
             .collect();
-        events.extend(fresh);
+        events.extend(new);
     }
     events
 }
@@ -213,29 +220,29 @@ fn complete(incident: &Incident) -> Result<Vec<Event>, Refused> {
         return Err(Refused::usage("maintenance has a report and no post-mortem: there is nothing to complete"));
     }
     match (&incident.completed, &incident.draft, incident.status) {
-        (Some(mark), _, _) => Err(Refused::usage(format!("`{}` has completed it already", mark.by.name()))),
+        (Some(stamp), _, _) => Err(Refused::usage(format!("`{}` has completed it already", stamp.by.name()))),
         (None, Some(_), IncidentStatus::Resolved) => Ok(vec![Event::Incident(IncidentEvent::PostmortemCompleted)]),
         (None, _, _) => Err(Refused::usage("there is no post-mortem to complete before the incident is resolved")
             .hint(format!("Type `runbook resolve {}`.", incident.id))),
     }
 }
 
-/// A word to stakeholders.
+/// Sends stakeholders an update.
 fn update(incident: &Incident, text: &str) -> Result<Vec<Event>, Refused> {
     super::auto_notice::update(incident, text).map(|event| vec![event]).ok_or_else(|| {
-        Refused::usage("nothing says where stakeholders are told")
+        Refused::usage("no channel for stakeholders is configured")
             .hint("Name a channel: `alerts: { notify: [...] }` in estate.yaml, or a `notify` step with `meets`.")
     })
 }
 
-/// A person's words: not empty, and not longer than we keep.
-fn required_text(what: &str, text: &str) -> Result<String, Refused> {
+/// A person's text, trimmed: not empty, and at most [`TEXT_LIMIT`] long.
+fn required_text(name: &str, text: &str) -> Result<String, Refused> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Refused::usage(format!("the {what} is empty")));
+        return Err(Refused::usage(format!("the {name} is empty")));
     }
-    if text.len() > WORDS_LIMIT {
-        return Err(Refused::usage(format!("the {what} is longer than {WORDS_LIMIT} bytes")));
+    if text.len() > TEXT_LIMIT {
+        return Err(Refused::usage(format!("the {name} is longer than {TEXT_LIMIT} bytes")));
     }
     Ok(text.to_owned())
 }

@@ -1,4 +1,4 @@
-//! An incident: the state that its stream of events folds to.
+//! An incident: the state that is folded from its log of events.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,29 @@ use super::core::id::{IncidentId, RunId, StepKey};
 use super::core::time::Timestamp;
 use crate::domain::core::severity::Severity;
 
-/// How an incident stands.
+pub mod alert_set;
+mod apply;
+pub mod auto_notice;
+pub mod command;
+pub mod deadline;
+pub mod decide;
+pub mod due;
+pub mod event;
+pub mod message;
+pub mod outcome;
+pub mod permission;
+pub mod plan;
+pub mod run;
+pub mod slack_post;
+pub mod step;
+pub mod template_scope;
+
+/// The status of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IncidentStatus {
-    /// Nobody has taken notice.
+    /// Nobody has acknowledged it.
     Open,
-    /// A person has.
     Acknowledged,
-    /// The trouble is over.
     Resolved,
 }
 
@@ -28,127 +43,88 @@ pub enum IncidentStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActorStamp {
     pub at: Timestamp,
-    /// Who.
     pub by: Actor,
-    /// The event that says so.
+    /// The number of the event.
     pub seq: u64,
 }
 
-pub mod alert_set;
-mod apply;
-pub mod approval_refusal;
-pub mod auto_notice;
-pub mod command;
-pub mod deadline;
-pub mod decide;
-pub mod due;
-pub mod event;
-pub mod gate;
-pub mod message;
-mod message_state;
-pub mod outcome;
-mod pending_posts;
-pub mod permission;
-pub mod plan;
-pub mod resolve;
-pub mod run;
-pub mod run_lifecycle;
-pub mod slack_post;
-pub mod step;
-pub mod step_verb;
-pub mod target;
-pub mod template_scope;
-mod transition;
-
-/// A message that reached a channel: further ones go into its thread.
+/// The first message that was delivered to a channel; later ones go into its thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thread {
-    /// Where it went, as the channel names it.
+    /// The place in the channel's own notation, such as Slack's `C0123456`.
     pub place: Option<String>,
-    /// The message's id there.
+    /// The message's id at that place.
     pub message: Option<String>,
 }
 
-/// The post-mortem draft, or the report of maintenance, that was written last.
+/// The post-mortem draft, or the report of maintenance, that was written most recently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostmortemDraft {
-    /// Where.
     pub path: String,
-    /// The digest of it as generated.
+    /// SHA-256 of the text as generated, in hex.
     pub digest: String,
-    /// The event that says so.
+    /// The number of the event.
     pub seq: u64,
 }
 
 /// An incident.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incident {
-    /// Its id.
     pub id: IncidentId,
-    /// A few words.
     pub title: String,
-    /// How bad.
     pub severity: Severity,
     pub environment: String,
-    /// How it stands.
     pub status: IncidentStatus,
-    /// Who opened it, and when.
     pub opened: ActorStamp,
-    /// When the trouble was first noticed, when that was earlier.
+    /// When the problem was first noticed, if that is known and was before the opening.
     pub detected_at: Option<Timestamp>,
-    /// Who took notice first.
     pub acknowledged: Option<ActorStamp>,
-    /// Who said that it is over.
     pub resolved: Option<ActorStamp>,
-    /// The words it was resolved with.
+    /// The summary that was given with the resolution.
     pub resolution: Option<String>,
-    /// What must be done by when.
     pub deadlines: Vec<Deadline>,
-    /// Its runs, in order: run 1 is first.
+    /// The runs in the order of their numbers: run 1 is first.
     pub runs: Vec<Run>,
     /// The first message in each channel, by the channel's name.
     pub threads: BTreeMap<String, Thread>,
-    /// Where what it shows of itself was posted.
+    /// The messages that show the incident in Slack.
     pub posts: BTreeMap<PostSubject, SlackPost>,
-    /// Every message that is or was owed.
+    /// Every message that is or was pending.
     pub messages: BTreeMap<MessageId, Message>,
-    /// When stakeholders were told last, by the channel that it was for.
-    pub told: BTreeMap<String, Timestamp>,
-    /// Who has which role.
+    /// When stakeholders were last notified, by the channel that the message was for.
+    pub notified_at: BTreeMap<String, Timestamp>,
+    /// The holder of each role.
     pub roles: BTreeMap<String, Holder>,
-    /// How often somebody was refused who wanted to agree to a change.
+    /// How many refused approvals are recorded.
     pub refusals: u32,
-    /// The group of alerts that it gathers.
+    /// The alert group that the incident collects.
     pub group: Option<String>,
-    /// Its alerts.
     pub alerts: Alerts,
-    /// Runbooks that a person may start, and that did not start by themselves.
+    /// Runbooks that an alert suggests and a person may start.
     pub proposals: Vec<SuggestedRunbook>,
-    /// The post-mortem draft, or the report of maintenance.
     pub draft: Option<PostmortemDraft>,
-    /// Who said that the post-mortem is complete.
+    /// Who completed the post-mortem, and when.
     pub completed: Option<ActorStamp>,
-    /// The last event's number.
+    /// The number of the last event.
     pub seq: u64,
     /// When the last event was recorded.
     pub at: Timestamp,
-    /// The last event that a post-mortem would show.
+    /// The number of the last event that changes the post-mortem.
     pub material: u64,
 }
 
-/// A log that cannot have been written by us.
+/// An event that cannot follow the events before it: the log is damaged.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("event {seq} ({event}) does not fit: {reason}")]
 pub struct Illegal {
     pub seq: u64,
-    /// What kind of event.
+    /// The event's type.
     pub event: String,
-    /// Why it cannot be.
     pub reason: String,
 }
 
 impl Incident {
-    /// The incident that its first event opens.
+    /// The incident that the first event of a log opens.
     fn open(recorded: &Recorded) -> Result<Self, Illegal> {
         let Event::Incident(IncidentEvent::Opened { id, title, severity, environment, detected_at, group }) =
             &recorded.event
@@ -164,7 +140,7 @@ impl Incident {
             severity: *severity,
             environment: environment.clone(),
             status: IncidentStatus::Open,
-            opened: mark(recorded),
+            opened: stamp(recorded),
             detected_at: *detected_at,
             acknowledged: None,
             resolved: None,
@@ -174,7 +150,7 @@ impl Incident {
             threads: BTreeMap::new(),
             posts: BTreeMap::new(),
             messages: BTreeMap::new(),
-            told: BTreeMap::new(),
+            notified_at: BTreeMap::new(),
             roles: BTreeMap::new(),
             refusals: 0,
             group: group.clone(),
@@ -188,22 +164,22 @@ impl Incident {
         })
     }
 
-    /// Whether it is the record of planned work, and nothing is wrong.
+    /// Whether it records planned work instead of a problem.
     pub fn is_maintenance(&self) -> bool {
         self.severity == Severity::Maintenance
     }
 
-    /// The run by its number.
+    /// The run with this number.
     pub fn run(&self, id: RunId) -> Option<&Run> {
         self.runs.get((id.0 as usize).checked_sub(1)?)
     }
 
-    /// The runs that are not over.
+    /// The runs that have not ended.
     pub fn live_runs(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(|run| !run.is_over())
     }
 
-    /// Every gate that a person must open, with its run.
+    /// Every closed gate that a person must open, with its run and step.
     pub fn waiting_for_person(&self) -> Vec<(RunId, &StepKey, &event::Gate)> {
         self.runs
             .iter()
@@ -213,9 +189,10 @@ impl Incident {
     }
 }
 
-/// What is true: the incident that a whole log adds up to, none for an empty one.
+/// The incident that a whole log folds to; none for an empty log.
 ///
-/// The log was written by [`self::decide`] and the engine; a log that does not fold is damaged.
+/// # Errors
+/// An event cannot follow the events before it: the log is damaged.
 pub fn fold(log: &[Recorded]) -> Result<Option<Incident>, Illegal> {
     let Some((first, rest)) = log.split_first() else {
         return Ok(None);
@@ -227,7 +204,10 @@ pub fn fold(log: &[Recorded]) -> Result<Option<Incident>, Illegal> {
     Ok(Some(incident))
 }
 
-/// Applies events to an incident that may not exist yet.
+/// Applies events to an incident; the first event opens an incident that does not exist yet.
+///
+/// # Errors
+/// As for [`fold`]. The events before the wrong one are applied.
 pub fn extend(incident: &mut Option<Incident>, events: &[Recorded]) -> Result<(), Illegal> {
     for recorded in events {
         match incident {
@@ -238,7 +218,7 @@ pub fn extend(incident: &mut Option<Incident>, events: &[Recorded]) -> Result<()
     Ok(())
 }
 
-fn mark(recorded: &Recorded) -> ActorStamp {
+fn stamp(recorded: &Recorded) -> ActorStamp {
     ActorStamp { at: recorded.at, by: recorded.by.clone(), seq: recorded.seq }
 }
 
@@ -246,7 +226,7 @@ fn illegal(recorded: &Recorded, reason: &str) -> Illegal {
     Illegal { seq: recorded.seq, event: name(&recorded.event), reason: reason.to_owned() }
 }
 
-/// The event's `type`, as it stands in the log.
+/// The event's `type` in the log.
 pub fn name(event: &Event) -> String {
     serde_json::to_value(event)
         .ok()

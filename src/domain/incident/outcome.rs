@@ -1,6 +1,6 @@
-//! How an attempt ended, as data.
+//! The outcome of an attempt, as data.
 //!
-//! A failure of the world is not a Rust error; it is recorded like a success.
+//! A failed action is not a Rust error: its outcome is recorded like a success.
 
 use std::sync::Arc;
 
@@ -9,65 +9,62 @@ use serde_json::{Value, json};
 
 use crate::domain::core::reason::{Reason, ReasonCode};
 
-/// The largest `output` an attempt may leave in the log, in bytes of JSON.
+/// The largest `output` of an attempt in the log, in bytes of JSON.
 ///
-/// A log is read whole whenever it is folded: 64 KiB keeps ten thousand events in memory comfortably.
+/// A fold reads the whole log, and ten thousand such outputs still fit in memory.
 pub const OUTPUT_LIMIT: usize = 64 * 1024;
 
-/// How an attempt ended, in one word.
+/// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The action did what it says.
     Succeeded,
-    /// The world said no.
     Failed,
-    /// It had not ended when its time was over.
+    /// It did not end within its timeout.
     TimedOut,
-    /// A person stopped it.
+    /// It was stopped.
     Cancelled,
-    /// Nobody can say whether it happened.
+    /// Nothing shows whether it happened.
     Unknown,
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The one word.
     pub verdict: Verdict,
-    /// One line for people: what was found or done, or why not.
+    /// One line for people: the result, or the reason of the failure.
     pub summary: String,
-    /// What later steps may refer to as `steps.<id>.<field>`.
+    /// The fields that later steps may use as `steps.<id>.<field>`.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub output: Value,
-    /// What the action printed, head and tail, already redacted.
+    /// The beginning and the end of the action's printed output, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<String>,
 }
 
 impl Outcome {
-    /// The action did what it says.
+    /// A success.
     pub fn succeeded(summary: impl Into<String>, output: Value) -> Self {
         Self { verdict: Verdict::Succeeded, summary: summary.into(), output, transcript: None }
     }
 
-    /// The world said no.
+    /// A failure.
     pub fn failed(summary: impl Into<String>, output: Value) -> Self {
         Self { verdict: Verdict::Failed, ..Self::succeeded(summary, output) }
     }
 
-    /// It ended in another way than success or failure.
+    /// An outcome with this verdict and without output.
     pub fn ended(verdict: Verdict, summary: impl Into<String>) -> Self {
         Self { verdict, ..Self::succeeded(summary, Value::Null) }
     }
 
-    /// The connection to what did it was lost, and nobody knows how it ended: the world has to be looked at.
+    /// The connection to the remote end was lost. The result is unknown until it is reconciled.
     pub fn lost(summary: impl Into<String>) -> Self {
         Self::of_reason(&Reason::new(ReasonCode::CONNECTION_LOST, summary), json!({}))
     }
 
-    /// The failure that a reason is, with what is known all the same; an object, or nothing. Its code and line are
-    /// `output.trouble`, under the names that runbooks read: `kind` and `message`.
+    /// The failure with this reason. `output` is an object or null. The reason's code and text are added to it as
+    /// `trouble.kind` and `trouble.message`, the names that runbooks use.
     pub fn of_reason(reason: &Reason, mut output: Value) -> Self {
         output["trouble"] = json!({ "kind": reason.code, "message": reason.text });
         let is_lost = reason.code == ReasonCode::CONNECTION_LOST;
@@ -75,48 +72,48 @@ impl Outcome {
         Self { verdict, ..Self::failed(reason.text.clone(), output) }
     }
 
-    /// The code of its reason, where it has one.
+    /// The code of the reason, if the outcome has one.
     pub fn reason_code(&self) -> Option<&str> {
         self.output["trouble"]["kind"].as_str()
     }
 
-    /// The line of its reason, else its summary.
+    /// The text of the reason; without one, the summary.
     pub fn reason_text(&self) -> &str {
         self.output["trouble"]["message"].as_str().unwrap_or(&self.summary)
     }
 
-    /// Whether it is unknown because a connection was lost, so that the world may know.
+    /// Whether it is unknown because a connection was lost, so that an observation may find the result.
     pub fn is_lost(&self) -> bool {
         self.verdict == Verdict::Unknown && self.reason_code() == Some(ReasonCode::CONNECTION_LOST.as_str())
     }
 
-    /// The same outcome with what the action printed.
+    /// The same outcome with the action's printed output.
     #[must_use]
     pub fn with_transcript(self, transcript: impl Into<String>) -> Self {
         Self { transcript: Some(transcript.into()), ..self }
     }
 
-    /// What it printed beyond what its summary says already.
-    pub fn untold(&self) -> &str {
-        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let printed = self.transcript.as_deref().unwrap_or_default();
-        if words(&self.summary).ends_with(&words(printed)) { "" } else { printed }
+    /// The transcript; empty if the summary already ends with it.
+    pub fn extra_transcript(&self) -> &str {
+        let normalized = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let transcript = self.transcript.as_deref().unwrap_or_default();
+        if normalized(&self.summary).ends_with(&normalized(transcript)) { "" } else { transcript }
     }
 
-    /// Whether the action did what it says.
+    /// Whether the action succeeded.
     pub fn is_success(&self) -> bool {
         self.verdict == Verdict::Succeeded
     }
 }
 
 impl Reason {
-    /// [`Outcome::of_reason`], where the reason is the end of an expression.
+    /// The failure with this reason: [`Outcome::of_reason`].
     pub fn outcome(&self, output: Value) -> Outcome {
         Outcome::of_reason(self, output)
     }
 }
 
-/// Whether a shared value says nothing, so that it need not be written.
+/// Whether a shared value is null, so that it is not serialized.
 pub(crate) fn is_nothing(value: &Arc<Value>) -> bool {
     value.is_null()
 }
@@ -126,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_in_the_outcome_under_the_names_that_runbooks_read() {
+    fn a_reason_is_in_the_output_under_the_names_that_runbooks_use() {
         let outcome = Reason::new("refused", "nothing listens there").outcome(json!({ "seen": 1 }));
         let trouble = json!({ "kind": "refused", "message": "nothing listens there" });
         assert_eq!(outcome, Outcome::failed("nothing listens there", json!({ "seen": 1, "trouble": trouble })));
@@ -137,12 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn what_the_summary_ends_with_is_not_told_twice() {
+    fn a_transcript_that_ends_the_summary_is_not_repeated() {
         let failed = |printed: &str| {
             Outcome::failed("`stat` ended with code 1: stat: no such file", Value::Null).with_transcript(printed)
         };
-        assert_eq!(failed("stat: no\n  such file\n").untold(), "");
-        assert_eq!(failed("usage: stat\nstat: no such file\n").untold(), "usage: stat\nstat: no such file\n");
-        assert_eq!(Outcome::failed("away", Value::Null).untold(), "");
+        assert_eq!(failed("stat: no\n  such file\n").extra_transcript(), "");
+        assert_eq!(failed("usage: stat\nstat: no such file\n").extra_transcript(), "usage: stat\nstat: no such file\n");
+        assert_eq!(Outcome::failed("away", Value::Null).extra_transcript(), "");
     }
 }

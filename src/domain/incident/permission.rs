@@ -1,42 +1,42 @@
-//! Who may do what: the roles that people hold during an incident, and whether somebody may approve a change.
+//! Permissions: the roles that people hold during an incident, and who may approve a change.
 //!
 //! **Invariant:** a permission depends on an identity that an interface has verified, and on the estate; never on a name.
 
 use super::Incident;
-use super::event::{Actor, Identity};
 use crate::domain::config::estate::Estate;
+use crate::domain::core::actor::{Actor, Identity};
 use crate::domain::core::time::Timestamp;
 
-/// A role that somebody has.
+/// The holder of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Who: the key in the estate's `people`, else the bare account or id.
+    /// The key in the estate's `people`; for an unknown person, the account or id.
     pub person: String,
-    /// What proves who that is.
+    /// The verified identity; none for a person who was named and has no identity in the estate.
     pub id: Option<Identity>,
-    /// Since when.
     pub since: Timestamp,
 }
 
-/// One person as one: the key in the estate's `people`; for somebody whom the estate does not know, the identity.
-pub fn counted(estate: &Estate, actor: &Actor) -> String {
+/// The key under which a person counts once: the key in the estate's `people`; for an unknown person, the identity.
+pub fn person_key(estate: &Estate, actor: &Actor) -> String {
     match actor.identity() {
         Some(id) => estate.person(id).map_or_else(|| id.to_string(), str::to_owned),
-        // A face that proves nothing: all such are told apart by name only, and are nobody whom the estate knows.
+        // Without a verified identity, only the name tells such people apart. None of them is in the estate.
         None => format!("unproved:{}", actor.name()),
     }
 }
 
-/// Whether somebody is one of these roles or people; nobody listed means anybody.
+/// Whether a person has one of these roles, or is one of these people. An empty list permits everybody; unknown users are
+/// never permitted.
 ///
-/// A role for which the estate lists people is theirs. One for which it lists nobody is open to all until somebody has
-/// it, and then it is that one's.
+/// If the estate lists people for a role, only they have it. Otherwise everybody has the role until somebody takes it; then
+/// only the holder has it.
 pub fn is_one_of(incident: &Incident, estate: &Estate, actor: &Actor, by: &[String]) -> bool {
     !is_unknown_user(estate, actor) && (by.is_empty() || by.iter().any(|one| is(incident, estate, actor, one)))
 }
 
-/// Whether it is somebody from a chat or by mail whom the estate does not know. A local account has been let in by the
-/// host; a chat lets in guests.
+/// Whether a person comes from a chat or by mail and is not in the estate. Local accounts are never unknown users: the host
+/// admitted them, whereas a chat admits guests.
 pub fn is_unknown_user(estate: &Estate, actor: &Actor) -> bool {
     let id = actor.identity().filter(|id| !matches!(id, Identity::Account(_)));
     id.is_some_and(|id| estate.person(id).is_none())
@@ -53,7 +53,7 @@ fn is(incident: &Incident, estate: &Estate, actor: &Actor, one: &str) -> bool {
     incident.roles.get(one).is_none_or(|holder| is_holder(estate, actor, holder))
 }
 
-/// Whether somebody has the role that this holder has.
+/// Whether the actor is this holder of a role.
 pub fn is_holder(estate: &Estate, actor: &Actor, holder: &Holder) -> bool {
     match (actor.identity(), &holder.id) {
         (Some(id), _) if estate.person(id).is_some() => estate.person(id) == Some(holder.person.as_str()),
@@ -62,8 +62,8 @@ pub fn is_holder(estate: &Estate, actor: &Actor, holder: &Holder) -> bool {
     }
 }
 
-/// Those who may agree, for a hint: names of people, or the roles where nobody is listed.
-pub fn named(estate: &Estate, by: &[String]) -> Vec<String> {
+/// The people who may approve, for a hint: the people of each role, or the role itself if the estate lists nobody.
+pub fn approvers(estate: &Estate, by: &[String]) -> Vec<String> {
     let mut names = Vec::new();
     for one in by {
         match estate.roles.get(one) {

@@ -1,6 +1,4 @@
-//! Exactly what would run: an action with every template rendered, and its digest.
-//!
-//! An approval is bound to the digest, so that what was approved is what runs.
+//! A rendered action, its description for an approval, and an attempt of it.
 
 use std::sync::Arc;
 
@@ -10,31 +8,30 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::config::host::{HERE, Host};
 use crate::domain::core::effect::EffectClass;
-use crate::domain::core::id::{IncidentId, RunId, StepKey};
+use crate::domain::core::id::StepKey;
 use crate::domain::core::time::Span;
 use crate::domain::runbook::Until;
 
-/// An action with every template rendered. Secrets stand in it by name, never by value.
+/// An action with every template rendered. It contains the names of secrets, never their values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RenderedAction {
     /// The kind's name.
     pub kind: String,
-    /// What the kind is given.
+    /// The kind's fields.
     pub spec: Value,
-    /// How often it may happen.
     pub effect: EffectClass,
-    /// The host that it is done on, by its name in the environment; the environment's own without one.
+    /// The name of the host in the environment; without one, the environment's default host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
 }
 
 impl RenderedAction {
-    /// Whether it only tells people something.
+    /// Whether it sends a message.
     pub fn is_message(&self) -> bool {
         self.kind == "notify"
     }
 
-    /// SHA-256 in hex of what is done and in which environment, whichever step does it.
+    /// SHA-256 in hex of the action and the environment, independent of the step.
     pub fn digest(&self, environment: &str) -> String {
         let text = match &self.host {
             None => serde_json::json!([environment, self.kind, self.spec]),
@@ -45,78 +42,57 @@ impl RenderedAction {
     }
 }
 
-/// What a person is told before a change.
+/// The description of a change that a person is asked to approve.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedChange {
-    /// What is done: "restart shop-gateway.service".
+    /// For example "restart shop-gateway.service".
     pub what: String,
-    /// Where: "production, this host".
+    /// For example "production, this host".
     #[serde(rename = "where")]
     pub place: String,
-    /// Why, from the runbook.
+    /// The step's `why`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// How it is taken back.
+    /// The step's undo, described like `what`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,
 }
 
 impl PlannedChange {
-    /// The same, with the environment that it is made in, and the host when that is not this machine.
+    /// Adds the environment to the place, and the host if it is reached over SSH.
     #[must_use]
     pub fn within(self, environment: &str, host: &Host) -> Self {
         let (front, place) = match host {
             Host::Local => (environment.to_owned(), self.place.clone()),
             Host::Ssh(ssh) => (format!("{environment} on {}", ssh.to), self.place.replacen(HERE, "that host", 1)),
         };
-        // That it is done on the host stands in front already.
-        let is_said = place.is_empty() || host.ssh().is_some() && self.place == HERE;
-        Self { place: if is_said { front } else { format!("{front}, {place}") }, ..self }
+        // `front` already names the host.
+        let is_redundant = place.is_empty() || host.ssh().is_some() && self.place == HERE;
+        Self { place: if is_redundant { front } else { format!("{front}, {place}") }, ..self }
     }
 }
 
-/// One attempt that is ready to be made.
+/// An attempt that is due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
-    /// The step.
     pub step: StepKey,
     /// 1 for the first.
     pub number: u32,
-    /// What is done.
     pub action: Arc<RenderedAction>,
-    /// The digest of what is done and where.
+    /// The digest that an approval of the attempt has: see [`approval_digest`](super::due::approval_digest).
     pub digest: String,
-    /// How long it may take.
     pub timeout: Span,
-    /// For a reading: repeated until this holds.
+    /// How a check is repeated within the attempt.
     pub poll: Option<Poll>,
 }
 
-/// How a reading is repeated within one attempt.
+/// How a check is repeated within one attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Poll {
-    /// The condition; without one, until it succeeds.
+    /// The condition that ends the repetition; without one, the check's success.
     pub until: Option<Until>,
-    /// How long between readings.
+    /// The interval between repetitions.
     pub every: Span,
-    /// How long the condition must go on to hold.
+    /// How long the condition must hold.
     pub hold: Span,
-}
-
-/// On which occasion something is done: what was agreed to for one holds for no other.
-#[derive(Debug, Clone, Copy)]
-pub struct Occasion<'a> {
-    /// The incident.
-    pub incident: &'a IncidentId,
-    pub run: RunId,
-    pub step: &'a StepKey,
-    /// How often agreement was asked for before.
-    pub round: u32,
-}
-
-/// SHA-256 in hex of what is done, in which environment and on which occasion.
-pub fn digest(occasion: &Occasion<'_>, environment: &str, action: &RenderedAction) -> String {
-    let Occasion { incident, run, step, round } = occasion;
-    let text = serde_json::json!([incident, run, step, round, environment, action]).to_string();
-    hex::encode(Sha256::digest(text.as_bytes()))
 }

@@ -7,71 +7,66 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::event::{Actor, Conclusion, Mode, Parent, RunEvent, RunOutcome, StepEvent, StopCause};
+use super::event::{Actor, Conclusion, Gate, Mode, Parent, RunEvent, RunOutcome, StepEvent, StopCause};
 use super::step::{StepState, StepStatus};
 use crate::domain::alert::AlertKey;
 use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::time::Timestamp;
 use crate::domain::runbook::Runbook;
+use crate::domain::runbook::schedule::Occurrence;
 
-/// How a run stands.
+/// The status of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunStatus {
-    /// Its steps are being done.
     Running,
-    /// It goes no further; `finally` is being done.
+    /// No further step begins: what has begun is ended, then the steps of `finally` run.
     Stopping(StopCause),
-    /// It is over.
     Ended(RunOutcome),
 }
 
 /// One execution of a runbook.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Its number within the incident.
+    /// The run's number within the incident.
     pub id: RunId,
-    /// The copy of the runbook that it keeps.
+    /// The runbook as it was when the run started.
     pub runbook: Arc<Runbook>,
-    /// SHA-256 of the file's text.
+    /// SHA-256 of the runbook's file, in hex.
     pub digest: String,
-    /// The copy of the estate that it keeps.
+    /// The estate as it was when the run started.
     pub estate: Arc<Estate>,
     /// Every parameter with its value.
     pub params: Map<String, Value>,
-    /// How much it asks.
     pub mode: Mode,
-    /// The run and step that started it.
+    /// The run and step that started it, if a `start` step did.
     pub parent: Option<Parent>,
-    /// The firing that started it.
+    /// The alert that started it, if one did.
     pub alert: Option<AlertKey>,
-    /// The occurrence of its schedule that started it.
-    pub schedule: Option<crate::domain::runbook::schedule::Occurrence>,
-    /// How it stands.
+    /// The occurrence of a schedule that started it, if one did.
+    pub schedule: Option<Occurrence>,
     pub status: RunStatus,
     /// Who started it.
     pub by: Actor,
-    /// When it began.
     pub started_at: Timestamp,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// The steps that have been reached.
     pub steps: BTreeMap<StepKey, StepState>,
-    /// The order in which steps were reached.
+    /// The steps that have been reached, in the order in which they were.
     pub order: Vec<StepKey>,
-    /// How many of the runbook's steps, from the first, are done: a walk begins behind them.
+    /// How many of the runbook's first steps are done. The search for the next step begins after them.
     pub passed: usize,
-    /// The ids of every step of the runbook.
+    /// The ids of all steps of the runbook.
     pub ids: BTreeSet<String>,
 }
 
 impl Run {
-    /// Whether it is over.
+    /// Whether the run has ended.
     pub fn is_over(&self) -> bool {
         matches!(self.status, RunStatus::Ended(_))
     }
 
-    /// The state of a step; none when it was not reached.
+    /// The state of a step; none for a step that has not been reached.
     pub fn state(&self, key: &StepKey) -> Option<&StepState> {
         self.steps.get(key)
     }
@@ -81,27 +76,27 @@ impl Run {
         self.state(key).is_some_and(|state| state.attempts > 0)
     }
 
-    /// How a step stands.
-    pub fn standing(&self, key: &StepKey) -> &StepStatus {
-        self.steps.get(key).map_or(&StepStatus::Pending, |state| &state.standing)
+    /// The status of a step.
+    pub fn step_status(&self, key: &StepKey) -> &StepStatus {
+        self.steps.get(key).map_or(&StepStatus::Pending, |state| &state.status)
     }
 
-    /// The environment by this name in the run's copy of the estate.
+    /// The environment with this name in the run's copy of the estate.
     pub fn environment<'a>(&'a self, name: &str) -> Option<&'a Environment> {
         self.estate.environments.get(name)
     }
 
-    /// The gates that are closed, in the order in which their steps were reached.
-    pub fn gates(&self) -> impl Iterator<Item = (&StepKey, &super::event::Gate)> {
+    /// The closed gates, in the order in which their steps were reached.
+    pub fn gates(&self) -> impl Iterator<Item = (&StepKey, &Gate)> {
         let mut closed: Vec<_> = self.steps.iter().filter_map(|(key, state)| Some((key, state.gate()?))).collect();
-        // Few are closed at a time, and this is asked often.
+        // Sorting is rarely necessary: few gates are closed at a time.
         if closed.len() > 1 {
             closed.sort_by_key(|(key, _)| self.order.iter().position(|reached| reached == *key));
         }
         closed.into_iter()
     }
 
-    /// Brings `passed` up to date after an event of a step.
+    /// Updates `passed` after an event of a step.
     pub(crate) fn advance(&mut self, event: &StepEvent) {
         match event {
             StepEvent::RetryScheduled { .. } => self.passed = 0,
@@ -109,7 +104,7 @@ impl Run {
             | StepEvent::Skipped { .. }
             | StepEvent::Answered { .. }
             | StepEvent::Denied { .. } => {}
-            // These do not leave a step done.
+            // These events do not end a step.
             StepEvent::Expanded { .. }
             | StepEvent::Asked { .. }
             | StepEvent::Approved { .. }
@@ -128,33 +123,36 @@ impl Run {
         }
     }
 
-    /// Whether the group or `for_each` that a step is a member of is done, so that the run does not come back to it.
+    /// Whether the group or `for_each` that contains a step is concluded, so that the run does not return to the step.
     pub fn has_left(&self, key: &StepKey) -> bool {
         let group = self.runbook.group_of(&key.id).map(|group| StepKey::main(group.id.clone()));
         let each = key.index.map(|_| StepKey::main(key.id.clone()));
-        [group, each].into_iter().flatten().any(|above| matches!(self.standing(&above), StepStatus::Concluded(_)))
+        [group, each].into_iter().flatten().any(|above| matches!(self.step_status(&above), StepStatus::Concluded(_)))
     }
 
-    /// Whether a step is under way, rather than waiting for somebody.
+    /// Whether a step is in progress, rather than waiting for a person or a timer.
     pub fn is_at_work(&self) -> bool {
-        let under_way = |standing: &StepStatus| {
+        let under_way = |status: &StepStatus| {
             matches!(
-                standing,
-                StepStatus::Running | StepStatus::Ready { .. } | StepStatus::Acted | StepStatus::Faltered
+                status,
+                StepStatus::Running
+                    | StepStatus::Ready { .. }
+                    | StepStatus::AttemptSucceeded
+                    | StepStatus::AttemptFailed
             )
         };
-        self.steps.values().any(|state| under_way(&state.standing))
+        self.steps.values().any(|state| under_way(&state.status))
     }
 
-    /// Whether a change is being taken back, which may go on after the run.
+    /// Whether an undo is in progress. An undo may run after the run has ended.
     pub fn is_undoing(&self) -> bool {
         let undoings = self.order.iter().filter(|key| key.part == StepPart::Undo);
         undoings
-            .map(|key| self.standing(key))
-            .any(|standing| !matches!(standing, StepStatus::Concluded(_) | StepStatus::Waiting(_)))
+            .map(|key| self.step_status(key))
+            .any(|status| !matches!(status, StepStatus::Concluded(_) | StepStatus::Waiting(_)))
     }
 
-    /// The steps that failed, tolerated or not.
+    /// The steps that failed, including those whose failure is tolerated.
     pub fn failures(&self) -> impl Iterator<Item = (&StepKey, &StepState)> {
         self.order
             .iter()
@@ -163,7 +161,7 @@ impl Run {
     }
 }
 
-/// The table: what a run in `status` becomes by `event`; none when it refuses it.
+/// The status of a run after `event`; none if the event is illegal in `status`.
 #[rustfmt::skip]
 pub(crate) fn next(status: &RunStatus, event: &RunEvent) -> Option<RunStatus> {
     use RunStatus::{Ended, Running, Stopping};
@@ -177,8 +175,8 @@ pub(crate) fn next(status: &RunStatus, event: &RunEvent) -> Option<RunStatus> {
     })
 }
 
-/// Whether a run in `status` accepts an event of one of its steps. One that is over expands no group: what still happens
-/// is the rest of `finally`, and changes that are taken back.
+/// Whether an event of a step is legal in a run with this status. An ended run expands no group; the events of undos
+/// are still legal.
 pub(crate) const fn accepts(status: &RunStatus, event: &StepEvent) -> bool {
     match (status, event) {
         (RunStatus::Ended(_), StepEvent::Expanded { .. }) => false,

@@ -1,4 +1,4 @@
-//! The state of a step, and the table of events that it accepts in each state.
+//! The state of a step, and its transition table.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -12,125 +12,110 @@ use super::plan::RenderedAction;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::{Span, Timestamp};
 
-/// How a step stands.
+/// The status of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepStatus {
-    /// Not reached.
+    /// Nothing has begun.
     Pending,
-    /// A group or `for_each` whose members follow.
+    /// The members of a group or the items of a `for_each` are being run.
     Expanded,
-    /// A gate is closed.
+    /// A closed gate: the step waits for a person or a timer.
     Waiting(Gate),
-    /// The next attempt may begin, not before the instant.
-    Ready {
-        /// Not before.
-        at: Timestamp,
-    },
-    /// An attempt is being made.
+    /// The next attempt may begin, not before `at`.
+    Ready { at: Timestamp },
+    /// An attempt is in progress.
     Running,
-    /// The attempt succeeded; what else the step asks for is owed.
-    Acted,
-    /// The attempt did not succeed; what that means is owed.
-    Faltered,
-    /// The attempt was cut off and the world cannot say whether it happened.
+    /// The attempt succeeded; the verification or the conclusion follows.
+    AttemptSucceeded,
+    /// The attempt failed; a retry, a question or the conclusion follows.
+    AttemptFailed,
+    /// The attempt was interrupted, and nothing shows whether it happened.
     Unclear,
-    /// Nothing more will be done.
+    /// The step is over, unless a person retries it.
     Concluded(Conclusion),
 }
 
-/// A step of a run, as far as it has come.
+/// The state of a step of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepState {
-    /// How it stands.
-    pub standing: StepStatus,
+    pub status: StepStatus,
     /// How many attempts have begun.
     pub attempts: u32,
-    /// The attempt that is being made, or the last one.
+    /// The latest attempt.
     pub attempt: Option<AttemptState>,
-    /// When the last attempt was cut off: the end of its time, within which it may be made again.
-    pub cut_off: Option<Timestamp>,
-    /// How the last attempt ended.
+    /// The deadline of an interrupted attempt that did not happen. The next attempt gets the rest of that time.
+    pub interrupted_deadline: Option<Timestamp>,
+    /// The outcome of the latest finished attempt.
     pub outcome: Option<Arc<Outcome>>,
     /// The answer of a person.
     pub answer: Option<Value>,
-    /// What was agreed to.
     pub approved: Option<Approval>,
-    /// How often agreement was asked for: each question is another one.
-    pub asks: u32,
-    /// How often anything was asked.
-    pub asked: u32,
+    /// How many approvals were requested. Each request has another digest.
+    pub approval_requests: u32,
+    /// How many gates have closed: approvals, questions, timers and decisions.
+    pub questions: u32,
     /// The items of a `for_each`.
     pub items: Option<Vec<Value>>,
-    /// Why it was skipped or concluded as it was.
+    /// Why the step was skipped, denied or concluded.
     pub reason: Option<String>,
-    /// When a person refused the change.
+    /// Whether a person denied the change.
     pub denied: bool,
-    /// When it was first reached.
+    /// When the step was reached.
     pub begun_at: Timestamp,
-    /// When it was concluded.
     pub concluded_at: Option<Timestamp>,
 }
 
-/// What people have agreed to.
+/// The approval of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
-    /// The digest of exactly what.
+    /// The digest of the approved change.
     pub digest: String,
-    /// When the agreement lapses unless the change has begun.
+    /// When the approval expires. The change must begin before.
     pub until: Timestamp,
-    /// Whether an attempt was made under it.
+    /// Whether an attempt was made with it.
     pub used: bool,
 }
 
 impl Approval {
-    /// Whether it covers what has this digest at `now`.
+    /// Whether it permits the change with this digest to begin at `now`.
     pub fn covers(&self, digest: &str, now: Timestamp) -> bool {
         self.digest == digest && now < self.until
     }
 }
 
-/// How long an agreement is good when its gate sets no end: it is acted on at once unless nobody is at work.
+/// How long an approval is valid if its gate has no expiry. A running worker uses the approval at once.
 pub const APPROVAL_LIFE: Span = Span::seconds(3_600);
 
 /// An attempt that has begun.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptState {
-    /// The event that began it.
+    /// The number of its `StepStarted`.
     pub seq: u64,
-    /// The claim under which it was begun.
+    /// The epoch of the lease under which it began.
     pub epoch: u64,
-    /// What is done.
     pub action: Arc<RenderedAction>,
-    /// The digest of what is done and where.
+    /// See [`approval_digest`](super::due::approval_digest).
     pub digest: String,
-    /// What the world looked like.
+    /// The state that was observed before the action, for reconciliation.
     pub before: Arc<Value>,
-    /// When it began.
     pub started_at: Timestamp,
-    /// When its time is over.
+    /// When it times out.
     pub deadline: Option<Timestamp>,
 }
 
-/// An event that a step in its standing refuses.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Misfit {
-    /// How the step stood.
-    pub standing: StepStatus,
-}
-
 impl StepState {
-    /// A step that is reached at `now`.
+    /// The state of a step that is reached at `now`.
     pub fn new(now: Timestamp) -> Self {
         Self {
-            standing: StepStatus::Pending,
+            status: StepStatus::Pending,
             attempts: 0,
             attempt: None,
-            cut_off: None,
+            interrupted_deadline: None,
             outcome: None,
             answer: None,
             approved: None,
-            asks: 0,
-            asked: 0,
+            approval_requests: 0,
+            questions: 0,
             items: None,
             reason: None,
             denied: false,
@@ -139,38 +124,36 @@ impl StepState {
         }
     }
 
-    /// How it was concluded, if it was.
+    /// The conclusion of a step that is over.
     pub fn conclusion(&self) -> Option<Conclusion> {
-        if let StepStatus::Concluded(conclusion) = self.standing { Some(conclusion) } else { None }
+        if let StepStatus::Concluded(conclusion) = self.status { Some(conclusion) } else { None }
     }
 
-    /// The gate that is closed, if one is.
+    /// The closed gate of a step that waits.
     pub fn gate(&self) -> Option<&Gate> {
-        if let StepStatus::Waiting(gate) = &self.standing { Some(gate) } else { None }
+        if let StepStatus::Waiting(gate) = &self.status { Some(gate) } else { None }
     }
 
-    /// Applies one event of this step.
+    /// Applies one event of this step; false, without a change, if the event is illegal in the present status.
     ///
-    /// **Invariant:** the standing after an event depends on the standing before it and the event alone:
-    /// [`next`] is the table.
-    pub fn apply(&mut self, event: &StepEvent, seq: u64, at: Timestamp) -> Result<(), Box<Misfit>> {
-        let next = next(&self.standing, event, at);
-        let next = next.ok_or_else(|| Box::new(Misfit { standing: self.standing.clone() }))?;
-        let before = std::mem::replace(&mut self.standing, next);
+    /// **Invariant:** the status after an event depends only on the status before it and the event: see [`next`].
+    pub(super) fn apply(&mut self, event: &StepEvent, seq: u64, at: Timestamp) -> bool {
+        let Some(next) = next(&self.status, event, at) else { return false };
+        let before = std::mem::replace(&mut self.status, next);
         self.remember(event, seq, at);
         if let (
             StepEvent::Approved { digest, .. },
             StepStatus::Waiting(Gate::Approve { expires_at, .. }),
             StepStatus::Ready { .. },
-        ) = (event, before, &self.standing)
+        ) = (event, before, &self.status)
         {
             let until = expires_at.unwrap_or_else(|| APPROVAL_LIFE.after(at));
             self.approved = Some(Approval { digest: digest.clone(), until, used: false });
         }
-        if matches!(self.standing, StepStatus::Concluded(_)) {
+        if matches!(self.status, StepStatus::Concluded(_)) {
             self.concluded_at = Some(at);
         }
-        Ok(())
+        true
     }
 
     fn remember(&mut self, event: &StepEvent, seq: u64, at: Timestamp) {
@@ -184,7 +167,7 @@ impl StepState {
             StepEvent::Skipped { reason, .. } => self.reason = Some(skip_text(reason)),
             StepEvent::Started { attempt, epoch, action, digest, before, deadline, .. } => {
                 self.attempts = *attempt;
-                self.cut_off = None;
+                self.interrupted_deadline = None;
                 self.attempt = Some(AttemptState {
                     seq,
                     epoch: *epoch,
@@ -198,32 +181,29 @@ impl StepState {
             StepEvent::Ended { outcome, .. }
             | StepEvent::Reconciled { finding: Reconciliation::Happened(outcome), .. } => {
                 self.outcome = Some(Arc::clone(outcome));
-                self.use_up();
+                self.mark_approval_used();
             }
-            StepEvent::Reconciled { finding: Reconciliation::CannotTell { .. }, .. } => self.use_up(),
+            StepEvent::Reconciled { finding: Reconciliation::CannotTell { .. }, .. } => self.mark_approval_used(),
             StepEvent::Asked { gate, .. } => {
-                self.asked += 1;
-                self.asks += u32::from(matches!(gate, Gate::Approve { .. }));
+                self.questions += 1;
+                self.approval_requests += u32::from(matches!(gate, Gate::Approve { .. }));
             }
             StepEvent::Reconciled { finding: Reconciliation::DidNotHappen { .. }, .. } => {
-                self.cut_off = self.attempt.as_ref().and_then(|attempt| attempt.deadline);
+                self.interrupted_deadline = self.attempt.as_ref().and_then(|attempt| attempt.deadline);
             }
             StepEvent::Concluded { reason: Some(reason), .. } => self.reason = Some(reason.clone()),
             StepEvent::RetryScheduled { .. } => {
                 self.concluded_at = None;
-                self.cut_off = None;
+                self.interrupted_deadline = None;
             }
-            // An agreement is remembered with the gate that it opens, by `apply`.
+            // `apply` stores an approval, because its expiry is in the gate.
             StepEvent::Approved { .. }
             | StepEvent::Concluded { reason: None, .. }
             | StepEvent::UndoRequested { .. } => {}
         }
     }
-}
 
-impl StepState {
-    /// An attempt was made under the agreement.
-    fn use_up(&mut self) {
+    fn mark_approval_used(&mut self) {
         if let Some(approved) = &mut self.approved {
             approved.used = true;
         }
@@ -238,18 +218,18 @@ fn skip_text(reason: &SkipReason) -> String {
     }
 }
 
-/// The table: what a step in `standing` becomes by `event`; none when it refuses it.
+/// The status of a step after `event`; none if the event is illegal in `status`.
 #[rustfmt::skip]
-fn next(standing: &StepStatus, event: &StepEvent, at: Timestamp) -> Option<StepStatus> {
-    use StepStatus::{Acted, Concluded, Expanded, Faltered, Pending, Ready, Running, Unclear, Waiting};
-    Some(match (standing, event) {
+fn next(status: &StepStatus, event: &StepEvent, at: Timestamp) -> Option<StepStatus> {
+    use StepStatus::{AttemptSucceeded, Concluded, Expanded, AttemptFailed, Pending, Ready, Running, Unclear, Waiting};
+    Some(match (status, event) {
         (Pending | Ready { .. },                StepEvent::Skipped { .. })     => Concluded(Conclusion::Skipped),
-        (Waiting(_) | Faltered | Unclear,       StepEvent::Skipped { .. })     => Concluded(Conclusion::Skipped),
+        (Waiting(_) | AttemptFailed | Unclear,       StepEvent::Skipped { .. })     => Concluded(Conclusion::Skipped),
         (Pending | Ready { .. },                StepEvent::Expanded { .. })    => Expanded,
-        (Pending | Ready { .. } | Acted | Faltered | Unclear, StepEvent::Asked { gate, .. }) => Waiting(gate.clone()),
+        (Pending | Ready { .. } | AttemptSucceeded | AttemptFailed | Unclear, StepEvent::Asked { gate, .. }) => Waiting(gate.clone()),
         (Waiting(Gate::Approve { .. }),         StepEvent::Asked { gate: gate @ (Gate::Approve { .. } | Gate::Failure { .. }), .. }) => Waiting(gate.clone()),
         (Waiting(Gate::Ask { .. } | Gate::Manual { .. } | Gate::Timer { .. }), StepEvent::Answered { .. }) => Concluded(Conclusion::Succeeded),
-        (Waiting(Gate::Unclear { .. }),         StepEvent::Answered { .. })        => Acted,
+        (Waiting(Gate::Unclear { .. }),         StepEvent::Answered { .. })        => AttemptSucceeded,
         (Pending,                               StepEvent::Answered { .. })        => Concluded(Conclusion::Succeeded),
         (Waiting(gate @ Gate::Approve { .. }),  StepEvent::Approved { .. }) if gate.wanted() <= 1 => Ready { at },
         (Waiting(gate @ Gate::Approve { .. }),  StepEvent::Approved { person, .. }) => Waiting(gate.with(person.as_ref())),
@@ -259,10 +239,10 @@ fn next(standing: &StepStatus, event: &StepEvent, at: Timestamp) -> Option<StepS
         (Running, StepEvent::Reconciled { finding: Reconciliation::Happened(outcome), .. })  => ended(outcome),
         (Running, StepEvent::Reconciled { finding: Reconciliation::DidNotHappen { .. }, .. }) => Ready { at },
         (Running, StepEvent::Reconciled { finding: Reconciliation::CannotTell { .. }, .. })  => Unclear,
-        (Acted | Faltered | Unclear | Waiting(Gate::Failure { .. } | Gate::Unclear { .. }), StepEvent::RetryScheduled { at, .. }) => Ready { at: *at },
+        (AttemptSucceeded | AttemptFailed | Unclear | Waiting(Gate::Failure { .. } | Gate::Unclear { .. }), StepEvent::RetryScheduled { at, .. }) => Ready { at: *at },
         (Concluded(_), StepEvent::RetryScheduled { at, .. }) => Ready { at: *at },
-        (Pending | Expanded | Acted | Faltered | Unclear | Waiting(_) | Ready { .. }, StepEvent::Concluded { conclusion, .. }) => Concluded(*conclusion),
-        (_, StepEvent::UndoRequested { .. }) => standing.clone(),
+        (Pending | Expanded | AttemptSucceeded | AttemptFailed | Unclear | Waiting(_) | Ready { .. }, StepEvent::Concluded { conclusion, .. }) => Concluded(*conclusion),
+        (_, StepEvent::UndoRequested { .. }) => status.clone(),
         (_, StepEvent::Skipped { .. } | StepEvent::Expanded { .. } | StepEvent::Asked { .. } | StepEvent::Answered { .. }
             | StepEvent::Approved { .. } | StepEvent::Denied { .. } | StepEvent::Started { .. } | StepEvent::Ended { .. }
             | StepEvent::Reconciled { .. } | StepEvent::RetryScheduled { .. } | StepEvent::Concluded { .. }) => return None,
@@ -271,14 +251,14 @@ fn next(standing: &StepStatus, event: &StepEvent, at: Timestamp) -> Option<StepS
 
 fn ended(outcome: &Outcome) -> StepStatus {
     match outcome.verdict {
-        Verdict::Succeeded => StepStatus::Acted,
-        Verdict::Failed | Verdict::TimedOut => StepStatus::Faltered,
+        Verdict::Succeeded => StepStatus::AttemptSucceeded,
+        Verdict::Failed | Verdict::TimedOut => StepStatus::AttemptFailed,
         Verdict::Cancelled => StepStatus::Concluded(Conclusion::Cancelled),
         Verdict::Unknown => StepStatus::Unclear,
     }
 }
 
-/// The step that an event belongs to, if it belongs to one.
+/// The run and step of an event of a step, or of a delivery of a step's message.
 pub fn place(event: &Event) -> Option<(RunId, &StepKey)> {
     match event {
         Event::Step(event) => Some(event.place()),

@@ -1,9 +1,7 @@
 //! The values that templates and expressions of a run can use, and the rendering of its actions.
 //!
-//! **Invariant:** only text from the runbook is rendered. Values of parameters, alerts and outputs enter as data, and are never
-//! searched for `{{`.
+//! **Invariant:** only text from the runbook is rendered. Parameters, alerts and outputs are data; `{{` in them has no meaning.
 
-use crate::domain::template::values::{gather, map, plain, render};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -18,8 +16,9 @@ use crate::domain::runbook::Action;
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
 use crate::domain::template::shell;
+use crate::domain::template::values::{gather, map, plain, render};
 
-/// The scope for `sources`: only what they name is gathered, since a run may hold much.
+/// The scope of `sources`, for the step `key`. A large value is included only if a source contains its name.
 pub fn of(incident: &Incident, run: &Run, key: &StepKey, sources: &[&str]) -> minijinja::Value {
     let named = |name: &str| sources.iter().any(|source| source.contains(name));
     let mut scope: Vec<(&str, minijinja::Value)> = vec![
@@ -48,7 +47,7 @@ pub fn of(incident: &Incident, run: &Run, key: &StepKey, sources: &[&str]) -> mi
     map(scope)
 }
 
-/// A step as expressions see it: a field that it has not left, because it was skipped or has failed, is none.
+/// A step in expressions. A missing field is none and not undefined, because a step that was skipped or failed has no output.
 #[derive(Debug)]
 struct StepView(Map<String, Value>);
 
@@ -63,7 +62,7 @@ impl minijinja::value::Object for StepView {
     }
 }
 
-/// The item that a member of a `for_each` is for.
+/// The item of a `for_each` that the key's index selects.
 pub fn item<'a>(run: &'a Run, key: &StepKey) -> Option<&'a Value> {
     let items = run.state(&StepKey::main(key.id.clone()))?.items.as_ref()?;
     items.get(key.index? as usize)
@@ -92,14 +91,14 @@ fn environment_value(incident: &Incident, run: &Run) -> Value {
 fn steps_value(run: &Run, named: &dyn Fn(&str) -> bool) -> minijinja::Value {
     let steps = run.ids.iter().filter(|id| named(id)).map(|id| {
         let key = StepKey::main(id.clone());
-        let fields = run.state(&key).map_or_else(unreached, |state| step_fields(run, &key, state));
+        let fields = run.state(&key).map_or_else(unreached_fields, |state| step_fields(run, &key, state));
         (id.clone(), minijinja::Value::from_object(StepView(fields)))
     });
     map(steps)
 }
 
-/// A step that was not reached: `finally` may speak of it.
-fn unreached() -> Map<String, Value> {
+/// The fields of a step that was not reached; `finally` may refer to it.
+fn unreached_fields() -> Map<String, Value> {
     Map::from_iter([("status".to_owned(), status(&StepStatus::Pending).into())])
 }
 
@@ -123,7 +122,7 @@ fn plain_step(state: &StepState) -> Map<String, Value> {
     let failed = matches!(state.conclusion(), Some(Conclusion::Failed | Conclusion::Tolerated));
     let error = state.reason.clone().or_else(|| summary.clone()).filter(|_| failed);
     fields.extend([
-        ("status".to_owned(), status(&state.standing).into()),
+        ("status".to_owned(), status(&state.status).into()),
         ("answer".to_owned(), state.answer.clone().unwrap_or(Value::Null)),
         ("error".to_owned(), error.into()),
         ("summary".to_owned(), summary.into()),
@@ -132,17 +131,17 @@ fn plain_step(state: &StepState) -> Map<String, Value> {
     fields
 }
 
-/// The word for a standing, as expressions see it.
-pub fn status(standing: &StepStatus) -> &'static str {
-    match standing {
+/// A step's `status` in expressions.
+pub fn status(status: &StepStatus) -> &'static str {
+    match status {
         StepStatus::Pending => "pending",
         StepStatus::Waiting(_) => "waiting",
         StepStatus::Unclear => "unclear",
         StepStatus::Expanded
         | StepStatus::Ready { .. }
         | StepStatus::Running
-        | StepStatus::Acted
-        | StepStatus::Faltered => "running",
+        | StepStatus::AttemptSucceeded
+        | StepStatus::AttemptFailed => "running",
         StepStatus::Concluded(Conclusion::Succeeded) => "succeeded",
         StepStatus::Concluded(Conclusion::Skipped) => "skipped",
         StepStatus::Concluded(Conclusion::Failed | Conclusion::Tolerated) => "failed",
@@ -158,7 +157,7 @@ pub fn text(incident: &Incident, run: &Run, key: &StepKey, source: &str) -> Resu
     expression::render_text(source, &of(incident, run, key, &[source]))
 }
 
-/// Renders every text of an action; the fields that are shell scripts with quoting.
+/// Renders every text of an action. In the fields that are shell scripts, values are quoted.
 pub fn action(
     incident: &Incident,
     run: &Run,
@@ -183,7 +182,10 @@ pub fn action(
     Ok(RenderedAction { kind: action.kind.clone(), spec, effect: action.effect, host })
 }
 
-/// The name of the host that an action is for; one that the environment has.
+/// The rendered name of an action's host.
+///
+/// # Errors
+/// The template fails, or the environment has no such host.
 fn host_of(incident: &Incident, run: &Run, key: &StepKey, host: &str) -> Result<String, ExpressionError> {
     let name = text(incident, run, key, host)?;
     let found =
@@ -199,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_has_none_in_place_of_what_it_has_not_left() {
+    fn a_field_that_a_step_has_not_returned_is_none() {
         let fields = json!({"x": 1}).as_object().unwrap().clone();
         let steps = map([("a".to_owned(), minijinja::Value::from_object(StepView(fields)))]);
         let scope = map([("steps", steps)]);

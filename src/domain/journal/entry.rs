@@ -1,9 +1,9 @@
-//! One journal entry as services write them: pino's JSON inside the message, or plain text.
+//! A journal entry as a service writes it: its message is pino's JSON or plain text.
 //!
-//! **Invariant:** the level is the one inside the JSON when there is one: a service's errors have the journal's
-//! priority 6, since they came through standard output.
+//! **Invariant:** a level in the JSON takes precedence over the journal's priority, which is 6 for all lines of standard output,
+//! errors too.
 //!
-//! **Invariant:** nothing here is scrubbed or printable yet; whoever shows or keeps it sees to that.
+//! **Invariant:** the texts are neither redacted nor printable. The code that shows or stores them does both.
 
 use serde_json::{Map, Value};
 
@@ -11,31 +11,33 @@ use super::export::ExportRecord;
 use super::level::Level;
 use crate::domain::core::time::Timestamp;
 
-/// One entry, understood as far as it can be.
+/// A parsed journal entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalEntry {
     /// When the journal received it.
     pub at: Timestamp,
-    /// How grave it is.
     pub level: Level,
-    /// The whole message as it stands in the journal.
+    /// The whole message as it is in the journal.
     pub raw: String,
+    /// The fields of the journal except the message.
     fields: Vec<(String, String)>,
+    /// The message, if it is a JSON object.
     pino: Option<Map<String, Value>>,
 }
 
-/// The fields of the journal that say whose line it is: the service's own unit, or the one that systemd speaks of.
+/// The fields of the journal that name the unit of an entry: the unit that wrote it, or for a message of systemd, the unit that
+/// the message is about. The first that is present is used.
 pub const UNIT_FIELDS: [&str; 6] =
     ["_SYSTEMD_USER_UNIT", "UNIT", "USER_UNIT", "OBJECT_SYSTEMD_UNIT", "COREDUMP_UNIT", "_SYSTEMD_UNIT"];
 
-/// What pino puts into every line; shown elsewhere or not at all.
-const EVERY_LINE: [&str; 9] = ["level", "time", "pid", "hostname", "service", "msg", "message", "v", "name"];
+/// The fields of pino's lines that are not of the event.
+const LINE_FIELDS: [&str; 9] = ["level", "time", "pid", "hostname", "service", "msg", "message", "v", "name"];
 
-/// How pino begins every line. A `level` further on is a field of the event, such as a customer's, and none of the line.
-const PINO: &str = "{\"level\":";
+/// The beginning of every line of pino. A second `level` in the line is a field of the event, such as a customer's.
+const PINO_PREFIX: &str = "{\"level\":";
 
 impl JournalEntry {
-    /// Understands one record.
+    /// Parses a record.
     pub fn of(record: &ExportRecord<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let named = |(name, value): &(&[u8], &[u8])| (*name != b"MESSAGE").then(|| (text(name), text(value)));
@@ -49,37 +51,37 @@ impl JournalEntry {
         Self { at: record.at, level, raw, fields, pino }
     }
 
-    /// The JSON that its message is, if it is.
+    /// The message as a JSON object, if it is one.
     pub fn json(&self) -> Option<&Map<String, Value>> {
         self.pino.as_ref()
     }
 
-    /// Who wrote it: the service's own name, else its unit's, else what the journal calls it.
+    /// The service that wrote it: `service` of the JSON, otherwise the unit, otherwise the identifier or command in the journal.
     pub fn service(&self) -> String {
-        let own = || scalar(self.pino.as_ref()?.get("service")?);
-        let journal = || UNIT_FIELDS.iter().chain(&["SYSLOG_IDENTIFIER", "_COMM"]).find_map(|name| self.field(name));
-        let name = own().or_else(|| journal().map(str::to_owned)).unwrap_or_else(|| "unknown".to_owned());
+        let in_json = || scalar(self.pino.as_ref()?.get("service")?);
+        let in_journal = || UNIT_FIELDS.iter().chain(&["SYSLOG_IDENTIFIER", "_COMM"]).find_map(|name| self.field(name));
+        let name = in_json().or_else(|| in_journal().map(str::to_owned)).unwrap_or_else(|| "unknown".to_owned());
         name.strip_suffix(".service").map_or(name.clone(), str::to_owned)
     }
 
-    /// The unit that it is about, if it is about one.
+    /// Its unit, if it has one.
     pub fn unit(&self) -> Option<&str> {
         UNIT_FIELDS.iter().find_map(|name| self.field(name))
     }
 
-    /// What it says, without the fields beside it.
+    /// The message without the other fields of the JSON.
     pub fn message(&self) -> String {
-        let words = |pino: &Map<String, Value>| scalar(pino.get("msg").or_else(|| pino.get("message"))?);
-        self.pino.as_ref().and_then(words).unwrap_or_else(|| self.raw.clone())
+        let text = |pino: &Map<String, Value>| scalar(pino.get("msg").or_else(|| pino.get("message"))?);
+        self.pino.as_ref().and_then(text).unwrap_or_else(|| self.raw.clone())
     }
 
-    /// The fields of the event beside its message.
+    /// The fields of the event, without its message.
     pub fn event_fields(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let fields = self.pino.iter().flatten().filter(|(name, _)| !EVERY_LINE.contains(&name.as_str()));
+        let fields = self.pino.iter().flatten().filter(|(name, _)| !LINE_FIELDS.contains(&name.as_str()));
         fields.map(|(name, value)| (name.as_str(), value))
     }
 
-    /// The fields of the event beside its message, as `name=value`.
+    /// The fields of the event as `name=value`.
     pub fn details(&self) -> String {
         let shown = self.event_fields().map(|(name, value)| match value {
             Value::String(text) => format!("{name}={text}"),
@@ -88,21 +90,20 @@ impl JournalEntry {
         shown.collect::<Vec<_>>().join(" ")
     }
 
-    /// Whether a field has this value, inside the message's JSON (`orderId`, or `req.id` for one within another) or in
-    /// the journal (`_PID`).
+    /// Whether a field has this value, in the JSON (`orderId`, or `req.id` for a nested field) or in the journal (`_PID`).
     pub fn has(&self, name: &str, value: &str) -> bool {
         let journal = || self.fields.iter().any(|(known, found)| known == name && found == value);
         self.value(name).and_then(scalar).is_some_and(|found| found == value) || journal()
     }
 
-    /// The value of the first of these fields that the message's JSON holds.
+    /// The value of the first of these fields that the JSON has; none if it is empty.
     pub fn first_of(&self, names: &[String]) -> Option<String> {
         names.iter().find_map(|name| self.value(name).and_then(scalar)).filter(|value| !value.is_empty())
     }
 
     fn value(&self, name: &str) -> Option<&Value> {
         let pino = self.pino.as_ref()?;
-        pino.get(name).or_else(|| deep(pino, name))
+        pino.get(name).or_else(|| nested(pino, name))
     }
 
     fn field(&self, name: &str) -> Option<&str> {
@@ -110,36 +111,35 @@ impl JournalEntry {
     }
 }
 
-fn deep<'v>(pino: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
+fn nested<'v>(pino: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
     let (first, rest) = path.split_once('.')?;
     rest.split('.').try_fold(pino.get(first)?, |value, name| value.get(name))
 }
 
 fn level(raw: &str, pino: Option<&Map<String, Value>>, fields: &[(String, String)]) -> Level {
-    let inside = match pino.and_then(|pino| pino.get("level")) {
-        Some(_) if raw.starts_with(PINO) && leading(raw).is_some() => leading(raw),
-        Some(Value::Number(number)) => number.as_f64().map(Level::of_pino),
-        Some(Value::String(name)) => Level::named(name),
+    let in_json = leading(raw).or_else(|| match pino?.get("level")? {
+        Value::Number(number) => number.as_f64().map(Level::of_pino),
+        Value::String(name) => Level::named(name),
         _ => None,
-    };
+    });
     let priorities = fields.iter().filter(|(name, _)| name == "PRIORITY").filter_map(|(_, value)| value.parse().ok());
-    inside.or_else(|| priorities.min().map(Level::of_syslog)).unwrap_or(Level::Info)
+    in_json.or_else(|| priorities.min().map(Level::of_syslog)).unwrap_or(Level::Info)
 }
 
-/// The level that a line of pino's begins with.
+/// The level at the beginning of a line of pino.
 pub(super) fn leading(raw: &str) -> Option<Level> {
-    let rest = raw.strip_prefix(PINO)?;
+    let rest = raw.strip_prefix(PINO_PREFIX)?;
     let digits = rest.split_once([',', '}'])?.0;
-    let plain = (1..=3).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| digits.parse().ok().map(Level::of_pino)).flatten()
+    let is_number = (1..=3).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().ok().map(Level::of_pino)).flatten()
 }
 
-/// The text of a value that is one text, number or truth value.
+/// The text of a value that is a text, a number or a boolean.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Bool(boolean) => Some(boolean.to_string()),
         _ => None,
     }
 }
@@ -157,7 +157,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_level_inside_the_json_counts() {
+    fn the_level_in_the_json_takes_precedence() {
         let pino = |level: Value| {
             entry(&[("PRIORITY", "6"), ("MESSAGE", &json!({"level": level, "msg": "x"}).to_string())]).level
         };
@@ -168,20 +168,27 @@ pub(super) mod tests {
         assert_eq!(pino(json!(1e300)), Level::Fatal);
         assert_eq!(pino(json!("ERROR")), Level::Error);
         assert_eq!(pino(json!("warning")), Level::Warn);
-        assert_eq!(pino(json!(null)), Level::Info, "then the priority counts");
-        let again = entry(&[("MESSAGE", r#"{"level":50,"msg":"x","level":"gold"}"#)]);
-        assert_eq!(again.level, Level::Error, "the customer's level is another");
+        assert_eq!(pino(json!(null)), Level::Info, "the priority is used");
+        let second_level = entry(&[("MESSAGE", r#"{"level":50,"msg":"x","level":"gold"}"#)]);
+        assert_eq!(second_level.level, Level::Error, "the second level is the customer's");
+    }
+
+    /// journald cuts a line at 48 KiB, and the search by level must find it.
+    #[test]
+    fn a_line_of_pino_that_was_cut_has_its_level() {
+        let cut = entry(&[("PRIORITY", "6"), ("MESSAGE", r#"{"level":50,"time":1700000000000,"msg":"a long"#)]);
+        assert_eq!(cut.level, Level::Error);
     }
 
     #[test]
-    fn without_json_the_priority_counts() {
+    fn the_priority_is_used_without_json() {
         assert_eq!(entry(&[("PRIORITY", "3"), ("MESSAGE", "{broken")]).level, Level::Error);
         assert_eq!(entry(&[("PRIORITY", "6"), ("PRIORITY", "2"), ("MESSAGE", "[1]")]).level, Level::Fatal);
         assert_eq!(entry(&[("MESSAGE", "x")]).level, Level::Info);
     }
 
     #[test]
-    fn messages_come_in_every_form_that_the_journal_has() {
+    fn a_message_may_be_bytes_or_several_fields_or_missing() {
         let at = chrono::DateTime::UNIX_EPOCH;
         let bytes = JournalEntry::of(&ExportRecord { at, fields: vec![(b"MESSAGE", b"hi\xff")] });
         assert_eq!(bytes.message(), "hi\u{fffd}");
@@ -205,7 +212,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_service_is_named_by_itself_or_its_unit() {
+    fn the_service_is_named_in_the_json_or_by_its_unit() {
         assert_eq!(entry(&[("MESSAGE", r#"{"service":"gw"}"#), ("_SYSTEMD_UNIT", "x.service")]).service(), "gw");
         assert_eq!(entry(&[("MESSAGE", "x"), ("_SYSTEMD_UNIT", "x.service")]).service(), "x");
         assert_eq!(entry(&[("_SYSTEMD_UNIT", "init.scope"), ("UNIT", "y.service")]).service(), "y");

@@ -1,19 +1,19 @@
-//! The journal export format (<https://systemd.io/JOURNAL_EXPORT_FORMATS/>), cut into records as it comes.
+//! A parser of the journal export format (<https://systemd.io/JOURNAL_EXPORT_FORMATS/>), for output that arrives in pieces.
 //!
-//! A field is `NAME=value` on a line, or, when the value is no printable text, `NAME` on a line, its length in eight
-//! bytes (little-endian), the value, and a line feed. An empty line ends a record. journalctl writes this twice as fast
-//! as JSON, and bytes of any kind survive it.
+//! A field is `NAME=value` on a line, or, if the value is no printable text, `NAME` on a line, its length in eight bytes
+//! (little-endian), the value, and a line feed. An empty line ends a record. journalctl writes this twice as fast as JSON, and it
+//! can hold any bytes.
 //!
-//! **Invariant:** at most one record is held, and never more than [`LONGEST_RECORD`] of it.
+//! **Invariant:** at most one incomplete record is buffered, and never more than [`LONGEST_RECORD`] and one piece of it.
 
 use chrono::DateTime;
 
 use crate::domain::core::time::Timestamp;
 
-/// A longer record is counted, not understood: journald itself cuts a line of a service at 48 KiB.
+/// The longest record that is parsed, in bytes. A longer one is only counted; journald cuts the lines of services at 48 KiB.
 pub const LONGEST_RECORD: usize = 1024 * 1024;
 
-/// One record, as it stands in journalctl's output.
+/// One record of the output.
 #[derive(Debug)]
 pub struct ExportRecord<'b> {
     /// When the journal received it.
@@ -34,63 +34,64 @@ impl<'b> ExportRecord<'b> {
     }
 }
 
-/// Takes bytes and gives records.
+/// The parser: bytes in, records out.
 #[derive(Debug, Default)]
 pub struct Export {
-    /// The beginning of a record whose end has not come yet.
-    held: Vec<u8>,
+    /// The beginning of an incomplete record.
+    buffer: Vec<u8>,
+    /// The position in a record that is skipped.
     skipping: Option<Skip>,
-    /// How many records have come.
+    /// The number of records.
     pub records: u64,
-    /// How many of them were too long.
+    /// The number of those that were too long.
     pub oversized: u64,
 }
 
-/// Where we are in a record that is not kept.
+/// The position in a record that is skipped.
 #[derive(Debug)]
 enum Skip {
-    /// In a line: whether it has a name and a value, and whether it has anything at all.
+    /// In a line: whether it has had an `=`, and whether it is empty so far.
     Line { equals: bool, empty: bool },
-    /// In the length of a value: what has come of it.
+    /// In the length of a value: its bytes so far.
     Length(Vec<u8>),
-    /// In a value and the line feed after it: how many bytes are to come.
+    /// In a value or the line feed after it: the number of remaining bytes.
     Value(u64),
 }
 
-/// What the beginning of some bytes is.
+/// The result of parsing the beginning of some bytes.
 enum RecordPrefix<'b> {
-    /// A record, and how many bytes it took.
+    /// A whole record and its length in bytes. There is no record if the part was none.
     Whole(Option<ExportRecord<'b>>, usize),
-    /// The beginning of one; how to skip the rest, and from where.
+    /// An incomplete record: how to skip its rest, and the offset from which to skip.
     Partial(Skip, usize),
 }
 
 impl Export {
-    /// Takes the next bytes, and hands on every record that they complete.
+    /// Parses the next bytes and passes every complete record to `take`.
     pub fn push(&mut self, bytes: &[u8], mut take: impl FnMut(&ExportRecord<'_>)) {
         let mut fresh = bytes;
         if self.skipping.is_some() {
             fresh = self.skip(bytes);
         }
-        let mut held = std::mem::take(&mut self.held);
-        if held.is_empty() {
-            let rest = self.cut_all(fresh, &mut take);
-            held.extend_from_slice(rest);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if buffer.is_empty() {
+            let rest = self.parse_all(fresh, &mut take);
+            buffer.extend_from_slice(rest);
         } else {
-            held.extend_from_slice(fresh);
-            let kept = self.cut_all(&held, &mut take).len();
-            held.drain(..held.len() - kept);
+            buffer.extend_from_slice(fresh);
+            let rest = self.parse_all(&buffer, &mut take).len();
+            buffer.drain(..buffer.len() - rest);
         }
         if self.skipping.is_some() {
-            held.clear();
+            buffer.clear();
         }
-        self.held = held;
+        self.buffer = buffer;
     }
 
-    /// Hands on every whole record; what is left is the beginning of one.
-    fn cut_all<'b>(&mut self, mut bytes: &'b [u8], take: &mut impl FnMut(&ExportRecord<'_>)) -> &'b [u8] {
+    /// Passes every whole record to `take` and returns the incomplete rest.
+    fn parse_all<'b>(&mut self, mut bytes: &'b [u8], take: &mut impl FnMut(&ExportRecord<'_>)) -> &'b [u8] {
         while !bytes.is_empty() {
-            match cut(bytes) {
+            match parse_record(bytes) {
                 RecordPrefix::Whole(record, length) => {
                     self.records += u64::from(record.is_some());
                     record.iter().for_each(&mut *take);
@@ -107,7 +108,7 @@ impl Export {
         bytes
     }
 
-    /// Passes over the rest of a record that is not kept; what follows it.
+    /// Skips the rest of a record and returns the bytes after it.
     fn skip<'b>(&mut self, mut bytes: &'b [u8]) -> &'b [u8] {
         while let (Some(skip), false) = (&mut self.skipping, bytes.is_empty()) {
             match skip {
@@ -125,19 +126,19 @@ impl Export {
                         };
                     }
                 }
-                Skip::Length(come) => {
-                    let (these, rest) = bytes.split_at(bytes.len().min(8 - come.len()));
-                    come.extend_from_slice(these);
+                Skip::Length(digits) => {
+                    let (next, rest) = bytes.split_at(bytes.len().min(8 - digits.len()));
+                    digits.extend_from_slice(next);
                     bytes = rest;
-                    if let Ok(length) = <[u8; 8]>::try_from(come.as_slice()) {
+                    if let Ok(length) = <[u8; 8]>::try_from(digits.as_slice()) {
                         *skip = Skip::Value(u64::from_le_bytes(length).saturating_add(1));
                     }
                 }
-                Skip::Value(left) => {
-                    let these = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-                    *left -= these as u64;
-                    bytes = &bytes[these..];
-                    if *left == 0 {
+                Skip::Value(remaining) => {
+                    let skipped = usize::try_from(*remaining).unwrap_or(usize::MAX).min(bytes.len());
+                    *remaining -= skipped as u64;
+                    bytes = &bytes[skipped..];
+                    if *remaining == 0 {
                         *skip = Skip::Line { equals: false, empty: true };
                     }
                 }
@@ -147,8 +148,8 @@ impl Export {
     }
 }
 
-/// Cuts one record from the beginning of some bytes.
-fn cut(bytes: &[u8]) -> RecordPrefix<'_> {
+/// Parses the record at the beginning of some bytes.
+fn parse_record(bytes: &[u8]) -> RecordPrefix<'_> {
     let mut fields = Vec::with_capacity(12);
     let mut from = 0;
     loop {
@@ -158,7 +159,7 @@ fn cut(bytes: &[u8]) -> RecordPrefix<'_> {
         };
         let line = &bytes[from..end];
         if line.is_empty() {
-            return RecordPrefix::Whole(field_record(fields), end + 1);
+            return RecordPrefix::Whole(with_instant(fields), end + 1);
         }
         if let Some(equals) = line.iter().position(|&byte| byte == b'=') {
             fields.push((&line[..equals], &line[equals + 1..]));
@@ -179,8 +180,8 @@ fn cut(bytes: &[u8]) -> RecordPrefix<'_> {
     }
 }
 
-/// A record needs an instant: without one, something else was printed between records.
-fn field_record<'b>(fields: Vec<(&'b [u8], &'b [u8])>) -> Option<ExportRecord<'b>> {
+/// The record of these fields. Without an instant, it is none but other output between records.
+fn with_instant<'b>(fields: Vec<(&'b [u8], &'b [u8])>) -> Option<ExportRecord<'b>> {
     let (_, value) = fields.iter().find(|(name, _)| *name == b"__REALTIME_TIMESTAMP")?;
     let at = DateTime::from_timestamp_micros(std::str::from_utf8(value).ok()?.parse().ok()?)?;
     Some(ExportRecord { at, fields })
@@ -191,7 +192,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A record of one field in the binary form, as `journalctl` writes what is no text.
+    /// A record with its message in the binary form.
     fn written(at: u64, value: &[u8]) -> Vec<u8> {
         let mut bytes = format!("__CURSOR=s=1\n__REALTIME_TIMESTAMP={at}\nMESSAGE\n").into_bytes();
         bytes.extend((value.len() as u64).to_le_bytes());
@@ -204,14 +205,14 @@ mod tests {
         let (mut export, mut found) = (Export::default(), Vec::new());
         for piece in bytes.chunks(piece) {
             export.push(piece, |record| found.push(record.get("MESSAGE").expect("there is one").to_vec()));
-            assert!(export.held.len() <= LONGEST_RECORD + piece.len());
+            assert!(export.buffer.len() <= LONGEST_RECORD + piece.len());
         }
-        assert!(export.held.is_empty());
+        assert!(export.buffer.is_empty());
         (found, export.oversized)
     }
 
     #[test]
-    fn text_and_bytes_are_read() {
+    fn text_and_binary_fields_are_parsed() {
         let text = b"__REALTIME_TIMESTAMP=1700000000123456\nMESSAGE=a=b\nX=1\nX=2\n\n";
         let mut export = Export::default();
         export.push(text, |record| {
@@ -224,12 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_too_long_is_counted_and_the_next_one_read() {
+    fn a_record_over_the_limit_is_counted_and_the_next_one_is_parsed() {
         let long = vec![b'\n'; LONGEST_RECORD * 2];
         let bytes = [written(1, b"one"), written(2, &long), written(3, b"two")].concat();
         for piece in [4096, 64 * 1024, bytes.len()] {
             let (found, oversized) = read(&bytes, piece);
-            // Whoever has it all at once may as well read it.
+            // A long record that arrives in one piece is parsed.
             assert!(found.first().is_some_and(|one| one == b"one") && found.last().is_some_and(|two| two == b"two"));
             assert_eq!(found.len() as u64 + oversized, 3, "{piece}");
         }
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn words_between_records_are_no_record() {
+    fn other_output_between_records_is_ignored() {
         let mut export = Export::default();
         export.push(b"-- No entries --\n\n", |_| panic!("it has no instant"));
         assert_eq!(export.records, 0);
@@ -248,7 +249,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_it_is_cut_it_is_the_same(values in proptest::collection::vec(any::<Vec<u8>>(), 1..5), piece in 1usize..40) {
+        fn the_records_do_not_depend_on_the_pieces(values in proptest::collection::vec(any::<Vec<u8>>(), 1..5), piece in 1usize..40) {
             let bytes: Vec<u8> = values.iter().flat_map(|value| written(7, value)).collect();
             prop_assert_eq!(read(&bytes, piece).0, values);
         }

@@ -1,12 +1,11 @@
-//! What is searched for in the journal: when, whose, how grave, and which words.
+//! A filter of journal entries: by time, unit, level, text and fields.
 //!
-//! A record is looked at in two goes: as bytes, where most are ruled out, and then understood. Of the same search
-//! [`JournalFilter::prefilter`] gives what journalctl can look for before it prints anything, which is what makes a search for
-//! one word in a million lines fast.
+//! It is applied in up to three stages. [`JournalFilter::prefilter`] is for journalctl, which makes a search for one word in a
+//! million lines fast. [`JournalFilter::may_match`] checks the bytes of a record, and [`JournalFilter::matches`] a parsed entry.
 //!
-//! **Invariant:** the first go and the prefilter never rule out what the second would keep.
+//! **Invariant:** the first two stages reject no entry that the third accepts.
 //!
-//! Deliberately absent: which service has which unit; names have become units before.
+//! Not here: which service has which unit; the filter has units.
 
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -17,65 +16,64 @@ use crate::domain::core::glob_name::{matches, suffixed};
 use crate::domain::core::text;
 use crate::domain::core::time::Timestamp;
 
-/// The largest compiled pattern; the default of the library would take ten times as much.
-const PATTERN: usize = 1024 * 1024;
+/// The largest compiled pattern, in bytes; the default of the library is ten times as large.
+const PATTERN_SIZE_LIMIT: usize = 1024 * 1024;
 
-/// A shorter literal is in most lines anyway, and asking journalctl for it would cost more than it spares.
+/// The shortest literal that journalctl searches for, in bytes. A shorter one is in most lines, so the search would cost more than
+/// it saves.
 const SHORTEST_LITERAL: usize = 2;
 
-/// What is searched for.
+/// A filter. An entry has to fulfil all conditions.
 #[derive(Debug, Clone, Default)]
 pub struct JournalFilter {
+    /// The oldest instant, inclusive.
     pub since: Timestamp,
     /// The newest instant, inclusive.
     pub until: Option<Timestamp>,
-    /// Units, or patterns over them; with none, every line counts.
+    /// Units or patterns of units, of which one has to match; if empty, every unit matches.
     pub units: Vec<String>,
-    /// At least so grave.
+    /// The lowest level.
     pub level: Option<Level>,
-    /// What the line has to match, all of it.
     pub patterns: Vec<TextPattern>,
-    /// Fields that have to have this value, all of them.
     pub fields: Vec<FieldValue>,
 }
 
-/// Words that a line has to hold.
+/// A text or regular expression that a line has to match.
 #[derive(Debug, Clone)]
 pub struct TextPattern {
     regex: Regex,
-    /// What stands in every line that matches.
+    /// A text that is in every line that matches.
     literal: Option<Literal>,
-    /// Whether the literal is all there is to it.
+    /// Whether the pattern has no regular expression from the user.
     is_literal: bool,
 }
 
-/// A field and its value.
+/// A field and the value that it has to have.
 #[derive(Debug, Clone)]
 pub struct FieldValue {
     name: String,
     value: String,
-    /// Finds the value where JSON writes it as it is.
-    quick: Option<(Regex, Literal)>,
+    /// Finds the value in the bytes of a message, if JSON cannot escape it.
+    unescaped: Option<(Regex, Literal)>,
 }
 
-/// A text that JSON writes as it is.
+/// A text that no writer of JSON escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Literal {
     text: String,
     case_sensitive: bool,
 }
 
-/// What journalctl's `--grep` can look for.
+/// The arguments for journalctl's `--grep`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefilter {
-    /// A pattern as PCRE2 understands it.
+    /// A pattern of PCRE2.
     pub pattern: String,
-    /// Whether upper and lower case differ.
     pub case_sensitive: bool,
 }
 
 impl TextPattern {
-    /// What contains this text. Upper and lower case differ only if it has upper case, as in journalctl.
+    /// A pattern for lines that contain a text. As in journalctl, case matters only if the text has upper case.
     ///
     /// # Errors
     ///
@@ -85,11 +83,11 @@ impl TextPattern {
         Self::new(&regex::escape(given), Literal::of(given, case_sensitive), case_sensitive, true)
     }
 
-    /// What a regular expression matches, upper and lower case likewise.
+    /// A pattern for lines that match a regular expression. Case matters only if it has upper case.
     ///
     /// # Errors
     ///
-    /// Why it is none.
+    /// Why it is no regular expression.
     pub fn regex(given: &str) -> Result<Self, String> {
         let case_sensitive = given.chars().any(char::is_uppercase);
         let plain = regex::escape(given) == given;
@@ -97,7 +95,7 @@ impl TextPattern {
         Self::new(given, literal, case_sensitive, plain)
     }
 
-    /// What mentions this id as a whole word: `A-1` is not mentioned by `A-17`.
+    /// A pattern for lines that mention an id as a whole word: `A-17` does not mention `A-1`.
     ///
     /// # Errors
     ///
@@ -109,12 +107,12 @@ impl TextPattern {
 
     fn new(pattern: &str, literal: Option<Literal>, case_sensitive: bool, is_literal: bool) -> Result<Self, String> {
         let mut builder = RegexBuilder::new(pattern);
-        let built = builder.case_insensitive(!case_sensitive).size_limit(PATTERN).build();
+        let built = builder.case_insensitive(!case_sensitive).size_limit(PATTERN_SIZE_LIMIT).build();
         let regex = built.map_err(|error| text::one_line(&error.to_string(), 160))?;
         Ok(Self { regex, literal, is_literal })
     }
 
-    /// Whether the bytes of a message are certain not to match, however they are understood.
+    /// Whether a message cannot match, neither as it is nor as parsed JSON. Without a backslash, JSON has no escapes.
     fn rules_out(&self, raw: &[u8]) -> bool {
         self.is_literal && !self.regex.is_match(raw) && !raw.contains(&b'\\')
     }
@@ -128,8 +126,8 @@ impl FieldValue {
     /// A field that has to have this value.
     pub fn new(name: &str, value: &str) -> Self {
         let literal = Literal::of(value, true).filter(|_| !is_of_journal(name));
-        let quick = literal.and_then(|literal| Some((Regex::new(&regex::escape(value)).ok()?, literal)));
-        Self { name: name.to_owned(), value: value.to_owned(), quick }
+        let unescaped = literal.and_then(|literal| Some((Regex::new(&regex::escape(value)).ok()?, literal)));
+        Self { name: name.to_owned(), value: value.to_owned(), unescaped }
     }
 
     /// The field's name.
@@ -141,15 +139,21 @@ impl FieldValue {
     pub fn value(&self) -> &str {
         &self.value
     }
+
+    /// Whether a message cannot have the value in its JSON.
+    fn rules_out(&self, raw: &[u8]) -> bool {
+        self.unescaped.as_ref().is_some_and(|(value, _)| !value.is_match(raw) && !raw.contains(&b'\\'))
+    }
 }
 
-/// Whether a field's name can be one of the journal's own: capitals, digits and underscores.
+/// Whether a name can be of a field of the journal: capitals, digits and underscores.
 pub fn is_of_journal(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 impl Literal {
-    /// A text that every writer of JSON writes as it is: printable ASCII without quotes, strokes and brackets.
+    /// The literal of a text without characters that a writer of JSON may escape: printable ASCII without quotes, slashes and
+    /// brackets.
     fn of(text: &str, case_sensitive: bool) -> Option<Self> {
         let plain = |byte: u8| matches!(byte, b' '..=b'~') && !b"\"'\\/<>&`".contains(&byte);
         let usable = text.len() >= SHORTEST_LITERAL && text.bytes().all(plain);
@@ -163,54 +167,52 @@ impl Literal {
 }
 
 impl JournalFilter {
-    /// Whether a record may match: the first go, on its bytes.
+    /// Whether a record may match, by its bytes.
     pub fn may_match(&self, record: &ExportRecord<'_>) -> bool {
         let raw = record.get("MESSAGE").unwrap_or_default();
         record.at >= self.since
             && self.until.is_none_or(|until| record.at <= until)
             && !self.patterns.iter().any(|pattern| pattern.rules_out(raw))
-            && self.level.is_none_or(|level| leading(begin(raw)).is_none_or(|own| own >= level))
-            && !self.fields.iter().any(|field| {
-                field.quick.as_ref().is_some_and(|(quick, _)| !quick.is_match(raw) && !raw.contains(&b'\\'))
-            })
+            && self.level.is_none_or(|lowest| leading(level_prefix(raw)).is_none_or(|level| level >= lowest))
+            && !self.fields.iter().any(|field| field.rules_out(raw))
             && self.is_of_units(record)
     }
 
-    /// Whether an entry matches that [`JournalFilter::may_match`] has let through.
+    /// Whether an entry matches whose record [`JournalFilter::may_match`] has accepted.
     pub fn matches(&self, entry: &JournalEntry) -> bool {
         self.level.is_none_or(|level| entry.level >= level)
             && self.fields.iter().all(|field| entry.has(&field.name, &field.value))
             && self.patterns.iter().all(|pattern| pattern.is_match(entry))
     }
 
-    /// What journalctl can look for itself, if anything.
+    /// The part of the filter that journalctl can apply: the longest literal, otherwise the level.
     pub fn prefilter(&self) -> Option<Prefilter> {
         let literals = self.patterns.iter().filter_map(|pattern| pattern.literal.as_ref());
-        let literals = literals.chain(self.fields.iter().filter_map(|field| Some(&field.quick.as_ref()?.1)));
+        let literals = literals.chain(self.fields.iter().filter_map(|field| Some(&field.unescaped.as_ref()?.1)));
         let longest = literals.max_by_key(|literal| literal.text.len()).map(Literal::prefilter);
-        longest.or_else(|| self.milder().map(|pattern| Prefilter { pattern, case_sensitive: true }))
+        longest.or_else(|| self.without_lower_levels().map(|pattern| Prefilter { pattern, case_sensitive: true }))
     }
 
-    /// A pattern that only lines do not match that begin with a milder level of pino's.
-    fn milder(&self) -> Option<String> {
+    /// A pattern that matches every line except those of pino with a lower level.
+    fn without_lower_levels(&self) -> Option<String> {
         let level = self.level.filter(|level| *level > Level::Debug)? as usize;
         Some(format!("^(?!\\{{\"level\":[1-{level}][0-9],)"))
     }
 
     fn is_of_units(&self, record: &ExportRecord<'_>) -> bool {
-        let is = |name: &str| self.units.iter().any(|unit| is_unit(unit, name));
-        let mut named = UNIT_FIELDS.iter().flat_map(|field| record.all(field));
-        self.units.is_empty() || named.any(|value| std::str::from_utf8(value).is_ok_and(is))
+        let fits = |name: &str| self.units.iter().any(|unit| is_unit(unit, name));
+        let mut names = UNIT_FIELDS.iter().flat_map(|field| record.all(field));
+        self.units.is_empty() || names.any(|value| std::str::from_utf8(value).is_ok_and(fits))
     }
 }
 
-/// The beginning of a message, as far as its level may stand in it.
-fn begin(raw: &[u8]) -> &str {
+/// The beginning of a message, long enough for the level of pino.
+fn level_prefix(raw: &[u8]) -> &str {
     let first = &raw[..raw.len().min(16)];
     std::str::from_utf8(first).unwrap_or_default()
 }
 
-/// Whether `name` is the unit, or fits the pattern; `.service` is what may be left out of either.
+/// Whether a unit's name is `unit` or matches it as a pattern; `.service` may be left out of `unit`.
 fn is_unit(unit: &str, name: &str) -> bool {
     matches(unit, name) || matches(&suffixed(unit.to_owned()), name)
 }
@@ -225,10 +227,7 @@ mod tests {
         let record = ExportRecord { at, fields: fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect() };
         let matches = filter.matches(&entry(fields));
         let may = filter.may_match(&record);
-        assert!(
-            may || !matches || !filter.units.is_empty(),
-            "the first go rules out what the second keeps: {fields:?}"
-        );
+        assert!(may || !matches || !filter.units.is_empty(), "the check of bytes rejects a matching entry: {fields:?}");
         may && matches
     }
 
@@ -249,17 +248,17 @@ mod tests {
     }
 
     #[test]
-    fn what_json_may_escape_is_not_left_to_journalctl() {
+    fn a_text_that_json_may_escape_is_no_prefilter() {
         for id in ["a\"b", "é", "a/b", "x\u{1b}", "a"] {
             assert_eq!(mention(id).prefilter(), None, "{id}");
         }
         let filter =
             JournalFilter { patterns: vec![TextPattern::text("a\"b").expect("a pattern")], ..JournalFilter::default() };
-        assert!(finds(&filter, &[("MESSAGE", r#"{"msg":"say a\"b"}"#)]), "as the service meant it");
+        assert!(finds(&filter, &[("MESSAGE", r#"{"msg":"say a\"b"}"#)]), "the parsed message matches");
     }
 
     #[test]
-    fn the_level_inside_decides_and_plain_lines_are_never_ruled_out_early() {
+    fn the_level_in_the_json_decides_and_plain_lines_pass_the_prefilter() {
         let filter = JournalFilter { level: Some(Level::Error), ..JournalFilter::default() };
         assert!(finds(&filter, &[("PRIORITY", "6"), ("MESSAGE", r#"{"level":50,"msg":"x"}"#)]));
         assert!(finds(&filter, &[("PRIORITY", "3"), ("MESSAGE", "plain")]));
@@ -271,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_told_by_name_or_pattern_and_systemds_own_words_belong_to_them() {
+    fn units_match_by_name_or_pattern_and_messages_of_systemd_are_theirs() {
         let filter = |unit: &str| JournalFilter { units: vec![unit.to_owned()], ..JournalFilter::default() };
         for (unit, field, name) in [
             ("shop-*", "_SYSTEMD_UNIT", "shop-gateway.service"),
@@ -286,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_literal_is_what_journalctl_looks_for() {
+    fn the_longest_literal_is_the_prefilter() {
         let filter = JournalFilter {
             level: Some(Level::Error),
             patterns: vec![
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_have_their_value_whole() {
+    fn a_field_has_to_have_the_whole_value() {
         let filter = JournalFilter { fields: vec![FieldValue::new("status", "500")], ..JournalFilter::default() };
         assert!(finds(&filter, &[("MESSAGE", r#"{"status":500}"#)]));
         assert!(!finds(&filter, &[("MESSAGE", r#"{"status":5000}"#)]));

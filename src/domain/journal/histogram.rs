@@ -1,8 +1,8 @@
-//! Counts over time, when nobody knows beforehand how long the time will be.
+//! A histogram of counts over time, for a time whose length is not known beforehand.
 //!
-//! Buckets begin narrow and double their width when there are too many, in whichever order instants come.
+//! Buckets are one second wide at first. When there are too many, their width is doubled.
 //!
-//! **Invariant:** never more than [`BUCKETS`] buckets.
+//! **Invariant:** there are never more than [`BUCKETS`] buckets.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use chrono::{DateTime, TimeDelta};
 
 use crate::domain::core::time::Timestamp;
 
-/// Several for every column of a wide terminal, so that cutting them anew for its width is hardly seen.
+/// The most buckets: several for each column of a wide terminal, so that the error of assigning buckets to bars is small.
 pub const BUCKETS: usize = 512;
 
-/// The widths in seconds that people read easily, up to a week.
+/// The widths of bars that people read easily, in seconds, up to a week.
 const WIDTHS: [i64; 19] =
     [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 604_800];
 
@@ -22,18 +22,18 @@ const WIDTHS: [i64; 19] =
 pub struct Histogram {
     /// The width of a bucket, in seconds.
     width: i64,
-    /// By the bucket's beginning in Unix time, in widths.
+    /// The counts by the start of the bucket in Unix time, divided by the width.
     buckets: BTreeMap<i64, u64>,
 }
 
-/// Counts in equal stretches of time.
+/// Counts in equal intervals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bars {
-    /// When the first begins.
+    /// The start of the first bar.
     pub from: Timestamp,
-    /// How long each is, in seconds.
+    /// The width of a bar, in seconds.
     pub width: u64,
-    /// How many in each.
+    /// The count of each bar.
     pub counts: Vec<u64>,
 }
 
@@ -44,7 +44,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts one more at this instant.
+    /// Counts one event at this instant.
     pub fn add(&mut self, at: Timestamp) {
         *self.buckets.entry(at.timestamp().div_euclid(self.width)).or_default() += 1;
         while self.buckets.len() > BUCKETS {
@@ -56,12 +56,12 @@ impl Histogram {
         }
     }
 
-    /// At most so many bars, at least one, from `first` to `last`.
+    /// The bars from `first` to `last`: at most `most`, at least one.
     pub fn bars(&self, first: Timestamp, last: Timestamp, most: usize) -> Bars {
         let length = (last - first).num_seconds().max(0) + 1;
         let fits = |width: &&i64| length.div_euclid(**width) + 1 < most as i64;
         let week = WIDTHS[WIDTHS.len() - 1];
-        // Of a span of years a bar is as many weeks as it takes.
+        // For a span of years, a bar has a width of several weeks.
         let weeks = || week * (length.div_euclid(week * most.max(1) as i64) + 1);
         let width = WIDTHS.iter().find(fits).copied().unwrap_or_else(weeks);
         let from = first.timestamp().div_euclid(width);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_have_a_width_that_people_read() {
+    fn bars_have_an_easily_read_width() {
         let mut histogram = Histogram::default();
         for second in [3600, 3601, 3700, 7199] {
             histogram.add(at(second));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_century_takes_no_more_room_than_a_minute_and_loses_nothing() {
+    fn a_century_of_events_fits_in_the_limit_and_none_is_lost() {
         let mut histogram = Histogram::default();
         for week in (0..5200).rev() {
             histogram.add(at(week * 604_800));

@@ -1,32 +1,27 @@
-//! How grave a line is, by pino's names, whatever its author calls it.
+//! The level of a line, with the names of pino. Levels of other loggers and of syslog are converted.
 //!
-//! Deliberately absent: where a line says it; see [`super::entry`].
+//! Not here: finding the level in a line; see [`super::entry`].
 
 use serde::Serialize;
 
-/// How grave a line is.
+/// The level of a line, the lowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Every small thing.
     Trace,
-    /// For who mends the program.
     Debug,
-    /// As it should be.
     Info,
-    /// Needs attention soon.
     Warn,
-    /// Something failed.
     Error,
     /// The program ends.
     Fatal,
 }
 
-/// The names of the levels, mildest first.
+/// The names of the levels, the lowest first.
 pub const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error", "fatal"];
 
 impl Level {
-    /// Every level, mildest first.
+    /// Every level, the lowest first.
     pub const ALL: [Self; 6] = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal];
 
     /// Its name.
@@ -34,25 +29,25 @@ impl Level {
         LEVELS[self as usize]
     }
 
-    /// The level by this name; also by the names that services in Go and Python use.
+    /// The level of this name, in any case. The names of loggers in Go and Python are known too.
     pub fn named(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
-        let same = match name.as_str() {
+        let pino_name = match name.as_str() {
             "warning" => "warn",
             "err" => "error",
             "critical" | "panic" => "fatal",
             other => other,
         };
-        Self::ALL.into_iter().find(|level| level.name() == same)
+        Self::ALL.into_iter().find(|level| level.name() == pino_name)
     }
 
-    /// pino counts in tens from 10, and leaves what is between to who wants levels of their own.
+    /// The level of a number of pino: 10 is trace, 60 is fatal. A number between two levels is of the lower one.
     pub fn of_pino(number: f64) -> Self {
         let steps = [20.0, 30.0, 40.0, 50.0, 60.0].into_iter().filter(|&step| number >= step).count();
         Self::ALL[steps]
     }
 
-    /// syslog counts down from 7 for debug to 0 for emergency.
+    /// The level of a priority of syslog, from 7 for debug down to 0 for emergency.
     pub fn of_syslog(priority: u8) -> Self {
         match priority {
             0..=2 => Self::Fatal,

@@ -1,20 +1,21 @@
-//! The shape of a message: what differs between like ones becomes a wildcard, so that they can be counted as one.
+//! The shape of a message: its variable parts are replaced by wildcards, so that similar messages are counted together.
 //!
-//! `<n>` stands for a number (with dots and colons: an address, a version, a time of day), `<uuid>` and `<hex>` for what
-//! they say, `<id>` for a longer mixture of letters and digits, and `<text>` for what stands in quotes.
+//! `<n>` is a number (with dots and colons: an address, a version, a time of day), `<uuid>` a UUID, `<hex>` a hexadecimal number,
+//! `<id>` a long mixture of letters and digits, and `<text>` a text in quotes.
 //!
-//! **Invariant:** a message is scrubbed before its shape is taken, since a secret with other digits is not found.
+//! **Invariant:** a message is redacted before its shape is computed, because a secret whose digits are replaced is not found.
 
-/// The longest text in quotes that is taken for a value; a longer one is more likely two stray quotes.
+/// The longest text in quotes that is replaced, in bytes. The quotes of a longer one probably do not belong together.
 const QUOTED: usize = 120;
 
-/// Letters of a UUID, hyphens included (RFC 9562).
+/// The length of a UUID, hyphens included (RFC 9562).
 const UUID: usize = 36;
 
-/// So many letters of nothing but hexadecimal digits are an id when two of them are digits.
+/// The least length of hexadecimal digits that are replaced, if at least two of them are decimal digits.
 const HEX: usize = 8;
 
-/// So many letters and digits mixed are an id when three of them are digits: `01HF7YAT31`, and not `base64` or `ipv6`.
+/// The least length of mixed letters and digits that are replaced, if at least three are digits: `01HF7YAT31`, and not `base64` or
+/// `ipv6`.
 const ID: usize = 10;
 
 /// The shape of a message.
@@ -23,10 +24,10 @@ pub fn shape(message: &str) -> String {
     let mut rest = message;
     let mut before = ' ';
     while let Some(first) = rest.chars().next() {
-        let fresh = !before.is_alphanumeric();
+        let starts_word = !before.is_alphanumeric();
         let (taken, wildcard) = match first {
-            '"' | '\'' | '`' if fresh => quoted(rest, first),
-            _ if first.is_ascii_alphanumeric() && fresh => generalised(rest),
+            '"' | '\'' | '`' if starts_word => quoted(rest, first),
+            _ if first.is_ascii_alphanumeric() && starts_word => word_wildcard(rest),
             _ if first.is_ascii_digit() => (number(rest), "<n>"),
             _ => (0, ""),
         };
@@ -46,7 +47,7 @@ pub fn shape(message: &str) -> String {
     shape
 }
 
-/// How long the text in quotes is that `rest` begins with.
+/// The length of the text in quotes at the beginning of `rest`, quotes included, and its wildcard; 0 if there is none.
 fn quoted(rest: &str, quote: char) -> (usize, &'static str) {
     let inside = &rest[1..rest.floor_char_boundary(QUOTED)];
     match inside.find([quote, '\n']) {
@@ -55,8 +56,8 @@ fn quoted(rest: &str, quote: char) -> (usize, &'static str) {
     }
 }
 
-/// What the word is that `rest` begins with; nothing when it is only a word.
-fn generalised(rest: &str) -> (usize, &'static str) {
+/// The length of the part of the first word of `rest` that is replaced, and its wildcard; 0 for an ordinary word.
+fn word_wildcard(rest: &str) -> (usize, &'static str) {
     if is_uuid(rest) {
         return (UUID, "<uuid>");
     }
@@ -68,7 +69,7 @@ fn generalised(rest: &str) -> (usize, &'static str) {
         Some(value) if !value.is_empty() && hex(value) => return (length, "<hex>"),
         _ if digits == length => return (number(rest), "<n>"),
         _ if digits >= 2 && length >= HEX && hex(word) => return (length, "<hex>"),
-        // A number with its unit is one: `1763986399913ms`.
+        // A number with a short unit is no id: `1763986399913ms`.
         _ if digits >= 3 && length >= ID && !word.starts_with(|c: char| c.is_ascii_digit()) => return (length, "<id>"),
         _ if digits >= 3 && length >= ID && word.trim_start_matches(|c: char| c.is_ascii_digit()).len() > 4 => {
             return (length, "<id>");
@@ -90,7 +91,7 @@ fn is_uuid(rest: &str) -> bool {
     ends && candidate.iter().enumerate().all(fits)
 }
 
-/// How long the number is that `rest` begins with: digits, and further ones behind a dot or a colon.
+/// The length of the number at the beginning of `rest`: digits, also after a dot or a colon.
 fn number(rest: &str) -> usize {
     let bytes = rest.as_bytes();
     let mut end = 0;
@@ -109,7 +110,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn like_messages_are_one() {
+    fn variable_parts_become_wildcards() {
         for (message, kind) in [
             ("order A-17 took 3.5ms", "order A-<n> took <n>ms"),
             ("took 1763986399913ms", "took <n>ms"),
@@ -131,7 +132,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_never_matter(text in "[a-z日 ]{0,12}", one in 0u32..99_999, two in 0u32..99_999) {
+        fn messages_that_differ_in_a_number_have_one_shape(text in "[a-z日 ]{0,12}", one in 0u32..99_999, two in 0u32..99_999) {
             prop_assert_eq!(shape(&format!("{text} {one}")), shape(&format!("{text} {two}")));
         }
 

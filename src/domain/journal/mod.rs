@@ -1,17 +1,16 @@
-//! The journal's lines as services write them, and what can be told of many: what is searched for, what they add up to,
-//! and the tree that a trace draws.
+//! Entries of the journal: parsing, searching, counting, and the tree of a trace.
 //!
 //! | file | job |
 //! |---|---|
-//! | [`export`] | cuts what journalctl prints into records |
-//! | [`entry`], [`level`] | one record, understood: pino's JSON or plain text |
-//! | [`filter`] | what is searched for, and what of it journalctl can look for itself |
-//! | [`message_pattern`], [`histogram`], [`summary`] | like messages as one, counted over time |
-//! | [`trace_tree`] | the lines of one trace as a tree |
+//! | [`export`] | splits the output of journalctl into records |
+//! | [`entry`], [`level`] | parses a record: pino's JSON or plain text |
+//! | [`filter`] | selects entries; journalctl can apply a part of the filter |
+//! | [`message_pattern`], [`histogram`], [`summary`] | count similar messages, also over time |
+//! | [`trace_tree`] | arranges the lines of a trace as a tree |
 //!
-//! Deliberately absent: starting journalctl, which is the work of `actions::journal`, and how lines look.
+//! **Invariant:** memory does not grow with the size of a journal; every limit is a named constant.
 //!
-//! **Invariant:** memory is bounded however much a journal holds; every bound is a named constant.
+//! Not here: starting journalctl (see `actions::kinds::journal`), and how lines are shown.
 
 pub mod entry;
 pub mod export;

@@ -1,8 +1,8 @@
-//! What lines add up to: the commonest messages by their shape, who wrote them, and when.
+//! A summary of lines: the most frequent messages by their shape, their services, and their times.
 //!
-//! **Invariant:** memory is bounded however many lines come: so many shapes, services and stretches of time.
+//! **Invariant:** memory does not grow with the number of lines: shapes, services and buckets of time are limited.
 //!
-//! **Invariant:** a message is scrubbed before its shape is taken; who adds a line has done it.
+//! **Invariant:** the caller redacts a message before it adds the line.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,86 +15,85 @@ use super::message_pattern::shape;
 use crate::domain::core::text;
 use crate::domain::core::time::{Timestamp, stamp};
 
-/// Different shapes that are counted; further ones are counted together.
+/// The most shapes that are counted separately; further ones are counted together.
 const SHAPES: usize = 10_000;
 
-/// What further shapes are counted as.
+/// The shape of the messages that are counted together.
 const OTHERS: &str = "(other messages)";
 
-/// Different services that are counted, in all and by message; further ones are counted together.
+/// The most services that are counted separately, in all and by message; further ones are counted together.
 const SERVICES: usize = 200;
 
-/// Characters of a message that are looked at.
-const MESSAGE: usize = 240;
+/// The longest message, in characters; the rest is ignored.
+const MESSAGE_LIMIT: usize = 240;
 
-/// Lines, counted.
+/// The summary of lines.
 #[derive(Debug, Default)]
 pub struct JournalSummary {
-    /// How many.
+    /// The number of lines.
     pub lines: u64,
-    /// When the oldest was written.
+    /// The time of the oldest line.
     pub first: Option<Timestamp>,
-    /// When the newest was.
+    /// The time of the newest line.
     pub last: Option<Timestamp>,
-    /// By level, mildest first.
+    /// The number of lines by level, the lowest first.
     pub by_level: [u64; LEVELS.len()],
-    /// By service.
     pub services: BTreeMap<String, ServiceSummary>,
-    /// All of them over time.
+    /// All lines over time.
     pub histogram: Histogram,
+    /// The messages by shape.
     groups: HashMap<String, MessageGroup>,
 }
 
-/// What one service wrote.
+/// The summary of one service's lines.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceSummary {
-    /// How many lines.
+    /// The number of lines.
     pub lines: u64,
-    /// How many of them were errors or worse.
+    /// The number of lines with level error or fatal.
     pub errors: u64,
-    /// Over time.
+    /// The lines over time.
     pub histogram: Histogram,
 }
 
-/// Messages of one shape.
+/// The messages of one shape.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MessageGroup {
-    /// Their shape.
     pub shape: String,
-    /// How many.
+    /// The number of messages.
     pub count: u64,
-    /// The gravest of their levels.
+    /// The highest of their levels.
     pub level: Level,
-    /// When the oldest was written.
+    /// The time of the oldest message.
     pub first: Timestamp,
-    /// When the newest was.
+    /// The time of the newest message.
     pub last: Timestamp,
-    /// The newest of them.
+    /// The newest message.
     pub sample: String,
-    /// Who wrote how many of them.
+    /// The number of messages by service.
     pub services: BTreeMap<String, u64>,
 }
 
 impl JournalSummary {
-    /// Counts a line: when, how grave, whose, and what it says, scrubbed.
+    /// Counts a line. The message must be redacted.
     pub fn add(&mut self, at: Timestamp, level: Level, service: &str, message: &str) {
         self.lines += 1;
         self.by_level[level as usize] += 1;
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
         self.last = Some(self.last.map_or(at, |last| last.max(at)));
         self.histogram.add(at);
-        let message = text::one_line(message, MESSAGE);
-        let name = roomy(&self.services, service);
+        let message = text::one_line(message, MESSAGE_LIMIT);
+        let name = limited_name(&self.services, service);
         let counted = self.services.entry(name.to_owned()).or_default();
         counted.lines += 1;
         counted.errors += u64::from(level >= Level::Error);
         counted.histogram.add(at);
-        let mut kind = shape(&message);
-        if self.groups.len() >= SHAPES && !self.groups.contains_key(&kind) {
-            OTHERS.clone_into(&mut kind);
+        let mut shape = shape(&message);
+        if self.groups.len() >= SHAPES && !self.groups.contains_key(&shape) {
+            OTHERS.clone_into(&mut shape);
         }
-        let group = self.groups.entry(kind).or_insert_with_key(|kind| MessageGroup {
-            shape: kind.clone(),
+        let group = self.groups.entry(shape).or_insert_with_key(|shape| MessageGroup {
+            shape: shape.clone(),
             count: 0,
             level,
             first: at,
@@ -105,7 +104,7 @@ impl JournalSummary {
         group.add(at, level, service, message);
     }
 
-    /// The commonest messages; of equally common ones the graver, then the newer first.
+    /// The most frequent messages. Equally frequent ones are in the order of level, highest first, then time, newest first.
     pub fn commonest(&self, most: usize) -> Vec<&MessageGroup> {
         let mut groups: Vec<&MessageGroup> = self.groups.values().collect();
         let order = |group: &&MessageGroup| std::cmp::Reverse((group.count, group.level, group.last));
@@ -114,20 +113,20 @@ impl JournalSummary {
         groups
     }
 
-    /// How many different shapes there are.
+    /// The number of different shapes.
     pub fn shapes(&self) -> usize {
         self.groups.len()
     }
 
-    /// Services, the one with the most lines first.
+    /// The services, the one with the most lines first.
     pub fn by_lines(&self) -> Vec<(&str, &ServiceSummary)> {
         let mut services: Vec<_> = self.services.iter().map(|(name, service)| (name.as_str(), service)).collect();
         services.sort_by_key(|(name, service)| (std::cmp::Reverse(service.lines), *name));
         services
     }
 
-    /// For programs: with so many messages, and so many stretches of time.
-    pub fn document(&self, messages: usize, stretches: usize) -> Value {
+    /// The summary as JSON, with at most so many messages and bars of the histogram.
+    pub fn document(&self, messages: usize, bars: usize) -> Value {
         let by_level: serde_json::Map<String, Value> =
             LEVELS.iter().zip(self.by_level).map(|(name, count)| ((*name).to_owned(), count.into())).collect();
         let services: serde_json::Map<String, Value> = self
@@ -135,7 +134,7 @@ impl JournalSummary {
             .into_iter()
             .map(|(name, service)| (name.to_owned(), json!({"lines": service.lines, "errors": service.errors})))
             .collect();
-        let bars = self.first.zip(self.last).map(|(first, last)| self.histogram.bars(first, last, stretches));
+        let bars = self.first.zip(self.last).map(|(first, last)| self.histogram.bars(first, last, bars));
         json!({
             "lines": self.lines,
             "first": self.first.map(stamp),
@@ -157,13 +156,13 @@ impl MessageGroup {
         if at >= self.last || self.sample.is_empty() {
             (self.last, self.sample) = (self.last.max(at), message);
         }
-        let name = roomy(&self.services, service).to_owned();
+        let name = limited_name(&self.services, service).to_owned();
         *self.services.entry(name).or_default() += 1;
     }
 }
 
-/// The name to count a service under: its own while there is room.
-fn roomy<'n, V>(known: &BTreeMap<String, V>, name: &'n str) -> &'n str {
+/// The name under which a service is counted: its own, or `others` when the limit is reached.
+fn limited_name<'n, V>(known: &BTreeMap<String, V>, name: &'n str) -> &'n str {
     if known.len() < SERVICES || known.contains_key(name) { name } else { "others" }
 }
 
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn like_messages_are_counted_as_one_with_when_and_whose() {
+    fn similar_messages_are_counted_together_with_their_times_and_services() {
         let mut summary = JournalSummary::default();
         for (second, level, service, message) in [
             (10, Level::Error, "gateway", "connect ECONNREFUSED 10.0.3.5:5432"),
@@ -192,14 +191,14 @@ mod tests {
         assert_eq!((top[0].first, top[0].last), (at(5), at(10)));
         assert_eq!(top[0].sample, "connect ECONNREFUSED 10.0.3.5:5432", "the newest");
         assert_eq!(top[0].services.keys().collect::<Vec<_>>(), ["fraud", "gateway"]);
-        assert_eq!(summary.by_lines()[0].0, "fraud", "of equals by name");
+        assert_eq!(summary.by_lines()[0].0, "fraud", "equal counts are in the order of names");
         let document = summary.document(1, 4);
         assert_eq!(document["histogram"], json!({"from": "1970-01-01T00:00:00Z", "seconds": 10, "lines": [1, 1, 1]}));
         assert_eq!(document["messages"].as_array().expect("groups").len(), 1);
     }
 
     #[test]
-    fn a_million_different_messages_take_bounded_memory() {
+    fn shapes_and_services_are_limited() {
         let mut summary = JournalSummary::default();
         for number in 0..(SHAPES * 2) {
             let letters: String = number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'g')).collect();

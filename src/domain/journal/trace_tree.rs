@@ -1,11 +1,9 @@
-//! The lines of one trace as a tree: spans below the span that began them, lines within their span, all in the order
-//! of time.
+//! The lines of one trace as a tree: spans under their parent spans, lines in their span, all in the order of time.
 //!
-//! A span's parent is known when one of its lines names it; a span whose parent nobody names, or has no line of its own,
-//! stands at the top. Deliberately absent: guessing a parent from when spans began and ended, which looks right until
-//! two run side by side.
+//! A span has a parent if one of its lines names the parent and the parent has lines. Other spans are at the top. A parent is never
+//! guessed from times, which would be wrong for spans that run in parallel.
 //!
-//! **Invariant:** every line is in the tree once, whatever spans claim of each other: a circle is cut where it would close.
+//! **Invariant:** every line is in the tree exactly once, even if the parents of spans form a cycle.
 
 use std::collections::HashMap;
 
@@ -14,22 +12,22 @@ use serde::{Deserialize, Serialize};
 use super::entry::JournalEntry;
 use crate::domain::core::time::Timestamp;
 
-/// The fields by which services say which trace a line belongs to, and where in it; of each the first that a line has counts.
+/// The names of the log fields that identify traces and spans. Of each list, the first field that a line has is used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TraceFields {
-    /// Which trace.
+    /// The id of the trace.
     pub trace: Vec<String>,
-    /// Which span.
+    /// The id of the span.
     pub span: Vec<String>,
-    /// Which span began that one.
+    /// The id of the parent span.
     pub parent: Vec<String>,
-    /// What the span does.
+    /// The name of the span.
     pub span_name: Vec<String>,
 }
 
 impl Default for TraceFields {
-    /// What the loggers and exporters in use write: OpenTelemetry's for pino, Datadog's, Elastic's, and plain habit.
+    /// The fields of common loggers and exporters: OpenTelemetry for pino, Datadog, Elastic.
     fn default() -> Self {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         Self {
@@ -50,58 +48,56 @@ impl Default for TraceFields {
 }
 
 impl TraceFields {
-    /// Whether nothing of it differs from what is usual.
+    /// Whether it is the default.
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a field says which trace or span a line belongs to.
+    /// Whether a field holds the id of a trace or span.
     pub fn is_id(&self, name: &str) -> bool {
         [&self.trace, &self.span, &self.parent].iter().any(|names| names.iter().any(|known| known == name))
     }
 
-    /// Whether a tree of spans says already what a field does.
+    /// Whether the tree shows the value of a field already.
     pub fn is_of_tree(&self, name: &str) -> bool {
         self.is_id(name) || self.span_name.iter().any(|known| known == name)
     }
 }
 
-/// The longest way from the top of the tree; what lies deeper is drawn here. Nobody can read further to the right.
+/// The greatest depth of a span. A deeper span is moved up to this depth, because nobody can read further to the right.
 const DEPTH: usize = 12;
 
-/// The lines of a trace, as a tree.
+/// The lines of a trace as a tree.
 #[derive(Debug, PartialEq)]
 pub struct TraceTree<'e> {
-    /// Spans without a known parent and lines without a span, in their order.
+    /// The spans without a known parent and the lines without a span, in the order of time.
     pub items: Vec<TreeItem<'e>>,
-    /// How many spans there are.
+    /// The number of spans.
     pub spans: usize,
 }
 
-/// What stands in a tree.
+/// An item of a tree.
 #[derive(Debug, PartialEq)]
 pub enum TreeItem<'e> {
-    /// A line.
     Line(&'e JournalEntry),
-    /// A span.
     Span(TraceSpan<'e>),
 }
 
-/// The lines of one span, and the spans that it began.
+/// The lines and the child spans of one span.
 #[derive(Debug, PartialEq)]
 pub struct TraceSpan<'e> {
     pub id: String,
-    /// What it does, where a line says so.
+    /// Its name, if a line has it.
     pub name: Option<String>,
-    /// When its first line was written.
+    /// The time of its first line.
     pub first: Timestamp,
-    /// When its last line was, those of its children included.
+    /// The time of the last line of it or of its children.
     pub last: Timestamp,
     /// In the order of time.
     pub items: Vec<TreeItem<'e>>,
 }
 
-/// A span while the tree is made.
+/// A span while the tree is built.
 struct SpanBuilder<'e> {
     id: String,
     name: Option<String>,
@@ -112,71 +108,72 @@ struct SpanBuilder<'e> {
 impl<'e> TraceTree<'e> {
     /// The tree of these lines.
     pub fn of(lines: &'e [JournalEntry], fields: &TraceFields) -> Self {
-        let mut places: HashMap<String, usize> = HashMap::new();
-        let (mut drafts, mut loose): (Vec<SpanBuilder<'e>>, Vec<&JournalEntry>) = (Vec::new(), Vec::new());
+        let mut indices: HashMap<String, usize> = HashMap::new();
+        let (mut builders, mut without_span): (Vec<SpanBuilder<'e>>, Vec<&JournalEntry>) = (Vec::new(), Vec::new());
         for line in lines {
             let Some(id) = line.first_of(&fields.span) else {
-                loose.push(line);
+                without_span.push(line);
                 continue;
             };
-            let place = *places.entry(id.clone()).or_insert(drafts.len());
-            if place == drafts.len() {
-                drafts.push(SpanBuilder { id, name: None, parent: None, lines: Vec::new() });
+            let index = *indices.entry(id.clone()).or_insert(builders.len());
+            if index == builders.len() {
+                builders.push(SpanBuilder { id, name: None, parent: None, lines: Vec::new() });
             }
-            let draft = &mut drafts[place];
-            draft.name = draft.name.take().or_else(|| line.first_of(&fields.span_name));
-            draft.parent = draft.parent.take().or_else(|| line.first_of(&fields.parent));
-            draft.lines.push(line);
+            let builder = &mut builders[index];
+            builder.name = builder.name.take().or_else(|| line.first_of(&fields.span_name));
+            builder.parent = builder.parent.take().or_else(|| line.first_of(&fields.parent));
+            builder.lines.push(line);
         }
-        let spans = drafts.len();
-        let parents = parents(&drafts, &places);
+        let spans = builders.len();
+        let parents = parents(&builders, &indices);
         let mut children: Vec<Vec<usize>> = vec![Vec::new(); spans];
         let mut top = Vec::new();
-        for (place, parent) in parents.iter().enumerate() {
-            parent.map_or(&mut top, |parent| &mut children[parent]).push(place);
+        for (index, parent) in parents.iter().enumerate() {
+            parent.map_or(&mut top, |parent| &mut children[parent]).push(index);
         }
         let mut items: Vec<TreeItem<'e>> =
-            top.into_iter().map(|place| TreeItem::Span(grown(place, &drafts, &children))).collect();
-        items.extend(loose.into_iter().map(TreeItem::Line));
-        items.sort_by_key(TreeItem::at);
+            top.into_iter().map(|index| TreeItem::Span(span(index, &builders, &children))).collect();
+        items.extend(without_span.into_iter().map(TreeItem::Line));
+        items.sort_by_key(TreeItem::start);
         Self { items, spans }
     }
 }
 
-/// Which draft each one's parent is; none where it is unknown, would close a circle, or lies too deep.
-fn parents(drafts: &[SpanBuilder<'_>], places: &HashMap<String, usize>) -> Vec<Option<usize>> {
-    let mut parents: Vec<Option<usize>> = vec![None; drafts.len()];
-    for (place, draft) in drafts.iter().enumerate() {
-        let parent = draft.parent.as_ref().and_then(|parent| places.get(parent).copied());
-        let way = std::iter::successors(parent, |at| parents[*at]);
-        if !way.take(drafts.len() + 1).any(|ancestor| ancestor == place) {
-            parents[place] = parent;
+/// The index of each span's parent. There is none if the parent is unknown or would close a cycle. The parent of a span that is too
+/// deep is an ancestor.
+fn parents(builders: &[SpanBuilder<'_>], indices: &HashMap<String, usize>) -> Vec<Option<usize>> {
+    let mut parents: Vec<Option<usize>> = vec![None; builders.len()];
+    for (index, builder) in builders.iter().enumerate() {
+        let parent = builder.parent.as_ref().and_then(|parent| indices.get(parent).copied());
+        let mut ancestors = std::iter::successors(parent, |at| parents[*at]);
+        if !ancestors.any(|ancestor| ancestor == index) {
+            parents[index] = parent;
         }
     }
-    let whole = parents.clone();
-    for (place, parent) in parents.iter_mut().enumerate() {
-        let way: Vec<usize> = std::iter::successors(whole[place], |at| whole[*at]).collect();
-        if let Some(beyond) = way.len().checked_sub(DEPTH + 1) {
-            *parent = Some(way[beyond + 1]);
+    let unlimited = parents.clone();
+    for (index, parent) in parents.iter_mut().enumerate() {
+        let ancestors: Vec<usize> = std::iter::successors(unlimited[index], |at| unlimited[*at]).collect();
+        if let Some(excess) = ancestors.len().checked_sub(DEPTH + 1) {
+            *parent = Some(ancestors[excess + 1]);
         }
     }
     parents
 }
 
-fn grown<'e>(place: usize, drafts: &[SpanBuilder<'e>], children: &[Vec<usize>]) -> TraceSpan<'e> {
-    let draft = &drafts[place];
-    let mut items: Vec<TreeItem<'e>> = draft.lines.iter().map(|line| TreeItem::Line(line)).collect();
-    items.extend(children[place].iter().map(|child| TreeItem::Span(grown(*child, drafts, children))));
-    // Stable, so that a span's own line stands before the child that began in the same instant.
-    items.sort_by_key(TreeItem::at);
-    let first = draft.lines.iter().map(|line| line.at).min().unwrap_or_default();
+/// The span at an index, with its lines and its children.
+fn span<'e>(index: usize, builders: &[SpanBuilder<'e>], children: &[Vec<usize>]) -> TraceSpan<'e> {
+    let builder = &builders[index];
+    let mut items: Vec<TreeItem<'e>> = builder.lines.iter().map(|line| TreeItem::Line(line)).collect();
+    items.extend(children[index].iter().map(|child| TreeItem::Span(span(*child, builders, children))));
+    // The sort is stable, so a line of the span precedes a child that starts in the same instant.
+    items.sort_by_key(TreeItem::start);
+    let first = builder.lines.iter().map(|line| line.at).min().unwrap_or_default();
     let last = items.iter().map(TreeItem::end).max().unwrap_or_default();
-    TraceSpan { id: draft.id.clone(), name: draft.name.clone(), first, last, items }
+    TraceSpan { id: builder.id.clone(), name: builder.name.clone(), first, last, items }
 }
 
 impl TreeItem<'_> {
-    /// When it begins.
-    fn at(&self) -> Timestamp {
+    fn start(&self) -> Timestamp {
         match self {
             Self::Line(line) => line.at,
             Self::Span(span) => span.first,
@@ -209,14 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn an_estate_may_have_fields_of_its_own() {
+    fn the_names_of_the_fields_are_configurable() {
         let fields: TraceFields = serde_json::from_value(json!({"span": ["op"], "parent": ["of"]})).expect("fields");
         let lines = [line(1, &json!({"op": "a", "of": "b"})), line(2, &json!({"op": "b", "spanId": "x"}))];
         assert_eq!(drawn(&TraceTree::of(&lines, &fields).items), "b(a(1) 2)");
         assert!(fields.is_id("traceId") && fields.is_id("op") && !fields.is_id("spanId") && !fields.is_usual());
     }
 
-    /// `a(1 b(2 3) 4)`: spans with what is in them, lines by their millisecond.
+    /// The items as text, such as `a(1 b(2 3) 4)`: spans with their items in brackets, lines as their millisecond.
     fn drawn(items: &[TreeItem<'_>]) -> String {
         let draw = |item: &TreeItem<'_>| match item {
             TreeItem::Line(line) => line.at.timestamp_millis().to_string(),
@@ -226,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_stand_within_the_one_that_began_them_in_the_order_of_time() {
+    fn spans_are_within_their_parents_in_the_order_of_time() {
         let lines = [
             line(1, &json!({"spanId": "a", "spanName": "checkout.complete"})),
             line(2, &json!({"spanId": "b", "parentSpanId": "a"})),
@@ -243,15 +240,15 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_is_heard_of_first_still_finds_its_parent() {
+    fn a_child_may_have_its_first_line_before_its_parent() {
         let lines = [line(1, &json!({"spanId": "b", "parentSpanId": "a"})), line(2, &json!({"spanId": "a"}))];
         assert_eq!(drawn(&tree(&lines).items), "a(b(1) 2)");
     }
 
     #[test]
-    fn circles_are_cut_and_long_ways_stay_short() {
-        let circle = |n: i64| json!({"spanId": n.to_string(), "parentSpanId": ((n + 1) % 3).to_string()});
-        let lines: Vec<JournalEntry> = (0..3).map(|n| line(n, &circle(n))).collect();
+    fn cycles_are_broken_and_the_depth_is_limited() {
+        let cycle = |n: i64| json!({"spanId": n.to_string(), "parentSpanId": ((n + 1) % 3).to_string()});
+        let lines: Vec<JournalEntry> = (0..3).map(|n| line(n, &cycle(n))).collect();
         assert_eq!(drawn(&tree(&lines).items).matches(|c: char| c.is_ascii_digit()).count(), 6);
         assert_eq!(drawn(&tree(&[line(1, &json!({"spanId": "a", "parentSpanId": "a"}))]).items), "a(1)");
         let lines: Vec<JournalEntry> = (0..2000)

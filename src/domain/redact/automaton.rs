@@ -1,32 +1,32 @@
-//! Finds many needles in one pass over a text, by the crate aho-corasick.
+//! A search for many needles in one pass over a text, by the crate aho-corasick.
 //!
-//! A text that arrives in pieces asks for more than a search: how much of a needle the text ends with. So this steps the
-//! crate's automaton byte by byte and keeps a table of what each state has read. Not here: what the needles mean.
+//! For a text that arrives in pieces, it must be known how much of a needle the text ends with, which the crate's search does not
+//! return. So this module steps the crate's automaton byte by byte, with a table of the depth of each state.
 //!
-//! **Invariant:** after any text, [`Automaton::depth`] is the length of the longest ending of the text that is the
-//! beginning of a needle. So an occurrence that is still incomplete starts nowhere before that ending.
+//! **Invariant:** after any text, [`Automaton::depth`] is the length of the longest end of the text that is the beginning of a
+//! needle. So no incomplete occurrence starts before it.
 
 use aho_corasick::Anchored;
 use aho_corasick::automaton::{Automaton as _, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 
-/// A place in the automaton.
+/// A state of the automaton.
 pub(super) type State = StateID;
 
-/// The needles, as one tree of bytes with links to where to go on after a mismatch.
+/// The automaton of Aho and Corasick for the needles.
 pub(super) struct Automaton {
     nfa: NFA,
     start: State,
-    /// Which bytes leave the start, where most text keeps the automaton.
+    /// Whether a byte begins a needle. Most bytes do not, so the automaton is in the start state most of the time.
     begins: [bool; 256],
-    /// The length of the beginning of a needle that each state has read.
+    /// The depth of each state: the length of the beginning of a needle that it stands for.
     depths: Vec<u32>,
 }
 
 impl Automaton {
-    /// Builds the automaton; needles are known by their position, and of equal ones the first counts.
+    /// Builds the automaton. A needle is identified by its index; of equal ones, by the first index.
     pub(super) fn new(needles: &[&[u8]]) -> Self {
-        // A prefilter looks for needles with no white space in them.
+        // The crate's prefilter would not find needles that have white space in the text.
         let nfa = NFA::builder().prefilter(false).build(needles).expect("needles are limited far below 4 GiB");
         let start = nfa.start_state(Anchored::No).expect("it is built for unanchored searches too");
         let mut automaton = Self { nfa, start, begins: [false; 256], depths: vec![0; start.as_usize() + 1] };
@@ -34,13 +34,13 @@ impl Automaton {
             automaton.begins[usize::from(byte)] = automaton.step(start, byte) != start;
         }
         for needle in needles {
-            automaton.measure(needle);
+            automaton.set_depths(needle);
         }
         automaton
     }
 
-    /// Notes the depth of every state along a needle: a needle read from the start is the beginning of itself.
-    fn measure(&mut self, needle: &[u8]) {
+    /// Sets the depth of every state along a needle.
+    fn set_depths(&mut self, needle: &[u8]) {
         let mut state = self.start;
         for (depth, &byte) in (1..).zip(needle) {
             state = self.step(state, byte);
@@ -50,7 +50,7 @@ impl Automaton {
         }
     }
 
-    /// The state before any text.
+    /// The state before the text.
     pub(super) fn start(&self) -> State {
         self.start
     }
@@ -61,7 +61,7 @@ impl Automaton {
         self.nfa.next_state(Anchored::No, state, byte)
     }
 
-    /// How many bytes from the front of a text begin no needle.
+    /// The number of bytes at the beginning of a text that begin no needle.
     #[inline]
     pub(super) fn idle(&self, text: &[u8]) -> usize {
         text.iter().position(|&byte| self.begins[usize::from(byte)]).unwrap_or(text.len())
@@ -73,7 +73,7 @@ impl Automaton {
         self.nfa.is_match(state).then(|| self.nfa.match_pattern(state, 0).as_usize())
     }
 
-    /// How many of the latest bytes are the beginning of a needle.
+    /// The length of the longest end of the text so far that is the beginning of a needle.
     pub(super) fn depth(&self, state: State) -> usize {
         self.depths[state.as_usize()] as usize
     }
@@ -98,13 +98,13 @@ mod tests {
     }
 
     #[test]
-    fn needles_that_contain_each_other_are_all_seen() {
+    fn the_longest_needle_is_found_at_each_end() {
         assert_eq!(found(&[b"he", b"she", b"hers"], b"ushers"), [(1, 4), (2, 6)]);
         assert_eq!(found(&[b"aa"], b"aaaa"), [(0, 2), (1, 3), (2, 4)]);
     }
 
     #[test]
-    fn of_equal_needles_the_first_counts() {
+    fn the_first_of_equal_needles_is_found() {
         let needles: [&[u8]; 4] = [b"other", b"same", b"same", b"me"];
         let automaton = Automaton::new(&needles);
         let state = b"the same".iter().fold(automaton.start(), |state, &byte| automaton.step(state, byte));
@@ -113,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_finds_what_a_plain_search_finds(
+        fn it_finds_the_same_as_a_plain_search(
             needles in prop::collection::vec("[ab]{1,4}", 1..5),
             text in "[abc]{0,30}",
         ) {
@@ -127,7 +127,7 @@ mod tests {
         }
 
         #[test]
-        fn depth_is_the_longest_ending_that_begins_a_needle(
+        fn depth_is_the_longest_end_that_begins_a_needle(
             needles in prop::collection::vec("[ab]{1,4}", 1..5),
             text in "[abc]{0,30}",
         ) {

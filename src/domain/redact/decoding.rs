@@ -1,42 +1,42 @@
-//! The ways in which a text may be read: as it stands, with percent escapes decoded, with
-//! backslash escapes decoded, and each of these once more. A secret is looked for in every
-//! reading, so it is found however it was escaped. Deliberately absent: base64 and hexadecimal,
-//! which hide a secret without marking where; for those there are needles of their own.
+//! The decodings of a text: the text itself, with percent escapes decoded, with backslash escapes decoded, and each of these decoded
+//! again. A secret is searched for in every decoding, so it is found in any of these escapes.
 //!
-//! **Invariant:** every byte of a reading knows the bytes of the source that it was read from.
+//! **Invariant:** every decoded byte has the range of the source from which it was decoded.
+//!
+//! Not here: base64 and hexadecimal, which have no marks in the text; secrets are encoded for those.
 
 use std::borrow::Cow;
 
-/// How many times escapes are decoded: JSON inside JSON, an escaped address inside JSON.
+/// The number of times that escapes are decoded: for JSON inside JSON, or an escaped address inside JSON.
 const LAYERS: usize = 2;
 
-/// One reading of a source text.
+/// One decoding of a source text.
 pub(super) struct DecodedText<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
-    /// Where each byte was read from, as start and end; nothing when each is its own place.
+    /// The range of the source of each byte, as start and end; none for the source itself.
     places: Option<Vec<(u32, u32)>>,
-    /// Where in the source an escape begins that the source ends before the end of.
+    /// The start in the source of an escape that is incomplete at its end.
     pub(super) unfinished: Option<usize>,
 }
 
 impl<'a> DecodedText<'a> {
-    /// Every reading of `source`, the plain one first. When the source goes on, a reading ends
-    /// where an escape is cut; else a cut escape stands for itself.
+    /// Every decoding of `source`, the first unchanged. If the source goes on, a decoding ends before an incomplete escape;
+    /// otherwise the characters of the escape stand for themselves.
     pub(super) fn all(source: &'a [u8], goes_on: bool) -> Vec<Self> {
-        let mut readings = vec![DecodedText { bytes: Cow::Borrowed(source), places: None, unfinished: None }];
+        let mut decodings = vec![DecodedText { bytes: Cow::Borrowed(source), places: None, unfinished: None }];
         let mut layer = 0..1;
         for _ in 0..LAYERS {
             for at in layer.clone() {
                 for escape in [Escape::Percent, Escape::Backslash] {
-                    readings.extend(readings[at].decoded(escape, goes_on));
+                    decodings.extend(decodings[at].decoded(escape, goes_on));
                 }
             }
-            layer = layer.end..readings.len();
+            layer = layer.end..decodings.len();
         }
-        readings
+        decodings
     }
 
-    /// The part of the source that the byte at this index was read from, as start and end.
+    /// The range of the source from which the byte at this index was decoded, as start and end.
     pub(super) fn place(&self, at: usize) -> (usize, usize) {
         match &self.places {
             None => (at, at + 1),
@@ -44,7 +44,7 @@ impl<'a> DecodedText<'a> {
         }
     }
 
-    /// Where an escape begins that this place of the source is within.
+    /// The start of the escape in the source that contains this place, if one does and does not start there.
     pub(super) fn escape_around(&self, place: usize) -> Option<usize> {
         let places = self.places.as_ref()?;
         let before = places.partition_point(|(start, _)| (*start as usize) < place);
@@ -52,6 +52,7 @@ impl<'a> DecodedText<'a> {
         (place < end as usize).then_some(start as usize)
     }
 
+    /// The text with the escapes of one kind decoded; none if there are no such escapes.
     fn decoded(&self, escape: Escape, goes_on: bool) -> Option<DecodedText<'static>> {
         let lead = escape.lead();
         if !self.bytes.contains(&lead) {
@@ -90,13 +91,17 @@ enum Escape {
     Backslash,
 }
 
+/// The beginning of a text, decoded.
 enum DecodedChar {
+    /// A byte that stands for itself.
     Literal,
+    /// An escape of so many bytes.
     Escaped { width: usize, meaning: Meaning },
+    /// The beginning of an escape.
     Unfinished,
 }
 
-/// What an escape stands for: a byte or the bytes of one character.
+/// The meaning of an escape: one byte, or the bytes of one character.
 struct Meaning {
     bytes: [u8; 4],
     len: usize,
@@ -161,7 +166,7 @@ fn read_digits(rest: &[u8], from: usize, count: usize) -> DecodedChar {
     }
 }
 
-/// `\u00e9`, or the two halves of a character beyond the first 65,536.
+/// Reads `\u00e9`, or the two surrogates of a character beyond U+FFFF.
 fn read_utf16(rest: &[u8]) -> DecodedChar {
     let high = match hexadecimal(rest, 2, 4) {
         Digits::Number(unit) => unit,
@@ -207,28 +212,28 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn readings(source: &str) -> Vec<String> {
+    fn decodings(source: &str) -> Vec<String> {
         let all = DecodedText::all(source.as_bytes(), false);
         all.iter().map(|r| String::from_utf8_lossy(&r.bytes).into_owned()).collect()
     }
 
     #[test]
-    fn plain_text_has_one_reading() {
-        assert_eq!(readings("plain + text"), ["plain + text"]);
+    fn plain_text_has_one_decoding() {
+        assert_eq!(decodings("plain + text"), ["plain + text"]);
     }
 
     #[test]
     fn escapes_are_decoded_in_every_order() {
-        assert!(readings("a%2Fb%c3%a9").contains(&"a/bé".to_owned()));
-        assert!(readings(r#"\"\u00e9\ud83d\ude80\x41\/"#).contains(&"\"é🚀A/".to_owned()));
-        assert!(readings(r"\\u0041").contains(&"A".to_owned()), "JSON inside JSON");
-        assert!(readings("%5Cu0041").contains(&"A".to_owned()), "JSON inside an address");
-        assert!(readings(r"\u00252F").contains(&"/".to_owned()), "an address inside JSON");
+        assert!(decodings("a%2Fb%c3%a9").contains(&"a/bé".to_owned()));
+        assert!(decodings(r#"\"\u00e9\ud83d\ude80\x41\/"#).contains(&"\"é🚀A/".to_owned()));
+        assert!(decodings(r"\\u0041").contains(&"A".to_owned()), "JSON inside JSON");
+        assert!(decodings("%5Cu0041").contains(&"A".to_owned()), "JSON inside an address");
+        assert!(decodings(r"\u00252F").contains(&"/".to_owned()), "an address inside JSON");
     }
 
     #[test]
-    fn broken_escapes_stand_for_themselves_and_cut_ones_are_told() {
-        assert!(readings("100% of %zz").contains(&"100% of %zz".to_owned()));
+    fn invalid_escapes_stand_for_themselves_and_incomplete_ones_are_reported() {
+        assert!(decodings("100% of %zz").contains(&"100% of %zz".to_owned()));
         for (text, at) in [("ab%4", 2), ("ab\\", 2), ("ab\\u00", 2), ("ab\\ud83d\\u", 2), ("%", 0)] {
             let unfinished = DecodedText::all(text.as_bytes(), true).iter().filter_map(|r| r.unfinished).min();
             assert_eq!(unfinished, Some(at), "{text}");
@@ -238,11 +243,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_can_be_read_and_places_stay_inside(source in prop::collection::vec(prop_oneof![
+        fn any_bytes_can_be_decoded_and_places_are_in_the_source(source in prop::collection::vec(prop_oneof![
             any::<u8>(), Just(b'%'), Just(b'\\'), Just(b'u'), Just(b'd'), Just(b'8')], 0..40)) {
-            for reading in DecodedText::all(&source, false) {
-                for at in 0..reading.bytes.len() {
-                    let (start, end) = reading.place(at);
+            for decoded in DecodedText::all(&source, false) {
+                for at in 0..decoded.bytes.len() {
+                    let (start, end) = decoded.place(at);
                     prop_assert!(start < end && end <= source.len());
                 }
             }

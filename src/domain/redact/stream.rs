@@ -1,63 +1,60 @@
-//! Scrubbing of bytes that arrive piece by piece, as from a child's output. Deliberately absent:
-//! reading; whoever reads pushes.
+//! Redaction of bytes that arrive in pieces, such as the output of a child process.
 //!
-//! **Invariant:** nothing leaves that could still turn out to be part of a secret, except the
-//! last few characters of a complete line (fewer than any secret has), for which a person may
-//! be waiting, and what exceeds the memory set aside for waiting.
+//! **Invariant:** no byte is returned while it may be a part of a secret. There are two exceptions: the last characters of a complete
+//! line, fewer than any secret has, because a person may wait for the line; and everything buffered when it exceeds [`BUFFER`].
 
 use std::sync::Arc;
 
 use super::{Inner, SHORTEST_SECRET};
 
-/// The most that is held back while it may become a secret. A secret that is stretched over
-/// more than this, by white space or by escapes within escapes, is not found.
-const HELD_BACK: usize = 256 * 1024;
+/// The most bytes that are buffered. A secret that is longer than this in the text, because of white space or escapes, is not found.
+const BUFFER: usize = 256 * 1024;
 
-/// Scrubs a stream; made by [`super::Redactor::stream`].
+/// Redacts a stream; made by [`super::Redactor::stream`].
 pub struct RedactStream {
     inner: Option<Arc<Inner>>,
-    /// The end of what was pushed, as far as it may be part of a secret.
-    held: Vec<u8>,
-    /// How much of that was given out already.
-    given: usize,
+    /// The end of the stream so far, from where it may be a part of a secret.
+    buffer: Vec<u8>,
+    /// The number of bytes of the buffer that were returned already, with the line that they end.
+    returned: usize,
 }
 
 impl RedactStream {
     pub(super) fn new(inner: Option<Arc<Inner>>) -> Self {
-        Self { inner, held: Vec::new(), given: 0 }
+        Self { inner, buffer: Vec::new(), returned: 0 }
     }
 
-    /// Takes the next bytes and gives those that are settled.
+    /// Takes the next bytes and returns those that are settled, redacted.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
         let Some(inner) = &self.inner else {
             return bytes.to_vec();
         };
-        self.held.extend_from_slice(bytes);
-        let mut scan = inner.scan(&self.held, true);
-        // What was found is given out whole or held whole.
+        self.buffer.extend_from_slice(bytes);
+        let mut scan = inner.scan(&self.buffer, true);
+        // A redaction is returned whole or stays in the buffer whole.
         let end = scan.settled;
         let across = scan.found.iter().find(|f| f.range.start < end && end < f.range.end);
-        let mut kept_from = across.map_or(end, |found| found.range.start);
-        if self.held.len() - kept_from > HELD_BACK {
-            kept_from = self.held.len();
+        let mut rest_from = across.map_or(end, |found| found.range.start);
+        if self.buffer.len() - rest_from > BUFFER {
+            rest_from = self.buffer.len();
         }
-        // Fewer characters than any secret has tell nothing; a person may wait for the line.
-        let line_ends = self.held.ends_with(b"\n") && scan.pending < SHORTEST_SECRET;
-        let give_to = if line_ends && across.is_none() { self.held.len() } else { kept_from };
-        scan.found.retain(|found| found.range.end <= give_to);
-        let given = self.given.min(give_to);
-        let scrubbed = inner.written(&self.held[..give_to], given, &scan.found);
-        self.given = give_to.max(self.given) - kept_from;
-        self.held.drain(..kept_from);
-        scrubbed
+        // The end of a complete line is returned too if it is shorter than any secret.
+        let line_ends = self.buffer.ends_with(b"\n") && scan.pending < SHORTEST_SECRET;
+        let return_to = if line_ends && across.is_none() { self.buffer.len() } else { rest_from };
+        scan.found.retain(|found| found.range.end <= return_to);
+        let return_from = self.returned.min(return_to);
+        let redacted = inner.redacted(&self.buffer[..return_to], return_from, &scan.found);
+        self.returned = return_to.max(self.returned) - rest_from;
+        self.buffer.drain(..rest_from);
+        redacted
     }
 
-    /// Ends the stream and gives what was held back.
+    /// Ends the stream and returns the rest of the buffer.
     pub fn finish(self) -> Vec<u8> {
         let Some(inner) = &self.inner else {
             return Vec::new();
         };
-        inner.written(&self.held, self.given, &inner.scan(&self.held, false).found)
+        inner.redacted(&self.buffer, self.returned, &inner.scan(&self.buffer, false).found)
     }
 }
 
@@ -67,15 +64,15 @@ mod tests {
     use crate::domain::redact::Redactor;
 
     #[test]
-    fn what_is_held_back_is_bounded() {
+    fn the_buffer_is_limited() {
         const PIECE: usize = 64 * 1024;
         let redactor = Redactor::new([("db", "aaaaaaaa")]).expect("the secret is long enough");
         let mut stream = redactor.stream();
-        let mut given = stream.push(&[b'a'; 5]).len();
+        let mut returned = stream.push(&[b'a'; 5]).len();
         for _ in 0..10 {
-            given += stream.push(&[b' '; PIECE]).len();
-            assert!(stream.held.len() <= HELD_BACK);
+            returned += stream.push(&[b' '; PIECE]).len();
+            assert!(stream.buffer.len() <= BUFFER);
         }
-        assert!(given > 0);
+        assert!(returned > 0);
     }
 }

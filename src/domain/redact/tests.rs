@@ -1,4 +1,4 @@
-//! What is scrubbed, what is not, and that pieces give the same as the whole.
+//! Secrets in all encodings are redacted, and pieces give the same result as the whole text.
 
 use super::*;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -28,7 +28,7 @@ fn a_secret_is_replaced_by_its_name() {
 }
 
 #[test]
-fn values_that_cannot_be_secrets_are_refused_by_name() {
+fn values_that_are_too_short_or_too_long_are_refused() {
     let refused = |value: &str| Redactor::new([("pin", value)]).expect_err("it is refused");
     assert_eq!(refused("123").to_string(), "secret `pin` is shorter than 4 characters");
     assert_eq!(refused(" 1 2 3\n\n"), RefusedSecret::TooShort("pin".into()));
@@ -36,14 +36,14 @@ fn values_that_cannot_be_secrets_are_refused_by_name() {
 }
 
 #[test]
-fn overlapping_and_nested_secrets_all_go() {
+fn overlapping_and_nested_secrets_are_replaced_together() {
     let redactor = redactor(&[("short", "pass"), ("long", "my-password"), ("tail", "word-or-two")]);
     assert_eq!(redactor.scrub("pass my-password"), "[redacted:short] [redacted:long]");
     assert_eq!(redactor.scrub("my-password-or-two!"), "[redacted:long]!");
 }
 
 #[test]
-fn basic_authentication_is_scrubbed_at_every_alignment() {
+fn basic_authentication_is_redacted_at_every_alignment() {
     let redactor = redactor(&[("db", "s3cr3t~pass?word")]);
     for user in ["", "a", "ab", "abc", "admin:", "é:"] {
         for tail in ["", "x", "xy", "\n"] {
@@ -52,16 +52,16 @@ fn basic_authentication_is_scrubbed_at_every_alignment() {
                 let header = format!("Authorization: Basic {encoded}");
                 let scrubbed = redactor.scrub(&header);
                 assert!(scrubbed.contains("[redacted:db]"), "{header}");
-                let left = scrubbed.replace("[redacted:db]", "");
-                let gone = header.len() - left.len();
-                assert!(gone * 6 >= "s3cr3t~pass?word".len() * 8, "{header} → {scrubbed}");
+                let rest = scrubbed.replace("[redacted:db]", "");
+                let removed = header.len() - rest.len();
+                assert!(removed * 6 >= "s3cr3t~pass?word".len() * 8, "{header} → {scrubbed}");
             }
         }
     }
 }
 
 #[test]
-fn escapes_hide_nothing() {
+fn an_escaped_secret_is_redacted() {
     let secret = "p/ss \"wörd\"\\n%";
     let redactor = redactor(&[("db", secret)]);
     let json = serde_json::to_string(secret).expect("text is JSON");
@@ -77,7 +77,7 @@ fn escapes_hide_nothing() {
 }
 
 #[test]
-fn white_space_hides_nothing() {
+fn a_secret_with_other_white_space_is_redacted() {
     let key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQ\n-----END KEY-----\n";
     let redactor = redactor(&[("key", key)]);
     assert_eq!(redactor.scrub(&format!("key={}", key.replace('\n', "\r\n  "))), "key=[redacted:key]\r\n  ");
@@ -85,7 +85,7 @@ fn white_space_hides_nothing() {
 }
 
 #[test]
-fn json_is_scrubbed_in_keys_texts_and_numbers() {
+fn keys_texts_and_numbers_of_json_are_redacted() {
     let redactor = redactor(&[("pin", "12345678"), ("word", "hunter22")]);
     let mut value = json!({
         "hunter22": 1, "HUNTER hunter22": [12345678, "x hunter22", null, true], "[redacted:word]": 2,
@@ -99,7 +99,7 @@ fn json_is_scrubbed_in_keys_texts_and_numbers() {
 }
 
 #[test]
-fn a_secret_split_over_reads_is_found() {
+fn a_secret_in_two_pieces_is_redacted() {
     let redactor = redactor(&[("db", "hunter22"), ("b", "22-and-more")]);
     let text = b"x hunter22-and-more y hunter2 hunter22";
     for at in 0..text.len() {
@@ -109,7 +109,7 @@ fn a_secret_split_over_reads_is_found() {
 }
 
 #[test]
-fn pieces_do_not_cut_escapes() {
+fn an_escape_in_two_pieces_is_decoded() {
     let redactor = redactor(&[("one", "aabba"), ("two", "bbaa"), ("three", "abab")]);
     let text = b"aaaa%aab%61b";
     let pieces: Vec<&[u8]> = text.chunks(1).collect();
@@ -117,7 +117,7 @@ fn pieces_do_not_cut_escapes() {
 }
 
 #[test]
-fn a_line_is_not_held_back_for_its_last_letter() {
+fn a_line_is_returned_although_its_end_begins_a_secret() {
     let mut stream = redactor(&[("db", "hunter22")]).stream();
     assert_eq!(&*stream.push(b"flush\n"), b"flush\n");
     assert_eq!(&*stream.push(b"hunter"), b"");
@@ -130,8 +130,8 @@ fn debug_output_shows_names_only() {
     assert!(shown.contains("db") && !shown.contains("hunter22"));
 }
 
-fn disguised(secret: &str, disguise: u8) -> String {
-    match disguise {
+fn encoded(secret: &str, encoding: u8) -> String {
+    match encoding {
         0 => secret.to_owned(),
         1 => STANDARD.encode(secret),
         2 => URL_SAFE.encode(format!("u:{secret}")),
@@ -158,21 +158,21 @@ fn cut<'t>(text: &'t [u8], sizes: &[usize]) -> Vec<&'t [u8]> {
 
 proptest! {
     #[test]
-    fn no_disguise_and_no_cut_hides_a_secret(
+    fn a_secret_is_redacted_in_every_encoding_and_in_pieces(
         secret in "[!-~é日]{4,24}", before in "[ -~é]{0,20}", after in "[ -~é]{0,20}",
-        disguise in 0u8..8, sizes in prop::collection::vec(1usize..9, 1..6),
+        encoding in 0u8..8, sizes in prop::collection::vec(1usize..9, 1..6),
     ) {
         let redactor = redactor(&[("it", &secret)]);
-        let hidden = disguised(&secret, disguise);
-        let text = format!("{before} {hidden} {after}");
+        let encoded = encoded(&secret, encoding);
+        let text = format!("{before} {encoded} {after}");
         let whole = redactor.scrub(&text);
         prop_assert!(whole.contains("[redacted:it]"), "{text} → {whole}");
-        prop_assert!(!whole.contains(&hidden) || "[redacted:it]".contains(&hidden));
+        prop_assert!(!whole.contains(&encoded) || "[redacted:it]".contains(&encoded));
         prop_assert_eq!(streamed(&redactor, &cut(text.as_bytes(), &sizes)), whole.as_ref());
     }
 
     #[test]
-    fn base64_wrapped_at_76_is_found_in_pieces(
+    fn wrapped_base64_is_redacted_in_pieces(
         secret in "[!-~]{8,120}", before in "[ -~]{40,80}", sizes in prop::collection::vec(1usize..40, 1..6),
     ) {
         let redactor = redactor(&[("it", &secret)]);
@@ -183,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_in_any_pieces_give_what_the_whole_gives(
+    fn the_result_does_not_depend_on_the_pieces(
         text in prop::collection::vec(prop_oneof![3 => Just(b'a'), 3 => Just(b'b'), 1 => Just(b'%'), 1 => Just(b'\\'),
             1 => Just(b'6'), 1 => Just(b'1'), 1 => Just(b' '), 1 => any::<u8>().prop_filter("no line end", |b| *b != b'\n')], 0..60),
         sizes in prop::collection::vec(1usize..7, 1..6),

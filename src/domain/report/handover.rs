@@ -1,8 +1,8 @@
-//! The hand-over: what somebody who comes on duty has to know, from the log alone.
+//! The hand-over: what the next person on call has to know about an incident.
 //!
-//! **Invariant:** nothing stands here that the log does not hold, and foreign text breaks no line and no Markdown.
+//! **Invariant:** every fact is from the log. Text from outside contains no line break and no Markdown.
 //!
-//! Deliberately absent: the whole story; that is the timeline's.
+//! Not here: the complete history; see [`timeline`](super::timeline).
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -14,7 +14,7 @@ use super::timeline::{Timeline, TimelineEntry};
 use crate::domain::core::id::StepKey;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp, stamp};
-use crate::domain::incident::deadline::DeadlineStatus;
+use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 use crate::domain::incident::event::{Event, Gate, IncidentEvent, MessageEvent, Recorded, RunEvent, StepEvent};
 use crate::domain::incident::message::{Message, NoticeCause};
 use crate::domain::incident::step::StepStatus;
@@ -26,52 +26,44 @@ mod line;
 pub use self::line::{HandoverLine, HandoverPiece};
 use self::line::{at, text};
 
-/// The longest line of another's words, in characters.
+/// The longest line from outside, in characters.
 const TEXT_LIMIT: usize = 240;
-/// The most characters of a message: enough to know which one it was.
-const GIST: usize = 80;
-/// The most lines of each part: who comes on duty reads a page, and the timeline has the rest.
-const LINES: usize = 30;
+/// The longest excerpt of a message, in characters: enough to recognize it.
+const EXCERPT_LIMIT: usize = 80;
+/// The most lines of each section: the whole hand-over is about a page.
+const LINES_LIMIT: usize = 30;
 
-/// What somebody who comes on duty has to know.
+/// The hand-over of one incident.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Handover {
     pub incident: String,
-    /// A few words.
     pub title: String,
-    /// How bad.
     pub severity: String,
     pub environment: String,
     /// `open`, `acknowledged` or `resolved`.
     pub status: &'static str,
-    /// When it was opened.
     pub opened_at: Timestamp,
-    /// When this was written.
+    /// When the hand-over was written.
     pub at: Timestamp,
-    /// Who has which role.
     pub roles: Vec<HandoverRole>,
-    /// What waits, for a person or a time.
+    /// Steps that are in progress or wait, and proposed runbooks.
     pub waits: Vec<HandoverLine>,
-    /// What must be done by when, or was.
     pub deadlines: Vec<HandoverLine>,
-    /// What was found.
+    /// The results of checks.
     pub known: Vec<HandoverLine>,
-    /// What was done.
+    /// Changes and decisions.
     pub done: Vec<HandoverLine>,
-    /// Who was told, and who was not yet.
+    /// Messages: delivered and pending ones.
     pub told: Vec<HandoverLine>,
-    /// What people said.
+    /// Notes and answers.
     pub said: Vec<HandoverLine>,
 }
 
-/// Somebody with a role.
+/// A role and its holder.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HandoverRole {
-    /// The role.
     pub role: String,
-    /// Who; none when nobody.
     pub person: Option<String>,
-    /// Since when.
     pub since: Option<Timestamp>,
 }
 
@@ -79,11 +71,10 @@ impl Handover {
     /// The hand-over of an incident at `now`.
     pub fn of(incident: &Incident, log: &[Recorded], now: Timestamp) -> Self {
         let timeline = Timeline::of(log);
-        let lines = |wanted: &dyn Fn(&Recorded, Sign) -> bool| -> Vec<HandoverLine> {
-            let both = log.iter().zip(&timeline.entries);
-            let kept = both.filter(|(recorded, entry)| entry.notable && wanted(recorded, entry.sign));
-            let line = |at, said: String| HandoverLine(vec![HandoverPiece::Clock(at), text(said)]);
-            latest(kept.map(|(_, entry)| line(entry.at, format!(" {}: {}", entry.who, entry.text))).collect())
+        let lines = |wanted: &dyn Fn(&Recorded) -> bool| -> Vec<HandoverLine> {
+            let pairs = log.iter().zip(&timeline.entries);
+            let selected = pairs.filter(|(recorded, entry)| entry.notable && wanted(recorded));
+            latest(selected.map(|(_, entry)| entry_line(entry, "")).collect())
         };
         let changes = |recorded: &Recorded| is_change(incident, recorded);
         Self {
@@ -101,18 +92,18 @@ impl Handover {
             roles: roles(incident),
             waits: waits(incident, now),
             deadlines: incident.deadlines.iter().map(|deadline| deadline_line(deadline, now)).collect(),
-            known: lines(&|recorded, _| is_end(&recorded.event) && !changes(recorded)),
-            done: lines(&|recorded, _| match deed(&recorded.event) {
-                Deed::Change => changes(recorded),
-                Deed::Decision => true,
-                Deed::Nothing | Deed::Words => false,
+            known: lines(&|recorded| is_attempt_end(&recorded.event) && !changes(recorded)),
+            done: lines(&|recorded| match category(&recorded.event) {
+                Category::Result => changes(recorded),
+                Category::Decision => true,
+                Category::Statement | Category::Other => false,
             }),
-            told: notified(incident, log, &timeline),
-            said: lines(&|recorded, _| deed(&recorded.event) == Deed::Words),
+            told: messages(incident, log, &timeline),
+            said: lines(&|recorded| category(&recorded.event) == Category::Statement),
         }
     }
 
-    /// As Markdown.
+    /// The hand-over as Markdown.
     pub fn markdown(&self) -> String {
         let mut out = format!("# Hand-over: {} ({})\n\n", escaped(&self.title), self.incident);
         let age = Span::between(self.opened_at, self.at);
@@ -130,7 +121,7 @@ impl Handover {
             ("What waits", &self.waits, "Nothing waits."),
             ("Who has which role", &roles, "The estate names no roles."),
             ("Deadlines", &self.deadlines, "None."),
-            ("What is known", &self.known, "Nothing was looked at yet."),
+            ("What is known", &self.known, "No check has run yet."),
             ("What was done", &self.done, "Nothing was done yet."),
             ("Who was told", &self.told, "Nobody was told yet."),
             ("What people said", &self.said, "Nobody wrote anything down."),
@@ -148,7 +139,7 @@ impl Handover {
 }
 
 impl HandoverRole {
-    /// "scribe: ada, since …", or that nobody is.
+    /// "scribe: ada, since …", or "scribe: nobody".
     pub fn line(&self) -> HandoverLine {
         HandoverLine(match (&self.person, self.since) {
             (Some(person), Some(since)) => vec![text(format!("{}: {person}, since ", self.role)), at(since)],
@@ -158,8 +149,8 @@ impl HandoverRole {
 }
 
 fn roles(incident: &Incident) -> Vec<HandoverRole> {
-    let known = incident.runs.last().map(|run| run.estate.roles.keys().cloned().collect()).unwrap_or_default();
-    let mut names: Vec<String> = known;
+    let of_estate = incident.runs.last().map(|run| run.estate.roles.keys().cloned().collect());
+    let mut names: Vec<String> = of_estate.unwrap_or_default();
     names.extend(incident.roles.keys().filter(|role| !names.contains(role)).cloned().collect::<Vec<_>>());
     names
         .into_iter()
@@ -181,9 +172,9 @@ fn waits(incident: &Incident, now: Timestamp) -> Vec<HandoverLine> {
         .map(|(_, key, gate)| one_line(&format!("{key}: {}", asked(gate)), TEXT_LIMIT).into())
         .collect();
     for run in &incident.runs {
-        let under_way = run.order.iter().filter(|key| *run.standing(key) == StepStatus::Running);
-        waits.extend(under_way.map(|key: &StepKey| format!("{key}: under way").into()));
-        waits.extend(run.order.iter().filter_map(|key| timed(key, run.standing(key), now)));
+        let running = run.order.iter().filter(|key| *run.step_status(key) == StepStatus::Running);
+        waits.extend(running.map(|key: &StepKey| format!("{key}: under way").into()));
+        waits.extend(run.order.iter().filter_map(|key| timed_wait(key, run.step_status(key), now)));
     }
     for proposal in &incident.proposals {
         waits.push(
@@ -193,13 +184,13 @@ fn waits(incident: &Incident, now: Timestamp) -> Vec<HandoverLine> {
     waits
 }
 
-/// A step that a time is waited for.
-fn timed(key: &StepKey, standing: &StepStatus, now: Timestamp) -> Option<HandoverLine> {
-    if let StepStatus::Waiting(Gate::Timer { until }) = standing {
+/// The line of a step that waits for a timer or for its next attempt.
+fn timed_wait(key: &StepKey, status: &StepStatus, now: Timestamp) -> Option<HandoverLine> {
+    if let StepStatus::Waiting(Gate::Timer { until }) = status {
         return Some(HandoverLine(vec![text(format!("{key}: waits until ")), at(*until)]));
     }
-    let StepStatus::Ready { at: then } = standing else { return None };
-    (*then > now).then(|| HandoverLine(vec![text(format!("{key}: tried again ")), at(*then)]))
+    let StepStatus::Ready { at: retry } = status else { return None };
+    (*retry > now).then(|| HandoverLine(vec![text(format!("{key}: tried again ")), at(*retry)]))
 }
 
 fn asked(gate: &Gate) -> String {
@@ -218,7 +209,7 @@ fn asked(gate: &Gate) -> String {
     }
 }
 
-fn deadline_line(deadline: &crate::domain::incident::deadline::Deadline, now: Timestamp) -> HandoverLine {
+fn deadline_line(deadline: &Deadline, now: Timestamp) -> HandoverLine {
     let (name, due) = (&deadline.name, at(deadline.due));
     HandoverLine(match &deadline.status {
         DeadlineStatus::Running => {
@@ -234,55 +225,59 @@ fn deadline_line(deadline: &crate::domain::incident::deadline::Deadline, now: Ti
     })
 }
 
-/// Who was told what, and which messages are still owed.
-fn notified(incident: &Incident, log: &[Recorded], timeline: &Timeline) -> Vec<HandoverLine> {
-    let arrived = log.iter().zip(&timeline.entries).filter(|(_, entry)| entry.notable && entry.sign == Sign::Told);
+/// The delivered messages, then the pending ones.
+fn messages(incident: &Incident, log: &[Recorded], timeline: &Timeline) -> Vec<HandoverLine> {
+    let delivered =
+        log.iter().zip(&timeline.entries).filter(|(_, entry)| entry.notable && entry.sign == Sign::Delivered);
     let line = |(recorded, entry): (&Recorded, &TimelineEntry)| {
-        let words_of = |message| format!(": {}", gist(message));
-        let what = message(incident, &recorded.event).map(words_of).unwrap_or_default();
-        HandoverLine(vec![HandoverPiece::Clock(entry.at), text(format!(" {}: {}{what}", entry.who, entry.text))])
+        let message = delivered_message(incident, &recorded.event);
+        entry_line(entry, &message.map(|message| format!(": {}", excerpt(message))).unwrap_or_default())
     };
-    let mut told = latest(arrived.map(line).collect());
+    let mut lines = latest(delivered.map(line).collect());
     for message in incident.messages.values().filter(|message| !message.withdrawn) {
-        told.extend(message.open().map(|target| format!("NOT YET {target}: {}", gist(message)).into()));
+        lines.extend(message.open().map(|target| format!("NOT YET {target}: {}", excerpt(message)).into()));
     }
-    told
+    lines
 }
 
-/// The message that has arrived.
-fn message<'a>(incident: &'a Incident, event: &Event) -> Option<&'a Message> {
+/// The line of a timeline entry, with `suffix` after its text.
+fn entry_line(entry: &TimelineEntry, suffix: &str) -> HandoverLine {
+    HandoverLine(vec![HandoverPiece::Clock(entry.at), text(format!(" {}: {}{suffix}", entry.who, entry.text))])
+}
+
+fn delivered_message<'a>(incident: &'a Incident, event: &Event) -> Option<&'a Message> {
     let Event::Message(MessageEvent::Notified { delivery, .. }) = event else { return None };
     incident.messages.get(&delivery.message()?)
 }
 
-/// What a message says, in few words: of a person's word not the line that says of which incident it is.
-fn gist(message: &Message) -> String {
-    let own = message.text.split_once('\n').filter(|_| message.cause == Some(NoticeCause::Update));
-    one_line(own.map_or(message.text.as_str(), |(_, own)| own), GIST)
+/// The beginning of a message, without the headline that an update begins with.
+fn excerpt(message: &Message) -> String {
+    let update = message.text.split_once('\n').filter(|_| message.cause == Some(NoticeCause::Update));
+    one_line(update.map_or(message.text.as_str(), |(_, text)| text), EXCERPT_LIMIT)
 }
 
-fn is_end(event: &Event) -> bool {
+fn is_attempt_end(event: &Event) -> bool {
     matches!(event, Event::Step(StepEvent::Ended { .. }))
 }
 
-/// What an event is in a hand-over.
+/// The category of an event in a hand-over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
-    /// It is a result: something was done where the step changes something.
-    Change,
-    /// A person or the engine has decided.
+enum Category {
+    /// The result of an attempt.
+    Result,
+    /// A decision of a person or of the engine.
     Decision,
-    /// A person said something.
-    Words,
-    /// It stands elsewhere, or nowhere.
-    Nothing,
+    /// A note or an answer.
+    Statement,
+    /// An event of another section, or of none.
+    Other,
 }
 
-fn deed(event: &Event) -> Deed {
+fn category(event: &Event) -> Category {
     match event {
-        Event::Step(event) => deed_of_step(event),
-        Event::Run(RunEvent::Started { .. } | RunEvent::Ended { .. } | RunEvent::Stopping { .. }) => Deed::Decision,
-        Event::Incident(IncidentEvent::NoteAdded { .. }) => Deed::Words,
+        Event::Step(event) => category_of_step(event),
+        Event::Run(RunEvent::Started { .. } | RunEvent::Ended { .. } | RunEvent::Stopping { .. }) => Category::Decision,
+        Event::Incident(IncidentEvent::NoteAdded { .. }) => Category::Statement,
         Event::Incident(
             IncidentEvent::Opened { .. }
             | IncidentEvent::Acknowledged
@@ -297,42 +292,42 @@ fn deed(event: &Event) -> Deed {
         | Event::Alert(_)
         | Event::Deadline(_)
         | Event::Role(_)
-        | Event::Message(_) => Deed::Nothing,
+        | Event::Message(_) => Category::Other,
     }
 }
 
-fn deed_of_step(event: &StepEvent) -> Deed {
+fn category_of_step(event: &StepEvent) -> Category {
     match event {
-        StepEvent::Ended { .. } | StepEvent::Reconciled { .. } => Deed::Change,
-        StepEvent::Approved { .. } | StepEvent::Denied { .. } | StepEvent::Skipped { .. } => Deed::Decision,
-        StepEvent::Answered { .. } => Deed::Words,
+        StepEvent::Ended { .. } | StepEvent::Reconciled { .. } => Category::Result,
+        StepEvent::Approved { .. } | StepEvent::Denied { .. } | StepEvent::Skipped { .. } => Category::Decision,
+        StepEvent::Answered { .. } => Category::Statement,
         StepEvent::Expanded { .. }
         | StepEvent::Asked { .. }
         | StepEvent::Started { .. }
         | StepEvent::RetryScheduled { .. }
         | StepEvent::Concluded { .. }
-        | StepEvent::UndoRequested { .. } => Deed::Nothing,
+        | StepEvent::UndoRequested { .. } => Category::Other,
     }
 }
 
-/// Whether an event is about a step that changes something.
+/// Whether an event belongs to a step whose latest attempt changes something; a message is no change.
 fn is_change(incident: &Incident, recorded: &Recorded) -> bool {
     let place = super::timeline::place(&recorded.event);
     let attempt = place.and_then(|(run, key)| incident.run(run)?.state(&key)?.attempt.clone());
     attempt.is_some_and(|attempt| attempt.action.effect.changes() && !attempt.action.is_message())
 }
 
-/// The last of many lines, with a word on those before.
+/// The last [`LINES_LIMIT`] lines, after a line that counts the others.
 fn latest(mut lines: Vec<HandoverLine>) -> Vec<HandoverLine> {
-    if lines.len() > LINES {
-        let more = lines.len() - LINES;
+    if lines.len() > LINES_LIMIT {
+        let more = lines.len() - LINES_LIMIT;
         lines.drain(..more);
         lines.insert(0, format!("({more} earlier ones are in the timeline)").into());
     }
     lines
 }
 
-/// Text that means nothing to Markdown.
+/// Text in which no character has a meaning for Markdown.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

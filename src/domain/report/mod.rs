@@ -1,4 +1,4 @@
-//! What is read from an incident's log: timeline, post-mortem, hand-over, statistics.
+//! Reports from an incident's log: timeline, post-mortem, hand-over, statistics, headline.
 
 pub mod handover;
 pub mod headline;

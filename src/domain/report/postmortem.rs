@@ -1,12 +1,12 @@
-//! The post-mortem: the facts of an incident, gathered from its log, and the draft that is rendered from them.
+//! The post-mortem: the facts of an incident from its log, and the draft that is rendered from them.
 //!
-//! Only facts are filled in, each with the number of its event; what needs judgement is `TODO` with a question, for a
-//! person. What a person has written is kept when the draft is made again: see [`three_way_merge`].
+//! The draft contains facts, each with the number of its event, and `TODO` with a question where a person has to judge. A later
+//! draft preserves what a person has written: see [`three_way_merge`].
 //!
-//! **Invariant:** the same log and template give the same bytes: there is no clock here, no map without an order, and
-//! `PostmortemWritten` leaves no trace in a draft, so that a draft can be made again from the log up to that event.
+//! **Invariant:** the same log and template give the same bytes. `PostmortemWritten` does not change a draft, so an earlier draft
+//! can be rendered again from the log up to that event.
 //!
-//! Deliberately absent: the file; that is the engine's archive.
+//! Not here: reading and writing the file, which the engine does.
 
 use chrono::TimeDelta;
 use serde::{Serialize, Serializer};
@@ -16,6 +16,7 @@ use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 use crate::domain::incident::event::{Actor, Recorded};
+use crate::domain::incident::run::Run;
 use crate::domain::incident::{ActorStamp, Incident};
 use crate::domain::report::timeline::Sign;
 use crate::domain::runbook::DeadlineFrom;
@@ -37,69 +38,61 @@ pub use self::template::{Template, TemplateError, render};
 pub use self::template_check::check;
 pub use self::three_way_merge::{Merged, merge};
 
-/// When a post-mortem is due after the resolution, unless a deadline in the log says otherwise.
+/// How long after the resolution a post-mortem is due, unless the log has a deadline for it.
 const DUE_AFTER: Span = Span::seconds(24 * 60 * 60);
 
-/// The longest slug in a file's name, in bytes: names stay readable in a listing.
+/// The longest slug in a file's name, in bytes.
 const SLUG_LIMIT: usize = 48;
 
 /// The facts of an incident, as a template sees them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Postmortem {
-    /// The incident's id.
     pub id: String,
-    /// A few words.
     pub title: String,
-    /// `P1` to `P4`.
+    /// `P1` to `P4`, or `Maintenance`.
     pub severity: String,
     pub environment: String,
-    /// `draft` until a person says that it is complete.
+    /// `draft`, or `complete` when a person has completed it.
     pub status: &'static str,
-    /// Who opened it.
     pub opened_by: String,
-    /// When it was opened.
     pub opened: Moment,
-    /// Who said that it is over, and in which words.
     pub resolution: Option<Resolution>,
-    /// How long it was open.
+    /// The time from the opening to the resolution.
     pub lasted: Option<Length>,
-    /// When the post-mortem is due; none as long as the incident is open.
+    /// When the post-mortem is due; none until the incident is resolved.
     pub due: Option<Moment>,
-    /// How long after the resolution that is, as a runbook says, else a day.
+    /// How long after the resolution it is due.
     pub due_after: Length,
-    /// The runs, in order.
+    /// The runs, in the order of their numbers.
     pub runs: Vec<RunFacts>,
     /// The services of the estate that parameters and changes name, in alphabetical order.
     pub services: Vec<String>,
-    /// Detection, acknowledgement, notice, mitigation, resolution, in this order.
+    /// Detection, opening, acknowledgement, notice, mitigation and resolution, in this order.
     pub milestones: Vec<Milestone>,
-    /// The first notice, measured against its deadline.
+    /// The first notice, compared with its deadline.
     pub notice: Option<Notice>,
-    /// Every deadline.
     pub deadlines: Vec<DeadlineFacts>,
-    /// What happened, for a reader in a hurry.
+    /// The notable entries of the timeline.
     pub timeline: Vec<TimelineRow>,
-    /// What every reading found.
+    /// The results of checks.
     pub findings: Vec<CheckedFact>,
-    /// What was changed.
     pub changes: Vec<ChangeFact>,
-    /// Who was told, and who was not.
+    /// The results of deliveries.
     pub messages: Vec<MessageFact>,
-    /// Every line of the timeline that says no.
+    /// The notable failures of the timeline.
     pub failures: Vec<TimelineRow>,
-    /// Facts to think about under "what went well".
+    /// Facts to consider under "what went well".
     pub well: Vec<String>,
-    /// Facts to think about under "what went badly".
+    /// Facts to consider under "what went badly".
     pub badly: Vec<String>,
-    /// Who took part.
     pub people: Vec<Participant>,
 }
 
-/// An instant with the event that says so.
+/// An instant, with the number of its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     pub at: Timestamp,
-    /// The event's number, where one says so.
+    /// The event's number; none for an instant that is no event, such as a due date.
     pub seq: Option<u64>,
 }
 
@@ -109,8 +102,8 @@ impl Moment {
         Self { at, seq: Some(seq) }
     }
 
-    fn mark(mark: &ActorStamp) -> Self {
-        Self::of(mark.seq, mark.at)
+    fn of_stamp(stamp: &ActorStamp) -> Self {
+        Self::of(stamp.seq, stamp.at)
     }
 }
 
@@ -152,11 +145,9 @@ impl Serialize for Length {
 /// How the incident was resolved.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Resolution {
-    /// Who said so.
     pub by: String,
-    /// When.
     pub at: Moment,
-    /// In which words.
+    /// The summary that was given with it.
     pub words: Option<String>,
 }
 
@@ -173,52 +164,43 @@ pub struct RunFacts {
     pub digest: String,
 }
 
-/// Whether a deadline was met, in the words that a template reads.
+/// Whether a deadline was met, with the texts that a template reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum DeadlineState {
-    /// It is not over.
     #[serde(rename = "running")]
     Running,
-    /// What it asks for was done in time.
     #[serde(rename = "met")]
     Met,
-    /// What it asks for was done too late.
     #[serde(rename = "met late")]
     MetLate,
-    /// What it asks for was not done.
     #[serde(rename = "missed")]
     Missed,
-    /// Nothing is asked for any more.
+    /// It no longer applies, because the incident was resolved.
     #[serde(rename = "not asked for any more")]
     Lifted,
 }
 
-/// How a deadline stands.
+/// A deadline and its state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeadlineFacts {
     pub name: String,
     /// `opened` or `resolved`.
     pub from: &'static str,
-    /// When it is missed.
     pub due: Moment,
-    /// Whether it was met.
     pub state: DeadlineState,
-    /// When what it asks for was done.
+    /// When it was met, in time or late.
     pub met: Option<Moment>,
-    /// How long before or after it was due that was.
+    /// The time between `met` and `due`.
     pub margin: Option<Length>,
 }
 
-/// One line of the timeline.
+/// A line of the timeline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TimelineRow {
-    /// When.
     pub at: Moment,
-    /// Whether it is on another day than the line before, or than the opening.
+    /// Whether its date differs from that of the line before; for the first line, from that of the opening.
     pub new_day: bool,
-    /// Who.
     pub who: String,
-    /// What.
     pub text: String,
 }
 
@@ -236,9 +218,9 @@ impl Postmortem {
             environment: one_line(&incident.environment, facts::TEXT_LIMIT),
             status: if incident.completed.is_some() { "complete" } else { "draft" },
             opened_by: who(&incident.opened.by),
-            opened: Moment::mark(&incident.opened),
-            resolution: incident.resolved.as_ref().map(|mark| resolution(incident, mark)),
-            lasted: incident.resolved.as_ref().map(|mark| Length::between(incident.opened.at, mark.at)),
+            opened: Moment::of_stamp(&incident.opened),
+            resolution: incident.resolved.as_ref().map(|resolved| resolution(incident, resolved)),
+            lasted: incident.resolved.as_ref().map(|resolved| Length::between(incident.opened.at, resolved.at)),
             due: due(incident),
             due_after: Length(due_after(incident)),
             runs: incident.runs.iter().map(run_facts).collect(),
@@ -253,15 +235,15 @@ impl Postmortem {
             failures: lines(timeline.entries.iter().filter(|entry| is_failure(entry)), incident.opened.at),
             well: Vec::new(),
             badly: Vec::new(),
-            people: participant::people(log),
+            people: participant::participants(log),
         };
-        (facts.well, facts.badly) = facts::prompts(&facts);
+        (facts.well, facts.badly) = facts::well_and_badly(&facts);
         facts
     }
 }
 
-/// The milestones of an incident and the services concerned: what statistics need of a post-mortem.
-pub fn measured(incident: &Incident, log: &[Recorded]) -> (Vec<Milestone>, Vec<String>) {
+/// The milestones of an incident and the services concerned, for statistics.
+pub fn milestones_and_services(incident: &Incident, log: &[Recorded]) -> (Vec<Milestone>, Vec<String>) {
     let attempts = attempt::gather(log);
     let changes = facts::changes(incident, log, &attempts);
     (milestone::of(incident, log, &attempts, &changes), facts::services(incident, &attempts))
@@ -269,7 +251,7 @@ pub fn measured(incident: &Incident, log: &[Recorded]) -> (Vec<Milestone>, Vec<S
 
 /// The file's name: `<date of opening>-<id>-<slug of the title>.md`.
 ///
-/// **Invariant:** it holds only lower-case letters, digits, `-`, `_` and the one `.`, whatever the title holds.
+/// **Invariant:** it contains only lower-case letters, digits, `-`, `_` and one `.`, whatever the title contains.
 pub fn file_name(incident: &Incident) -> String {
     let date = incident.opened.at.format("%Y-%m-%d");
     let slug = slug(&incident.title);
@@ -295,17 +277,18 @@ fn slug(title: &str) -> String {
     slug
 }
 
-/// The name of who did something.
+/// The name of an actor.
 fn who(actor: &Actor) -> String {
     one_line(actor.name(), facts::NAME_LIMIT)
 }
 
-fn resolution(incident: &Incident, mark: &ActorStamp) -> Resolution {
-    let words = incident.resolution.as_deref().map(|words| one_line(words, facts::WORDS_LIMIT));
-    Resolution { by: who(&mark.by), at: Moment::mark(mark), words: words.filter(|words| !words.is_empty()) }
+fn resolution(incident: &Incident, resolved: &ActorStamp) -> Resolution {
+    let summary = incident.resolution.as_deref().map(|summary| one_line(summary, facts::SUMMARY_LIMIT));
+    let words = summary.filter(|summary| !summary.is_empty());
+    Resolution { by: who(&resolved.by), at: Moment::of_stamp(resolved), words }
 }
 
-fn run_facts(run: &crate::domain::incident::run::Run) -> RunFacts {
+fn run_facts(run: &Run) -> RunFacts {
     RunFacts {
         number: run.id.0,
         runbook: run.runbook.id.clone(),
@@ -314,11 +297,11 @@ fn run_facts(run: &crate::domain::incident::run::Run) -> RunFacts {
     }
 }
 
-/// When the post-mortem is due: as the deadline in the log says, else a day after the resolution.
+/// When the post-mortem is due: at the deadline in the log, or without one [`DUE_AFTER`] the resolution.
 fn due(incident: &Incident) -> Option<Moment> {
     let resolved = incident.resolved.as_ref()?;
-    let ruled = incident.deadlines.iter().find(|deadline| deadline.from == DeadlineFrom::Resolved);
-    let at = ruled.map_or_else(|| DUE_AFTER.after(resolved.at), |deadline| deadline.due);
+    let deadline = incident.deadlines.iter().find(|deadline| deadline.from == DeadlineFrom::Resolved);
+    let at = deadline.map_or_else(|| DUE_AFTER.after(resolved.at), |deadline| deadline.due);
     Some(Moment { at, seq: None })
 }
 
@@ -344,7 +327,7 @@ fn deadline_facts(deadline: &Deadline) -> DeadlineFacts {
         due: Moment { at: deadline.due, seq: None },
         state,
         met: met.map(|at| Moment { at, seq: None }),
-        margin: met.map(|at| Length(Span((deadline.due - at).abs().to_std().unwrap_or_default()))),
+        margin: met.map(|at| margin(deadline.due, at).0),
     }
 }
 
@@ -367,16 +350,16 @@ fn lines<'a>(entries: impl Iterator<Item = &'a TimelineEntry>, opened: Timestamp
         .collect()
 }
 
-/// An entry's text, whole where it was cut, and with what stands in brackets behind it.
+/// An entry's text with its detail in brackets; a text that was cut is replaced by the whole text.
 fn entry_text(entry: &TimelineEntry) -> String {
     match (&entry.detail, entry.sign) {
         (Some(whole), _) if entry.text.strip_suffix('…').is_some_and(|text| whole.starts_with(text)) => whole.clone(),
-        (Some(detail), Sign::Words | Sign::Incident | Sign::Deadline) => format!("{} ({detail})", entry.text),
+        (Some(detail), Sign::Statement | Sign::Incident | Sign::Deadline) => format!("{} ({detail})", entry.text),
         (Some(_) | None, _) => entry.text.clone(),
     }
 }
 
-/// The signed length between two instants, as its size and whether `at` is the later.
+/// The time between `due` and `at`, and whether `at` is later.
 fn margin(due: Timestamp, at: Timestamp) -> (Length, bool) {
     let left: TimeDelta = due - at;
     (Length(Span(left.abs().to_std().unwrap_or_default())), left < TimeDelta::zero())

@@ -1,11 +1,11 @@
-//! Statistics: what one incident took, and, in [`summary`], what many of them took.
+//! Statistics: the response times of one incident ([`Measure`]), and those of many incidents ([`summary`]).
 //!
-//! A [`Measure`] is a projection of one whole log, as the post-mortem is: the two share what a time means. It is a few hundred
-//! bytes, so that ten thousand incidents can be compared without their logs in memory.
+//! A [`Measure`] is computed from one whole log, with the milestones of the post-mortem. It has a few hundred bytes, so ten
+//! thousand incidents can be compared without their logs in memory.
 //!
-//! **Invariant:** what the log does not say is none, never zero.
+//! **Invariant:** a time that the log does not contain is absent, never zero.
 //!
-//! Deliberately absent: averages. One night of eight hours hides a year of good ones; a median and a 90th percentile do not.
+//! Not here: averages. One incident of eight hours distorts a year's average, but neither its median nor its 90th percentile.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::postmortem::{Milestone, measured};
+use super::postmortem::{Milestone, milestones_and_services};
 use crate::domain::core::actor::Actor;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
@@ -26,30 +26,30 @@ use crate::domain::runbook::{DeadlineFrom, DeadlineRule};
 pub mod quantile;
 pub mod summary;
 
-/// The face by which a demo that plays by itself answers: such an incident is a rehearsal.
+/// The interface name in the events of an automatic demo. Statistics leave out an incident with such an event.
 pub const REHEARSAL: &str = "script";
 
-/// A length of time that is measured of every incident.
+/// A response time that is measured for every incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// From when the trouble began, as the alert or who opened the incident says, to the opening.
+    /// From the detection that the alert or the person who opened the incident reports, to the opening.
     Detect,
-    /// From the opening until a person took notice.
+    /// From the opening to the acknowledgement.
     Acknowledge,
-    /// From the opening until stakeholders were told: the step that meets the notice deadline, else the first message.
+    /// From the opening until stakeholders were notified: the notice deadline was met, or without one, the first message arrived.
     Notify,
-    /// From the opening until the last remedy was seen to work.
+    /// From the opening until the last remedy was verified.
     Mitigate,
-    /// From the opening until the trouble was over: a person said so, or its alerts were.
+    /// From the opening until the incident was resolved, by a person or because its alerts were.
     Resolve,
 }
 
 impl Phase {
-    /// Every one, in the order in which they are meant to come.
+    /// All phases, in their intended order.
     pub const ALL: [Self; 5] = [Self::Detect, Self::Acknowledge, Self::Notify, Self::Mitigate, Self::Resolve];
 
-    /// The word for people.
+    /// The name in tables and charts.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Detect => "detect",
@@ -61,25 +61,25 @@ impl Phase {
     }
 }
 
-/// What a deadline asks for.
+/// What a deadline requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadlineKind {
-    /// A first word, or another step, within a time from the opening.
+    /// A first message to stakeholders, or another step, within a time from the opening.
     Notify,
-    /// A word again and again: each is one deadline.
+    /// Repeated updates to stakeholders; each update has a deadline.
     Update,
-    /// That somebody takes a role.
+    /// A person takes a role.
     Role,
-    /// What is due after the resolution.
+    /// The post-mortem is completed after the resolution.
     Postmortem,
 }
 
 impl DeadlineKind {
-    /// Every one, in the order in which they fall due.
+    /// All kinds, in the order in which they usually fall due.
     pub const ALL: [Self; 4] = [Self::Notify, Self::Update, Self::Role, Self::Postmortem];
 
-    /// The word for people.
+    /// The name in tables and charts.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Notify => "notify",
@@ -99,66 +99,63 @@ impl DeadlineKind {
     }
 }
 
-/// How deadlines ended. One that is no longer asked for stands in neither.
+/// How many deadlines were met and missed. A lifted deadline is not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct DeadlineCounts {
     /// Done in time.
-    pub kept: u64,
-    /// Done too late, or not done when its time was over.
+    #[serde(rename = "kept")]
+    pub met: u64,
+    /// Done too late, or not at all.
     pub missed: u64,
-    /// Still running.
+    /// Not over yet.
     pub running: u64,
 }
 
 impl DeadlineCounts {
     pub(crate) fn add(&mut self, other: Self) {
-        self.kept += other.kept;
+        self.met += other.met;
         self.missed += other.missed;
         self.running += other.running;
     }
 }
 
-/// What one incident took.
+/// The measurements of one incident.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measure {
-    /// Which.
     pub id: IncidentId,
-    /// As it was last graded.
+    /// The latest severity.
     pub severity: Severity,
     pub environment: String,
     /// The services that its alerts, parameters and changes name.
     pub services: BTreeSet<String>,
     /// The runbooks that ran.
     pub runbooks: BTreeSet<String>,
-    /// When it was opened.
     pub opened: Timestamp,
-    /// Whether it is not resolved.
+    /// Whether it is unresolved.
     pub open: bool,
-    /// The times that the log tells.
+    /// The times that the log contains.
     pub times: BTreeMap<Phase, Span>,
-    /// Its deadlines.
     pub deadlines: BTreeMap<DeadlineKind, DeadlineCounts>,
-    /// How many alerts fired; one that was reported again is counted once.
+    /// How many alerts fired; a repeated alert is counted once.
     pub alerts: u64,
-    /// How many runs there were.
     pub runs: u64,
-    /// How many of them neither a person nor another run started.
+    /// How many runs were started by neither a person nor another run.
     pub automatic: u64,
 }
 
 impl Measure {
-    /// What an incident and its whole log add up to; none when it was a rehearsal.
+    /// The measurements of an incident and its whole log; none for an automatic demo.
     pub fn of(incident: &Incident, log: &[Recorded]) -> Option<Self> {
-        let rehearsed = |by: &Actor| matches!(by, Actor::Person { via, .. } if via == REHEARSAL);
-        if log.iter().any(|recorded| rehearsed(&recorded.by)) {
+        let is_rehearsal = |by: &Actor| matches!(by, Actor::Person { via, .. } if via == REHEARSAL);
+        if log.iter().any(|recorded| is_rehearsal(&recorded.by)) {
             return None;
         }
-        let (milestones, named) = measured(incident, log);
+        let (milestones, named) = milestones_and_services(incident, log);
         Some(Self {
             id: incident.id.clone(),
             severity: incident.severity,
             environment: incident.environment.clone(),
-            services: named.into_iter().chain(alerted(log)).collect(),
+            services: named.into_iter().chain(alerted_services(log)).collect(),
             runbooks: incident.runs.iter().map(|run| run.runbook.id.clone()).collect(),
             opened: incident.opened.at,
             open: incident.status != IncidentStatus::Resolved,
@@ -175,7 +172,7 @@ impl Measure {
 }
 
 /// The services that alerts name.
-fn alerted(log: &[Recorded]) -> impl Iterator<Item = String> {
+fn alerted_services(log: &[Recorded]) -> impl Iterator<Item = String> {
     log.iter().filter_map(|recorded| {
         let Event::Alert(AlertEvent::Fired { alert, .. }) = &recorded.event else { return None };
         alert.service.clone()
@@ -186,8 +183,8 @@ fn is_automatic(run: &Run) -> bool {
     run.parent.is_none() && !matches!(run.by, Actor::Person { .. })
 }
 
-/// A length between two milestones; none when the log lacks one of them, or has them the wrong way round, as a clock that was
-/// set back leaves them. When nobody has said when the trouble began, detection is not known.
+/// The time between two milestones; none when the log lacks one of them, or has them in the wrong order because the clock was
+/// set back. Without a reported detection, the time to detect is unknown.
 fn time(phase: Phase, incident: &Incident, milestones: &[Milestone]) -> Option<Span> {
     let opened = incident.opened.at;
     let of = |name| Some(milestones.iter().find(|milestone| milestone.name == name)?.at?.at);
@@ -201,10 +198,10 @@ fn time(phase: Phase, incident: &Incident, milestones: &[Milestone]) -> Option<S
     (to - from).to_std().ok().map(Span)
 }
 
-/// A deadline that was set, as far as the log has come.
+/// A deadline that is set at this point of the log.
 #[derive(Debug, Clone, Copy)]
 struct RunningDeadline {
-    duty: DeadlineKind,
+    kind: DeadlineKind,
     due: Timestamp,
     missed: bool,
 }
@@ -213,27 +210,27 @@ fn of_deadline(recorded: &Recorded) -> Option<&DeadlineEvent> {
     if let Event::Deadline(event) = &recorded.event { Some(event) } else { None }
 }
 
-/// Counts deadlines in the log, where one that repeats stands as often as it was set.
+/// Counts the deadlines in the log. A repeating deadline counts each time it was set.
 fn deadlines(log: &[Recorded]) -> BTreeMap<DeadlineKind, DeadlineCounts> {
     let mut counted: BTreeMap<DeadlineKind, DeadlineCounts> = BTreeMap::new();
     let mut running: BTreeMap<&str, RunningDeadline> = BTreeMap::new();
     for event in log.iter().filter_map(of_deadline) {
         match event {
             DeadlineEvent::Set { name, from, due, rule, .. } => {
-                let duty = DeadlineKind::of(*from, rule.as_deref());
-                running.insert(name, RunningDeadline { duty, due: *due, missed: false });
+                let kind = DeadlineKind::of(*from, rule.as_deref());
+                running.insert(name, RunningDeadline { kind, due: *due, missed: false });
             }
             DeadlineEvent::Missed { name } => {
                 if let Some(deadline) = running.get_mut(name.as_str()).filter(|deadline| !deadline.missed) {
                     deadline.missed = true;
-                    counted.entry(deadline.duty).or_default().missed += 1;
+                    counted.entry(deadline.kind).or_default().missed += 1;
                 }
             }
             DeadlineEvent::Met { name, met_at, .. } => {
-                // One that was missed before stays so, however late it was done.
+                // A recorded miss is already counted; being met late does not change it.
                 if let Some(deadline) = running.remove(name.as_str()).filter(|deadline| !deadline.missed) {
-                    let kept = counted.entry(deadline.duty).or_default();
-                    *(if *met_at <= deadline.due { &mut kept.kept } else { &mut kept.missed }) += 1;
+                    let counts = counted.entry(deadline.kind).or_default();
+                    *(if *met_at <= deadline.due { &mut counts.met } else { &mut counts.missed }) += 1;
                 }
             }
             DeadlineEvent::Lifted { name } => drop(running.remove(name.as_str())),
@@ -241,7 +238,7 @@ fn deadlines(log: &[Recorded]) -> BTreeMap<DeadlineKind, DeadlineCounts> {
         }
     }
     for deadline in running.values().filter(|deadline| !deadline.missed) {
-        counted.entry(deadline.duty).or_default().running += 1;
+        counted.entry(deadline.kind).or_default().running += 1;
     }
     counted
 }

@@ -1,10 +1,9 @@
-//! The timeline: what has happened, a line an event, for people.
+//! The timeline: one entry for each event, for people.
 //!
-//! Every event has an entry; those that a reader in a hurry can do without are not `notable`. A reading that is
-//! repeated until it holds is one attempt, so it is one line here.
+//! An entry that is not `notable` is left out of short timelines.
 //!
-//! **Invariant:** no entry holds a control character or a line break, whatever the log holds; the same log gives the
-//! same entries; a log that does not fold still gives every line, with keys where names cannot be known.
+//! **Invariant:** no entry contains a control character or a line break. The same log gives the same entries. A log that does not
+//! fold still gives an entry for every event, with keys in place of unknown names.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -14,9 +13,9 @@ use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident;
-use crate::domain::incident::Incident;
 use crate::domain::incident::event::{Delivery, Event, IncidentEvent, Recorded, RunEvent, StepEvent};
 use crate::domain::incident::run::Run;
+use crate::domain::incident::{Incident, command, template_scope};
 
 mod alert;
 mod deadline;
@@ -28,36 +27,35 @@ mod schedule;
 use crate::domain::report::timeline::line::Phrase;
 pub use crate::domain::report::timeline::line::Sign;
 
-/// The longest text of an entry, in characters; what is cut off is in the entry's `detail`.
+/// The longest text of an entry, in characters. If the text is cut, the whole text is in the entry's `detail`.
 pub const TEXT_LIMIT: usize = 240;
 
 /// The longest name of a step, in characters.
 const NAME_LIMIT: usize = 100;
 
-/// What has happened, in order.
+/// The entries of a log, in its order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Timeline {
-    /// An entry an event.
+    /// One entry for each event.
     pub entries: Vec<TimelineEntry>,
 }
 
-/// One line.
+/// An entry of the timeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimelineEntry {
     /// The event's number.
     pub seq: u64,
     pub at: Timestamp,
-    /// Who: a person's name, or `runbook`.
+    /// A person's name, or `runbook`.
     pub who: String,
-    /// What sort of line it is.
     pub sign: Sign,
-    /// What happened, on one line.
+    /// One line.
     pub text: String,
-    /// More, for who asks for it; on one line as well.
+    /// Details on one line, for long timelines.
     pub detail: Option<String>,
-    /// Whether a reader in a hurry wants it.
+    /// Whether the entry is in short timelines.
     pub notable: bool,
-    /// The run and the step that it is about.
+    /// The run and step of the event.
     pub place: Option<(RunId, StepKey)>,
 }
 
@@ -66,7 +64,7 @@ impl Timeline {
     pub fn of(log: &[Recorded]) -> Self {
         let mut reader = TimelineReader::default();
         let mut entries: Vec<TimelineEntry> = log.iter().map(|recorded| reader.read(recorded)).collect();
-        // What has begun and not ended is the most important thing to know of a log that goes no further.
+        // Attempts that have not ended are notable: they are the last thing that is known of them.
         for seq in reader.unfinished.values() {
             if let Some(entry) = entries.iter_mut().find(|entry| entry.seq == *seq) {
                 entry.notable = true;
@@ -75,27 +73,27 @@ impl Timeline {
         Self { entries }
     }
 
-    /// The lines for a reader in a hurry.
+    /// The entries of a short timeline.
     pub fn notable(&self) -> impl Iterator<Item = &TimelineEntry> {
         self.entries.iter().filter(|entry| entry.notable)
     }
 }
 
-/// Reads a log from its beginning: an entry is worded by what was true just before its event.
+/// Reads a log from its beginning. The text of an entry depends on the incident just before its event.
 #[derive(Debug, Default)]
 pub(crate) struct TimelineReader {
     incident: Option<Incident>,
     names: BTreeMap<(RunId, StepKey), String>,
-    /// Steps that have tried to tell somebody something: what became of it is in those lines already.
-    tellers: BTreeSet<(RunId, StepKey)>,
-    /// Attempts that have begun and not ended, by the event that began them.
+    /// Steps with a delivery in the log: the result of such a step is already in the entries of its deliveries.
+    notifying: BTreeSet<(RunId, StepKey)>,
+    /// Attempts that have not ended, with the number of the event that began them.
     unfinished: BTreeMap<(RunId, StepKey), u64>,
 }
 
 impl TimelineReader {
     fn read(&mut self, recorded: &Recorded) -> TimelineEntry {
         let place = place(&recorded.event);
-        // A run's own copy of its runbook is needed to word its first event.
+        // The text of these events needs the run that they start.
         if matches!(
             recorded.event,
             Event::Incident(IncidentEvent::Opened { .. }) | Event::Run(RunEvent::Started { .. })
@@ -110,7 +108,7 @@ impl TimelineReader {
 
     fn apply(&mut self, recorded: &Recorded) {
         if self.incident.as_ref().is_none_or(|incident| incident.seq < recorded.seq) {
-            // A log that does not fold is shown as far as it can be; `runbook verify` says what is wrong with it.
+            // A log that does not fold is shown as far as possible; `runbook verify` reports the damage.
             let _ = incident::extend(&mut self.incident, std::slice::from_ref(recorded));
         }
     }
@@ -120,7 +118,7 @@ impl TimelineReader {
             Event::Step(event) => self.remember_step(event, recorded.seq),
             Event::Message(event) => {
                 let place = event.delivery().and_then(Delivery::step);
-                self.tellers.extend(place.map(|(run, step)| (run, step.clone())));
+                self.notifying.extend(place.map(|(run, step)| (run, step.clone())));
             }
             Event::Incident(_) | Event::Alert(_) | Event::Deadline(_) | Event::Role(_) | Event::Run(_) => {}
         }
@@ -157,12 +155,12 @@ impl TimelineReader {
         self.incident.as_ref()
     }
 
-    /// Whether the step has tried to tell somebody something.
-    pub(crate) fn has_notified(&self, run: RunId, key: &StepKey) -> bool {
-        self.tellers.contains(&(run, key.clone()))
+    /// Whether the log so far has a delivery of the step's message.
+    pub(crate) fn has_delivery(&self, run: RunId, key: &StepKey) -> bool {
+        self.notifying.contains(&(run, key.clone()))
     }
 
-    /// What people call a step, as it was called when it was first spoken of.
+    /// The name of a step, as it was at the step's first entry.
     pub(crate) fn name(&mut self, run: RunId, key: &StepKey) -> String {
         let main = key.part(StepPart::Main);
         let known = self.names.get(&(run, main.clone())).cloned();
@@ -181,12 +179,12 @@ impl TimelineReader {
     }
 }
 
-/// One line for who was told, who was not, who has which role and who was refused; none for any other event.
+/// The sign and text of an event about people: messages, roles, refusals and severities; none for any other event.
 pub fn of_people(incident: &Incident, recorded: &Recorded) -> Option<(Sign, String)> {
     let phrase = match &recorded.event {
         Event::Role(event) => people::role(Some(incident), event, recorded.by.name()),
         Event::Message(event) => people::message(Some(incident), event),
-        Event::Incident(IncidentEvent::SeverityChanged(to)) => people::regraded(Some(incident), *to),
+        Event::Incident(IncidentEvent::SeverityChanged(to)) => people::severity_changed(Some(incident), *to),
         Event::Incident(
             IncidentEvent::Opened { .. }
             | IncidentEvent::Acknowledged
@@ -203,18 +201,18 @@ pub fn of_people(incident: &Incident, recorded: &Recorded) -> Option<(Sign, Stri
         | Event::Run(_)
         | Event::Step(_) => return None,
     };
-    (phrase.sign != Sign::Inner).then(|| (phrase.sign, one_line(&phrase.text, TEXT_LIMIT)))
+    (phrase.sign != Sign::Internal).then(|| (phrase.sign, one_line(&phrase.text, TEXT_LIMIT)))
 }
 
-/// What a step is called in its runbook, templates filled in; the item is named where the name does not say it.
+/// The rendered name of a step. The item of a `for_each` is added, unless the name is a template and so can contain it.
 pub(crate) fn name(incident: &Incident, run: &Run, key: &StepKey) -> Option<String> {
     let step = run.runbook.step(&key.id)?;
-    let name = crate::domain::incident::template_scope::text(incident, run, key, &step.name).ok()?;
+    let name = template_scope::text(incident, run, key, &step.name).ok()?;
     let name = one_line(&name, NAME_LIMIT);
     if name.is_empty() {
         return None;
     }
-    let item = crate::domain::incident::template_scope::item(run, key).filter(|_| !step.name.contains('{'));
+    let item = template_scope::item(run, key).filter(|_| !step.name.contains('{'));
     Some(match item {
         None => name,
         Some(serde_json::Value::String(item)) => format!("{name} ({})", one_line(item, NAME_LIMIT)),
@@ -224,21 +222,21 @@ pub(crate) fn name(incident: &Incident, run: &Run, key: &StepKey) -> Option<Stri
 
 fn entry(recorded: &Recorded, phrase: Phrase, place: Option<(RunId, StepKey)>) -> TimelineEntry {
     let text = one_line(&phrase.text, TEXT_LIMIT);
-    let whole = one_line(&phrase.text, crate::domain::incident::command::WORDS_LIMIT);
+    let whole = one_line(&phrase.text, command::TEXT_LIMIT);
     let cut = (whole != text).then_some(whole);
     TimelineEntry {
         seq: recorded.seq,
         at: recorded.at,
         who: one_line(recorded.by.name(), NAME_LIMIT),
         sign: phrase.sign,
-        detail: phrase.detail.map(|detail| one_line(&detail, crate::domain::incident::command::WORDS_LIMIT)).or(cut),
+        detail: phrase.detail.map(|detail| one_line(&detail, command::TEXT_LIMIT)).or(cut),
         text,
         notable: phrase.notable,
         place,
     }
 }
 
-/// The run and step that an event is about.
+/// The run and step of an event.
 pub(crate) fn place(event: &Event) -> Option<(RunId, StepKey)> {
     crate::domain::incident::step::place(event).map(|(run, step)| (run, step.clone()))
 }

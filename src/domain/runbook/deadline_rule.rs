@@ -1,4 +1,4 @@
-//! What a runbook says of its deadlines. How one goes is in [`crate::domain::incident::deadline`].
+//! The deadlines that a runbook declares. Their state in an incident is in [`crate::domain::incident::deadline`].
 
 use serde::{Deserialize, Serialize};
 
@@ -16,31 +16,31 @@ pub struct DeadlineRule {
     /// When to warn, counted from `from`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warn_at: Option<Span>,
-    /// When the engine tells stakeholders itself and other ways are tried, counted from `from`.
+    /// When the engine notifies stakeholders itself and fallback channels are tried, counted from `from`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_at: Option<Span>,
-    /// The role whose being taken meets it.
+    /// The role that somebody has to take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// Whether `within` begins anew with every word to stakeholders, as long as the incident is open.
+    /// Whether `within` begins again with every message to stakeholders, as long as the incident is open.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeats: bool,
-    /// Where stakeholders are told, for a deadline that repeats; anywhere when empty.
+    /// The channels of the stakeholders, for a deadline that repeats; any channel when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to: Vec<String>,
-    /// The channels that hear when it comes near, and when it is missed.
+    /// The channels that are notified when it comes near and when it is missed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub escalate: Vec<String>,
 }
 
 impl DeadlineRule {
-    /// Whether a step meets it, by its `meets`.
+    /// Whether a step can meet it, by its `meets`.
     pub fn is_met_by_step(&self) -> bool {
         self.from == DeadlineFrom::Opened && self.role.is_none() && !self.repeats
     }
 }
 
-/// When a deadline's time begins to run.
+/// The instant that a deadline is counted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadlineFrom {

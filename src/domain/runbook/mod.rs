@@ -1,9 +1,8 @@
-//! A runbook, resolved: what the checker makes of a file, and what a run keeps as its copy.
+//! A resolved runbook: the checker makes it from a file, and the log of a run holds a copy of it.
 //!
-//! **Invariant:** a value of these types has passed the checker, or comes from a log that was written
-//! from one that has. Templates and expressions in it are kept as text, and are known to parse.
+//! **Invariant:** a value of these types has passed the checker, or was read from a log that holds one that has. Its templates
+//! and expressions are text that parses.
 
-use crate::domain::core::severity::Severity;
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
@@ -13,11 +12,13 @@ use self::schedule::Schedule;
 use self::trigger::Trigger;
 use super::core::effect::EffectClass;
 use super::core::id::StepKey;
+use super::core::severity::Severity;
 use super::core::time::Span;
 
 pub mod check;
 mod deadline_rule;
 pub mod reference;
+pub(in crate::domain) mod runbook_schema;
 pub mod schedule;
 pub mod schema;
 pub mod scope_names;
@@ -26,15 +27,15 @@ pub mod trigger;
 
 pub use self::deadline_rule::{DeadlineFrom, DeadlineRule};
 
-/// The most steps a runbook may have, those inside groups included.
+/// The most steps of a runbook, those inside groups included.
 pub const STEP_LIMIT: usize = 2_000;
-/// The most items a `for_each` may go through.
+/// The most items of a `for_each`.
 pub const ITEM_LIMIT: usize = 200;
 
-/// The document: one procedure.
+/// A runbook: one procedure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Runbook {
-    /// The file's stem.
+    /// The name of the file without `.yaml`.
     pub id: String,
     /// What it is for, in a few words.
     pub title: String,
@@ -49,13 +50,13 @@ pub struct Runbook {
     /// What must be done by when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deadlines: Vec<DeadlineRule>,
-    /// What the starter may set.
+    /// The values that can be set at the start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub params: Vec<Param>,
     /// The alerts that start it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<Trigger>,
-    /// When it starts by the clock.
+    /// The schedules that start it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<Schedule>,
     /// In order.
@@ -65,12 +66,12 @@ pub struct Runbook {
     pub finally: Vec<Step>,
 }
 
-/// What the starter may set.
+/// A value that can be set at the start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Param {
     /// The name after `params.`
     pub name: String,
-    /// What values it takes.
+    /// The type of its values.
     #[serde(rename = "type")]
     pub kind: ParamKind,
     /// The value when none is given; without one, the param must be given.
@@ -81,7 +82,7 @@ pub struct Param {
     pub help: Option<String>,
 }
 
-/// What values a parameter takes.
+/// The type of a param.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParamKind {
@@ -99,16 +100,16 @@ pub enum ParamKind {
     Service,
     /// A unit of the estate.
     Unit,
-    /// One of these words.
+    /// One of these values.
     Choice(Vec<String>),
 }
 
-/// One line of a runbook.
+/// One step of a runbook.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Unique in the runbook; given by the checker when the file leaves it out.
+    /// Unique in the runbook. The checker makes one if the file has none.
     pub id: String,
-    /// What people read; a template.
+    /// The name that people read; a template.
     pub name: String,
     /// `identify`, `assess`, `mitigate`, `notify`, or another word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,12 +123,12 @@ pub struct Step {
     /// An expression that gives a list: done once for each `item`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_each: Option<String>,
-    /// How many items are worked on at the same time; one after the other without it.
+    /// How many items run at the same time; one unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<NonZeroU32>,
     /// What is done.
     pub body: StepBody,
-    /// Who must agree first.
+    /// Who must approve first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approve>,
     /// How long one attempt may take.
@@ -136,16 +137,16 @@ pub struct Step {
     /// Whether and when to try again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Repeat a reading until a condition holds.
+    /// Repeats a check until a condition holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Until>,
-    /// How it is known that the change has worked.
+    /// The check that shows that the change has worked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
     /// What a failure means for the run.
     #[serde(default)]
     pub on_failure: OnFailure,
-    /// How the change is taken back, on request.
+    /// The action that reverses the change, on request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Action>,
     /// The deadline that this step meets by succeeding.
@@ -161,29 +162,29 @@ pub enum StepBody {
     Action(Action),
     /// A question to a person.
     Ask(Ask),
-    /// A person does it by hand and says when it is done; a template.
+    /// A person does it by hand and reports when it is done; a template.
     Manual(String),
     /// A timer.
     Wait(Span),
-    /// All of these at once.
+    /// All of these at the same time.
     Parallel(Vec<Step>),
     /// Another runbook, as a further run of the same incident.
     Start(Start),
 }
 
-/// An action: a kind and what it is given.
+/// An action: a kind and its spec.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Action {
     /// The kind's name.
     pub kind: String,
     /// As in the file, shorthand expanded, templates not yet rendered.
     pub spec: Value,
-    /// How often it may happen.
+    /// How often it may run without harm.
     pub effect: EffectClass,
     /// The fields of `spec` that are shell scripts, rendered with quoting.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scripts: Vec<String>,
-    /// The host that it is done on, by its name in the environment; a template. The environment's own without one.
+    /// The host to act on, by its name in the environment; a template. The environment's `host` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
 }
@@ -194,13 +195,13 @@ pub struct Ask {
     /// The answers to choose from; templates. Empty: any text is an answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<String>,
-    /// The answer that the evidence suggests; a template.
+    /// The suggested answer; a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggest: Option<String>,
     /// Whether an automatic run takes `suggest` without a person.
     #[serde(default)]
     pub auto: bool,
-    /// Whether more than one choice may be given; the answer is then a list.
+    /// Whether several choices can be given; the answer is then a list.
     #[serde(default)]
     pub many: bool,
 }
@@ -214,7 +215,7 @@ pub struct Start {
     pub params: serde_json::Map<String, Value>,
 }
 
-/// Who must agree before a change.
+/// Who must approve a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approve {
     /// Any of these roles or people; empty means anybody.
@@ -223,10 +224,10 @@ pub struct Approve {
     /// How many people: a number, or a template that gives one. One when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<String>,
-    /// Whether who started the run does not count.
+    /// Whether the person who started the run is excluded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_requester: bool,
-    /// How long the question stands; then the step has failed.
+    /// How long the request is open; then the step has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Span>,
 }
@@ -243,26 +244,26 @@ pub struct Retry {
     pub condition: Option<String>,
 }
 
-/// Repeat a reading until a condition holds, within the step's `timeout`.
+/// Repeats a check until a condition holds, within the step's `timeout`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Until {
-    /// An expression over `output`, `summary` and `succeeded` of the latest reading.
+    /// An expression over `output`, `summary` and `succeeded` of the latest check.
     pub condition: String,
-    /// How long between readings.
+    /// The pause between two checks.
     pub every: Span,
 }
 
-/// How it is known that a change has worked: a reading that succeeds within a time, and goes on to.
+/// The check that shows that a change has worked: it succeeds within a time, and keeps succeeding for another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verify {
-    /// The reading.
+    /// The check.
     pub action: Action,
-    /// How long it may take to come true.
+    /// How long the check may take to succeed.
     pub within: Span,
-    /// How long it must stay true.
+    /// How long the check must keep succeeding.
     #[serde(default)]
     pub hold: Span,
-    /// How long between readings.
+    /// The pause between two checks.
     pub every: Span,
 }
 
@@ -270,7 +271,7 @@ pub struct Verify {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
-    /// A person chooses: again, go on without it, or stop.
+    /// A person chooses: retry the step, skip it, or stop the run.
     #[default]
     Ask,
     /// The run stops; `finally` still runs.
@@ -296,7 +297,7 @@ impl Runbook {
         all
     }
 
-    /// The `parallel` step that a step stands in.
+    /// The `parallel` step that contains a step.
     pub fn group_of(&self, id: &str) -> Option<&Step> {
         let holds = |step: &&Step| match &step.body {
             StepBody::Parallel(children) => children.iter().any(|child| child.id == id),
@@ -307,19 +308,19 @@ impl Runbook {
 
     /// The step with this id.
     pub fn step(&self, id: &str) -> Option<&Step> {
-        fn found<'a>(steps: &'a [Step], id: &str) -> Option<&'a Step> {
+        fn find<'a>(steps: &'a [Step], id: &str) -> Option<&'a Step> {
             steps.iter().find_map(|step| match &step.body {
                 _ if step.id == id => Some(step),
-                StepBody::Parallel(children) => found(children, id),
+                StepBody::Parallel(children) => find(children, id),
                 _ => None,
             })
         }
-        found(&self.steps, id).or_else(|| found(&self.finally, id))
+        find(&self.steps, id).or_else(|| find(&self.finally, id))
     }
 }
 
 impl Action {
-    /// Whether it only tells people something: no change of a system, so nobody is asked and nothing verified.
+    /// Whether it only sends a message. That changes no system, so it needs no approval and no check.
     pub fn is_message(&self) -> bool {
         self.kind == "notify"
     }
@@ -331,12 +332,12 @@ impl Action {
 }
 
 impl Step {
-    /// Whether `key`, which is this step's, stands for several: a `parallel`, or a `for_each` as a whole.
+    /// Whether `key`, a key of this step, stands for a group: a `parallel`, or a `for_each` as a whole.
     pub fn is_group(&self, key: &StepKey) -> bool {
         matches!(self.body, StepBody::Parallel(_)) || self.for_each.is_some() && key.index.is_none()
     }
 
-    /// The effect class of what the step does; asking and waiting change nothing.
+    /// The effect class of the step. A question or a timer changes nothing.
     pub fn effect(&self) -> EffectClass {
         match &self.body {
             StepBody::Action(action) => action.effect,

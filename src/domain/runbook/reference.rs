@@ -1,11 +1,10 @@
 //! The language reference as Markdown: every key, its type and meaning; every kind with its fields, effects and outputs.
 //!
-//! What the forms, the table of the estate and the scope know is generated; what only a person can say about the language
-//! itself stands here as text. Not here: anything about a kind or the estate that is not in its form or table.
+//! It is made of the forms of kinds, the tables of the estate and of a runbook, and the names of the scope. Only text about the
+//! language as a whole is written here.
 
-mod deadline;
 mod estate;
-mod trigger;
+mod runbook;
 
 use std::fmt::Write as _;
 
@@ -13,101 +12,10 @@ use crate::domain::config::kind_schema::{Field, KindForm, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::runbook::check::all_fields;
 
-use self::deadline::{APPROVE, DEADLINE, LONGEST};
-use self::trigger::{SCHEDULE, TRIGGER};
-
-/// A table of keys: the key, its type, and what it means.
-type Keys = &'static [(&'static str, &'static str, &'static str)];
-
-const RUNBOOK: Keys = &[
-    ("runbook", "name, required", "The id. The file is called `<id>.yaml`."),
-    ("title", "text, required", "What it is for, in a few words."),
-    (
-        "severity",
-        "`p1` `p2` `p3` `p4` `maintenance`, required",
-        "The severity of the incident that it opens. `maintenance` opens the record of planned work: it has no deadlines, is over when the work is, and has a report in place of a post-mortem.",
-    ),
-    ("summary", "text", "One or two sentences."),
-    ("environments", "name or list", "The environments it may run in; every one unless given."),
-    ("on", "mapping, or a list of them", "The alerts or the schedule that start it; see below."),
-    ("deadlines", "mapping", "What must be done by when, by name; see below."),
-    ("params", "mapping", "What the starter may set, by name; see below."),
-    ("steps", "list of steps, required", "In order."),
-    ("finally", "list of steps", "Always run at the end, however the steps ended."),
-];
-
-const PARAM: Keys = &[
-    ("type", "word, required", "`text`, `integer`, `number`, `boolean`, `duration`, `service`, `unit` or `choice`."),
-    ("choices", "list", "The words of a `choice`."),
-    ("default", "value", "Without one, the param must be given."),
-    ("help", "text", "One sentence for whoever starts the runbook."),
-];
-
-const BODIES: Keys = &[
-    ("a kind", "see below", "An action on the world."),
-    (
-        "ask",
-        "mapping, list of choices, or nothing",
-        "A question to a person; `name` is the question. Keys: `choices`, `suggest` (the answer that the evidence suggests), `auto: true` (an automatic run takes `suggest`), `many: true` (the answer is a list).",
-    ),
-    ("manual", "text", "A person does it by hand and says when it is done."),
-    ("wait", "duration", "A timer."),
-    (
-        "parallel",
-        "list of steps",
-        "All of them at once. They do not see each other's results; steps behind the group see all.",
-    ),
-    ("start", "name, or `{ runbook, params }`", "Another runbook, as a further run of the same incident."),
-];
-
-const MODIFIERS: Keys = &[
-    ("id", "name", "Unique in the runbook. Later steps refer to `steps.<id>`. Made from `name` unless given."),
-    ("name", "template", "What people read."),
-    ("phase", "name", "`identify`, `assess`, `mitigate`, `notify`, or another word."),
-    ("why", "template", "Why it is done; shown before a change."),
-    ("when", "expression", "The step is skipped when it is false."),
-    (
-        "for_each",
-        "expression or list",
-        "Done once for each `item`, one after the other unless `max_parallel` says more.",
-    ),
-    (
-        "max_parallel",
-        "number",
-        "How many items of `for_each` are worked on at the same time. When one fails and stops the run, no further one begins.",
-    ),
-    ("host", "template", "One of the environment's `hosts`, or `local`; the environment's own `host` unless given."),
-    ("approve", "role, list, or mapping", "Who must agree first; anybody when empty. See below."),
-    ("timeout", "duration", "How long one attempt may take."),
-    (
-        "retry",
-        "number, or `{ attempts, backoff, if }`",
-        "Whether and when to try again. `if` is an expression over `outcome`.",
-    ),
-    (
-        "until",
-        "expression, or `{ condition, every }`",
-        "A reading is repeated until this holds. It sees `output`, `summary` and `succeeded`.",
-    ),
-    (
-        "verify",
-        "`{ <kind>: …, within, hold, every }`",
-        "How it is known that a change has worked: a reading that succeeds `within` a time (1m unless given) and goes on to for `hold`. Every step that changes something needs one; a message does not.",
-    ),
-    ("on_failure", "`ask`, `stop` or `continue`", "What a failure means for the run; `ask` unless given."),
-    ("undo", "`{ <kind>: … }`", "How the change is taken back, on request."),
-    ("meets", "name", "The deadline that the step keeps by succeeding."),
-    (
-        "effect",
-        "`read`, `repeatable` or `once`",
-        "How often a program may run without harm, where the kind cannot know.",
-    ),
-];
-
 const INTRODUCTION: &str = "\
 # The language of runbooks
 
-<!-- Generated from the forms that the checker itself reads: `runbook reference > docs/language.md`. -->
+<!-- Generated from the tables and forms that the checker reads: `runbook reference > docs/language.md`. -->
 
 A runbook is one YAML file in `runbooks/`. `runbook lint` reports every problem of every file at once, with line, column and
 remedy; `runbook schema` prints a JSON Schema for editors.
@@ -118,11 +26,11 @@ remedy; `runbook schema` prints a JSON Schema for editors.
 * **duration**: a number and a unit, such as `90s`, `15m`, `24h`.
 * **template**: text in which `{{ … }}` is replaced by a value. A text that is one whole `{{ … }}` keeps the value's type. Strings
   stand as they are; other values are written as JSON. `{% if %}` and `{% for %}` work as in Jinja.
-* **expression**: what stands between the braces, without them: `steps.cause.answer == 'code'`.
+* **expression**: the code between the braces, without them: `steps.cause.answer == 'code'`.
 * An undefined name is an error. A value is never evaluated again, whatever it holds. Besides minijinja's filters there are
   `days_since` and `hours_since`: `incident.opened_at | days_since('2026-08-01')`.
-* **script**: a template in which every value is quoted for the place where it stands, so that the shell sees data and
-  nothing else. Where that is impossible (back-ticks, `${ … }`, `$'…'`, after a backslash) the script is refused.
+* **script**: a template in which every value is quoted for the place where it stands, so that the shell reads it as
+  data. Where that is impossible (back-ticks, `${ … }`, `$'…'`, after a backslash) the script is refused.
 * **SQL**: as it stands. Nothing is interpolated; `$1`, `$2` are bound to values that are given beside it.
 * **secret**: `{ secret: <name> }` with a secret of the estate, only in fields that take one. Templates cannot hold secrets.
 * Booleans are `true` and `false`. Unknown keys, doubled keys and YAML tags are problems.
@@ -136,15 +44,7 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     for (name, meaning) in crate::domain::runbook::scope_names::NAMES {
         let _ = writeln!(out, "| `{name}` | {} |", cell(meaning));
     }
-    keys(&mut out, "A runbook", RUNBOOK);
-    keys(&mut out, "A trigger, `on`", TRIGGER);
-    keys(&mut out, "A schedule, `on`", SCHEDULE);
-    keys(&mut out, "A deadline", DEADLINE);
-    section(&mut out, "The longest way to a notice", Some(LONGEST));
-    keys(&mut out, "A param", PARAM);
-    keys(&mut out, "A step does exactly one of these", BODIES);
-    keys(&mut out, "Around it", MODIFIERS);
-    keys(&mut out, "An agreement, `approve`", APPROVE);
+    runbook::runbook(&mut out);
     estate::estate(&mut out);
     section(
         &mut out,
@@ -159,24 +59,29 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     out
 }
 
-fn section(out: &mut String, title: &str, words: Option<&str>) {
+fn section(out: &mut String, title: &str, text: Option<&str>) {
     let _ = writeln!(out, "\n## {title}\n");
-    if let Some(words) = words {
-        let _ = writeln!(out, "{words}");
+    if let Some(text) = text {
+        let _ = writeln!(out, "{text}");
     }
 }
 
-fn keys(out: &mut String, title: &str, keys: Keys) {
-    section(out, title, None);
-    table(out, keys);
-}
-
-fn table(out: &mut String, keys: Keys) {
+/// The head of a table of keys.
+fn table(out: &mut String) {
     let _ = writeln!(out, "| key | type | meaning |\n|---|---|---|");
-    for (key, shape, meaning) in keys {
-        let key = if key.contains(' ') { (*key).to_owned() } else { format!("`{key}`") };
-        let _ = writeln!(out, "| {key} | {} | {} |", cell(shape), cell(meaning));
-    }
+}
+
+/// A row of a table of keys. `shape` is the type of the field's values.
+fn row<S>(out: &mut String, field: &Field<S>, shape: &str) {
+    let default = field.default.map(|default| format!(" Default: `{default}`.")).unwrap_or_default();
+    let _ = writeln!(out, "| `{}` | {} | {} |", field.name, cell(shape), cell(&format!("{}{default}", field.help)));
+}
+
+/// A link to a section of the page, by its heading.
+fn link(text: &str, title: &str) -> String {
+    let anchor = title.to_lowercase().replace(' ', "-");
+    let anchor: String = anchor.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect();
+    format!("[{text}](#{anchor})")
 }
 
 fn kind(out: &mut String, form: &KindForm) {
@@ -200,7 +105,7 @@ fn kind(out: &mut String, form: &KindForm) {
 }
 
 fn fields(out: &mut String, form: &KindForm) {
-    let _ = writeln!(out, "| key | type | meaning |\n|---|---|---|");
+    table(out);
     for verb in form.verbs {
         let effect = format!("**{}**. {}", verb.effect, verb.field.help);
         let _ =
@@ -258,7 +163,7 @@ fn shape(of: &Shape) -> String {
     }
 }
 
-/// The class that the kind gives to its own example.
+/// The class of a kind's example.
 fn effect_of_example(form: &KindForm) -> EffectClass {
     let example = crate::domain::core::diagnostic::Source::new("example", form.example);
     let spec = crate::domain::config::yaml::reader::read(&example)

@@ -1,16 +1,16 @@
-//! When a runbook starts by the clock: its schedule, and what is due between two instants.
+//! Schedules of runbooks, and the occurrences that are due between two instants.
 //!
-//! **Invariant:** an occurrence is an instant in UTC with the runbook and the environment, and [`name`] is its one name: the
-//! store gives it once, so that nothing starts twice, whoever looks and how often.
+//! **Invariant:** an occurrence is an instant in UTC with a runbook and an environment, and [`name`] is its unique name. The
+//! store registers a name once, so an occurrence starts once, even if several processes look for due occurrences.
 //!
-//! **Invariant:** the same schedule and the same two instants give the same occurrences, in whatever pieces the time between
-//! them is looked at. So a clock that jumps, and a process that was down, need no case of their own.
+//! **Invariant:** the same schedule and the same two instants give the same occurrences, also if the time between them is
+//! searched in pieces. So a clock that jumps and a process that was down need no special case.
 //!
-//! A time that the clocks of the zone leave out is the first instant after the gap, and one that they show twice is the first
-//! of the two; what repeats (`*` or `*/n` in minutes or hours) is left out and repeated as the clocks do. That is what
-//! Vixie cron does (cron(8)), and the crate croner keeps to it. It searches on the times of the crate jiff.
+//! A local time that a clock change skips becomes the first instant after the gap; one that occurs twice becomes the first of
+//! the two. Repeating fields (`*` or `*/n` in minutes or hours) follow the clock through both. This is the rule of Vixie cron
+//! (cron(8)) and of the crate croner, which searches on times of the crate jiff.
 //!
-//! Deliberately absent: what runs already, and what the log holds.
+//! Not here: which occurrences were started; see `engine::schedule_state`.
 
 use chrono::TimeDelta;
 use croner::Cron;
@@ -28,37 +28,37 @@ mod ics;
 
 pub use self::ics::{CalendarEntry, calendar};
 
-/// What the names of occurrences begin with.
+/// The prefix of every name of an occurrence.
 const NAMES: &str = "schedule/";
 
-/// How an instant is shown on the clocks of a zone.
-pub const SHOWN: &str = "%a %Y-%m-%d %H:%M";
+/// The format of a local time.
+pub const LOCAL_FORMAT: &str = "%a %Y-%m-%d %H:%M";
 
-/// The most occurrences that are looked at, or named as missed: nobody reads more, and a log does not keep more.
+/// The most occurrences of one search, and the most that are recorded as missed: nobody reads more.
 pub const LIMIT: usize = 100;
 
-/// How late an occurrence may start that is not caught up with: longer than a restart of the machine takes.
+/// How late an occurrence with `catch_up: none` may start: longer than a restart of the machine takes.
 pub const ON_TIME: Span = Span::seconds(15 * 60);
 
-/// 2026-01-01 and 2066-01-01, in seconds: within 40 years every date has every day of the week, so what does not come by
-/// then never does.
+/// 2026-01-01 and 2066-01-01, in seconds. Within 40 years every date falls on every day of the week, so an expression
+/// without an occurrence in this time never has one.
 const BEGIN: i64 = 1_767_225_600;
 const END: i64 = 3_029_529_600;
 
-/// How often it is tried to get past an instant at which the search ends, an hour each: a zone may leave out a whole day.
-const STRETCHES: usize = 30;
+/// The most attempts of a search that fails. Each begins an hour further on: a zone may skip a whole day.
+const ATTEMPTS: usize = 30;
 
 /// A runbook's schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// A cron expression of five fields.
     pub schedule: String,
-    /// The IANA name of the zone whose clocks it follows.
+    /// The IANA name of its time zone.
     pub timezone: String,
-    /// What happens while the run before is still going on.
+    /// What happens to an occurrence while the previous run goes on.
     #[serde(default)]
     pub overlap: Overlap,
-    /// What happens after a time in which nobody was on duty.
+    /// What happens to missed occurrences.
     #[serde(default)]
     pub catch_up: CatchUp,
     /// Where it runs; the estate's default environment when none is named.
@@ -69,27 +69,27 @@ pub struct Schedule {
     pub params: Map<String, Value>,
 }
 
-/// What happens while the run before is still going on.
+/// What happens to an occurrence while the previous run goes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {
-    /// The occurrence is skipped, and the record that goes on says so.
+    /// The occurrence is skipped. The incident of the previous run records that.
     #[default]
     Skip,
-    /// The newest occurrence waits until it is over; those before it count as missed.
+    /// The newest occurrence waits until that run is over; earlier ones count as missed.
     Queue,
-    /// Both go on.
+    /// Both run.
     Allow,
 }
 
-/// What happens after a time in which nobody was on duty.
+/// What happens to occurrences that were missed while no dispatcher ran.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CatchUp {
     /// The newest missed occurrence runs.
     #[default]
     Once,
-    /// None does.
+    /// No missed occurrence runs.
     None,
 }
 
@@ -98,42 +98,42 @@ pub enum CatchUp {
 pub struct Occurrence {
     /// When it was due.
     pub due: Timestamp,
-    /// The zone that it was due in.
+    /// The time zone of the schedule.
     pub timezone: String,
-    /// The occurrences before it that nobody ran, the oldest first, at most [`LIMIT`].
+    /// The earlier occurrences that were missed, the oldest first, at most [`LIMIT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<Timestamp>,
 }
 
-/// An occurrence that was skipped since the run before it still went on.
+/// An occurrence that was skipped because the previous run still went on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// The runbook.
     pub runbook: String,
     /// When it was due.
     pub due: Timestamp,
-    /// The zone that it was due in.
+    /// The time zone of the schedule.
     pub timezone: String,
-    /// The occurrences before it that nobody ran.
+    /// The earlier occurrences that were missed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<Timestamp>,
 }
 
-/// Why a schedule cannot be read.
+/// Why a schedule is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Wrong {
-    /// The expression.
+pub enum ScheduleError {
+    /// The expression cannot be parsed.
     #[error("it is no cron expression of five fields")]
     Expression,
-    /// The zone.
+    /// The time zone is unknown.
     #[error("it is no time zone of the IANA's list")]
     Zone,
-    /// It never comes.
+    /// It has no occurrence.
     #[error("it never comes")]
     Never,
 }
 
-/// A schedule that can be asked for its instants.
+/// A parsed schedule, which finds occurrences.
 #[derive(Debug, Clone)]
 pub struct Timetable {
     cron: Cron,
@@ -141,18 +141,18 @@ pub struct Timetable {
 }
 
 impl Timetable {
-    /// Reads an expression and a zone.
+    /// Parses an expression and a time zone.
     ///
     /// # Errors
-    /// Which of the two cannot be read, or that nothing fits the expression.
-    pub fn read(expression: &str, zone: &str) -> Result<Self, Wrong> {
-        let zone = timezone::named(zone).ok_or(Wrong::Zone)?;
+    /// One of the two is invalid, or the expression has no occurrence.
+    pub fn read(expression: &str, zone: &str) -> Result<Self, ScheduleError> {
+        let zone = timezone::named(zone).ok_or(ScheduleError::Zone)?;
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let timetable = Self { cron: parser.parse(expression).map_err(|_| Wrong::Expression)?, zone };
+        let timetable = Self { cron: parser.parse(expression).map_err(|_| ScheduleError::Expression)?, zone };
         let begin = chrono::DateTime::from_timestamp(BEGIN, 0).unwrap_or_default();
         match timetable.next(begin) {
             Some(at) if at.timestamp() < END => Ok(timetable),
-            _ => Err(Wrong::Never),
+            _ => Err(ScheduleError::Never),
         }
     }
 
@@ -161,11 +161,12 @@ impl Timetable {
         self.search(after, SignedDuration::from_hours(1), |from| self.cron.find_next_occurrence(from, false))
     }
 
-    /// The last occurrence up to an instant, that instant included.
+    /// The last occurrence up to an instant, which is included.
     pub fn last(&self, until: Timestamp) -> Option<Timestamp> {
         self.search(until, SignedDuration::from_hours(-1), |from| self.cron.find_previous_occurrence(from, true))
     }
 
+    /// Searches from an instant. Where the search fails, as in a day that the zone skips, it goes on a `stretch` later.
     fn search(
         &self,
         from: Timestamp,
@@ -173,7 +174,7 @@ impl Timetable {
         find: impl Fn(&Zoned) -> Result<Zoned, croner::errors::CronError>,
     ) -> Option<Timestamp> {
         let mut from = timezone::zoned(from, &self.zone)?;
-        for _ in 0..STRETCHES {
+        for _ in 0..ATTEMPTS {
             if let Ok(found) = find(&from) {
                 return timezone::instant(&found);
             }
@@ -182,7 +183,8 @@ impl Timetable {
         None
     }
 
-    /// The occurrences after `since` up to and with `until`, the oldest first; of more than [`LIMIT`] the newest.
+    /// The occurrences after `since` up to `until`, which is included. The oldest is first; of more than [`LIMIT`], the newest
+    /// are returned.
     pub fn between(&self, since: Timestamp, until: Timestamp) -> Vec<Timestamp> {
         let mut found = Vec::new();
         let mut at = self.last(until);
@@ -194,16 +196,20 @@ impl Timetable {
         found
     }
 
-    /// What is due at `now` when `since` was the last occurrence that was seen to.
+    /// The occurrence that is due at `now`, if all up to `since` were handled.
     pub fn due(&self, catch_up: CatchUp, since: Timestamp, now: Timestamp) -> Option<Occurrence> {
         let mut missed = self.between(since, now);
         let due = missed.pop()?;
-        let late = catch_up == CatchUp::None && ON_TIME.after(due) < now;
-        (!late).then(|| Occurrence { due, timezone: self.zone.iana_name().unwrap_or_default().to_owned(), missed })
+        let is_too_late = catch_up == CatchUp::None && ON_TIME.after(due) < now;
+        (!is_too_late).then(|| Occurrence {
+            due,
+            timezone: self.zone.iana_name().unwrap_or_default().to_owned(),
+            missed,
+        })
     }
 }
 
-/// A runbook in an environment by a schedule.
+/// A runbook that a schedule starts in an environment.
 #[derive(Debug, Clone)]
 pub struct ScheduledRunbook {
     /// The runbook's id.
@@ -211,22 +217,23 @@ pub struct ScheduledRunbook {
     pub title: String,
     /// The environment.
     pub environment: String,
-    /// As the file has it.
+    /// The schedule of the file.
     pub schedule: Schedule,
-    /// The same, to be asked.
+    /// The schedule, parsed.
     pub timetable: Timetable,
 }
 
 impl ScheduledRunbook {
-    /// Every plan of these runbooks. A schedule that names no environment, where the estate has no default, has none.
+    /// The schedules of these runbooks, one for each environment. A schedule without environments belongs to the default one;
+    /// without a default it is left out.
     pub fn all<'a>(runbooks: impl IntoIterator<Item = &'a Runbook>, default: Option<&str>) -> Vec<Self> {
-        let mut plans = Vec::new();
+        let mut scheduled = Vec::new();
         for runbook in runbooks {
             for schedule in &runbook.schedules {
                 let Ok(timetable) = Timetable::read(&schedule.schedule, &schedule.timezone) else { continue };
-                let own = schedule.environments.iter().map(String::as_str);
-                let usual = default.filter(|_| schedule.environments.is_empty());
-                plans.extend(own.chain(usual).map(|environment| Self {
+                let named = schedule.environments.iter().map(String::as_str);
+                let default = default.filter(|_| schedule.environments.is_empty());
+                scheduled.extend(named.chain(default).map(|environment| Self {
                     runbook: runbook.id.clone(),
                     title: runbook.title.clone(),
                     environment: environment.to_owned(),
@@ -235,40 +242,40 @@ impl ScheduledRunbook {
                 }));
             }
         }
-        plans
+        scheduled
     }
 
-    /// What the names of its occurrences begin with.
+    /// The prefix of the names of its occurrences.
     pub fn prefix(&self) -> String {
         prefix(&self.runbook, &self.environment)
     }
 
-    /// The words that tell it from every other, also from what it was before an edit.
+    /// A text that differs from that of every other schedule, and from that of this schedule before an edit.
     pub fn identity(&self) -> String {
         let Schedule { schedule, timezone, .. } = &self.schedule;
         format!("{}{schedule} {timezone}", self.prefix())
     }
 }
 
-/// An instant as the clocks of a zone show it: `Mon 2026-11-23 09:00 Africa/Lusaka`.
+/// An instant as local time of a zone: `Mon 2026-11-23 09:00 Africa/Lusaka`.
 pub fn local(at: Timestamp, zone: &str) -> String {
     match timezone::named(zone).and_then(|zone| timezone::zoned(at, &zone)) {
-        Some(time) => format!("{} {zone}", time.strftime(SHOWN)),
+        Some(time) => format!("{} {zone}", time.strftime(LOCAL_FORMAT)),
         None => stamp(at),
     }
 }
 
-/// What the names of a runbook's occurrences in an environment begin with.
+/// The prefix of the names of a runbook's occurrences in an environment.
 pub fn prefix(runbook: &str, environment: &str) -> String {
     format!("{NAMES}{runbook}/{environment}/")
 }
 
-/// The name of an occurrence.
+/// The unique name of an occurrence.
 pub fn name(runbook: &str, environment: &str, due: Timestamp) -> String {
     format!("{}{}", prefix(runbook, environment), stamp(due))
 }
 
-/// When the occurrence of a name was due.
+/// The instant at which the occurrence with this name was due.
 pub fn due_of(name: &str) -> Option<Timestamp> {
     name.strip_prefix(NAMES)?.rsplit('/').next()?.parse().ok()
 }

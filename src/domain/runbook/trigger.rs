@@ -1,22 +1,21 @@
-//! Which runbook an alert starts, with which parameters, and why the others would not.
+//! Chooses the runbook for an alert, with its params, and the reason why each other runbook was passed over.
 //!
-//! **Invariant:** the same alert and the same runbooks give the same choice: an alert that names a runbook gets it; else
-//! an exact name goes before a pattern, a condition before none, and the order of ids decides the rest.
+//! **Invariant:** the same alert and the same runbooks give the same choice. A runbook that the alert names comes first; then
+//! an exact name comes before a pattern, a trigger with a condition before one without, and then the order of ids decides.
 //!
-//! **Invariant:** what stands in an alert is data: conditions and templates are the runbook's, and see it as values.
+//! **Invariant:** an alert is data. Conditions and templates come from the runbook and see the alert as values.
 
-use crate::domain::alert::template_scope;
 use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Runbook;
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, template_scope};
 use crate::domain::core::glob_name::matches;
 use crate::domain::template::expression;
 
-/// When a runbook starts by itself.
+/// The alerts that a runbook is for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trigger {
     /// The alerts, by name or pattern.
@@ -24,54 +23,52 @@ pub struct Trigger {
     /// An expression over the alert that must hold.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
-    /// Whether it starts by itself or a person is asked.
+    /// Whether the alert starts the runbook or a person is asked.
     #[serde(default)]
     pub start: StartMode,
-    /// The runbook's parameters; templates over the alert.
+    /// The runbook's params; templates over the alert.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub params: Map<String, Value>,
 }
 
-/// Whether a runbook starts by itself.
+/// Whether an alert starts a runbook.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartMode {
-    /// It does.
+    /// The alert starts it.
     Auto,
-    /// A person is asked.
+    /// A person is asked to start it.
     #[default]
     Ask,
 }
 
-/// The runbook that is for an alert.
+/// The runbook that was chosen for an alert.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice<'a> {
-    /// It.
     pub runbook: &'a Runbook,
-    /// Its parameters, as far as the trigger gives them.
+    /// The params that the trigger gives.
     pub params: Map<String, Value>,
-    /// Why it does not start by itself; none when it does.
+    /// Why a person is asked to start it; `None` if the alert starts it.
     pub asks: Option<String>,
 }
 
-/// A runbook that was looked at, and why it is not the one.
+/// A runbook that was not chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PassedOver {
     pub runbook: String,
-    /// Why.
     pub reason: String,
 }
 
-/// What was found for an alert.
+/// The result for an alert.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TriggerMatch<'a> {
-    /// The runbook, if there is one.
+    /// The chosen runbook, if there is one.
     pub choice: Option<Choice<'a>>,
-    /// The others.
+    /// The other runbooks.
     pub passed_over: Vec<PassedOver>,
 }
 
-/// A trigger that fits, and what decides between several.
+/// A runbook that is for the alert, and what decides between several.
 struct Candidate<'a> {
     runbook: &'a Runbook,
     trigger: Option<&'a Trigger>,
@@ -80,18 +77,19 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
+    /// The candidate with the highest rank is chosen.
     fn rank(&self) -> (bool, bool, bool, Reverse<&str>) {
-        let conditioned = self.trigger.is_some_and(|trigger| trigger.condition.is_some());
-        (self.named, self.exact, conditioned, Reverse(self.runbook.id.as_str()))
+        let has_condition = self.trigger.is_some_and(|trigger| trigger.condition.is_some());
+        (self.named, self.exact, has_condition, Reverse(self.runbook.id.as_str()))
     }
 }
 
-/// Whether any trigger of a runbook speaks of alerts of this name.
-pub fn speaks_of(runbook: &Runbook, name: &str) -> bool {
+/// Whether any trigger of a runbook is for alerts of this name.
+pub fn is_for_alert(runbook: &Runbook, name: &str) -> bool {
     runbook.on.iter().flat_map(|trigger| &trigger.alert).any(|pattern| matches(pattern, name))
 }
 
-/// The runbook that is for an alert.
+/// Chooses the runbook for an alert.
 pub fn choose<'a>(alert: &Alert, runbooks: impl IntoIterator<Item = &'a Runbook>) -> TriggerMatch<'a> {
     let (mut candidates, mut passed_over) = (Vec::new(), Vec::new());
     let scope = template_scope::of(alert);
@@ -106,7 +104,7 @@ pub fn choose<'a>(alert: &Alert, runbooks: impl IntoIterator<Item = &'a Runbook>
     if let Some(best) = &best {
         let others = candidates.iter().rev().map(|other| PassedOver {
             runbook: other.runbook.id.clone(),
-            reason: format!("it would, but `{}` goes before it", best.runbook.id),
+            reason: format!("it fits, but `{}` comes before it", best.runbook.id),
         });
         passed_over.extend(others);
     }
@@ -119,7 +117,7 @@ fn candidate<'a>(alert: &Alert, runbook: &'a Runbook, scope: &minijinja::Value) 
     let mut reason = if runbook.on.is_empty() {
         "it has no `on`".to_owned()
     } else {
-        format!("its `on` does not speak of `{}`", alert.name.escape_debug())
+        format!("its `on` does not name `{}`", alert.name.escape_debug())
     };
     for trigger in runbook.on.iter().filter(|trigger| trigger.alert.iter().any(|pattern| matches(pattern, &alert.name)))
     {
@@ -144,33 +142,33 @@ fn holds(trigger: &Trigger, scope: &minijinja::Value) -> Result<(), String> {
 fn chosen<'a>(best: &Candidate<'a>, scope: &minijinja::Value) -> Choice<'a> {
     let runbook = best.runbook;
     let Some(trigger) = best.trigger else {
-        let asks = Some("the alert names it, and its own `on` does not speak of the alert".to_owned());
+        let asks = Some("the alert names it, but its `on` does not name the alert".to_owned());
         return Choice { runbook, params: Map::new(), asks };
     };
-    let (params, wrong) = params(trigger, scope);
-    let asks = match (wrong, trigger.start) {
-        (Some(wrong), _) => Some(wrong),
+    let (params, failure) = params(trigger, scope);
+    let asks = match (failure, trigger.start) {
+        (Some(failure), _) => Some(failure),
         (None, StartMode::Auto) => None,
-        (None, StartMode::Ask) => Some("it starts when a person says so".to_owned()),
+        (None, StartMode::Ask) => Some("a person has to start it".to_owned()),
     };
     Choice { runbook, params, asks }
 }
 
-/// The parameters that an alert gives; a template that gives nothing leaves its parameter to the default.
+/// The params from an alert, and why one of them cannot be rendered. A param whose template gives nothing has its default.
 fn params(trigger: &Trigger, scope: &minijinja::Value) -> (Map<String, Value>, Option<String>) {
-    let (mut params, mut wrong) = (Map::new(), None);
+    let (mut params, mut failure) = (Map::new(), None);
     for (name, source) in &trigger.params {
         let mut value = source.clone();
         match crate::domain::template::values::render(&mut value, scope) {
             Ok(()) if value.is_null() || value.as_str() == Some("") => {}
             Ok(()) => drop(params.insert(name.clone(), value)),
-            Err(error) => wrong = Some(format!("its parameter `{name}` cannot be made from the alert: {error}")),
+            Err(error) => failure = Some(format!("its parameter `{name}` cannot be made from the alert: {error}")),
         }
     }
-    (params, wrong)
+    (params, failure)
 }
 
-/// Whether a reference in an alert, an id or an address, names a runbook: its last part, without an ending.
+/// Whether a reference in an alert, an id or an address, names a runbook. Its last part counts, without the file extension.
 fn names(reference: &str, id: &str) -> bool {
     let path = reference.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     let last = path.rsplit('/').next().unwrap_or_default();
@@ -193,8 +191,8 @@ mod tests {
         Alert { name: "payment_error_rate".into(), value: Some(7.5), labels, ..Alert::default() }
     }
 
-    /// The runbook and its parameters, and why it or the others do not start.
-    fn told(alert: &Alert, runbooks: &[Runbook]) -> Vec<String> {
+    /// The chosen runbook with its params, and the reasons why it or the others do not start.
+    fn outcome(alert: &Alert, runbooks: &[Runbook]) -> Vec<String> {
         let found = choose(alert, runbooks);
         let choice = found.choice.map(|choice| {
             let asks = choice.asks.map(|asks| format!(", asks: {asks}")).unwrap_or_default();
@@ -208,53 +206,53 @@ mod tests {
     fn the_condition_and_the_parameters_see_the_alert() {
         let on = json!([{"alert": ["payment_error_rate"], "where": "labels.env == 'production' and value > 5",
             "start": "auto", "params": {"rate": "{{ value }}", "who": "{{ alert.labels.nobody }}"}}]);
-        assert_eq!(told(&alert(), &[runbook("pay", on.clone())]), [r#"pay {"rate":7.5}"#]);
+        assert_eq!(outcome(&alert(), &[runbook("pay", on.clone())]), [r#"pay {"rate":7.5}"#]);
         let calm = Alert { value: Some(1.0), ..alert() };
         assert_eq!(
-            told(&calm, &[runbook("pay", on.clone())]),
+            outcome(&calm, &[runbook("pay", on.clone())]),
             ["not pay: its `where` is false: `labels.env == 'production' and value > 5`"]
         );
         let silent = Alert { value: None, ..alert() };
-        assert!(told(&silent, &[runbook("pay", on)])[0].starts_with("not pay: its `where`"));
+        assert!(outcome(&silent, &[runbook("pay", on)])[0].starts_with("not pay: its `where`"));
     }
 
     #[test]
-    fn the_closer_a_trigger_speaks_of_the_alert_the_earlier_it_goes() {
+    fn an_exact_name_comes_before_a_pattern_and_a_condition_before_none() {
         let any = runbook("any", json!([{"alert": ["*"]}]));
         let exact = runbook("exact", json!([{"alert": ["payment_error_rate"], "start": "auto"}]));
         let narrow =
             runbook("narrow", json!([{"alert": ["payment_error_rate"], "where": "value > 5", "start": "auto"}]));
         let none = runbook("none", json!([]));
-        let first = |runbooks: &[Runbook]| told(&alert(), runbooks).remove(0);
-        assert_eq!(first(&[any.clone(), none.clone()]), "any {}, asks: it starts when a person says so");
+        let first = |runbooks: &[Runbook]| outcome(&alert(), runbooks).remove(0);
+        assert_eq!(first(&[any.clone(), none.clone()]), "any {}, asks: a person has to start it");
         assert_eq!(first(&[any.clone(), exact.clone()]), "exact {}");
         assert_eq!(
-            told(&alert(), &[any, exact, narrow, none]),
+            outcome(&alert(), &[any, exact, narrow, none]),
             [
                 "narrow {}",
                 "not none: it has no `on`",
-                "not exact: it would, but `narrow` goes before it",
-                "not any: it would, but `narrow` goes before it"
+                "not exact: it fits, but `narrow` comes before it",
+                "not any: it fits, but `narrow` comes before it"
             ]
         );
     }
 
     #[test]
-    fn an_alert_that_names_a_runbook_finds_it_but_does_not_start_it_alone() {
+    fn a_runbook_that_an_alert_names_is_chosen_and_a_person_is_asked() {
         let other = runbook("other", json!([{"alert": ["payment_error_rate"], "start": "auto"}]));
         let quiet = runbook("search-down", json!([]));
         for reference in ["search-down", "https://wiki.example/runbooks/search-down.md?x=1#top"] {
             let alert = Alert { runbook: Some(reference.into()), ..alert() };
-            let told = told(&alert, &[other.clone(), quiet.clone()]);
-            assert!(told[0].starts_with("search-down {}, asks: the alert names it"), "{told:?}");
+            let outcome = outcome(&alert, &[other.clone(), quiet.clone()]);
+            assert!(outcome[0].starts_with("search-down {}, asks: the alert names it"), "{outcome:?}");
         }
     }
 
     #[test]
-    fn nothing_of_an_alert_is_evaluated() {
+    fn text_of_an_alert_is_not_evaluated() {
         let on = json!([{"alert": ["*"], "start": "auto", "params": {"text": "{{ labels.env }} {{ name }}"}}]);
         let labels = [("env".to_owned(), "{{ 7 * 7 }}".to_owned())].into();
         let alert = Alert { labels, name: "{{ secrets.x }}".into(), ..alert() };
-        assert_eq!(told(&alert, &[runbook("any", on)]), [r#"any {"text":"{{ 7 * 7 }} {{ secrets.x }}"}"#]);
+        assert_eq!(outcome(&alert, &[runbook("any", on)]), [r#"any {"text":"{{ 7 * 7 }} {{ secrets.x }}"}"#]);
     }
 }

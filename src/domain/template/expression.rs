@@ -1,13 +1,13 @@
 //! Expressions and templates: one strict, bounded evaluator for everything that a runbook computes.
 //!
-//! A value goes through the evaluator once. Text that came from an alert, a command or a person is data: it is
-//! printed into the result and never looked at again for `{{`.
+//! A value is evaluated once. Text from an alert, a command or a person is data: it is copied into the result, and `{{` in
+//! it has no meaning.
 //!
 //! **Invariant:** an undefined name is an error with its place, in templates, expressions and conditions alike.
 //! **Invariant:** rendering is bounded in work, depth and size, and its result is plain data.
 //!
-//! Deliberately absent: a loader (no template can include a file), a clock, randomness, and quoting for the shell,
-//! which stands in [`super::shell`].
+//! Not here: a loader (so no template can include a file), a clock, random numbers, and quoting for the shell (see
+//! [`super::shell`]).
 
 mod duration_between;
 mod error;
@@ -34,33 +34,33 @@ use self::error::{undefined, whole};
 use self::limit::guard_expression;
 use self::value::size_checked;
 
-/// Work that one rendering may do: instructions, and one unit for each 64 bytes handled. Templates of a runbook
-/// use tens; the largest text that a step may carry (1 MiB) fits.
+/// Limit of work in one rendering: one unit for each instruction, and one for each 64 bytes. Templates of runbooks use
+/// tens; the largest text of a step (1 MiB) fits.
 pub const FUEL: u64 = 20_000;
 
-/// Nesting that one rendering may reach, far above what a readable template needs.
+/// Limit of nesting in one rendering. A readable template needs far less.
 pub const RECURSION: usize = 50;
 
-/// Bytes that one rendering may produce.
+/// Limit of a result, in bytes.
 pub const MAX_RENDERED: usize = 1 << 20;
 
-/// Bytes that a template may have, so that the parser's work is bounded too.
+/// Limit of a template, in bytes. It bounds the parser's work.
 pub const MAX_TEMPLATE: usize = 256 << 10;
 
-/// Bytes that one expression may have. The engine's compiler recurses once for each operator of a chain, so this
-/// bounds its stack; a readable expression has some dozens.
+/// Limit of an expression, in bytes. The engine's compiler recurses once for each operator of a chain, so this bounds its
+/// stack. A readable expression has some dozens.
 pub const MAX_CODE: usize = 2 << 10;
 
-/// Blocks (`{% … %}`) that a template may have; `elif` chains recurse too.
+/// Limit of blocks (`{% … %}`) in a template. The compiler recurses for chains of `elif` too.
 pub const MAX_BLOCKS: usize = 500;
 
-/// Names that are functions of the language and therefore never a reference to data.
+/// Functions of the template language. Their names never refer to data.
 const FUNCTIONS: &[&str] = &["range", "dict", "namespace", "loop", "self", "caller"];
 
-/// Renders a source. One whole `{{ … }}` keeps the value's type; everything else becomes text.
+/// Renders a source. A source that is one `{{ … }}` keeps the value's type; any other becomes text.
 ///
 /// # Errors
-/// A syntax error, an undefined name, or a limit, with its place in `source`.
+/// A syntax error, an undefined name, or an exceeded limit, with its place in `source`.
 pub fn render(source: &str, scope: &Value) -> Result<Json, ExpressionError> {
     match scanner::whole_expression(source) {
         Some(inner) => evaluate_slice(source, inner, scope),
@@ -68,7 +68,7 @@ pub fn render(source: &str, scope: &Value) -> Result<Json, ExpressionError> {
     }
 }
 
-/// Renders a source to text: strings stand as they are, every other value in its JSON form.
+/// Renders a source to text: strings as they are, every other value as JSON.
 ///
 /// # Errors
 /// As [`render`].
@@ -83,7 +83,7 @@ pub fn render_text(source: &str, scope: &Value) -> Result<String, ExpressionErro
 /// Evaluates a bare expression such as `steps.cause.answer == 'code'`.
 ///
 /// # Errors
-/// As [`render`]; an undefined result names what is undefined.
+/// As [`render`]. An undefined result is an error too.
 pub fn evaluate(expression: &str, scope: &Value) -> Result<Json, ExpressionError> {
     Evaluator::new(expression)?.evaluate(scope)
 }
@@ -96,17 +96,17 @@ pub fn truthy(expression: &str, scope: &Value) -> Result<bool, ExpressionError> 
     evaluate_value(expression, scope).map(|value| value.is_true())
 }
 
-/// A bare expression that was read once and is evaluated often.
+/// A compiled expression, to be evaluated several times.
 pub struct Evaluator<'s> {
     source: &'s str,
     compiled: minijinja::Expression<'s, 's>,
 }
 
 impl<'s> Evaluator<'s> {
-    /// Reads an expression.
+    /// Compiles an expression.
     ///
     /// # Errors
-    /// The syntax error, or a limit.
+    /// A syntax error, or an exceeded limit.
     pub fn new(source: &'s str) -> Result<Self, ExpressionError> {
         guard_expression(source)?;
         let compiled = TEXT.compile_expression(source);
@@ -114,7 +114,7 @@ impl<'s> Evaluator<'s> {
         Ok(Self { source, compiled })
     }
 
-    /// What the expression gives in a scope, as plain data.
+    /// Evaluates the expression in a scope. Returns plain data.
     ///
     /// # Errors
     /// As [`evaluate`].
@@ -125,7 +125,7 @@ impl<'s> Evaluator<'s> {
             .map_err(|why| ExpressionError::at(self.source, whole(self.source), why))
     }
 
-    /// The same as the engine has it: not copied, and only as large as what it was taken from.
+    /// Evaluates the expression in a scope. Returns the engine's value, which is not copied.
     ///
     /// # Errors
     /// As [`evaluate`].
@@ -138,10 +138,10 @@ impl<'s> Evaluator<'s> {
     }
 }
 
-/// The free names that a template mentions, in order of appearance.
+/// The references of a template, in order of appearance.
 ///
 /// # Errors
-/// The syntax error that keeps the template from being read, or an unknown filter.
+/// A syntax error, or an unknown filter.
 pub fn references(source: &str) -> Result<Vec<Reference>, ExpressionError> {
     if let Some(inner) = scanner::whole_expression(source) {
         return references_of_slice(source, inner);
@@ -155,12 +155,12 @@ pub fn references(source: &str) -> Result<Vec<Reference>, ExpressionError> {
     Ok(found)
 }
 
-/// Every mention in a template of a name that is `free`, whatever filters it uses.
+/// The references of a template whose root is `free`. Unknown filters are accepted.
 pub(in crate::domain) fn mentions(source: &str, free: &dyn Fn(&str) -> bool) -> Vec<Reference> {
     references::in_template(source, &|name| free(name) && !FUNCTIONS.contains(&name)).0
 }
 
-/// The free names that a bare expression mentions, in order of appearance.
+/// The references of a bare expression, in order of appearance.
 ///
 /// # Errors
 /// As [`references()`].
@@ -168,12 +168,12 @@ pub fn references_of_expression(expression: &str) -> Result<Vec<Reference>, Expr
     references_of_slice(expression, whole(expression))
 }
 
-/// Whether a source holds any code at all.
+/// Whether a source holds code.
 pub fn is_template(source: &str) -> bool {
     scanner::pieces(source).iter().any(|piece| piece.kind != scanner::PieceKind::Text)
 }
 
-/// The name that the engine gives to a source; it is never shown.
+/// The name of every template for the engine; it is never shown.
 pub(crate) const NAME: &str = "<template>";
 
 const TOO_LARGE: &str = "the result is larger than 1 MiB";
@@ -198,14 +198,13 @@ pub(crate) fn environment() -> Environment<'static> {
     environment
 }
 
-/// Prints a value as text: strings as they are, everything else as JSON.
 fn print(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let text = text_of(value)?;
     out.write_str(&text)?;
     Ok(())
 }
 
-/// The text form of a value, shared by templates and scripts.
+/// The text form of a value: a string as it is, everything else as JSON.
 pub(crate) fn text_of(value: &Value) -> Result<String, Error> {
     if value.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
@@ -243,7 +242,7 @@ fn known_filters(source: &str, filters: &[references::FilterUse]) -> Result<(), 
     let known = TEXT.compile_expression("name is filter").expect("a constant expression parses");
     for filter in filters {
         let scope = minijinja::context! { name => filter.name.as_str() };
-        if !known.eval(scope).is_ok_and(|answer| answer.is_true()) {
+        if !known.eval(scope).is_ok_and(|known| known.is_true()) {
             let error = ExpressionError::at(source, filter.range.clone(), format!("unknown filter `{}`", filter.name));
             return Err(match nearest(&filter.name, FILTERS.iter().copied()) {
                 Some(name) => error.hint(did_you_mean(name)),
@@ -254,7 +253,7 @@ fn known_filters(source: &str, filters: &[references::FilterUse]) -> Result<(), 
     Ok(())
 }
 
-/// The filters worth suggesting; a test holds every one to exist.
+/// The filters that are suggested. A test checks that each exists.
 const FILTERS: &[&str] = &[
     "abs",
     "attr",

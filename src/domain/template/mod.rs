@@ -1,4 +1,4 @@
-//! Expressions and templates: evaluated once, strictly, and quoted in shell scripts.
+//! Expressions and templates: strict evaluation, and quoting of values in shell scripts.
 
 pub mod expression;
 pub mod shell;

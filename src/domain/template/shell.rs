@@ -1,16 +1,16 @@
-//! Shell scripts with data in them: every interpolation is written as data of the place in which it stands.
+//! Shell scripts with values: each value is quoted for its place in the script.
 //!
 //! Single-quoting every value is not enough: inside `"…"` single quotes are ordinary characters and `$(…)` runs. So a
-//! script is rendered with a mark for each value; then the [`lexer`] walks the script as the shell would, knows at each mark
-//! whether it stands bare, in quotes, in a here-document, in arithmetic or in a comment, and writes the value in that
-//! place's own quoting, or refuses.
+//! script is rendered with a mark for each value. Then the [`lexer`] reads the script as a shell would and knows the place of
+//! each mark: bare, in quotes, in a here-document, in arithmetic or in a comment. It quotes the value for that place, or
+//! refuses the script.
 //!
-//! **Invariant:** whatever a value holds, the shell reads it as one word (a list: as one word for each item), as a
-//! part of the quoted text around it, or the script is refused before anything runs.
+//! **Invariant:** the shell reads every value as data: as one word, for a list as one word for each item, or as a part of the
+//! quoted text around it. If that is impossible, the script is refused before anything runs.
 //!
-//! Deliberately absent: protection from a *second* reading by a program that the script itself calls (`sh -c "$1"`,
-//! `ssh host "$cmd"`) or by arithmetic over a variable (`x={{ v }}; echo $((x))` in bash), and from values that start with
-//! `-`. Builtins that read a value itself a second time (`eval`, `let`, `[[`, `declare` …) are refused.
+//! Not here: protection from a *second* evaluation by a program that the script calls (`sh -c "$1"`, `ssh host "$cmd"`) or by
+//! arithmetic over a variable (`x={{ v }}; echo $((x))` in bash), and from values that start with `-`. Values in the arguments
+//! of builtins that evaluate them again (`eval`, `let`, `[[`, `declare` …) are refused.
 
 mod lexer;
 mod quoting;
@@ -25,32 +25,32 @@ use super::expression::scanner;
 use super::expression::scanner::PieceKind;
 use super::expression::{self, ExpressionError};
 
-/// Opens a mark. A noncharacter of Unicode: no text that means anything holds it.
+/// Opens a mark. It is a noncharacter of Unicode, so no meaningful text holds it.
 const MARK: char = '\u{FDD0}';
 
 /// Closes a mark.
 const MARK_END: char = '\u{FDD1}';
 
-/// Values that one script may interpolate.
+/// Limit of values in one script.
 const MAX_VALUES: usize = 10_000;
 
-/// A value as the quoting needs it.
+/// A value to be quoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Datum {
-    /// One word, whatever it holds.
+    /// One word.
     Text(String),
-    /// One word for each item; only where words stand.
+    /// One word for each item; only outside quotes.
     Words(Vec<String>),
-    /// Some value that is not known yet: what the checker sees.
+    /// A value that the checker does not know yet.
     Unknown,
-    /// A value that has no form in a script.
+    /// A value that cannot be written in a script.
     Unfit(&'static str),
 }
 
-/// Renders a script; see the invariant above.
+/// Renders a script with its values quoted.
 ///
 /// # Errors
-/// A template error, an undefined name, or an interpolation that cannot be written safely, with its place in `script`.
+/// A template error, an undefined name, or an unsafe interpolation, with its place in `script`.
 pub(crate) fn render(script: &str, scope: &Value) -> Result<String, ExpressionError> {
     expression::guard(script)?;
     no_marks(script)?;
@@ -60,20 +60,20 @@ pub(crate) fn render(script: &str, scope: &Value) -> Result<String, ExpressionEr
     let template = environment.template_from_named_str(expression::NAME, script).map_err(failed)?;
     let (marked, spans) = template.render_with_spans(scope.clone()).map_err(failed)?;
     let values = values.lock().unwrap_or_else(PoisonError::into_inner);
-    let read = lexer::read(&marked, &values);
-    if let Some(refusal) = read.refusals.into_iter().next() {
+    let lexed = lexer::read(&marked, &values);
+    if let Some(refusal) = lexed.refusals.into_iter().next() {
         let span = spans.iter().find(|span| span.output_range().contains(&refusal.at));
         return Err(refusal.into_error(script, span.map_or(0..script.len(), minijinja::OutputSpan::source_range)));
     }
-    expression::within_limit(script, read.script.len())?;
-    Ok(read.script)
+    expression::within_limit(script, lexed.script.len())?;
+    Ok(lexed.script)
 }
 
-/// What [`render`] will refuse whatever the values are, for the checker. A script with `{% … %}` is left to the
-/// rendering, because its text differs from run to run.
+/// The interpolations that [`render`] refuses for every value. A script with `{% … %}` is not checked, because its text
+/// differs from run to run.
 pub(crate) fn lint(script: &str) -> Vec<ExpressionError> {
     if expression::guard(script).is_err() {
-        return Vec::new(); // The template's own problem is reported by whoever reads its references.
+        return Vec::new(); // The check of references reports this error.
     }
     if let Err(error) = no_marks(script) {
         return vec![error];
@@ -94,12 +94,12 @@ pub(crate) fn lint(script: &str) -> Vec<ExpressionError> {
         .collect()
 }
 
-/// Why an interpolation cannot be written.
+/// Why an interpolation is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct UnsafeInterpolation {
-    /// Where the mark stands in the marked script.
+    /// The place of the mark in the marked script.
     at: usize,
-    /// Which value it is, where the mark is whole.
+    /// The index of the value, if the mark is whole.
     value: Option<usize>,
     message: String,
     hint: &'static str,
@@ -118,8 +118,8 @@ fn no_marks(script: &str) -> Result<(), ExpressionError> {
     }
 }
 
-/// An environment whose output holds a mark for each value. What would turn a value into text for other eyes
-/// (`safe`, `escape`) is gone: the place alone decides.
+/// An environment whose output holds a mark for each value. The filters `safe` and `escape` are removed: only the place
+/// decides how a value is quoted.
 fn marking(values: Arc<Mutex<Vec<Datum>>>) -> Environment<'static> {
     let mut environment = expression::environment();
     for filter in ["safe", "escape", "e"] {
@@ -165,7 +165,8 @@ fn word(json: &Json) -> Option<String> {
     }
 }
 
-/// The script with a mark for each `{{ … }}`, comments gone and blanks trimmed where the delimiters say so.
+/// The script with a mark for each `{{ … }}`, without comments, and with blanks trimmed at `{{-` and `-}}`. Also returns the
+/// place of each mark in the script.
 fn mark_statically(script: &str, pieces: &[scanner::Piece]) -> (String, Vec<Range<usize>>) {
     let mut marked = String::with_capacity(script.len());
     let mut places = Vec::new();

@@ -1,4 +1,4 @@
-//! Structured values: templates rendered within them, and the maps that expressions see.
+//! Templates within structured values, and values for the scope of an expression.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,14 @@ use serde_json::Value;
 
 use super::expression::{self, ExpressionError};
 
+/// A map for a scope.
 pub(crate) fn map(pairs: impl IntoIterator<Item = (impl Into<String>, minijinja::Value)>) -> minijinja::Value {
     minijinja::Value::from_object(
         pairs.into_iter().map(|(name, value)| (name.into(), value)).collect::<BTreeMap<String, _>>(),
     )
 }
 
+/// A value for a scope; its fields are read when an expression uses them.
 pub(crate) fn plain(value: &impl serde::Serialize) -> minijinja::Value {
     minijinja::Value::from(minijinja::value::Serde(value))
 }
@@ -35,7 +37,7 @@ pub fn render(target: &mut Value, scope: &minijinja::Value) -> Result<(), Expres
     Ok(())
 }
 
-/// Every text of a value that may hold a template.
+/// Collects the texts of a value that may hold a template.
 pub fn gather<'a>(source: &'a Value, into: &mut Vec<&'a str>) {
     match source {
         Value::String(text) if text.contains('{') => into.push(text),

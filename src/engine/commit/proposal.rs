@@ -119,7 +119,7 @@ impl Proposal {
     pub(in crate::engine) fn prepare(self, state: Option<&Incident>) -> PreparedWrite {
         let Self { incident, expected, drafts, names, lease } = self;
         let live = state.is_none_or(is_live);
-        PreparedWrite(Write { incident, expected, drafts, keys: names, claim: lease, live })
+        PreparedWrite(Write { incident, expected, drafts, keys: names, lease, live })
     }
 }
 

@@ -126,7 +126,7 @@ impl DeliveryService {
 
     /// Waits for a slot of the route and until the channel is available, then sends the message.
     async fn send_in_slot(&self, route: &OpenRoute, request: &DeliveryRequest) -> Result<Receipt, Undelivered> {
-        let priority = QueuePriority { severity: request.severity, pending_since: request.delivery.owed_at };
+        let priority = QueuePriority { severity: request.severity, pending_since: request.delivery.requested_at };
         let _permit = route.queue.take(priority).await;
         let clock = &*self.clock;
         if let Some(wait) = route.queue.closed_for(clock.now()) {

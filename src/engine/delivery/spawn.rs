@@ -39,8 +39,8 @@ impl Runner for Programs {
             Ending::Code(code) => Some(code),
             Ending::Signal(_) | Ending::TimedOut | Ending::Cancelled | Ending::Lost => None,
         };
-        let last = printed.stderr().lines().next_back().unwrap_or_default().to_owned();
-        Ok(ProgramExit { code, said: last })
+        let last_line = printed.stderr().lines().next_back().unwrap_or_default().to_owned();
+        Ok(ProgramExit { code, last_line })
     }
 }
 

@@ -53,7 +53,7 @@ impl DispatcherTask {
             environment: request.place.environment.clone(),
             group: request.place.group.clone(),
             severity: request.alert.severity.unwrap_or(DEFAULT_SEVERITY),
-            answer: response,
+            response,
             notice,
             cool_down: policy.cool_down,
         }
@@ -81,7 +81,7 @@ impl DispatcherTask {
     fn all_runbooks_started(&self, request: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> bool {
         let Some(incident) = request.incident.filter(|_| request.alert.runbook.is_none()) else { return false };
         let runbooks = self.engine.parts().catalog.valid_runbooks();
-        let mut matching = runbooks.filter(|runbook| trigger::speaks_of(runbook, &request.alert.name));
+        let mut matching = runbooks.filter(|runbook| trigger::is_for_alert(runbook, &request.alert.name));
         matching.all(|runbook| is_answered(incident, &runbook.id, estate.alerts.cool_down, now))
     }
 }

@@ -160,7 +160,7 @@ impl DispatcherTask {
         let id = IncidentId::from_bits((self.config.chance)());
         let Some(start) = self.start_of(plan, &id) else { return Ok(()) };
         let due = occurrence.due;
-        let request = Request::Occur { start: Box::new(start), occurrence };
+        let request = Request::StartOccurrence { start: Box::new(start), occurrence };
         self.write_occurrence(plan, due, (&id, None), request, now).await
     }
 

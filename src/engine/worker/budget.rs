@@ -12,7 +12,7 @@ use crate::domain::config::alert_policy::Budget;
 use crate::domain::core::id::{RunId, StepPart};
 use crate::domain::core::time::Span;
 use crate::domain::incident::Incident;
-use crate::domain::incident::due::{Confirmation, occasion};
+use crate::domain::incident::due::{Confirmation, approval_digest};
 use crate::domain::incident::event::Mode;
 use crate::domain::incident::plan::Attempt;
 use crate::engine::EngineError;
@@ -61,8 +61,8 @@ impl Worker {
 /// The question to a person when the budget forbids an automatic change.
 pub(super) fn over_budget(incident: &Incident, run: RunId, attempt: Attempt, why: String) -> Confirmation {
     let Attempt { step, action, digest, .. } = attempt;
-    // The digest is new for each question, so that an approval covers only this occasion.
-    let digest = incident.run(run).map_or(digest, |run| occasion(incident, run, &step, 1, &action));
+    // The digest is new for each question, so that an approval covers only this approval_digest.
+    let digest = incident.run(run).map_or(digest, |run| approval_digest(incident, run, &step, 1, &action));
     Confirmation {
         run,
         step,

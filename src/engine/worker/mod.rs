@@ -325,7 +325,7 @@ impl Worker {
 
     fn is_running(&self, place: &RunStep, attempt: u32) -> bool {
         let state = self.incident.run(place.0).and_then(|run| run.state(&place.1));
-        state.is_some_and(|state| state.standing == StepStatus::Running && state.attempts == attempt)
+        state.is_some_and(|state| state.status == StepStatus::Running && state.attempts == attempt)
     }
 
     /// Commits the proposal. After a conflict, discards it and reads the incident again. Returns whether it was committed.

@@ -126,5 +126,5 @@ impl Worker {
 fn waits_for_timer(run: &Run) -> bool {
     run.steps
         .values()
-        .any(|state| matches!(state.standing, StepStatus::Ready { .. } | StepStatus::Waiting(Gate::Timer { .. })))
+        .any(|state| matches!(state.status, StepStatus::Ready { .. } | StepStatus::Waiting(Gate::Timer { .. })))
 }

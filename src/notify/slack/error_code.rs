@@ -1,4 +1,4 @@
-//! Explains Slack's error codes, with what to do about each. Unknown codes are passed on.
+//! Explains Slack's error codes, with what to do about each. Unknown codes are reported as they are.
 //!
 //! The codes are from <https://docs.slack.dev/reference/methods/chat.postMessage> and
 //! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>.
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::domain::core::text::one_line;
 use crate::notify::Undelivered;
-use crate::notify::{fleeting, permanent};
+use crate::notify::{permanent, temporary};
 
-/// Codes that say nothing about the message; another attempt can help.
-const FLEETING: &[&str] = &[
+/// Codes that are not about the message; another attempt can help.
+const TEMPORARY: &[&str] = &[
     "internal_error",
     "fatal_error",
     "service_unavailable",
@@ -49,23 +49,23 @@ const HINTS: &[(&[&str], &str)] = &[
     (&["msg_too_long", "msg_blocks_too_long", "no_text"], "Slack does not take a message of this length"),
 ];
 
-/// Explains a code for `channel`. `None` if it is no Slack code at all, for example a proxy's page.
-pub(super) fn explain(word: &str, channel: &str) -> Option<Undelivered> {
-    if word.is_empty() || !word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+/// Explains a code for `channel`. `None` if it is no Slack code, for example a proxy's page.
+pub(super) fn explain(code: &str, channel: &str) -> Option<Undelivered> {
+    if code.is_empty() || !code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
         return None;
     }
-    let word = one_line(word, 60);
-    if FLEETING.contains(&word.as_str()) {
-        return Some(fleeting(format!("Slack says `{word}`")));
+    let code = one_line(code, 60);
+    if TEMPORARY.contains(&code.as_str()) {
+        return Some(temporary(format!("Slack says `{code}`")));
     }
-    let hint = HINTS.iter().find(|(words, _)| words.contains(&word.as_str()));
+    let hint = HINTS.iter().find(|(codes, _)| codes.contains(&code.as_str()));
     Some(permanent(match hint {
-        Some((_, hint)) => format!("Slack says `{word}`: {}", hint.replace("{}", channel)),
-        None => format!("Slack says `{word}`"),
+        Some((_, hint)) => format!("Slack says `{code}`: {}", hint.replace("{}", channel)),
+        None => format!("Slack says `{code}`"),
     }))
 }
 
-/// Slack limits the rate; `retry_after` is how long it asks to wait.
+/// The rate limit is exceeded; `retry_after` is how long Slack asks to wait.
 pub(super) fn too_many(retry_after: Option<Duration>) -> Undelivered {
     let when = retry_after.map(|wait| format!("; it asks to wait {} s", wait.as_secs())).unwrap_or_default();
     Undelivered { reason: format!("Slack says `ratelimited`{when}"), retry_after, permanent: false }
@@ -74,7 +74,7 @@ pub(super) fn too_many(retry_after: Option<Duration>) -> Undelivered {
 /// An HTTP status without a Slack error code.
 pub(super) fn status(status: u16) -> Undelivered {
     let reason = format!("the answer was HTTP status {status}, and not one of Slack's");
-    if status >= 500 { fleeting(reason) } else { permanent(reason) }
+    if status >= 500 { temporary(reason) } else { permanent(reason) }
 }
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_known_word_says_what_to_do() {
+    fn a_known_code_is_explained_with_what_to_do() {
         let error = explain("not_in_channel", "`#incidents`").unwrap();
         assert!(error.permanent);
         assert!(error.reason.contains("`not_in_channel`") && error.reason.contains("/invite"), "{}", error.reason);
@@ -90,8 +90,8 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_no_word() {
-        assert_eq!(explain("<html>upstream trouble</html>", "x"), None);
+    fn a_page_is_no_error_code() {
+        assert_eq!(explain("<html>Bad Gateway</html>", "x"), None);
         assert_eq!(explain("", "x"), None);
         assert!(status(502).reason.contains("502") && !status(502).permanent);
     }

@@ -7,8 +7,8 @@
 use crate::domain::core::text::printable;
 use crate::notify::MESSAGE_LIMIT;
 
-/// Names that notify a whole channel.
-const CALLS: &[&str] = &["here", "channel", "everyone", "group"];
+/// Names after an `@` that notify a whole channel.
+const CHANNEL_MENTIONS: &[&str] = &["here", "channel", "everyone", "group"];
 
 /// Appended to a message that was cut.
 const CUT: &str = "… (cut)";
@@ -26,12 +26,12 @@ pub fn plain(text: &str) -> String {
 }
 
 /// Printable text without channel-wide mentions, for plain text and rich text, where Slack parses nothing else.
-pub fn dead(text: &str) -> String {
+pub fn without_mentions(text: &str) -> String {
     let text = printable(text);
     let mut safe = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
         safe.push(c);
-        if c == '@' && calls(&text[at + 1..]) {
+        if c == '@' && is_channel_mention(&text[at + 1..]) {
             safe.push('\u{2060}');
         }
     }
@@ -53,7 +53,7 @@ fn escape(text: &str, limit: usize) -> Escaped {
             '&' => "&amp;",
             '<' => "&lt;",
             '>' => "&gt;",
-            '@' if calls(&text[at + 1..]) => "@\u{2060}",
+            '@' if is_channel_mention(&text[at + 1..]) => "@\u{2060}",
             c => c.encode_utf8(&mut one),
         };
         length += piece.chars().count();
@@ -65,9 +65,9 @@ fn escape(text: &str, limit: usize) -> Escaped {
     Escaped { text: safe, complete: true }
 }
 
-/// Whether the text after an `@` starts with a name that notifies a channel.
-fn calls(rest: &str) -> bool {
-    CALLS.iter().any(|word| rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)))
+/// Whether the text after an `@` starts with a name that notifies a whole channel.
+fn is_channel_mention(rest: &str) -> bool {
+    CHANNEL_MENTIONS.iter().any(|name| rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_left_that_slack_would_parse() {
+    fn mentions_and_links_have_no_effect_in_slack() {
         let sent = plain("<!here> <@U1> <http://evil|bank> @here @Channel a@b *bold* & \u{1b}[31mred");
         assert_eq!(
             sent,

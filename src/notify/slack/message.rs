@@ -1,6 +1,6 @@
-//! A message as the Web API and an incoming webhook take it.
+//! A message for the Web API or an incoming webhook.
 //!
-//! **Invariant:** Slack looks for no markup, mention, link or emoji name in it.
+//! **Invariant:** Slack interprets no markup, mention, link or emoji name in its text.
 
 use serde::Serialize;
 use slack_morphism::prelude::{
@@ -9,21 +9,21 @@ use slack_morphism::prelude::{
 
 use super::escape::plain;
 
-/// What `chat.postMessage`, `chat.update` and a webhook take.
+/// The body of `chat.postMessage`, of `chat.update` and of a request to a webhook.
 #[derive(Debug, Clone, Serialize)]
 pub struct Message {
     #[serde(flatten)]
     content: SlackMessageContent,
-    /// The channel; a webhook has its own.
+    /// The channel; `None` for a webhook, whose channel is fixed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// The message that is changed.
+    /// The message to change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ts: Option<String>,
     /// The message that began the thread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thread_ts: Option<String>,
-    /// Whether the channel sees what is said in the thread.
+    /// Whether a reply in a thread is shown in the channel too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_broadcast: Option<bool>,
     parse: &'static str,
@@ -34,7 +34,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Blocks, and the words that notifications and old clients show in their place.
+    /// A message of blocks. Notifications and old clients show `text` in their place.
     pub fn new(text: &str, blocks: Vec<SlackBlock>) -> Self {
         Self {
             content: SlackMessageContent::new().with_text(plain(text)).with_blocks(blocks),
@@ -56,7 +56,7 @@ impl Message {
         Self::new(text, vec![SlackSectionBlock::new().with_text(shown.into()).into()])
     }
 
-    /// The same with data for programs, by which a repeat can be recognised.
+    /// Adds metadata for programs, by which a repeat can be recognised.
     #[must_use]
     pub fn with_metadata<const N: usize>(mut self, event: &str, fields: [(&str, String); N]) -> Self {
         let fields = fields.map(|(name, value)| (name.to_owned(), value)).into();

@@ -1,16 +1,16 @@
-//! Slack's Web API: one method asked once, with a bot's or an app's token.
+//! Slack's Web API: calls a method once, with the token of a bot or an app.
 //!
-//! What the crate slack-morphism is used for: the session that posts a method over hyper, its errors with Slack's words and
-//! the wait that Slack asks for, and its models of what is sent (Block Kit, views, message contents, requests).
+//! These parts of the crate slack-morphism (version 2.31) are used: the session, which posts a method over hyper; its errors,
+//! with Slack's error code and the requested wait; its models of requests (Block Kit, views, message contents).
 //!
-//! What it is not used for (version 2.31), and why:
+//! These are not used:
 //!
-//! * Its functions for methods, such as `chat_post_message`. They read an answer whole, and a field that Slack leaves out
-//!   would make a message that was posted count as lost, to be posted again. Callers here read the fields that they need.
-//! * Its requests for messages, which cannot turn `mrkdwn` off, and for invitations, which have no `force`.
-//! * Its rate control: it waits and repeats inside a call, and the engine has to know of both.
-//! * Its Socket Mode client: it has no time limits. Ours is `src/surface/slack/connect/socket_mode.rs`.
-//! * Its check of signatures: it reads the system's clock, and takes a body as text.
+//! * Functions for methods, such as `chat_post_message`. They parse the whole response. If Slack left out a field, a posted
+//!   message would count as lost and be posted again. Callers here parse only the fields that they need.
+//! * Requests for messages, which cannot turn `mrkdwn` off, and for invitations, which have no `force`.
+//! * Rate control, which waits and repeats inside a call. The engine decides both.
+//! * The Socket Mode client, which has no time limits. Ours is `src/surface/slack/connect/socket_mode.rs`.
+//! * The check of signatures, which reads the system's clock and takes a body as text.
 //!
 //! **Invariant:** no error holds the token.
 
@@ -46,7 +46,7 @@ impl std::fmt::Debug for Web {
 }
 
 impl Web {
-    /// The API with `token`; `api` replaces Slack's own address.
+    /// The API with `token`. `api` replaces Slack's address.
     ///
     /// # Errors
     /// If the system has no trusted certificates.
@@ -64,7 +64,7 @@ impl Web {
     /// Calls a method such as `chat.update` once.
     ///
     /// # Errors
-    /// Why the call failed, for people; `place` is their name for the channel.
+    /// Why the call failed. `place` is the name of the channel in the message.
     pub async fn call<Q, A>(&self, method: &str, body: &Q, place: &str) -> Result<A, Undelivered>
     where
         Q: Serialize + Send + Sync,

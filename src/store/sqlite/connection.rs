@@ -1,8 +1,8 @@
 //! One SQLite connection: opened and checked on first use, dropped after an SQLite error.
 //!
-//! All calls block on the disk, so they run on threads that may block. The reader and the writer decide what is asked.
+//! All calls block on the disk, so they run on threads that may block.
 //!
-//! **Invariant:** a connection is never used again after an SQLite error, so no half-done transaction remains.
+//! **Invariant:** a connection is never used again after an SQLite error, so no unfinished transaction remains.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,14 +12,14 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::error::SqliteError;
 use super::error_help::fault;
 use super::file_watch::FileWatch;
-use super::log_file::{APPLICATION_ID, FORMAT, PAGE_SIZE, SCHEMA, examined};
+use super::log_file::{APPLICATION_ID, FORMAT, PAGE_SIZE, SCHEMA, open_checked};
 use super::shared_file::{Database, FileIdentity, SharedFile, is_still};
 use crate::store::StoreError;
 
-/// Wait for another process's lock: longer than any of our transactions takes on a slow disk.
+/// How long to wait for the lock of another process: longer than any transaction takes on a slow disk.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// SQLite's page cache for reading, in KiB. A fold reads each page once, so more memory would be idle.
+/// SQLite's page cache for reading, in KiB. A fold reads each page once, so more memory would not help.
 const READER_CACHE_KIB: u32 = 512;
 
 /// The page cache for writing, in KiB. In an alert storm, one batch touches the pages of a hundred streams and as many
@@ -28,11 +28,11 @@ const WRITER_CACHE_KIB: u32 = 4 * 1024;
 
 /// Pages in the WAL that trigger a checkpoint. Each checkpoint copies every event once. More pages would slow a start
 /// after a crash, which reads the whole WAL.
-const JOURNAL_PAGES: u32 = 1_000;
+const WAL_PAGES: u32 = 1_000;
 
-/// Bytes of the WAL that are kept after a checkpoint. Growing the file again would cost every commit a second write, of
+/// Size of the WAL after a checkpoint, in bytes. Growing the file again would cost every commit a second write, of
 /// file-system metadata.
-pub(super) const JOURNAL_KEPT: u32 = (JOURNAL_PAGES + JOURNAL_PAGES / 10) * (PAGE_SIZE + FRAME_HEADER);
+pub(super) const WAL_SIZE_LIMIT: u32 = (WAL_PAGES + WAL_PAGES / 10) * (PAGE_SIZE + FRAME_HEADER);
 
 /// Bytes before each page in the WAL, from <https://www.sqlite.org/fileformat2.html>.
 const FRAME_HEADER: u32 = 24;
@@ -50,10 +50,9 @@ enum Use {
 #[derive(Debug)]
 pub(super) struct LazyConnection {
     path: PathBuf,
-    /// The file that was at `path` when the log was opened.
-    file: FileIdentity,
     usage: Use,
     connection: Option<Database>,
+    /// Knows the file that was at `path` when the log was opened.
     watch: FileWatch,
 }
 
@@ -67,7 +66,7 @@ impl LazyConnection {
     }
 
     fn new(path: &Path, file: FileIdentity, usage: Use) -> Self {
-        Self { path: path.to_owned(), file, usage, connection: None, watch: FileWatch::new(path, file) }
+        Self { path: path.to_owned(), usage, connection: None, watch: FileWatch::new(path, file) }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -75,11 +74,11 @@ impl LazyConnection {
     }
 
     /// Runs a query on a consistent snapshot of the log.
-    pub(super) fn ask<T>(
+    pub(super) fn query<T>(
         &mut self,
-        question: impl FnOnce(&Connection) -> Result<T, SqliteError>,
+        query: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, StoreError> {
-        self.within(TransactionBehavior::Deferred, question)
+        self.within(TransactionBehavior::Deferred, query)
     }
 
     /// Runs a change under the write lock, atomically and durably. After an error it is unknown whether the change is in
@@ -99,23 +98,23 @@ impl LazyConnection {
     fn check_files(&mut self) -> Result<(), StoreError> {
         let Some(stamp) = self.watch.check_paths()? else { return Ok(()) };
         if self.watch.has_witnesses() {
-            let another = connect(&self.path, examined(&self.path)?, Use::Reading);
+            let another = connect(&self.path, open_checked(&self.path)?, Use::Reading);
             let confirmed = another.and_then(|another| self.watch.confirm(&another));
-            confirmed.map_err(|error| error.worded(&self.path))?;
+            confirmed.map_err(|error| error.explained(&self.path))?;
         }
         self.open()?;
         let Some(connection) = &self.connection else { return Ok(()) };
         let remembered = self.watch.remember(connection, stamp);
-        self.worded(remembered)
+        self.explained(remembered)
     }
 
-    /// Runs a query outside a transaction; it is not about the log's contents.
-    pub(super) fn beside<T>(
+    /// Runs a query outside a transaction, for values that are not contents of the log.
+    pub(super) fn query_without_transaction<T>(
         &mut self,
-        question: impl FnOnce(&Connection) -> Result<T, SqliteError>,
+        query: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, StoreError> {
-        let answer = question(self.open()?);
-        self.worded(answer)
+        let result = query(self.open()?);
+        self.explained(result)
     }
 
     fn within<T>(
@@ -130,7 +129,7 @@ impl LazyConnection {
             transaction.commit()?;
             Ok(done)
         });
-        self.worded(done)
+        self.explained(done)
     }
 
     /// Closes the connection. The last one to close checkpoints the WAL.
@@ -141,12 +140,13 @@ impl LazyConnection {
         }
     }
 
-    fn worded<T>(&mut self, answer: Result<T, SqliteError>) -> Result<T, StoreError> {
-        answer.map_err(|trouble| {
-            if matches!(trouble, SqliteError::Sql(_)) {
+    /// Explains an error, and drops the connection after an SQLite error.
+    fn explained<T>(&mut self, result: Result<T, SqliteError>) -> Result<T, StoreError> {
+        result.map_err(|error| {
+            if matches!(error, SqliteError::Sql(_)) {
                 self.disconnect();
             }
-            trouble.worded(&self.path)
+            error.explained(&self.path)
         })
     }
 
@@ -157,11 +157,11 @@ impl LazyConnection {
 
     fn open(&mut self) -> Result<&mut Database, StoreError> {
         if self.connection.is_none() {
-            // Check the file first: SQLite would create a missing one, or repair another program's.
-            is_still(&self.path, self.file)?;
-            let file = examined(&self.path)?;
+            // Check the file first. SQLite would create a missing file, and recover one of another program.
+            is_still(&self.path, self.watch.database())?;
+            let file = open_checked(&self.path)?;
             let opened = connect(&self.path, file, self.usage);
-            self.connection = Some(self.worded(opened)?);
+            self.connection = Some(self.explained(opened)?);
         }
         Ok(self.connection.as_mut().expect("it was opened above"))
     }
@@ -179,22 +179,22 @@ fn connect(path: &Path, file: SharedFile, usage: Use) -> Result<Database, Sqlite
     // `fsync` alone does not reach the disk.
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; \
-         PRAGMA cell_size_check = ON; PRAGMA cache_size = -{cache}; PRAGMA wal_autocheckpoint = {JOURNAL_PAGES}; \
-         PRAGMA journal_size_limit = {JOURNAL_KEPT};"
+         PRAGMA cell_size_check = ON; PRAGMA cache_size = -{cache}; PRAGMA wal_autocheckpoint = {WAL_PAGES}; \
+         PRAGMA journal_size_limit = {WAL_SIZE_LIMIT};"
     ))?;
-    recognise(&connection)?;
+    check_format(&connection)?;
     Ok(connection)
 }
 
 /// Refuses a database whose tables are not exactly those of the format.
-fn recognise(connection: &Connection) -> Result<(), SqliteError> {
+fn check_format(connection: &Connection) -> Result<(), SqliteError> {
     const IDENTITY: &str = "SELECT (SELECT application_id FROM pragma_application_id), \
         (SELECT user_version FROM pragma_user_version), (SELECT journal_mode FROM pragma_journal_mode), \
         (SELECT group_concat(sql, ';' ORDER BY rowid) FROM sqlite_schema WHERE sql IS NOT NULL)";
-    let identity = connection.query_row(IDENTITY, [], |row| {
+    let found = connection.query_row(IDENTITY, [], |row| {
         Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, String>(2)?, row.get::<_, Option<String>>(3)?))
     });
-    let (application, format, journal, schema) = identity?;
+    let (application, format, journal, schema) = found?;
     if application != APPLICATION_ID || format != FORMAT {
         return Err(SqliteError::damaged("the file has changed while it was opened"));
     }

@@ -1,4 +1,4 @@
-//! Errors of a query before [`super::error_help`] explains them. The kind decides whether the connection is used again.
+//! Errors of a query, before [`super::error_help`] explains them. After an SQLite error the connection is not used again.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ impl SqliteError {
     }
 
     /// The error explained, for the file at `path`.
-    pub(super) fn worded(self, path: &Path) -> StoreError {
+    pub(super) fn explained(self, path: &Path) -> StoreError {
         match self {
             Self::Sql(error) => fault(path, &error),
             Self::Damaged(why) => damaged(path, &why),

@@ -83,7 +83,7 @@ fn of_code(path: &Path, extended: u32, message: &str) -> StoreError {
         _ => {}
     }
     let primary = if extended == SHARED_MEMORY_SIZE { code::FULL } else { extended & PRIMARY };
-    let words = match primary {
+    let message = match primary {
         code::CORRUPT | code::NOTADB | code::CONSTRAINT => return damaged(path, message),
         code::BUSY | code::LOCKED => {
             format!("another process keeps `{file}` locked; see which with `fuser {file}`, and repeat when it is done")
@@ -98,37 +98,37 @@ fn of_code(path: &Path, extended: u32, message: &str) -> StoreError {
         }
         _ => format!("`{file}`: {message} (SQLite's code {extended})"),
     };
-    StoreError::Unavailable(words)
+    StoreError::Unavailable(message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn words(extended: u32) -> StoreError {
+    fn explained(extended: u32) -> StoreError {
         of_code(Path::new("/state/log.db"), extended, "as SQLite says")
     }
 
     #[test]
-    fn damage_is_told_apart_from_trouble() {
+    fn damage_is_distinguished_from_other_errors() {
         for extended in [11, 26, 267, 522, 1555] {
-            assert!(matches!(words(extended), StoreError::Damaged(_)), "{extended}");
+            assert!(matches!(explained(extended), StoreError::Damaged(_)), "{extended}");
         }
         for extended in [5, 6, 8, 10, 13, 14, 261, 266, 517, 1032, 1034, 778, 1, 9999] {
-            assert!(matches!(words(extended), StoreError::Unavailable(_)), "{extended}");
+            assert!(matches!(explained(extended), StoreError::Unavailable(_)), "{extended}");
         }
     }
 
     #[test]
     fn every_message_names_the_file_and_what_to_do() {
         assert_eq!(
-            words(13).to_string(),
+            explained(13).to_string(),
             "the log cannot be written or read: the disk that holds `/state/log.db` is full; nothing was written: \
              free some space and repeat"
         );
-        assert!(words(5).to_string().contains("fuser /state/log.db"));
-        assert!(words(778).to_string().contains("code 778"));
-        assert!(words(1034).to_string().contains("is unknown"));
-        assert!(!words(266).to_string().contains("written:"));
+        assert!(explained(5).to_string().contains("fuser /state/log.db"));
+        assert!(explained(778).to_string().contains("code 778"));
+        assert!(explained(1034).to_string().contains("is unknown"));
+        assert!(!explained(266).to_string().contains("written:"));
     }
 }

@@ -61,6 +61,10 @@ impl FileWatch {
         Self { path: path.to_owned(), wal_path, database, wal: None, confirmed: None, witnesses: VecDeque::new() }
     }
 
+    pub(super) fn database(&self) -> FileIdentity {
+        self.database
+    }
+
     /// Without a connection, SQLite may delete the WAL and create another.
     pub(super) fn disconnected(&mut self) {
         self.wal = None;

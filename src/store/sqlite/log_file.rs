@@ -1,7 +1,7 @@
-//! Creates the log's file, and refuses files that are no log, before SQLite opens them.
+//! Creates the log's file. Refuses a file that is no log before SQLite opens it.
 //!
 //! **Invariant:** a file gets its name only when it is complete, with tables and in WAL mode. So an empty or short file
-//! is damage, and two processes that create it share one.
+//! is damaged, and two processes that create the log at the same time share one file.
 //!
 //! **Invariant:** a file that is not a log is never written to.
 
@@ -43,7 +43,7 @@ const FIXED: [(usize, &[u8]); 5] = [
     (56, &[0, 0, 0, 1]),
 ];
 
-/// Modes of the directory and the file. Only the owner may read them, since a log quotes the output of hosts.
+/// Modes of the directory and the file. Only the owner may read them, because the log quotes the output of hosts.
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -51,14 +51,14 @@ const FILE_MODE: u32 = 0o600;
 static UNFINISHED: AtomicU64 = AtomicU64::new(0);
 
 /// Creates the log and its directory if missing.
-pub(super) fn make(path: &Path) -> Result<(), StoreError> {
+pub(super) fn create_if_missing(path: &Path) -> Result<(), StoreError> {
     if path.try_exists().map_err(|error| io_refusal(path, &error))? {
         return Ok(());
     }
-    let wal = beside(path, "-wal");
+    let wal = with_suffix(path, "-wal");
     if wal.exists() {
         return Err(StoreError::Damaged(format!(
-            "`{}` is gone, but its journal `{}` is there; put the file back, or move the journal away to begin anew",
+            "`{}` is gone, but its journal `{}` is there; put the file back, or move the journal away to begin a new log",
             path.display(),
             wal.display()
         )));
@@ -70,13 +70,13 @@ pub(super) fn make(path: &Path) -> Result<(), StoreError> {
         .create(directory)
         .map_err(|error| io_refusal(directory, &error))?;
     let number = UNFINISHED.fetch_add(1, Ordering::Relaxed);
-    let unfinished = beside(path, &format!(".{}-{number}.new", std::process::id()));
-    let made = fill(&unfinished).and_then(|()| publish(&unfinished, path));
+    let unfinished = with_suffix(path, &format!(".{}-{number}.new", std::process::id()));
+    let result = fill(&unfinished).and_then(|()| publish(&unfinished, path));
     // These names belong to this call and are no longer needed, whether it succeeded or not.
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let _ = fs::remove_file(beside(&unfinished, suffix));
+        let _ = fs::remove_file(with_suffix(&unfinished, suffix));
     }
-    made
+    result
 }
 
 /// Writes an empty log under a temporary name.
@@ -93,7 +93,7 @@ fn fill(unfinished: &Path) -> Result<(), StoreError> {
         // Closing checkpoints the WAL.
         Ok(database.close()?)
     };
-    filled().map_err(|trouble| trouble.worded(unfinished))
+    filled().map_err(|error| error.explained(unfinished))
 }
 
 /// Gives the finished file its name, unless another process was first.
@@ -110,7 +110,7 @@ fn publish(unfinished: &Path, path: &Path) -> Result<(), StoreError> {
 }
 
 /// Opens the file. Fails if it is missing, not a log, of a later format, or visibly damaged.
-pub(super) fn examined(path: &Path) -> Result<SharedFile, StoreError> {
+pub(super) fn open_checked(path: &Path) -> Result<SharedFile, StoreError> {
     let file = match SharedFile::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(StoreError::Unavailable(format!("there is no log at `{}` yet", path.display())));
@@ -125,18 +125,18 @@ pub(super) fn examined(path: &Path) -> Result<SharedFile, StoreError> {
         other => other.map_err(|error| io_refusal(path, &error))?,
     }
     let size = file.size().map_err(|error| io_refusal(path, &error))?;
-    examine_age(path, &header, size)?;
-    examine_header(path, &header)?;
-    examine_size(path, &header, size)?;
+    check_release(path, &header, size)?;
+    check_header(path, &header)?;
+    check_size(path, &header, size)?;
     Ok(file)
 }
 
 /// Refuses an intact log from before the first release, which has another page size.
-fn examine_age(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), StoreError> {
+fn check_release(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), StoreError> {
     let page = u64::from(u16::from_be_bytes([header[16], header[17]]));
-    let is_ours = header.starts_with(FIXED[0].1) && number(header, 68) == APPLICATION_ID;
+    let is_log = header.starts_with(FIXED[0].1) && number(header, 68) == APPLICATION_ID;
     let is_whole = page.is_power_of_two() && size == u64::from(number(header, 28)) * page;
-    if !is_ours || !is_whole || page == u64::from(PAGE_SIZE) {
+    if !is_log || !is_whole || page == u64::from(PAGE_SIZE) {
         return Ok(());
     }
     Err(StoreError::Unavailable(format!(
@@ -147,11 +147,11 @@ fn examine_age(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), Stor
 }
 
 /// Refuses a file shorter than its header says, unless the WAL may hold the missing pages.
-fn examine_size(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), StoreError> {
+fn check_size(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), StoreError> {
     let pages = u64::from(number(header, 28));
     let page = u64::from(PAGE_SIZE);
     let whole = size.is_multiple_of(page) && size >= pages * page;
-    if !whole && !beside(path, "-wal").exists() {
+    if !whole && !with_suffix(path, "-wal").exists() {
         let why = format!("the file has {size} bytes, and is to have {}", pages * page);
         return Err(damaged(path, &why));
     }
@@ -163,7 +163,7 @@ fn number(header: &[u8; HEADER], at: usize) -> u32 {
     u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
 }
 
-fn examine_header(path: &Path, header: &[u8; HEADER]) -> Result<(), StoreError> {
+fn check_header(path: &Path, header: &[u8; HEADER]) -> Result<(), StoreError> {
     let is_sqlite = header.starts_with(FIXED[0].1);
     let application = number(header, 68);
     if is_sqlite && application != APPLICATION_ID {
@@ -187,7 +187,7 @@ fn examine_header(path: &Path, header: &[u8; HEADER]) -> Result<(), StoreError> 
 }
 
 /// `path` with a suffix added to its name.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

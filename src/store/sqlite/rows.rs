@@ -44,9 +44,9 @@ impl<'a> RowColumns<'a> {
 
 #[derive(Debug, Clone)]
 pub(super) struct StreamRow {
-    /// Its number in the file.
+    /// The number of the stream in the file.
     pub number: u64,
-    /// The place of its last event.
+    /// The place of the last event.
     pub last: u64,
     pub head: Head,
 }
@@ -122,7 +122,7 @@ pub(super) fn one<T>(
     rows.next()?.map(value).transpose()
 }
 
-/// The number that is the whole result.
+/// The number in the only column of the only row.
 pub(super) fn number(connection: &Connection, sql: &str) -> Result<u64, SqliteError> {
     one(connection, sql, [], |row| RowColumns(row).number(0))?
         .ok_or_else(|| SqliteError::damaged("it cannot be counted"))
@@ -134,13 +134,13 @@ pub(super) fn stream_of(connection: &Connection, incident: &IncidentId) -> Resul
     one(connection, HEAD, [incident.as_str()], stream)
 }
 
-/// Checks that the last event named by a stream exists.
-pub(super) fn is_last(connection: &Connection, stream: &StreamRow) -> Result<(), SqliteError> {
+/// Checks that the last event of a stream is the one that its head names.
+pub(super) fn check_last_event(connection: &Connection, stream: &StreamRow) -> Result<(), SqliteError> {
     const HASH: &str = "SELECT hash FROM events WHERE place = ?1 AND stream = ?2 AND seq = ?3";
     let StreamSummary { id, seq, .. } = &stream.head.summary;
     let place = [signed(stream.last), signed(stream.number), signed(*seq)];
-    let last = one(connection, HASH, place, |row| RowColumns(row).hash(0))?;
-    if last == Some(stream.head.hash) {
+    let hash = one(connection, HASH, place, |row| RowColumns(row).hash(0))?;
+    if hash == Some(stream.head.hash) {
         return Ok(());
     }
     Err(SqliteError::damaged(format!("event {seq} of incident `{id}` is not the one that was written last")))
@@ -208,7 +208,7 @@ pub(super) fn last_event(connection: &Connection) -> Result<Option<(u64, Hash)>,
 
 /// The last numbers in use in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ends {
+pub(super) struct LastNumbers {
     pub stream: u64,
     pub place: u64,
 }
@@ -216,20 +216,20 @@ pub(super) struct Ends {
 const LAST_PLACE: &str = "SELECT coalesce(max(place), 0) FROM events";
 
 /// Reads the last numbers in use.
-pub(super) fn ends(connection: &Connection) -> Result<Ends, SqliteError> {
+pub(super) fn last_numbers(connection: &Connection) -> Result<LastNumbers, SqliteError> {
     let stream = number(connection, "SELECT coalesce(max(number), 0) FROM streams")?;
-    Ok(Ends { stream, place: number(connection, LAST_PLACE)? })
+    Ok(LastNumbers { stream, place: number(connection, LAST_PLACE)? })
 }
 
 /// Checks before a listing that no stream is lost: numbers have no gaps, and every event belongs to a stream.
-pub(super) fn count(connection: &Connection) -> Result<(), SqliteError> {
+pub(super) fn check_counts(connection: &Connection) -> Result<(), SqliteError> {
     let rows = number(connection, "SELECT count(*) FROM streams")?;
     let events = number(connection, "SELECT coalesce(sum(seq), 0) FROM streams")?;
-    agree(connection, rows, events)
+    check_totals(connection, rows, events)
 }
 
-/// Checks, when a stream is not found, that none is lost or has a damaged id. Unlike [`count`], verifies every row.
-pub(super) fn census(connection: &Connection) -> Result<(), SqliteError> {
+/// Checks, when a stream is not found, that none is lost or has a damaged id. Unlike [`check_counts`], it verifies every row.
+pub(super) fn check_all_streams(connection: &Connection) -> Result<(), SqliteError> {
     const ALL: &str = concat!("SELECT ", stream_columns!(), " FROM streams");
     let streams = all(connection, ALL, [], |row| {
         let StreamRow { number, head, .. } = stream(row)?;
@@ -240,12 +240,12 @@ pub(super) fn census(connection: &Connection) -> Result<(), SqliteError> {
     if numbers.len() < streams.len() {
         return Err(SqliteError::damaged("two incidents have the same number"));
     }
-    agree(connection, streams.len() as u64, events)
+    check_totals(connection, streams.len() as u64, events)
 }
 
 /// Checks the numbers of streams and events against the last numbers in use.
-fn agree(connection: &Connection, streams: u64, events: u64) -> Result<(), SqliteError> {
-    let Ends { stream, place } = ends(connection)?;
+fn check_totals(connection: &Connection, streams: u64, events: u64) -> Result<(), SqliteError> {
+    let LastNumbers { stream, place } = last_numbers(connection)?;
     if streams != stream {
         return Err(SqliteError::damaged(format!("there should be {stream} incidents, but there are {streams}")));
     }
@@ -261,16 +261,16 @@ fn agree(connection: &Connection, streams: u64, events: u64) -> Result<(), Sqlit
 /// Reads `incident, holder, epoch, expires_at, seal` of a lease.
 pub(super) fn lease(row: &rusqlite::Row<'_>) -> Result<Lease, SqliteError> {
     let columns = RowColumns(row);
-    let claim = Lease {
+    let lease = Lease {
         incident: columns.incident(0)?,
         holder: columns.text(1)?.to_owned(),
         epoch: columns.number(2)?,
         expires_at: columns.instant(3)?,
     };
-    if seal(&claim) != columns.hash(4)? {
-        return Err(SqliteError::damaged(format!("the claim on incident `{}` was changed", claim.incident)));
+    if lease_seal(&lease) != columns.hash(4)? {
+        return Err(SqliteError::damaged(format!("the lease on incident `{}` was changed", lease.incident)));
     }
-    Ok(claim)
+    Ok(lease)
 }
 
 /// Reads `key, incident, at, seal` of a unique name.
@@ -287,13 +287,13 @@ pub(super) fn key_seal(key: &UniqueName) -> Hash {
     hash_chain::seal(&[key.key.as_bytes(), key.incident.as_str().as_bytes(), written(key.at).as_bytes()])
 }
 
-pub(super) fn seal(claim: &Lease) -> Hash {
-    let Lease { incident, holder, epoch, expires_at } = claim;
+pub(super) fn lease_seal(lease: &Lease) -> Hash {
+    let Lease { incident, holder, epoch, expires_at } = lease;
     let (incident, expires_at) = (incident.as_str(), written(*expires_at));
     hash_chain::seal(&[incident.as_bytes(), holder.as_bytes(), &epoch.to_be_bytes(), expires_at.as_bytes()])
 }
 
-/// SQLite's integers are signed. Ours fit, except the value for "no limit".
+/// A number for SQLite, whose integers are signed. Only the value for "no limit" does not fit.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,7 +1,7 @@
 //! Checks the WAL before SQLite opens the log.
 //!
 //! After a crash, SQLite replays the WAL up to the first frame with a wrong checksum and silently drops the rest. That
-//! is right for the last transaction, which a power failure may have cut: no caller got a success for it. If valid
+//! is right for the last transaction, which a power failure may have cut: its success was never reported. If valid
 //! frames of later transactions follow, durable transactions would be lost: that is damage.
 //!
 //! **Invariant:** this module only reads, and accepts a WAL that another process is writing.
@@ -15,7 +15,7 @@ use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use super::error_help::{damaged, io_refusal};
-use super::log_file::beside;
+use super::log_file::with_suffix;
 use crate::store::StoreError;
 
 const HEADER: usize = 32;
@@ -27,18 +27,18 @@ const MAGIC: u32 = 0x377f_0682;
 /// The only version of the format so far.
 const VERSION: u32 = 3_007_000;
 
-/// Attempts if another process resets the WAL during the check.
-const LOOKS: u32 = 5;
+/// Attempts, in case another process resets the WAL during the check.
+const ATTEMPTS: u32 = 5;
 
 /// Refuses a WAL from which SQLite would drop durable transactions.
-pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
-    let journal = beside(path, "-wal");
-    for _ in 0..LOOKS {
-        let seen = scan(&journal).map_err(|error| io_refusal(&journal, &error))?;
-        let WalFinding { header, why: Some(why) } = seen else { return Ok(()) };
-        let again = first_bytes(&journal).map_err(|error| io_refusal(&journal, &error))?;
-        if again == Some(header) {
-            return Err(damaged(path, &format!("in the journal beside it, {why}")));
+pub(super) fn check(path: &Path) -> Result<(), StoreError> {
+    let wal = with_suffix(path, "-wal");
+    for _ in 0..ATTEMPTS {
+        let found = scan(&wal).map_err(|error| io_refusal(&wal, &error))?;
+        let WalFinding { header, damage: Some(damage) } = found else { return Ok(()) };
+        let header_now = read_header(&wal).map_err(|error| io_refusal(&wal, &error))?;
+        if header_now == Some(header) {
+            return Err(damaged(path, &format!("in the journal beside it, {damage}")));
         }
     }
     Ok(())
@@ -47,48 +47,49 @@ pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
 /// The result of reading a WAL.
 struct WalFinding {
     header: [u8; HEADER],
-    why: Option<String>,
+    damage: Option<String>,
 }
 
-fn first_bytes(journal: &Path) -> io::Result<Option<[u8; HEADER]>> {
+/// The header of the WAL; `None` if it is missing or empty.
+fn read_header(wal: &Path) -> io::Result<Option<[u8; HEADER]>> {
     let mut header = [0; HEADER];
-    match File::open(journal).and_then(|mut file| file.read_exact(&mut header)) {
+    match File::open(wal).and_then(|mut file| file.read_exact(&mut header)) {
         // Missing, or empty after a checkpoint.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => Ok(None),
         other => other.map(|()| Some(header)),
     }
 }
 
-fn scan(journal: &Path) -> io::Result<WalFinding> {
-    let Some(header) = first_bytes(journal)? else { return Ok(WalFinding { header: [0; HEADER], why: None }) };
-    let seen = |why: Option<String>| Ok(WalFinding { header, why });
-    let mut frames = BufReader::with_capacity(16 * PAGE, File::open(journal)?);
+fn scan(wal: &Path) -> io::Result<WalFinding> {
+    let Some(header) = read_header(wal)? else { return Ok(WalFinding { header: [0; HEADER], damage: None }) };
+    let finding = |damage: Option<String>| Ok(WalFinding { header, damage });
+    let mut frames = BufReader::with_capacity(16 * PAGE, File::open(wal)?);
     frames.read_exact(&mut [0; HEADER])?;
-    let Some(mut sum) = Sum::of_header(&header) else {
-        return seen(next(&mut frames)?.map(|_| "the first 32 bytes are damaged".to_owned()));
+    let Some(mut checksum) = Checksum::of_header(&header) else {
+        return finding(next_frame(&mut frames)?.map(|_| "the first 32 bytes are damaged".to_owned()));
     };
     let salts = &header[16..24];
     let mut number = 0;
     let cut = loop {
         number += 1;
-        match next(&mut frames)? {
-            None => return seen(None),
-            Some(frame) if frame.salts() == salts && sum.accepts(&frame) => {}
+        match next_frame(&mut frames)? {
+            None => return finding(None),
+            Some(frame) if frame.salts() == salts && checksum.accepts(&frame) => {}
             Some(frame) => break frame,
         }
     };
     // The rest of the cut transaction, up to its commit.
-    let mut ended = cut.salts() == salts && cut.commits();
-    while let Some(frame) = next(&mut frames)? {
+    let mut is_complete = cut.salts() == salts && cut.commits();
+    while let Some(frame) = next_frame(&mut frames)? {
         if frame.salts() != salts {
             continue;
         }
-        if ended {
-            return seen(Some(format!("frame {number} is damaged and later transactions follow it")));
+        if is_complete {
+            return finding(Some(format!("frame {number} is damaged and later transactions follow it")));
         }
-        ended = frame.commits();
+        is_complete = frame.commits();
     }
-    seen(None)
+    finding(None)
 }
 
 /// A page with its frame header.
@@ -106,7 +107,7 @@ impl WalFrame {
 }
 
 /// The next complete frame.
-fn next(frames: &mut impl Read) -> io::Result<Option<WalFrame>> {
+fn next_frame(frames: &mut impl Read) -> io::Result<Option<WalFrame>> {
     let mut frame = WalFrame(Box::new([0; FRAME_HEADER + PAGE]));
     match frames.read_exact(&mut *frame.0) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
@@ -115,20 +116,20 @@ fn next(frames: &mut impl Read) -> io::Result<Option<WalFrame>> {
 }
 
 /// The running checksum of a WAL.
-struct Sum {
+struct Checksum {
     big_endian: bool,
     first: u32,
     second: u32,
 }
 
-impl Sum {
+impl Checksum {
     /// The checksum after the header; `None` if the header is damaged.
     fn of_header(header: &[u8; HEADER]) -> Option<Self> {
         let magic = word(header);
-        let mut sum = Self { big_endian: magic & 1 == 1, first: 0, second: 0 };
-        sum.add(&header[..24]);
+        let mut checksum = Self { big_endian: magic & 1 == 1, first: 0, second: 0 };
+        checksum.add(&header[..24]);
         let known = magic & !1 == MAGIC && word(&header[4..]) == VERSION && word(&header[8..]) as usize == PAGE;
-        (known && sum.is(&header[24..])).then_some(sum)
+        (known && checksum.is(&header[24..])).then_some(checksum)
     }
 
     /// Adds a frame. Returns whether its checksum is right.

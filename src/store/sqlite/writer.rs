@@ -18,7 +18,7 @@ use super::transaction::{Batch, KnownState, write_lease};
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::event::Recorded;
 use crate::store::codec::EncodedEvent;
-use crate::store::lease::{LeaseRequest, answer, released};
+use crate::store::lease::{LeaseRequest, decide, released};
 use crate::store::{Lease, LeaseAnswer, StoreError, Write};
 
 /// Requests that may wait; further callers wait for a slot.
@@ -50,8 +50,8 @@ enum WriterJob {
 
 /// A request other than an append. It runs alone, after the appends that arrived with it.
 enum WriterRequest {
-    Claim(LeaseRequest, WriterReply<LeaseAnswer>),
-    Release(Lease, WriterReply<()>),
+    AcquireLease(LeaseRequest, WriterReply<LeaseAnswer>),
+    ReleaseLease(Lease, WriterReply<()>),
     Close(WriterReply<()>),
 }
 
@@ -63,15 +63,15 @@ pub(super) struct Writer {
 
 impl std::fmt::Debug for WriterJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Job")
+        f.write_str("WriterJob")
     }
 }
 
 impl Writer {
     /// Starts the thread. It ends when the last handle is dropped.
-    pub(super) fn start(link: LazyConnection) -> Result<Self, StoreError> {
+    pub(super) fn start(log: LazyConnection) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let writer = WriterThread { link, known: KnownState::default(), version: 0 };
+        let writer = WriterThread { log, known: KnownState::default(), version: 0 };
         let thread = thread::Builder::new().name("log".to_owned()).spawn(move || writer.work(queue));
         thread
             .map_err(|error| StoreError::Unavailable(format!("no thread can be started to write the log: {error}")))?;
@@ -86,12 +86,12 @@ impl Writer {
         self.send(|reply| WriterJob::Append(Append { writes, reply })).await
     }
 
-    pub(super) async fn acquire_lease(&self, wish: LeaseRequest) -> Result<LeaseAnswer, StoreError> {
-        self.send(|reply| WriterJob::Request(WriterRequest::Claim(wish, reply))).await
+    pub(super) async fn acquire_lease(&self, request: LeaseRequest) -> Result<LeaseAnswer, StoreError> {
+        self.send(|reply| WriterJob::Request(WriterRequest::AcquireLease(request, reply))).await
     }
 
-    pub(super) async fn release(&self, claim: Lease) -> Result<(), StoreError> {
-        self.send(|reply| WriterJob::Request(WriterRequest::Release(claim, reply))).await
+    pub(super) async fn release(&self, lease: Lease) -> Result<(), StoreError> {
+        self.send(|reply| WriterJob::Request(WriterRequest::ReleaseLease(lease, reply))).await
     }
 
     pub(super) async fn check_writable(&self) -> Result<(), StoreError> {
@@ -104,15 +104,15 @@ impl Writer {
 
     async fn send<T>(&self, job: impl FnOnce(WriterReply<T>) -> WriterJob) -> Result<T, StoreError> {
         let ended = || StoreError::Unavailable("the log has been closed".to_owned());
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         self.jobs.send(job(reply)).await.map_err(|_| ended())?;
-        answer.await.map_err(|_| ended())?
+        result.await.map_err(|_| ended())?
     }
 }
 
 struct WriterThread {
-    link: LazyConnection,
-    /// What the file holds at `version`, SQLite's `data_version`. Only another process's write changes it.
+    log: LazyConnection,
+    /// The state of the file at `version`, SQLite's `data_version`, which only writes of other processes change.
     known: KnownState,
     version: u64,
 }
@@ -153,9 +153,9 @@ impl WriterThread {
 
     fn serve(&mut self, request: WriterRequest) {
         match request {
-            WriterRequest::Claim(wish, reply) => reply_with(reply, acquire_lease(&mut self.link, wish)),
-            WriterRequest::Release(claim, reply) => reply_with(reply, release_lease(&mut self.link, &claim)),
-            WriterRequest::Close(reply) => reply_with(reply, self.link.close()),
+            WriterRequest::AcquireLease(request, reply) => reply_with(reply, acquire_lease(&mut self.log, request)),
+            WriterRequest::ReleaseLease(lease, reply) => reply_with(reply, release_lease(&mut self.log, &lease)),
+            WriterRequest::Close(reply) => reply_with(reply, self.log.close()),
         }
     }
 
@@ -166,34 +166,34 @@ impl WriterThread {
             replies.push((reply, more.len()));
             writes.extend(more);
         }
-        match self.written(writes) {
-            Ok(answers) => {
-                let mut answers = answers.into_iter();
+        match self.write(writes) {
+            Ok(results) => {
+                let mut results = results.into_iter();
                 replies
                     .into_iter()
-                    .for_each(|(reply, count)| reply_with(reply, Ok(answers.by_ref().take(count).collect())));
+                    .for_each(|(reply, count)| reply_with(reply, Ok(results.by_ref().take(count).collect())));
             }
             Err(error) => {
                 // The known state may include events that were not written.
                 self.known = KnownState::default();
-                replies.into_iter().for_each(|(reply, _)| reply_with(reply, Err(error.again())));
+                replies.into_iter().for_each(|(reply, _)| reply_with(reply, Err(error.copy())));
             }
         }
     }
 
     /// Commits writes in one transaction. Returns the result of each.
-    fn written(&mut self, writes: Vec<(Write, Vec<EncodedEvent>)>) -> Result<Vec<AppendResult>, StoreError> {
-        let Self { link, known, version, .. } = self;
-        let path = link.path().to_owned();
-        link.change(|connection| {
+    fn write(&mut self, writes: Vec<(Write, Vec<EncodedEvent>)>) -> Result<Vec<AppendResult>, StoreError> {
+        let Self { log, known, version } = self;
+        let path = log.path().to_owned();
+        log.change(|connection| {
             let now = rows::number(connection, "PRAGMA data_version")?;
             if *version != now {
                 (*version, *known) = (now, KnownState::default());
             }
             let mut batch = Batch::new(connection, known);
-            let mut answers = Vec::with_capacity(writes.len());
+            let mut results = Vec::with_capacity(writes.len());
             for (write, prepared) in writes {
-                answers.push(match batch.add(&write, prepared) {
+                results.push(match batch.add(&write, prepared) {
                     Err(SqliteError::Sql(error)) => return Err(error.into()),
                     // Damage elsewhere must not block a new incident; that is when the log is needed most.
                     Err(SqliteError::Damaged(why)) => Err(damaged(&path, &why)),
@@ -202,7 +202,7 @@ impl WriterThread {
                 });
             }
             batch.write()?;
-            Ok(answers)
+            Ok(results)
         })
     }
 }
@@ -218,31 +218,31 @@ fn batch_length(appends: &[Append]) -> usize {
 }
 
 /// Sends a reply. If the caller is gone the reply is lost, but the write is durable.
-fn reply_with<T>(reply: WriterReply<T>, answer: Result<T, StoreError>) {
-    let _ = reply.send(answer);
+fn reply_with<T>(reply: WriterReply<T>, result: Result<T, StoreError>) {
+    let _ = reply.send(result);
 }
 
-fn acquire_lease(link: &mut LazyConnection, wish: LeaseRequest) -> Result<LeaseAnswer, StoreError> {
-    link.change(|connection| {
-        let answer = answer(read_lease(connection, &wish.incident)?, wish);
-        if let LeaseAnswer::Held(claim) = &answer {
-            write_lease(connection, claim)?;
+fn acquire_lease(log: &mut LazyConnection, request: LeaseRequest) -> Result<LeaseAnswer, StoreError> {
+    log.change(|connection| {
+        let answer = decide(read_lease(connection, &request.incident)?, request);
+        if let LeaseAnswer::Held(lease) = &answer {
+            write_lease(connection, lease)?;
         }
         Ok(answer)
     })
 }
 
-fn release_lease(link: &mut LazyConnection, claim: &Lease) -> Result<(), StoreError> {
-    link.change(|connection| {
-        let current = read_lease(connection, &claim.incident)?;
-        match current.filter(|current| current.holder == claim.holder && current.epoch == claim.epoch) {
-            Some(_) => write_lease(connection, &released(claim)),
+fn release_lease(log: &mut LazyConnection, lease: &Lease) -> Result<(), StoreError> {
+    log.change(|connection| {
+        let current = read_lease(connection, &lease.incident)?;
+        match current.filter(|current| current.holder == lease.holder && current.epoch == lease.epoch) {
+            Some(_) => write_lease(connection, &released(lease)),
             None => Ok(()),
         }
     })
 }
 
-/// The recorded lease. If there is none, checks all others, in case its incident id is damaged.
+/// The recorded lease. If there is none, verifies all leases, in case the incident id of this one is damaged.
 pub(super) fn read_lease(connection: &Connection, incident: &IncidentId) -> Result<Option<Lease>, SqliteError> {
     const ONE: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims WHERE incident = ?1";
     const ALL: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims";

@@ -1,10 +1,10 @@
-//! The command line: parses the arguments, opens what the command needs, and returns an exit code.
+//! The command line: parses the arguments, runs a command, and returns an exit code.
 //!
-//! Each command has a file under [`commands`]. Shared modules are in [`context`] (what a command works with),
-//! [`output`] (how it prints) and [`follow`] (continuing an incident).
+//! Each command has a file under [`commands`]. They share [`context`] (settings, project, engine), [`output`] (printing)
+//! and [`follow`] (continuing an incident).
 //!
 //! **Invariant:** a command opens no more than it needs: `--version`, `list`, `lint`, `show`, `kinds`, `schema`,
-//! `completions` and `man` start no runtime and touch neither store nor network.
+//! `completions` and `man` start no runtime and use neither store nor network.
 //!
 //! Not here: decisions about incidents. Every command goes through [`crate::engine::Engine::submit`].
 
@@ -27,8 +27,8 @@ use crate::surface::exit::Exit;
 
 /// Executable runbooks for on-call engineers
 ///
-/// Steps through an incident, acts on hosts, keeps a durable log of it, and
-/// writes the post-mortem. `runbook demo` shows it.
+/// Guides a person through an incident, acts on hosts, records everything in a
+/// durable log, and writes the post-mortem. `runbook demo` shows an example.
 #[derive(Debug, Parser)]
 #[command(name = "runbook", version, verbatim_doc_comment, arg_required_else_help = true)]
 #[command(after_long_help = operate::man::exit_codes())]
@@ -140,43 +140,41 @@ impl Command {
     }
 }
 
-/// Runs a command line. `words` begins with the program's name.
-pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
-    let words: Vec<OsString> = words.into_iter().collect();
-    // Colour must be settled before the parser prints an error.
-    if words.iter().any(|word| word == "--no-color") {
+/// Runs a command line. The first argument is the program's name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Checked before parsing, because the parser prints its errors in colour.
+    if arguments.iter().any(|argument| argument == "--no-color") {
         anstream::ColorChoice::Never.write_global();
     }
-    let cli = match Cli::try_parse_from(words) {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return complain(&error),
+        Err(error) => return print_parser_output(&error),
     };
-    let draws = matches!(cli.command, Command::Stats(_));
-    // A server has no terminal, so its warnings go to its journal.
-    let usual = matches!(cli.command, Command::Serve(_)).then_some("runbook=warn");
-    let ended = settled(cli.flags, usual).and_then(|session| {
-        if session.output.format() == output::format::Format::Svg && !draws {
-            return Err(Failure::usage("only `stats` can be drawn").hint("`runbook stats -o svg` draws."));
+    let has_svg = matches!(cli.command, Command::Stats(_));
+    // A server prints warnings by default, which go to the journal of its unit.
+    let default_filter = matches!(cli.command, Command::Serve(_)).then_some("runbook=warn");
+    let result = open_session(cli.flags, default_filter).and_then(|session| {
+        if session.output.format() == output::format::Format::Svg && !has_svg {
+            return Err(Failure::usage("only `stats` has the format `svg`").hint("Type `runbook stats -o svg`."));
         }
-        let ended = cli.command.run(&session);
-        ended.map_err(|failure| failure.typed_as(&session.settings.command()))
+        cli.command.run(&session).map_err(|failure| failure.typed_as(&session.settings.command()))
     });
     crate::actions::transport::host::close_connections();
-    ended.unwrap_or_else(|failure: Failure| {
+    result.unwrap_or_else(|failure: Failure| {
         failure.print();
         failure.exit
     })
 }
 
-fn settled(flags: Flags, usual: Option<&str>) -> Result<Session> {
+fn open_session(flags: Flags, default_filter: Option<&str>) -> Result<Session> {
     let environment = EnvironmentVariables::of_process();
-    trace(environment.text("RUNBOOK_LOG").or(usual));
+    print_diagnostics(environment.text("RUNBOOK_LOG").or(default_filter));
     Ok(Session::new(Settings::resolve(&flags, environment)?))
 }
 
-/// Prints diagnostics of the program on standard error, for developers: `RUNBOOK_LOG=debug`, or
-/// `runbook::engine=debug`.
-fn trace(filter: Option<&str>) {
+/// Prints diagnostics for developers on standard error. The filter is such as `debug` or `runbook::engine=debug`.
+fn print_diagnostics(filter: Option<&str>) {
     if let Some(filter) = filter {
         let directives = tracing_subscriber::EnvFilter::new(filter);
         // A second call in one process changes nothing.
@@ -188,17 +186,17 @@ fn trace(filter: Option<&str>) {
     }
 }
 
-/// Prints the parser's output: help and version are data, anything else is an error.
-fn complain(error: &clap::Error) -> Exit {
+/// Prints the parser's output: help and version on standard output, an error on standard error.
+fn print_parser_output(error: &clap::Error) -> Exit {
     use std::io::Write as _;
     let rendered = error.render();
     let plain = rendered.to_string();
-    // The parser's message quotes the arguments, which may hold control characters.
+    // The message quotes the arguments, which may hold control characters. Then it is printed without colour.
     let text = match printable(&plain) {
         Cow::Borrowed(_) => rendered.ansi().to_string(),
-        Cow::Owned(harmless) => harmless,
+        Cow::Owned(escaped) => escaped,
     };
-    // Errors do not matter: the reader has closed the stream.
+    // Errors are ignored: the reader has closed the stream.
     if error.use_stderr() {
         let _ = write!(anstream::stderr().lock(), "{text}");
         return Exit::USAGE;
@@ -207,9 +205,9 @@ fn complain(error: &clap::Error) -> Exit {
     Exit::DONE
 }
 
-/// 32 random bits for incident ids, generated at the entry point.
-#[expect(clippy::disallowed_methods, reason = "the door")]
-fn chance() -> u32 {
+/// 32 random bits for an incident id.
+#[expect(clippy::disallowed_methods, reason = "an entry point may use random numbers")]
+fn random_bits() -> u32 {
     // The last four bytes of a version 7 UUID are random.
     uuid::Uuid::now_v7().as_u128() as u32
 }
@@ -221,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_commands_fit_together() {
+    fn the_definitions_of_the_commands_are_consistent() {
         Cli::command().debug_assert();
     }
 

@@ -1,6 +1,6 @@
-//! Answers every question of a demo that plays by itself, after a pause for reading.
+//! Answers the questions of the demo automatically, each after a pause for reading.
 //!
-//! It submits requests like any other interface and knows nothing of the runbook: it takes the suggested choice.
+//! It submits requests as any other interface does. It does not depend on the runbook: it takes the suggested choice.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use crate::domain::incident::event::{Actor, Gate};
 use crate::engine::{Engine, EngineError};
 
 /// How long a question is shown before it is answered.
-const READING: Duration = Duration::from_millis(4_000);
+const READING_TIME: Duration = Duration::from_millis(4_000);
 
-/// How much longer a change is shown, since it has more to read.
-const WEIGHING: Duration = Duration::from_millis(2_000);
+/// How much longer a change is shown, because it has more text.
+const EXTRA_TIME_FOR_CHANGE: Duration = Duration::from_millis(2_000);
 
-/// The name of the actor.
+/// The name of the actor in the log.
 const NAME: &str = "demo";
 
-/// The number of attempts after which a failed step is skipped, so that the demo always ends.
-const PATIENCE: u32 = 2;
+/// The attempt after which a failed step is skipped, so that the demo always ends.
+const MAX_ATTEMPTS: u32 = 2;
 
-/// The actor of the script.
+/// The actor of the automatic answers.
 pub fn actor() -> Actor {
     Actor::person(NAME, "script")
 }
 
-/// Answers every question until every run is over.
+/// Acknowledges the incident and answers every question until every run has ended.
 ///
 /// # Errors
 /// When the log cannot be read or written.
@@ -41,15 +41,15 @@ pub async fn play(engine: &Engine, id: &IncidentId) -> Result<(), EngineError> {
         if incident.live_runs().next().is_none() {
             return Ok(());
         }
-        let Some((step, request, time)) = next(&incident) else {
-            // No question is open; the next event may bring one.
+        let Some((step, request, pause)) = next(&incident) else {
+            // There is no open question; a later event may bring one.
             engine.subscribe(id, incident.seq).next().await?;
             continue;
         };
-        sleep(&*engine.parts().clock, time).await;
+        sleep(&*engine.parts().clock, pause).await;
         // The question may have been answered or withdrawn in the meantime.
         if let Err(EngineError::Refused(refused)) = submit(engine, id, request).await {
-            tracing::debug!(%step, %refused, "the script came too late");
+            tracing::debug!(%step, %refused, "the automatic answer was refused");
         }
     }
 }
@@ -58,27 +58,31 @@ async fn submit(engine: &Engine, id: &IncidentId, request: Request) -> Result<()
     engine.submit(id, Command { by: actor(), request }).await.map(|_| ())
 }
 
-/// The first open question, the request that answers it, and the time to wait before that.
+/// The step of the first open question, the request that answers it, and the pause before it.
 fn next(incident: &Incident) -> Option<(StepKey, Request, Duration)> {
     let (run, step, gate) = incident.waiting_for_person().into_iter().next()?;
     let target = incident.target(run, step);
-    let (request, time) = match gate {
-        Gate::Approve { digest, .. } => (Request::Approve { target, digest: digest.clone() }, READING + WEIGHING),
-        Gate::Failure { .. } if target.attempt < PATIENCE => (Request::Retry { target }, READING),
-        Gate::Failure { .. } => (Request::Skip { target, reason: "the demo goes on without it".to_owned() }, READING),
+    let (request, pause) = match gate {
+        Gate::Approve { digest, .. } => {
+            (Request::Approve { target, digest: digest.clone() }, READING_TIME + EXTRA_TIME_FOR_CHANGE)
+        }
+        Gate::Failure { .. } if target.attempt < MAX_ATTEMPTS => (Request::Retry { target }, READING_TIME),
+        Gate::Failure { .. } => {
+            (Request::Skip { target, reason: "the demo goes on without it".to_owned() }, READING_TIME)
+        }
         Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. } | Gate::Timer { .. } => {
-            (Request::Answer { target, value: answer(gate) }, READING)
+            (Request::Answer { target, value: answer(gate) }, READING_TIME)
         }
     };
-    Some((step.clone(), request, time))
+    Some((step.clone(), request, pause))
 }
 
 /// The suggestion, otherwise the first choice.
 fn answer(gate: &Gate) -> Value {
     match gate {
         Gate::Ask { choices, suggest, many, .. } => {
-            let said = suggest.clone().or_else(|| choices.first().cloned()).unwrap_or_default();
-            if *many { Value::from(vec![said]) } else { Value::from(said) }
+            let choice = suggest.clone().or_else(|| choices.first().cloned()).unwrap_or_default();
+            if *many { Value::from(vec![choice]) } else { Value::from(choice) }
         }
         Gate::Unclear { .. } => Value::Bool(true),
         Gate::Manual { .. } | Gate::Approve { .. } | Gate::Timer { .. } | Gate::Failure { .. } => Value::Null,
@@ -90,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_suggestion_is_taken_and_a_list_is_given_where_many_are_asked() {
+    fn the_answer_is_the_suggestion_as_a_list_if_several_may_be_taken() {
         let ask = |suggest: Option<&str>, many| Gate::Ask {
             prompt: String::new(),
             choices: vec!["a".to_owned(), "b".to_owned()],

@@ -1,7 +1,7 @@
-//! The demo's project: starts small real services, under systemd if possible, and removes them.
+//! The demo's environment: a project and its small real services, under systemd if possible.
 //!
-//! A missing program only makes the demo smaller. Without a user manager the services are plain child processes.
-//! Without root there is no private journal. Without git the fault is written directly.
+//! A missing program only makes the demo smaller. Without a user manager the services are plain child processes. Without
+//! root there is no private journal. Without git the fault is written to its file directly.
 //!
 //! **Invariant:** nothing started here outlives its [`DemoEnvironment`].
 
@@ -22,46 +22,46 @@ use super::lab::port::free_port;
 use super::lab::repository::{DemoRepository, Project};
 use super::lab::service_unit::ServiceUnit;
 use crate::clock::{SharedClock, sleep};
-use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::core::time::Span;
 use crate::domain::template::expression;
 
 /// The services, the critical one first.
 pub const SERVICES: &[&str] = &["gateway", "checkout", "payments", "search", "notifications"];
 
-/// The service that is affected by the fault and does not recover by itself.
-const CAUGHT: &str = "search";
+/// The service that the fault affects too, and that recovers only by a restart.
+const AFFECTED_SERVICE: &str = "search";
 
 /// The fault of that service.
-const CAUGHT_IN: &str = "unready gateway until-restart\n";
+const AFFECTED_FAULT: &str = "unready gateway until-restart\n";
 
-/// The fault of the gateway when there is no git to introduce it.
-const PLANTED: &str = "unready payments until-restart\n";
+/// The fault of the gateway without git.
+const GATEWAY_FAULT: &str = "unready payments until-restart\n";
 
-/// The project in git.
+/// The first commit of the repository.
 const PROJECT: Project<'static> =
     Project { author: "Corner shop", email: "shop@localhost", readme: "# Corner shop\n", message: "Open the shop" };
 
-/// The file of the work tree that the gateway reads: a revert is live at once. What stands in it is what is wrong with the gateway.
-const GATEWAY: &str = "gateway/trouble";
+/// The gateway's fault file, in the work tree. The gateway reads it repeatedly, so a revert takes effect at once.
+const GATEWAY_FILE: &str = "gateway/fault";
 
-/// The contents that the bad merge introduces.
-const BAD_SETTINGS: &str = "unready payments\n";
+/// The contents of that file in the bad merge.
+const MERGED_FAULT: &str = "unready payments\n";
 
-/// The token for the demo's own Slack, which does not check it.
+/// The token for the demo's Slack server, which does not check it.
 const TOKEN: &str = "xoxb-demo-not-a-secret";
 
-/// How long the services may take to respond for the first time; usually a tenth of a second.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the services may take to accept connections; usually a tenth of a second.
+const START_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How often they are checked.
-const LOOK: Duration = Duration::from_millis(50);
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 const ESTATE: &str = include_str!("files/estate.yaml");
 const P1: &str = include_str!("files/p1.yaml");
 
 /// The inputs of the demo.
 #[derive(Debug, Clone)]
-pub struct Ground {
+pub struct DemoOptions {
     /// A new, empty directory with a short path.
     pub directory: PathBuf,
     /// The command that runs one small service; its options are appended.
@@ -69,18 +69,18 @@ pub struct Ground {
     pub clock: SharedClock,
 }
 
-/// The running project.
+/// The running services and what belongs to them.
 #[derive(Debug)]
 pub struct DemoEnvironment {
-    ground: Ground,
-    keeper: Supervisor,
+    options: DemoOptions,
+    supervisor: Supervisor,
     journal: Option<Journald>,
     repository: Option<DemoRepository>,
     slack: FakeSlack,
     missing: Vec<String>,
 }
 
-/// The supervisor of the services.
+/// What runs and restarts the services.
 #[derive(Debug)]
 enum Supervisor {
     Systemd(Box<PrivateManager>),
@@ -88,45 +88,45 @@ enum Supervisor {
 }
 
 impl DemoEnvironment {
-    /// Starts the project in a healthy state. Its `runbooks/` exist when this returns.
+    /// Starts the services in a healthy state and writes the project's files.
     ///
     /// # Errors
-    /// When the services cannot be started in any way.
-    pub async fn build(ground: Ground) -> io::Result<Self> {
-        let parts = ground.parts();
+    /// When the services cannot be started, neither under systemd nor as child processes.
+    pub async fn build(options: DemoOptions) -> io::Result<Self> {
+        let parts = options.parts();
         std::fs::create_dir_all(&parts)?;
         let ports = SERVICES.iter().map(|_| free_port()).collect::<io::Result<Vec<u16>>>()?;
         let repository = DemoRepository::create(&parts, &PROJECT)?;
         let mut missing = Vec::new();
         if repository.is_none() {
-            missing.push("git is not installed, so there is no merge to take back".to_owned());
+            missing.push("git is not installed, so there is no merge to revert".to_owned());
         }
-        let (keeper, journal) = keeper(&ground, &ports, repository.as_ref(), &mut missing).await?;
+        let (supervisor, journal) = start_services(&options, &ports, repository.as_ref(), &mut missing).await?;
         let slack = FakeSlack::start().await?;
-        let stage = Self { ground, keeper, journal, repository, slack, missing };
-        stage.write_project(&ports)?;
-        stage.wait_for(&ports).await?;
-        Ok(stage)
+        let environment = Self { options, supervisor, journal, repository, slack, missing };
+        environment.write_project(&ports)?;
+        environment.wait_for_services(&ports).await?;
+        Ok(environment)
     }
 
-    /// Introduces the fault: a bad merge if there is git, and a second service that it affects.
+    /// Breaks the gateway, by a bad merge if there is git, and a second service.
     ///
     /// # Errors
     /// When git or the disk fails.
     pub fn break_it(&self) -> io::Result<()> {
         match &self.repository {
-            Some(repository) => merge_the_fault(repository)?,
-            None => std::fs::write(self.ground.fault_file(SERVICES[0]), PLANTED)?,
+            Some(repository) => merge_fault(repository)?,
+            None => std::fs::write(self.options.fault_file(SERVICES[0]), GATEWAY_FAULT)?,
         }
-        std::fs::write(self.ground.fault_file(CAUGHT), CAUGHT_IN)
+        std::fs::write(self.options.fault_file(AFFECTED_SERVICE), AFFECTED_FAULT)
     }
 
-    /// What this machine lacks, as sentences.
+    /// What this machine lacks, as messages.
     pub fn missing(&self) -> &[String] {
         &self.missing
     }
 
-    /// The server for the demo's `#incidents`.
+    /// The server that receives the messages to `#incidents`.
     pub fn slack(&self) -> &FakeSlack {
         &self.slack
     }
@@ -138,15 +138,15 @@ impl DemoEnvironment {
 
     /// Whether the services run under systemd.
     pub fn has_systemd(&self) -> bool {
-        matches!(self.keeper, Supervisor::Systemd(_))
+        matches!(self.supervisor, Supervisor::Systemd(_))
     }
 
     /// Stops everything that was started and removes its files.
     ///
     /// # Errors
     /// When a process does not end, or its files cannot be removed.
-    pub async fn strike(self) -> io::Result<()> {
-        match self.keeper {
+    pub async fn remove(self) -> io::Result<()> {
+        match self.supervisor {
             Supervisor::Systemd(manager) => {
                 let stopped = tokio::task::spawn_blocking(move || manager.stop().map_err(io::Error::other));
                 stopped.await.map_err(io::Error::other)??;
@@ -154,80 +154,84 @@ impl DemoEnvironment {
             Supervisor::Processes(processes) => processes.stop().await,
         }
         drop(self.journal);
-        std::fs::remove_dir_all(self.ground.parts())
+        std::fs::remove_dir_all(self.options.parts())
     }
 
     fn write_project(&self, ports: &[u16]) -> io::Result<()> {
-        let shop = &self.ground.directory;
-        let token = self.ground.parts().join("token");
+        let directory = &self.options.directory;
+        let token = self.options.parts().join("token");
         std::fs::write(&token, TOKEN)?;
         let services: Vec<Value> =
             SERVICES.iter().zip(ports).map(|(name, port)| json!({ "name": name, "port": port })).collect();
-        let bus = match &self.keeper {
+        let bus = match &self.supervisor {
             Supervisor::Systemd(manager) => manager.bus_address(),
             Supervisor::Processes(_) => String::new(),
         };
         let scope = json!({
             "services": services,
             "bus": bus,
-            "token": shown(&token),
+            "token": path_text(&token),
             "slack": self.slack.api(),
-            "journal": self.journal.as_ref().map_or_else(String::new, |journal| shown(journal.files())),
-            "repository": self.repository.as_ref().map_or_else(String::new, |repository| shown(repository.work())),
-            "processes": shown(&self.ground.processes()),
+            "journal": self.journal.as_ref().map_or_else(String::new, |journal| path_text(journal.files())),
+            "repository": self.repository.as_ref().map_or_else(String::new, |repository| path_text(repository.work())),
+            "processes": path_text(&self.options.processes()),
         });
         let scope = minijinja::Value::from(minijinja::value::Serde(&scope));
         let estate = expression::render_text(ESTATE, &scope).map_err(io::Error::other)?;
-        std::fs::create_dir_all(shop.join("runbooks"))?;
-        std::fs::write(shop.join("runbooks/estate.yaml"), estate)?;
-        std::fs::write(shop.join("runbooks/p1.yaml"), P1)
+        std::fs::create_dir_all(directory.join("runbooks"))?;
+        std::fs::write(directory.join("runbooks/estate.yaml"), estate)?;
+        std::fs::write(directory.join("runbooks/p1.yaml"), P1)
     }
 
     /// Waits until every service accepts connections.
-    async fn wait_for(&self, ports: &[u16]) -> io::Result<()> {
-        let clock = &*self.ground.clock;
-        let until = Span(PATIENCE).after(clock.now());
+    async fn wait_for_services(&self, ports: &[u16]) -> io::Result<()> {
+        let clock = &*self.options.clock;
+        let give_up_at = Span(START_TIMEOUT).after(clock.now());
         for (name, port) in SERVICES.iter().zip(ports) {
             while TcpStream::connect(("127.0.0.1", *port)).await.is_err() {
-                over(clock.now(), until).map_err(|error| io::Error::other(format!("`{name}` {error}")))?;
-                sleep(clock, LOOK).await;
+                if clock.now() >= give_up_at {
+                    return Err(io::Error::other(format!("`{name}` does not accept connections")));
+                }
+                sleep(clock, CHECK_INTERVAL).await;
             }
         }
         Ok(())
     }
 }
 
-impl Ground {
-    /// The directory that is removed at the end.
+impl DemoOptions {
+    /// The directory that [`DemoEnvironment::remove`] removes.
     fn parts(&self) -> PathBuf {
         self.directory.join("parts")
     }
 
+    /// The directory with one file per child process, which holds its id.
     fn processes(&self) -> PathBuf {
         self.parts().join("processes")
     }
 
     fn fault_file(&self, service: &str) -> PathBuf {
-        self.parts().join(format!("{service}.trouble"))
+        self.parts().join(format!("{service}.fault"))
     }
 
+    /// The command line of a service.
     fn argv(&self, service: &str, port: u16, repository: Option<&DemoRepository>) -> Vec<OsString> {
-        let trouble = match repository {
-            Some(repository) if service == SERVICES[0] => repository.work().join(GATEWAY),
+        let fault_file = match repository {
+            Some(repository) if service == SERVICES[0] => repository.work().join(GATEWAY_FILE),
             _ => self.fault_file(service),
         };
         let mut argv = self.service.clone();
         argv.extend(
-            ["--shop", "demo", "--name", service, "--port", &port.to_string(), "--broken-file"].map(OsString::from),
+            ["--shop", "demo", "--name", service, "--port", &port.to_string(), "--fault-file"].map(OsString::from),
         );
-        argv.push(trouble.into_os_string());
+        argv.push(fault_file.into_os_string());
         argv
     }
 }
 
-/// Starts systemd if possible, with a journal if possible; otherwise plain child processes.
-async fn keeper(
-    ground: &Ground,
+/// Starts the services under a private systemd manager, with a private journal if possible; otherwise as child processes.
+async fn start_services(
+    options: &DemoOptions,
     ports: &[u16],
     repository: Option<&DemoRepository>,
     missing: &mut Vec<String>,
@@ -235,9 +239,9 @@ async fn keeper(
     let services: Vec<Service> = SERVICES
         .iter()
         .zip(ports)
-        .map(|(name, port)| Service { name: (*name).to_owned(), argv: ground.argv(name, *port, repository) })
+        .map(|(name, port)| Service { name: (*name).to_owned(), argv: options.argv(name, *port, repository) })
         .collect();
-    let (parts, units) = (ground.parts(), units(&services));
+    let (parts, units) = (options.parts(), units(&services));
     let started = tokio::task::spawn_blocking(move || {
         let journal = Journald::start(&parts);
         let mut blueprint = Blueprint::new(&parts);
@@ -256,8 +260,8 @@ async fn keeper(
             Ok((Supervisor::Systemd(Box::new(manager)), journal))
         }
         Err(error) => {
-            missing.push(format!("{error}; the services are plain children"));
-            let processes = Processes::start(services, &ground.processes(), ground.clock.clone())?;
+            missing.push(format!("{error}; the services are plain child processes"));
+            let processes = Processes::start(services, &options.processes(), options.clock.clone())?;
             Ok((Supervisor::Processes(processes), None))
         }
     }
@@ -286,19 +290,15 @@ fn units(services: &[Service]) -> BTreeMap<String, String> {
     units
 }
 
-/// Merges and pushes what breaks the gateway.
-fn merge_the_fault(repository: &DemoRepository) -> io::Result<()> {
-    let commit = (GATEWAY, BAD_SETTINGS, "Ask payments for every request");
+/// Merges and pushes a branch that breaks the gateway.
+fn merge_fault(repository: &DemoRepository) -> io::Result<()> {
+    let commit = (GATEWAY_FILE, MERGED_FAULT, "Ask payments for every request");
     repository.merge("faster-checkout", &[commit], "Merge branch 'faster-checkout'")?;
     repository.push()
 }
 
-fn shown(path: &Path) -> String {
+fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-fn over(now: Timestamp, until: Timestamp) -> Result<(), &'static str> {
-    if now < until { Ok(()) } else { Err("does not answer") }
 }
 
 #[cfg(test)]
@@ -306,19 +306,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_merge_is_what_broke_the_gateway() {
+    fn a_revert_of_the_last_merge_removes_the_fault() {
         let directory = tempfile::tempdir().unwrap();
         let repository = DemoRepository::create(directory.path(), &PROJECT).unwrap();
         let repository = repository.expect("git is installed (Debian package `git`)");
-        assert!(!repository.work().join(GATEWAY).exists());
-        merge_the_fault(&repository).unwrap();
-        assert_eq!(std::fs::read_to_string(repository.work().join(GATEWAY)).unwrap(), BAD_SETTINGS);
+        assert!(!repository.work().join(GATEWAY_FILE).exists());
+        merge_fault(&repository).unwrap();
+        assert_eq!(std::fs::read_to_string(repository.work().join(GATEWAY_FILE)).unwrap(), MERGED_FAULT);
         repository.git(&["revert", "--no-edit", "--mainline", "1", "HEAD"]).unwrap();
-        assert!(!repository.work().join(GATEWAY).exists());
+        assert!(!repository.work().join(GATEWAY_FILE).exists());
     }
 
     #[test]
-    fn every_service_is_wanted_and_restarted() {
+    fn the_target_starts_every_service_and_systemd_restarts_it() {
         let service = Service { name: "gateway".to_owned(), argv: vec!["/bin/true".into()] };
         let units = units(&[service]);
         assert!(units["default.target"].contains("Wants=demo-gateway.service"));

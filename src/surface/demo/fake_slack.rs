@@ -1,10 +1,8 @@
-//! The demo's `#incidents`: a server on loopback that accepts `chat.postMessage` as Slack's Web API does, and keeps the
-//! messages.
+//! A server on loopback in place of Slack: it accepts `chat.postMessage` as Slack's Web API does, and stores the messages.
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use crate::sync::lock;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Json;
@@ -13,10 +11,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// Maximum number of messages kept; the demo sends two.
-const KEPT: usize = 100;
+use crate::sync::lock;
 
-/// A message that arrived.
+/// Maximum number of stored messages; the demo sends two.
+const MAX_MESSAGES: usize = 100;
+
+/// A received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FakeMessage {
     pub text: String,
@@ -41,9 +41,9 @@ impl FakeSlack {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}/api", listener.local_addr()?);
         let messages = Arc::default();
-        let routes = Router::new().route("/api/chat.postMessage", post(take)).with_state(Arc::clone(&messages));
+        let routes = Router::new().route("/api/chat.postMessage", post(post_message)).with_state(Arc::clone(&messages));
         let server = tokio::spawn(async move {
-            // It serves until it is aborted; errors do not matter.
+            // It serves until it is aborted. An error is ignored: messages then fail to be delivered.
             let _ = axum::serve(listener, routes).await;
         });
         Ok(Self { address, messages, server })
@@ -54,7 +54,7 @@ impl FakeSlack {
         &self.address
     }
 
-    /// The messages that have arrived so far.
+    /// The messages received so far.
     pub fn messages(&self) -> Vec<FakeMessage> {
         lock(&self.messages).clone()
     }
@@ -66,11 +66,11 @@ impl Drop for FakeSlack {
     }
 }
 
-async fn take(State(messages): State<Arc<Mutex<Vec<FakeMessage>>>>, Json(body): Json<Value>) -> Json<Value> {
+async fn post_message(State(messages): State<Arc<Mutex<Vec<FakeMessage>>>>, Json(body): Json<Value>) -> Json<Value> {
     let text = body["text"].as_str().unwrap_or_default().to_owned();
     let thread = body.get("thread_ts").filter(|thread| !thread.is_null()).cloned();
     let mut messages = lock(&messages);
-    if messages.len() >= KEPT {
+    if messages.len() >= MAX_MESSAGES {
         return Json(json!({ "ok": false, "error": "ratelimited" }));
     }
     messages.push(FakeMessage { text: text.clone(), in_thread: thread.is_some() });

@@ -1,7 +1,7 @@
-//! The demo: small real services that are broken on purpose, and the code to start and remove them.
+//! The demo: small real services that are broken on purpose, and the code that starts and removes them.
 //!
-//! Newcomers see it first, so it needs no root, no network and no settings. What a machine lacks only makes it smaller.
-//! The tests that need a real systemd use the same code.
+//! It needs no root, network or settings. If the machine lacks a program, the demo leaves out what needs it. Tests that
+//! need a real systemd use the same code.
 //!
 //! Not here: the command `demo`, which combines this with the engine and the terminal.
 

@@ -1,6 +1,6 @@
-//! A small real service with health checks and logs, which can be broken from outside.
+//! A small real service with health checks and logs, and with a fault that can be changed while it runs.
 //!
-//! Its fault is read from a file, so it can be changed while the service runs: see [`Fault`].
+//! The fault is read from a file, see [`Fault`].
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -21,65 +21,66 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::clock::{Clock, SystemClock, sleep};
 use crate::domain::core::time::Timestamp;
 
-/// The response time of a slow service, longer than any time-out of a health check.
-const SLOW: Duration = Duration::from_secs(10);
+/// The response time of a slow service, longer than the time limit of a health check.
+const SLOW_RESPONSE: Duration = Duration::from_secs(10);
 
 /// How often the fault file is read, and how often a broken service logs an error.
-const LOOK: Duration = Duration::from_millis(200);
+const FAULT_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How much of the fault file is read, in bytes.
-const TROUBLE_LIMIT: u64 = 1024;
+const FAULT_LIMIT: u64 = 1024;
 
 /// The levels of pino's log format.
-const INFO: u8 = 30;
-const ERROR: u8 = 50;
-const FATAL: u8 = 60;
+const LEVEL_INFO: u8 = 30;
+const LEVEL_WARN: u8 = 40;
+const LEVEL_ERROR: u8 = 50;
+const LEVEL_FATAL: u8 = 60;
 
-/// What to serve.
+/// The options of the service.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServiceOptions {
     /// The service's name, such as `gateway`
     #[arg(long)]
     pub name: String,
-    /// The shop's name, which the service's name in logs and answers begins with
+    /// The prefix of the service's name in logs and responses
     #[arg(long, default_value = "pakashop")]
     pub shop: String,
     /// The port of 127.0.0.1 to listen on
     #[arg(long)]
     pub port: u16,
-    /// The file that says what is wrong with it
+    /// The file with the fault of the service
     #[arg(long)]
-    pub broken_file: Option<PathBuf>,
+    pub fault_file: Option<PathBuf>,
 }
 
-/// The fault of the service: the first word of the file. The second word of `unready` is the dependency.
+/// The fault of the service, as the fault file names it.
 ///
-/// With the last word `until-restart`, a process that started after the file was written is healthy.
+/// If the file ends with the word `until-restart`, a process that started after the file was written has no fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Fault {
-    /// `crash`: it exits with status 1.
+    /// `crash`: the process exits with status 1.
     Crash,
-    /// `unready postgres`: it runs, but its readiness check answers 503 and names the dependency.
+    /// `unready postgres`: the readiness check responds with 503 and names the dependency.
     Unready(String),
-    /// `slow`: it answers far too late.
+    /// `slow`: responses take [`SLOW_RESPONSE`].
     Slow,
-    /// `error-log`: it answers and logs errors.
+    /// `error-log`: the service works, and logs errors.
     ErrorLog,
 }
 
 impl Fault {
-    /// Parses the text of a fault file, for a process that started before or after it was written.
+    /// Parses the text of a fault file. `started_after` is whether the process started after the file was written.
     fn of(text: &str, started_after: bool) -> Option<Self> {
-        let mut words: Vec<&str> = text.split_whitespace().take(8).collect();
-        if words.last() == Some(&"until-restart") {
+        let mut parts: Vec<&str> = text.split_whitespace().take(8).collect();
+        if parts.last() == Some(&"until-restart") {
             if started_after {
                 return None;
             }
-            words.pop();
+            parts.pop();
         }
-        match *words.first()? {
+        match *parts.first()? {
             "crash" => Some(Self::Crash),
-            "unready" => Some(Self::Unready((*words.get(1).unwrap_or(&"postgres")).to_owned())),
+            "unready" => Some(Self::Unready((*parts.get(1).unwrap_or(&"postgres")).to_owned())),
             "slow" => Some(Self::Slow),
             "error-log" => Some(Self::ErrorLog),
             _ => None,
@@ -91,7 +92,7 @@ struct Service {
     name: String,
     hostname: String,
     started: Timestamp,
-    broken_file: Option<PathBuf>,
+    fault_file: Option<PathBuf>,
     requests: AtomicU64,
     lines: AtomicU64,
 }
@@ -107,11 +108,11 @@ pub async fn serve(options: ServiceOptions) -> io::Result<()> {
         name: format!("{}-{}", options.shop, options.name),
         hostname,
         started: SystemClock.now(),
-        broken_file: options.broken_file,
+        fault_file: options.fault_file,
         requests: AtomicU64::new(0),
         lines: AtomicU64::new(0),
     });
-    service.log(INFO, "service started", json!({ "port": options.port }));
+    service.log(LEVEL_INFO, "service started", json!({ "port": options.port }));
     let routes = Router::new()
         .route("/health", get(live))
         .route("/health/ready", get(ready))
@@ -120,42 +121,46 @@ pub async fn serve(options: ServiceOptions) -> io::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         served = axum::serve(listener, routes).into_future() => return served,
-        crashed = service.suffer() => return Err(crashed),
+        crashed = service.apply_fault() => return Err(crashed),
         _ = term.recv() => {}
         _ = int.recv() => {}
     }
-    service.log(INFO, "service stopped", json!({}));
+    service.log(LEVEL_INFO, "service stopped", json!({}));
     Ok(())
 }
 
 impl Service {
     fn fault(&self) -> Option<Fault> {
-        let file = std::fs::File::open(self.broken_file.as_ref()?).ok()?;
+        let file = std::fs::File::open(self.fault_file.as_ref()?).ok()?;
         let written = file.metadata().ok()?.modified().ok()?;
-        let text = io::read_to_string(io::Read::take(file, TROUBLE_LIMIT)).ok()?;
+        let text = io::read_to_string(io::Read::take(file, FAULT_LIMIT)).ok()?;
         Fault::of(&text, self.started > Timestamp::from(written))
     }
 
-    /// Applies the fault repeatedly; returns when it is `crash`.
-    async fn suffer(&self) -> io::Error {
+    /// Logs what the fault causes, again and again; returns if the fault is `crash`.
+    async fn apply_fault(&self) -> io::Error {
         loop {
             match self.fault() {
                 Some(Fault::Crash) => {
                     let stack = "TypeError: Cannot read properties of undefined (reading 'total')";
-                    self.log(FATAL, "unhandled exception", json!({ "err": { "type": "TypeError", "stack": stack } }));
-                    return io::Error::other("told to crash");
+                    self.log(
+                        LEVEL_FATAL,
+                        "unhandled exception",
+                        json!({ "err": { "type": "TypeError", "stack": stack } }),
+                    );
+                    return io::Error::other("the fault is `crash`");
                 }
                 Some(Fault::Unready(dependency)) => {
-                    self.log(ERROR, "dependency is not reachable", json!({ "dependency": dependency }));
+                    self.log(LEVEL_ERROR, "dependency is not reachable", json!({ "dependency": dependency }));
                 }
                 Some(Fault::ErrorLog) => {
                     let order = format!("A-{}", 1000 + self.lines.load(Ordering::Relaxed) % 7);
-                    self.log(ERROR, "payment.process failed", json!({ "orderId": order, "gateway": "PawaPay" }));
+                    self.log(LEVEL_ERROR, "payment.process failed", json!({ "orderId": order, "gateway": "PawaPay" }));
                 }
-                Some(Fault::Slow) => self.log(40, "event loop is blocked", json!({})),
+                Some(Fault::Slow) => self.log(LEVEL_WARN, "event loop is blocked", json!({})),
                 None => {}
             }
-            sleep(&SystemClock, LOOK).await;
+            sleep(&SystemClock, FAULT_CHECK_INTERVAL).await;
         }
     }
 
@@ -175,16 +180,16 @@ impl Service {
         let _ = writeln!(io::stdout().lock(), "{line}");
     }
 
-    /// Counts, delays and logs a request; returns the fault.
+    /// Counts and logs a request, delays it if the fault is `slow`, and returns the fault.
     async fn accept(&self, path: &str) -> Option<Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let trouble = self.fault();
-        if trouble == Some(Fault::Slow) {
-            sleep(&SystemClock, SLOW).await;
+        let fault = self.fault();
+        if fault == Some(Fault::Slow) {
+            sleep(&SystemClock, SLOW_RESPONSE).await;
         }
-        let status = if matches!(trouble, Some(Fault::Unready(_))) && path.ends_with("ready") { 503 } else { 200 };
-        self.log(INFO, "request completed", json!({ "method": "GET", "url": path, "statusCode": status }));
-        trouble
+        let status = if matches!(fault, Some(Fault::Unready(_))) && path.ends_with("ready") { 503 } else { 200 };
+        self.log(LEVEL_INFO, "request completed", json!({ "method": "GET", "url": path, "statusCode": status }));
+        fault
     }
 }
 
@@ -226,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_restart_heals_only_what_says_so() {
+    fn a_restart_removes_only_a_fault_until_restart() {
         assert_eq!(Fault::of("crash\n", true), Some(Fault::Crash));
         assert_eq!(Fault::of("crash until-restart", true), None);
         assert_eq!(Fault::of("unready redis until-restart", false), Some(Fault::Unready("redis".to_owned())));

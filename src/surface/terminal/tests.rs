@@ -1,4 +1,4 @@
-//! What a person sees at 80 and at 40 columns, tested without a terminal.
+//! Tests the screens of the stepper at 80 and at 40 columns, without a terminal.
 
 mod attempt;
 mod story;
@@ -24,9 +24,9 @@ fn press(story: &mut Story, code: KeyCode) -> Intent {
 }
 
 #[test]
-fn what_passed_quietly_takes_a_line_each() {
-    let story = Story::read();
-    assert_snapshot!(story.record(80), @r"
+fn a_successful_step_has_one_line() {
+    let story = Story::after_checks();
+    assert_snapshot!(story.scrollback(80), @r"
         ● P1 Live platform down
           lusab-fidok · production · opened by chanda 2026-11-25 03:04:05 UTC
           Customers cannot use the shop.
@@ -38,7 +38,7 @@ fn what_passed_quietly_takes_a_line_each() {
         03:04:06 ✓ The gateway's last five minutes · 41 errors; commonest: connect  1.2s
                    ECONNREFUSED 127.0.0.1:6379
     ");
-    assert_snapshot!(story.record(40), @r"
+    assert_snapshot!(story.scrollback(40), @r"
         ● P1 Live platform down
           lusab-fidok · production · opened by
           chanda 2026-11-25 03:04:05 UTC
@@ -57,7 +57,7 @@ fn what_passed_quietly_takes_a_line_each() {
 }
 
 #[test]
-fn steps_at_work_show_their_time_and_the_countdown_runs() {
+fn running_steps_show_their_time_and_the_countdown_runs() {
     let mut story = Story::opened();
     story.starts("board", "systemd", EffectClass::Read);
     story.starts("gateway_log", "journal", EffectClass::Read);
@@ -78,14 +78,14 @@ fn steps_at_work_show_their_time_and_the_countdown_runs() {
 }
 
 #[test]
-fn a_question_numbers_its_choices_and_marks_what_is_suggested() {
-    let mut story = Story::read();
+fn choices_are_numbered_and_the_suggested_one_is_marked() {
+    let mut story = Story::after_checks();
     story.asks("cause", Story::cause());
     assert_snapshot!(story.region(80), @r"
         ── lusab-fidok · P1 · production ──────────────────────── notify due in 14:58 ──
          ? Infrastructure or code?
            1 infrastructure
-         ▸ 2 code · the evidence suggests it
+         ▸ 2 code · suggested
          enter take 2 · 1-2 choose · s skip · o output · w note · ? help · q detach
     ");
     assert_snapshot!(story.region(40), @r"
@@ -99,8 +99,8 @@ fn a_question_numbers_its_choices_and_marks_what_is_suggested() {
 }
 
 #[test]
-fn a_change_says_what_where_why_how_to_undo_and_who_may_agree() {
-    let mut story = Story::read();
+fn an_approval_shows_what_where_why_how_to_undo_and_who_may_approve() {
+    let mut story = Story::after_checks();
     story.asks("rollback", Story::rollback());
     assert_snapshot!(story.region(80), @r#"
         ── lusab-fidok · P1 · production ──────────────────────── notify due in 14:58 ──
@@ -131,18 +131,18 @@ fn a_change_says_what_where_why_how_to_undo_and_who_may_agree() {
 }
 
 #[test]
-fn a_failure_is_shown_at_once_with_what_was_printed_and_asked_about() {
-    let mut story = Story::read();
+fn a_failure_is_shown_with_the_output_and_asks_what_to_do() {
+    let mut story = Story::after_checks();
     story.starts("restart", "systemd", EffectClass::Once);
     story.after(2_100);
-    let printed = "starting\ncould not connect to 127.0.0.1:6379\ngiving up\n";
+    let output = "starting\ncould not connect to 127.0.0.1:6379\ngiving up\n";
     story.ends(
         "restart",
-        Outcome::failed("the unit failed again: exit code 3", serde_json::Value::Null).with_transcript(printed),
+        Outcome::failed("the unit failed again: exit code 3", serde_json::Value::Null).with_transcript(output),
     );
     story.asks("restart", Gate::Failure { error: "the unit failed again: exit code 3".to_owned() });
-    let record = story.record(80);
-    assert_snapshot!(record.rsplit_once("mitigate").unwrap().1, @r"
+    let scrollback = story.scrollback(80);
+    assert_snapshot!(scrollback.rsplit_once("mitigate").unwrap().1, @r"
         03:04:08 ✗ Restart the gateway · the unit failed again: exit code 3         2.1s
                    │ starting
                    │ could not connect to 127.0.0.1:6379
@@ -166,7 +166,7 @@ fn a_failure_is_shown_at_once_with_what_was_printed_and_asked_about() {
 
 #[test]
 fn the_output_of_a_step_is_shown_on_demand() {
-    let mut story = Story::read();
+    let mut story = Story::after_checks();
     story.starts("restart", "systemd", EffectClass::Once);
     story.prints("restart", "stopping\u{1b}[2J");
     story.prints("restart", "starting");
@@ -182,8 +182,8 @@ fn the_output_of_a_step_is_shown_on_demand() {
 }
 
 #[test]
-fn several_questions_are_gone_through_by_tab() {
-    let mut story = Story::read();
+fn tab_shows_the_next_question() {
+    let mut story = Story::after_checks();
     story.asks("cause", Story::cause());
     story.asks("call", Gate::Manual { instruction: "Call the hosting company and note the ticket.".to_owned() });
     assert!(story.region(80).contains("1 of 2"), "{}", story.region(80));
@@ -197,8 +197,8 @@ fn several_questions_are_gone_through_by_tab() {
 }
 
 #[test]
-fn a_reason_is_typed_where_it_is_needed() {
-    let mut story = Story::read();
+fn denying_a_change_asks_for_a_reason() {
+    let mut story = Story::after_checks();
     story.asks("rollback", Story::rollback());
     press(&mut story, KeyCode::Char('n'));
     for c in "too risky".chars() {
@@ -225,28 +225,28 @@ fn a_reason_is_typed_where_it_is_needed() {
 }
 
 #[test]
-fn a_key_pressed_before_the_question_could_be_read_agrees_to_nothing() {
-    let mut story = Story::read();
+fn a_key_that_comes_too_soon_after_a_question_is_ignored() {
+    let mut story = Story::after_checks();
     story.engine(Event::Step(StepEvent::Asked { run: RUN, step: step("rollback"), gate: Story::rollback() }));
     story.after(100);
     assert_eq!(press(&mut story, KeyCode::Enter), Intent::None);
-    let says_so = |story: &Story| story.region(80).contains("that key came too soon after the question");
-    assert!(says_so(&story), "{}", story.region(80));
-    let takes_keys = story.model.wake_at().expect("the screen changes when keys are taken");
+    let says_too_soon = |story: &Story| story.region(80).contains("that key came too soon after the question");
+    assert!(says_too_soon(&story), "{}", story.region(80));
+    let accepts_keys_at = story.model.wake_at().expect("the screen changes when keys are accepted");
     story.model.tick(story.now);
-    assert!(says_so(&story) && story.now < takes_keys);
-    story.now = takes_keys;
-    story.model.tick(takes_keys);
-    let asks_again = |story: &Story| story.region(80).contains("press that key again");
-    assert!(!says_so(&story) && asks_again(&story), "{}", story.region(80));
+    assert!(says_too_soon(&story) && story.now < accepts_keys_at);
+    story.now = accepts_keys_at;
+    story.model.tick(accepts_keys_at);
+    let says_press_again = |story: &Story| story.region(80).contains("press that key again");
+    assert!(!says_too_soon(&story) && says_press_again(&story), "{}", story.region(80));
     assert_eq!(story.model.wake_at(), None);
     assert!(matches!(press(&mut story, KeyCode::Enter), Intent::Submit(Request::Approve { .. })));
-    assert_eq!(press(&mut story, KeyCode::Enter), Intent::None, "one answer to one question");
+    assert_eq!(press(&mut story, KeyCode::Enter), Intent::None, "a second key does not submit a second request");
 }
 
 #[test]
-fn a_line_typed_for_one_question_never_answers_the_next() {
-    let mut story = Story::read();
+fn a_line_typed_for_one_question_does_not_answer_the_next() {
+    let mut story = Story::after_checks();
     story.asks("rollback", Story::rollback());
     press(&mut story, KeyCode::Char('n'));
     press(&mut story, KeyCode::Char('y'));
@@ -261,8 +261,8 @@ fn a_line_typed_for_one_question_never_answers_the_next() {
 }
 
 #[test]
-fn help_names_every_key() {
-    let mut story = Story::read();
+fn the_help_lists_every_key() {
+    let mut story = Story::after_checks();
     press(&mut story, KeyCode::Char('?'));
     assert_snapshot!(story.region(40), @r"
         ─ lusab-fidok P1 produ… ─ notify 14:59 ─
@@ -285,9 +285,9 @@ fn help_names_every_key() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "the screens of one story, in order")]
-fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
-    let mut story = Story::read();
+#[expect(clippy::too_many_lines, reason = "one story with its screens")]
+fn the_closing_summary_lists_failures_changes_and_deadlines() {
+    let mut story = Story::after_checks();
     story.starts("restart", "systemd", EffectClass::Once);
     story.after(2_100);
     story.ends(
@@ -322,9 +322,9 @@ fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
     }));
     story.engine(Event::Run(RunEvent::Ended { run: RUN, outcome: RunOutcome::Succeeded }));
     let summary = summary::summary(story.model.incident().unwrap(), story.now, &UNICODE);
-    story.ended.extend(summary);
-    let record = story.record(80);
-    assert_snapshot!(record.split_once("mitigate").unwrap().1, @r"
+    story.lines.extend(summary);
+    let scrollback = story.scrollback(80);
+    assert_snapshot!(scrollback.split_once("mitigate").unwrap().1, @r"
         03:04:08 ✓ Restart the gateway · restarted pakashop-gateway.service,        2.1s
                    active after 1.4s
         03:04:09 ✗ Revert the last merge · the work tree is dirty                   0.8s
@@ -345,7 +345,7 @@ fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
           deadline notify done, 11:05 to spare
           still    the incident is not resolved
     ");
-    let all: String = wrap::all(&story.ended, 40).iter().map(|row| row.text() + "\n").collect();
+    let all: String = wrap::all(&story.lines, 40).iter().map(|row| row.text() + "\n").collect();
     assert_snapshot!(all.split_once("mitigate").unwrap().1, @r"
         ✓ Restart the gateway · restarted   2.1s
           pakashop-gateway.service, active
@@ -379,10 +379,10 @@ fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
 }
 
 #[test]
-fn a_low_terminal_keeps_the_countdown_and_the_keys() {
+fn a_small_terminal_shows_the_countdown_and_the_keys() {
     use super::stepper::view::view;
     use super::widgets::frame::Size;
-    let mut story = Story::read();
+    let mut story = Story::after_checks();
     story.asks("rollback", Story::rollback());
     for (columns, rows) in [(40, 6), (30, 10), (20, 5), (200, 8)] {
         let frame = view(&story.model, story.now, Size { columns, rows });

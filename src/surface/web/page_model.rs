@@ -214,9 +214,9 @@ impl PageLine {
             tone: match entry.sign {
                 Sign::Failed => PageTone::Bad,
                 Sign::Question | Sign::Deadline => PageTone::Wait,
-                Sign::Words | Sign::Incident => PageTone::Hand,
-                Sign::Done | Sign::Told => PageTone::Good,
-                Sign::Begun | Sign::Skipped | Sign::Inner => PageTone::Plain,
+                Sign::Statement | Sign::Incident => PageTone::Hand,
+                Sign::Done | Sign::Delivered => PageTone::Good,
+                Sign::Begun | Sign::Skipped | Sign::Internal => PageTone::Plain,
             },
             text: entry.text.clone(),
             detail: entry.detail.clone(),

@@ -1,8 +1,6 @@
-//! The customer's host with the shipped runbooks and a real `runbook serve` on duty.
+//! A host of the customer with the shipped runbooks and a running `serve`.
 //!
-//! The estate is the shipped one; only addresses, ports and facts that only the shop has are replaced by those of the test.
-//!
-//! Deliberately absent: what breaks. Each test brings that.
+//! The estate is the shipped one, with addresses, ports and values of the test. Each test adds its own fault.
 
 use std::ffi::OsString;
 use std::fs;
@@ -19,15 +17,15 @@ use tempfile::TempDir;
 use crate::real::daemon::{Daemon, free_port, get};
 use crate::real::journal::{Entry, Journal};
 use crate::real::repository::Repository;
-use crate::real::shop::{SERVICES, Shop, unit};
 use crate::real::slack::{self, Slack};
+use crate::real::units::{SERVICES, Units, unit};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_runbook");
 
-/// What senders prove themselves with.
+/// The bearer token of senders.
 pub const BEARER: &str = "bearer-9c1d7f";
 
-/// How long one answer may take on a busy machine.
+/// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The host; everything on it ends with the value.
@@ -35,35 +33,35 @@ pub struct Host {
     // Dropped first: it works with everything else.
     _serve: Daemon,
     port: u16,
-    pub shop: Shop,
+    pub units: Units,
     pub repository: Repository,
     pub slack: Slack,
     directory: TempDir,
 }
 
-/// What differs from the shipped estate.
+/// Differences from the shipped estate.
 #[derive(Default)]
 pub struct Facts {
     /// Lines of the environment file, such as `REDIS_URL=…`.
     pub secrets: Vec<String>,
-    /// Texts of the estate and what stands in their place.
+    /// Texts of the estate and their replacements.
     pub edits: Vec<(&'static str, String)>,
-    /// Where services answer instead of where their units listen.
+    /// Ports of services that the test answers itself.
     pub answers: Vec<(&'static str, u16)>,
-    /// What the journal holds already.
+    /// Earlier entries of the journal.
     pub journal: Vec<Entry>,
 }
 
 impl Host {
     /// A host with these facts; `serve` answers when this returns.
     pub fn new(facts: Facts) -> Self {
-        let shop = Shop::start();
+        let units = Units::start();
         let (repository, slack) = (Repository::with_history(), Slack::start());
         let directory = tempfile::tempdir().unwrap();
-        write(directory.path(), &shop, &repository, &slack, &facts);
+        write(directory.path(), &units, &repository, &slack, &facts);
         if !facts.journal.is_empty() {
             let written = Journal::of(facts.journal);
-            fs::copy(written.directory().join("part-1.journal"), shop.journal().join("before.journal")).unwrap();
+            fs::copy(written.directory().join("part-1.journal"), units.journal().join("before.journal")).unwrap();
         }
         let port = free_port();
         let mut words: Vec<String> = vec!["-i".into()];
@@ -74,10 +72,10 @@ impl Host {
         let log = directory.path().join("serve.log");
         let serve = Daemon::start(Path::new("/usr/bin/env"), &words, None, &log);
         serve.wait(|| get(port, "/health/ready").is_some_and(|(status, _)| status == 200));
-        Self { _serve: serve, port, shop, repository, slack, directory }
+        Self { _serve: serve, port, units, repository, slack, directory }
     }
 
-    /// An alert as Alertmanager posts it; its status must be a good one.
+    /// Posts an alert as Alertmanager does; the answer must be 2xx.
     pub fn alert(&self, name: &str, status: &str, value: f64, labels: Value) {
         let mut alert = json!({
             "status": status, "labels": {"alertname": name, "env": "production"},
@@ -104,7 +102,7 @@ impl Host {
         });
     }
 
-    /// Waits until the run has come to its end.
+    /// Waits until the run has ended.
     pub fn wait_for_end(&self) {
         self.until("the run has ended", || !self.events("run_ended").is_empty());
     }
@@ -119,7 +117,7 @@ impl Host {
                 return;
             }
             while self.log_files() == read {
-                assert!(Instant::now() < until, "waited in vain until {what}: {}", self.told());
+                assert!(Instant::now() < until, "waited in vain until {what}: {}", self.timeline());
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
@@ -136,27 +134,29 @@ impl Host {
         files
     }
 
-    /// Agrees to a change, as a person would.
+    /// Approves a change.
     pub fn approve(&self, step: &str) {
         self.waits_for(step);
         self.runbook(&["approve", "last", step, "--detach"]);
     }
 
-    /// Says what a person would.
+    /// Answers a question, or marks a manual step as done.
     pub fn answer(&self, step: &str, answer: &str) {
         self.waits_for(step);
         self.runbook(&["answer", "last", step, answer, "--detach"]);
     }
 
-    /// How a step ended: its last outcome.
+    /// The last outcome of a step.
     pub fn outcome(&self, step: &str) -> Value {
         let ended = self.events("step_ended");
         let found = ended.iter().rev().find(|event| event["step"] == step);
-        found.map(|event| event["outcome"].clone()).unwrap_or_else(|| panic!("`{step}` never ended: {}", self.told()))
+        found
+            .map(|event| event["outcome"].clone())
+            .unwrap_or_else(|| panic!("`{step}` never ended: {}", self.timeline()))
     }
 
-    /// Whether a step was ever begun.
-    pub fn has_begun(&self, step: &str) -> bool {
+    /// Whether a step was ever started.
+    pub fn has_started(&self, step: &str) -> bool {
         self.events("step_started").iter().any(|event| event["step"] == step)
     }
 
@@ -165,7 +165,7 @@ impl Host {
         !self.events("asked").is_empty()
     }
 
-    /// The texts of Slack's messages. The first begins a thread that the others are in.
+    /// The texts of the messages in Slack. All messages are in the thread of the first.
     pub fn messages(&self) -> Vec<String> {
         let messages = self.slack.messages();
         for reply in messages.iter().skip(1) {
@@ -183,7 +183,7 @@ impl Host {
         self.json(&["incidents"])
     }
 
-    fn told(&self) -> String {
+    fn timeline(&self) -> String {
         let output = output_detached(&mut self.command(&["timeline", "last"])).unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
@@ -197,8 +197,8 @@ impl Host {
 
     fn runbook(&self, words: &[&str]) {
         let output = output_detached(&mut self.command(words)).unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{words:?}: {}\n{said}\n{}", output.status, self.told());
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{words:?}: {}\n{stderr}\n{}", output.status, self.timeline());
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -209,7 +209,7 @@ impl Host {
     }
 }
 
-/// Posts a body to `serve`; the whole answer.
+/// Posts a body to `serve`; returns the whole answer.
 pub fn post(port: u16, path: &str, bearer: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("serve listens");
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -240,8 +240,8 @@ fn places(directory: &Path) -> Vec<String> {
     vec!["--state".into(), state, "--dir".into(), directory.display().to_string()]
 }
 
-/// The shipped files, with the places of this host.
-fn write(directory: &Path, shop: &Shop, repository: &Repository, slack: &Slack, facts: &Facts) {
+/// Writes the shipped files, with the addresses and paths of this host.
+fn write(directory: &Path, units: &Units, repository: &Repository, slack: &Slack, facts: &Facts) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("runbooks");
     let to = directory.join("runbooks");
     fs::create_dir(&to).unwrap();
@@ -250,14 +250,14 @@ fn write(directory: &Path, shop: &Shop, repository: &Repository, slack: &Slack, 
     }
     let secrets = directory.join("environment");
     fs::write(&secrets, facts.secrets.join("\n") + "\n").unwrap();
-    let estate = estate(&to, &secrets, shop, repository, slack, facts);
+    let estate = estate(&to, &secrets, units, repository, slack, facts);
     fs::write(to.join("estate.yaml"), estate).unwrap();
 }
 
 fn estate(
     runbooks: &Path,
     secrets: &Path,
-    shop: &Shop,
+    units: &Units,
     repository: &Repository,
     slack: &Slack,
     facts: &Facts,
@@ -265,7 +265,7 @@ fn estate(
     let mut estate = fs::read_to_string(runbooks.join("estate.yaml")).unwrap();
     let work: PathBuf = repository.work();
     let own = [
-        ("systemd: system", format!("systemd: \"{}\"\n    journal: \"{}\"", shop.bus(), shop.journal().display())),
+        ("systemd: system", format!("systemd: \"{}\"\n    journal: \"{}\"", units.bus(), units.journal().display())),
         ("/opt/pakashop/.env.production", secrets.display().to_string()),
         ("repository: /opt/pakashop ", format!("repository: {} ", work.display())),
         ("repository: /opt/pakashop\n", format!("repository: {}\n", work.display())),
@@ -281,7 +281,7 @@ fn estate(
         let (before, after) = line.split_once("http://127.0.0.1:").expect("it has a health address");
         let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
         let port =
-            facts.answers.iter().find(|(service, _)| *service == name).map_or(shop.port(name), |(_, port)| *port);
+            facts.answers.iter().find(|(service, _)| *service == name).map_or(units.port(name), |(_, port)| *port);
         *line = format!("{before}http://127.0.0.1:{port}{rest}");
     }
     lines.join("\n")

@@ -1,4 +1,4 @@
-//! Payments, and the revenue authority: what lies with others.
+//! Alerts caused by others: payment providers and the revenue authority.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,10 +9,11 @@ use serde_json::json;
 
 use super::host::{Facts, Host};
 use super::site::Site;
+use crate::real::eventually;
 use crate::real::journal::Entry;
-use crate::real::shop::{eventually, unit};
+use crate::real::units::unit;
 
-/// A payment that went well, as it stands in the journal.
+/// The journal entry of a successful payment.
 fn paid() -> Entry {
     let more = json!({"orderId": "A-17", "gateway": "PawaPay", "phone": "+260977123456"});
     Entry::pino(&unit("settlement"), 30, "payment.process done", more).ago(60)
@@ -26,7 +27,7 @@ fn providers(pawapay: &Site, flutterwave: &Site) -> Vec<(&'static str, String)> 
 }
 
 #[test]
-fn payments_that_fail_after_a_merge_are_mended_by_its_revert() {
+fn failing_payments_after_a_merge_are_repaired_by_its_revert() {
     let (pawapay, flutterwave) = (Site::serve(|_| (401, "{}".to_owned())), Site::serve(|_| (404, String::new())));
     let judged =
         |decision: &str| Entry::pino(&unit("fraud"), 30, "fraud.evaluate", json!({"decision": decision})).ago(30);
@@ -40,26 +41,26 @@ fn payments_that_fail_after_a_merge_are_mended_by_its_revert() {
         judged("declined"),
     ]);
     let host = Host::new(Facts { edits: providers(&pawapay, &flutterwave), journal, ..Facts::default() });
-    host.shop.break_service("settlement", "error-log");
+    host.units.break_service("settlement", "error-log");
     let merge = host.repository.remote_head("production");
     eventually("payments have failed", || {
         let mut command = Command::new("journalctl");
-        command.arg("--directory").arg(host.shop.journal()).args(["-o", "cat", "-g", "payment.process failed"]);
+        command.arg("--directory").arg(host.units.journal()).args(["-o", "cat", "-g", "payment.process failed"]);
         let found = output_detached(&mut command).expect("journalctl starts; install the Debian package `systemd`");
         String::from_utf8_lossy(&found.stdout).lines().count() > 5
     });
     host.alert("payment_error_rate", "firing", 12.5, json!({}));
 
     host.waits_for("rollback");
-    assert_eq!(host.messages().len(), 1, "the notice waits for nobody");
-    assert_eq!(host.events("deadline_met").len(), 1, "the fifteen minutes are kept");
+    assert_eq!(host.messages().len(), 1, "the notice needs no approval");
+    assert_eq!(host.events("deadline_met").len(), 1, "the deadline is met");
     let errors = host.outcome("errors")["output"].clone();
     assert_eq!(errors["top"][0]["message"], "payment.process failed");
     let shares = host.outcome("shares")["output"].clone();
     assert_eq!((&shares["service"], &shares["declined"]), (&json!("settlement"), &json!(16.7)), "{shares}");
     assert!(shares["failed"].as_f64().unwrap() > 5.0, "{shares}");
-    assert_eq!(host.outcome("pawapay")["output"]["code"], 401, "who refuses us is up");
-    assert_eq!(host.repository.remote_head("production"), merge, "nobody has agreed yet");
+    assert_eq!(host.outcome("pawapay")["output"]["code"], 401, "a provider that refuses us is up");
+    assert_eq!(host.repository.remote_head("production"), merge, "nobody has approved yet");
 
     host.approve("rollback");
     host.wait_for_end();
@@ -67,7 +68,7 @@ fn payments_that_fail_after_a_merge_are_mended_by_its_revert() {
     assert!(log[0].starts_with("Revert"), "{log:?}");
     let last = host.messages().pop().unwrap();
     assert!(last.contains("the alert is confirmed") && last.contains("Cause: a deployment"), "{last}");
-    assert!(!host.messages().concat().contains("977123456"), "no number of a customer is told");
+    assert!(!host.messages().concat().contains("977123456"), "messages have no phone number");
 }
 
 #[test]
@@ -83,10 +84,10 @@ fn a_payment_provider_that_is_down_is_found() {
     assert!(host.outcome("pawapay")["summary"].as_str().unwrap().contains("status 503"));
     host.answer("provider", "done");
     host.wait_for_end();
-    assert!(!host.has_begun("rollback") && !host.has_begun("restart"), "what is not to blame is left alone");
+    assert!(!host.has_started("rollback") && !host.has_started("restart"), "other causes lead to no change");
 }
 
-/// What the fraud service has judged.
+/// The journal entry of a decision of the fraud service.
 fn judged(decision: &str) -> Entry {
     Entry::pino(&unit("fraud"), 30, "fraud.evaluate", json!({"decision": decision})).ago(30)
 }
@@ -106,35 +107,35 @@ fn failing_payments(judgements: &[&str]) -> (Host, [Site; 2]) {
 fn a_service_whose_payments_fail_is_restarted() {
     let (host, _sites) = failing_payments(&["accept", "accept"]);
     host.repository.age();
-    let invocation = |service: &str| host.shop.property(&unit(service), "InvocationID");
+    let invocation = |service: &str| host.units.property(&unit(service), "InvocationID");
     let (before, bystander, old) =
         (invocation("settlement"), invocation("fraud"), host.repository.remote_head("production"));
     host.alert("payment_error_rate", "firing", 66.0, json!({}));
     host.waits_for("restart");
     assert_eq!(host.outcome("suspect")["output"]["service"], "settlement");
-    assert_eq!(invocation("settlement"), before, "nobody has agreed yet");
+    assert_eq!(invocation("settlement"), before, "nobody has approved yet");
 
     host.approve("restart");
     host.wait_for_end();
     assert_ne!(invocation("settlement"), before);
-    assert_eq!(invocation("fraud"), bystander, "nothing else is restarted");
+    assert_eq!(invocation("fraud"), bystander, "no other service is restarted");
     assert_eq!(host.repository.remote_head("production"), old, "nothing is reverted");
     let last = host.messages().pop().unwrap();
     assert!(last.contains("Cause: one of our services"), "{last}");
 }
 
 #[test]
-fn a_fraud_service_that_turns_customers_away_is_looked_at_and_restarted() {
+fn a_fraud_service_that_declines_many_customers_is_checked_and_restarted() {
     let (host, _sites) = failing_payments(&["accept", "declined", "declined", "accept"]);
-    let before = host.shop.property(&unit("fraud"), "InvocationID");
+    let before = host.units.property(&unit("fraud"), "InvocationID");
     host.alert("payment_error_rate", "firing", 66.0, json!({}));
     host.waits_for("thresholds");
     assert_eq!(host.outcome("shares")["output"]["declined"].as_f64(), Some(50.0));
     host.answer("thresholds", "done");
     host.approve("restart");
     host.wait_for_end();
-    assert_ne!(host.shop.property(&unit("fraud"), "InvocationID"), before);
-    assert!(!host.has_begun("rollback"), "what was merged is not to blame");
+    assert_ne!(host.units.property(&unit("fraud"), "InvocationID"), before);
+    assert!(!host.has_started("rollback"), "the merge is not the cause");
     let last = host.messages().pop().unwrap();
     assert!(last.contains("Cause: the fraud service"), "{last}");
 }
@@ -155,7 +156,7 @@ fn a_key_that_the_revenue_authority_refuses_is_renewed_and_its_service_restarted
         journal: (0..7).map(failed).collect(),
         ..Facts::default()
     });
-    let before = host.shop.property(&unit("invoicing"), "InvocationID");
+    let before = host.units.property(&unit("invoicing"), "InvocationID");
     host.alert("zra_transmission_failure", "firing", 7.0, json!({}));
     host.waits_for("renew");
     assert_eq!(host.outcome("api")["verdict"], "succeeded", "ZRA is up");
@@ -163,14 +164,14 @@ fn a_key_that_the_revenue_authority_refuses_is_renewed_and_its_service_restarted
     host.answer("renew", "done");
     host.approve("restart");
     host.wait_for_end();
-    assert_ne!(host.shop.property(&unit("invoicing"), "InvocationID"), before, "it reads its key when it starts");
-    assert!(!host.has_begun("fallback"), "sales are reported, not put aside");
+    assert_ne!(host.units.property(&unit("invoicing"), "InvocationID"), before, "it reads its key when it starts");
+    assert!(!host.has_started("fallback"), "sales are reported directly");
     let last = host.messages().pop().unwrap();
     assert!(last.contains("Cause: our key is not valid") && last.contains("as before"), "{last}");
-    assert!(!host.messages().concat().contains("zra-key-81"), "the key is told to nobody");
+    assert!(!host.messages().concat().contains("zra-key-81"), "messages have no key");
 }
 
-/// A switch of the mock mode, as a shop might have it.
+/// A script that switches the mock mode.
 const SWITCH: &str =
     "#!/bin/sh\ncase $1 in on) touch \"$0.on\" ;; off) rm -f \"$0.on\" ;; is-on) test -e \"$0.on\" ;; esac\n";
 
@@ -196,18 +197,18 @@ fn a_revenue_authority_that_is_down_is_answered_by_the_mock_mode() {
         journal: (0..7).map(failed).collect(),
         ..Facts::default()
     });
-    let before = host.shop.property(&unit("invoicing"), "InvocationID");
+    let before = host.units.property(&unit("invoicing"), "InvocationID");
     host.alert("zra_transmission_failure", "firing", 7.0, json!({}));
     host.waits_for("fallback");
     assert_eq!(host.outcome("failures")["output"]["matched"], 7);
     assert_eq!(host.outcome("key")["verdict"], "succeeded", "our key is valid");
-    assert!(!directory.path().join("zra-mock.on").exists(), "nobody has agreed yet");
+    assert!(!directory.path().join("zra-mock.on").exists(), "nobody has approved yet");
 
     host.approve("fallback");
     host.approve("restart");
     host.wait_for_end();
     assert!(directory.path().join("zra-mock.on").exists());
-    assert_ne!(host.shop.property(&unit("invoicing"), "InvocationID"), before, "it reads its mode when it starts");
+    assert_ne!(host.units.property(&unit("invoicing"), "InvocationID"), before, "it reads its mode when it starts");
     let last = host.messages().pop().unwrap();
     assert!(last.contains("Cause: ZRA is down") && last.contains("switched on"), "{last}");
 }

@@ -1,34 +1,35 @@
-//! The shop's own services: slow, crashed, or behind with their work.
+//! Alerts caused by our services: slow, crashed, or with a backlog.
 
 use serde_json::json;
 
 use super::host::{Facts, Host};
 use super::site::{Site, healthy};
+use crate::real::eventually;
 use crate::real::journal::Entry;
 use crate::real::postgres::Postgres;
 use crate::real::redis::Redis;
-use crate::real::shop::{eventually, unit};
+use crate::real::units::unit;
 
 /// The trace of the request that failed.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 #[test]
 fn an_exception_leads_to_its_request_and_the_crashed_service_is_started_again() {
-    let said =
+    let entry =
         |service: &str, level: u8, message: &str, more| Entry::pino(&unit(service), level, message, more).ago(30);
     let host = Host::new(Facts {
         journal: vec![
-            said("gateway", 30, "request received", json!({"traceId": TRACE, "url": "/api/v1/coupons/SPRING"})),
-            said("coupon", 60, "unhandled exception", json!({"traceId": TRACE, "err": {"type": "TypeError"}})),
-            said("gateway", 30, "request received", json!({"traceId": "0123", "url": "/api/v1/other"})),
+            entry("gateway", 30, "request received", json!({"traceId": TRACE, "url": "/api/v1/coupons/SPRING"})),
+            entry("coupon", 60, "unhandled exception", json!({"traceId": TRACE, "err": {"type": "TypeError"}})),
+            entry("gateway", 30, "request received", json!({"traceId": "0123", "url": "/api/v1/other"})),
         ],
         ..Facts::default()
     });
-    host.shop.break_service("coupon", "crash");
-    eventually("systemd has given it up", || host.shop.property(&unit("coupon"), "ActiveState") == "failed");
-    host.shop.heal("coupon");
-    // The time in which it may not be started again is not what this test is about.
-    host.shop.systemctl(&["reset-failed", &unit("coupon")]);
+    host.units.break_service("coupon", "crash");
+    eventually("systemd has given it up", || host.units.property(&unit("coupon"), "ActiveState") == "failed");
+    host.units.heal("coupon");
+    // The start limit is not part of this test.
+    host.units.systemctl(&["reset-failed", &unit("coupon")]);
     host.alert("unhandled_exception", "firing", 1.0, json!({"traceId": TRACE}));
 
     host.waits_for("restart[0]");
@@ -37,12 +38,12 @@ fn an_exception_leads_to_its_request_and_the_crashed_service_is_started_again() 
     assert!(request["lines"][0].as_str().unwrap().contains("/api/v1/coupons/SPRING"), "{request}");
     assert_eq!(host.outcome("verdict")["output"]["down"], json!([unit("coupon")]));
     assert_eq!(host.outcome("history")["verdict"], "succeeded");
-    assert_ne!(host.shop.property(&unit("coupon"), "ActiveState"), "active", "nobody has agreed yet");
+    assert_ne!(host.units.property(&unit("coupon"), "ActiveState"), "active", "nobody has approved yet");
 
     host.approve("restart[0]");
     host.answer("bug", "done");
     host.wait_for_end();
-    assert_eq!(host.shop.property(&unit("coupon"), "ActiveState"), "active");
+    assert_eq!(host.units.property(&unit("coupon"), "ActiveState"), "active");
     assert!(host.messages().pop().unwrap().contains(TRACE));
 }
 
@@ -56,10 +57,10 @@ fn the_newest_exception_is_followed_when_the_alert_names_no_trace() {
     host.wait_for_end();
     assert_eq!(host.outcome("verdict")["output"]["trace"], TRACE, "{}", host.outcome("exceptions"));
     assert_eq!(host.outcome("request")["output"]["matched"], 1);
-    assert!(!host.has_begun("restart"), "everything runs");
+    assert!(!host.has_started("restart"), "everything runs");
 }
 
-/// A page with two histograms that grow with every look: one of answers, most of which are slow, one of queries.
+/// A metrics page with two histograms that grow with every request: mostly slow answers, and queries.
 fn slow_page(before: usize) -> String {
     let count = 100 * (before + 1);
     let slow = count / 10;
@@ -73,7 +74,7 @@ fn slow_page(before: usize) -> String {
 }
 
 #[test]
-fn a_slow_shop_that_waits_for_its_database_is_freed_of_what_blocks_it() {
+fn sessions_that_block_the_database_of_a_slow_service_are_ended() {
     let postgres = Postgres::with(&[("max_connections", "50")]);
     let redis = Redis::start();
     redis.cli(&["SET", "session:1", "x"]);
@@ -95,7 +96,7 @@ fn a_slow_shop_that_waits_for_its_database_is_freed_of_what_blocks_it() {
     assert_eq!(host.outcome("spans")["output"]["matched"], 1);
     assert!(host.outcome("redis")["summary"].as_str().unwrap().contains("memory"));
     let count = "select count(*) from pg_stat_activity where application_name = 'pakashop-reports'";
-    assert_eq!(postgres.sql(count), "1", "nobody has agreed yet");
+    assert_eq!(postgres.sql(count), "1", "nobody has approved yet");
 
     host.approve("blockers");
     host.answer("tune", "done");
@@ -105,7 +106,7 @@ fn a_slow_shop_that_waits_for_its_database_is_freed_of_what_blocks_it() {
     assert!(last.contains("Waits for: the database"), "{last}");
 }
 
-/// A page on which answers are slow and queries are quick.
+/// A metrics page with slow answers and fast queries.
 fn page_of_a_slow_service(before: usize) -> String {
     let count = 100 * (before + 1);
     let quick = format!(
@@ -130,7 +131,7 @@ fn slow_gateway(postgres: &Postgres, redis: &Redis) -> (Host, Site) {
 }
 
 #[test]
-fn a_shop_that_is_slow_after_a_merge_is_mended_by_its_revert() {
+fn a_service_that_is_slow_after_a_merge_is_repaired_by_its_revert() {
     let (postgres, redis) = (Postgres::start(), Redis::start());
     let (host, _gateway) = slow_gateway(&postgres, &redis);
     let merge = host.repository.remote_head("production");
@@ -139,13 +140,13 @@ fn a_shop_that_is_slow_after_a_merge_is_mended_by_its_revert() {
     let verdict = host.outcome("verdict")["output"].clone();
     assert!(verdict["milliseconds"].as_f64().unwrap() > 500.0, "{verdict}");
     assert!(verdict["queries"].as_f64().unwrap() < 250.0, "{verdict}");
-    assert_eq!(host.repository.remote_head("production"), merge, "nobody has agreed yet");
+    assert_eq!(host.repository.remote_head("production"), merge, "nobody has approved yet");
 
     host.approve("rollback");
     host.wait_for_end();
     let log = host.repository.remote_log("production");
     assert!(log[0].starts_with("Revert"), "{log:?}");
-    assert!(!host.has_begun("restart") && !host.has_begun("blockers"), "what is not to blame is left alone");
+    assert!(!host.has_started("restart") && !host.has_started("blockers"), "other causes lead to no change");
     let last = host.messages().pop().unwrap();
     assert!(last.contains("Waits for: a deployment") && last.contains("Rollback: succeeded"), "{last}");
 }
@@ -156,21 +157,21 @@ fn a_service_that_is_slow_by_itself_is_restarted() {
     let (host, _gateway) = slow_gateway(&postgres, &redis);
     host.repository.age();
     let (before, old) =
-        (host.shop.property(&unit("gateway"), "InvocationID"), host.repository.remote_head("production"));
+        (host.units.property(&unit("gateway"), "InvocationID"), host.repository.remote_head("production"));
     host.alert("api_p95_latency", "firing", 950.0, json!({"service": "gateway"}));
     host.waits_for("restart");
-    assert_eq!(host.shop.property(&unit("gateway"), "InvocationID"), before, "nobody has agreed yet");
+    assert_eq!(host.units.property(&unit("gateway"), "InvocationID"), before, "nobody has approved yet");
 
     host.approve("restart");
     host.wait_for_end();
-    assert_ne!(host.shop.property(&unit("gateway"), "InvocationID"), before);
+    assert_ne!(host.units.property(&unit("gateway"), "InvocationID"), before);
     assert_eq!(host.repository.remote_head("production"), old, "nothing is reverted");
     let last = host.messages().pop().unwrap();
     assert!(last.contains("Waits for: the service itself"), "{last}");
 }
 
 #[test]
-fn a_backlog_of_reviews_is_met_by_one_more_worker() {
+fn a_backlog_of_reviews_starts_another_worker() {
     let fraud = Site::serve(|asked| {
         let page = "fraud_queue_backlog{queue=\"manual\"} 90\nfraud_queue_backlog{queue=\"rules\"} 60\n";
         let other = if asked.path == "/rules" { r#"{"hold_above":2000}"# } else { page };
@@ -189,18 +190,18 @@ fn a_backlog_of_reviews_is_met_by_one_more_worker() {
         journal: vec![judged("accept"), judged("declined")],
         ..Facts::default()
     });
-    host.shop.write_unit("pakashop-fraud-worker@.service", "[Service]\nExecStart=/bin/sleep infinity\n");
-    host.shop.systemctl(&["daemon-reload"]);
+    host.units.write_unit("pakashop-fraud-worker@.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+    host.units.systemctl(&["daemon-reload"]);
     host.alert("fraud_queue_backlog", "firing", 150.0, json!({"service": "fraud"}));
     host.waits_for("scale[0]");
     assert_eq!(host.outcome("queue")["output"]["value"].as_f64(), Some(150.0));
     assert_eq!(host.outcome("verdict")["output"]["declined"].as_f64(), Some(50.0));
-    assert_eq!(host.shop.property(worker, "ActiveState"), "inactive", "nobody has agreed yet");
+    assert_eq!(host.units.property(worker, "ActiveState"), "inactive", "nobody has approved yet");
 
     host.approve("scale[0]");
     host.answer("thresholds", "done");
     host.wait_for_end();
-    assert_eq!(host.shop.property(worker, "ActiveState"), "active");
+    assert_eq!(host.units.property(worker, "ActiveState"), "active");
     let last = host.messages().pop().unwrap();
     assert!(last.contains("150") && last.contains("50"), "{last}");
 }

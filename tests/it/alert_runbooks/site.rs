@@ -1,7 +1,6 @@
-//! A server of somebody else's on loopback, as far as a runbook asks it: PawaPay, Flutterwave, ZRA, Meilisearch, or a
-//! service's own page of metrics.
+//! A stand-in HTTP server on loopback: PawaPay, Flutterwave, ZRA, Meilisearch, or the metrics page of a service.
 //!
-//! Deliberately absent: keeping connections open, and bodies of requests.
+//! It answers one request per connection and ignores bodies.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,32 +10,32 @@ use std::time::Duration;
 
 use crate::real::daemon::free_port;
 
-/// What a request asks, for the test to answer.
-pub struct Asked {
+/// A request.
+pub struct Request {
     /// The path with its query.
     pub path: String,
     /// The `Authorization` header, or nothing.
     pub authorization: String,
-    /// How many requests came before it.
+    /// The number of earlier requests.
     pub before: usize,
 }
 
-/// The server; it is gone with the value.
+/// The server; it stops with the value.
 pub struct Site {
     port: u16,
     over: Arc<AtomicBool>,
 }
 
 impl Site {
-    /// A server that answers so: a status and a body.
-    pub fn serve(answer: impl Fn(&Asked) -> (u16, String) + Send + 'static) -> Self {
+    /// A server with this function for the status and the body.
+    pub fn serve(answer: impl Fn(&Request) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", free_port())).expect("a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let over = Arc::new(AtomicBool::new(false));
         let (end, count) = (Arc::clone(&over), AtomicUsize::new(0));
         std::thread::spawn(move || {
             for stream in listener.incoming().take_while(|_| !end.load(Ordering::Relaxed)).flatten() {
-                // A client that hangs up early has its reasons.
+                // The client may have disconnected.
                 let _ = meet(&stream, count.fetch_add(1, Ordering::Relaxed), &answer);
             }
         });
@@ -48,7 +47,7 @@ impl Site {
         self.port
     }
 
-    /// Its address, without a slash at the end.
+    /// Its URL, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -61,7 +60,7 @@ impl Drop for Site {
     }
 }
 
-fn meet(stream: &TcpStream, before: usize, answer: &dyn Fn(&Asked) -> (u16, String)) -> std::io::Result<()> {
+fn meet(stream: &TcpStream, before: usize, answer: &dyn Fn(&Request) -> (u16, String)) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut lines = BufReader::new(stream).lines();
     let first = lines.next().transpose()?.unwrap_or_default();
@@ -76,7 +75,7 @@ fn meet(stream: &TcpStream, before: usize, answer: &dyn Fn(&Asked) -> (u16, Stri
         }
     }
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
-    let (status, text) = answer(&Asked { path, authorization, before });
+    let (status, text) = answer(&Request { path, authorization, before });
     let kind = if text.starts_with('{') { "application/json" } else { "text/plain; version=0.0.4" };
     let length = text.len();
     write!(
@@ -85,7 +84,7 @@ fn meet(stream: &TcpStream, before: usize, answer: &dyn Fn(&Asked) -> (u16, Stri
     )
 }
 
-/// What a service answers to questions about its health; nothing for other paths.
+/// The answer of a healthy service to health requests, or `None` for other paths.
 pub fn healthy(path: &str) -> Option<(u16, String)> {
     let body = match path {
         "/health" => r#"{"status":"ok"}"#,

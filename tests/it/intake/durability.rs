@@ -1,4 +1,4 @@
-//! What was answered 2xx is there: after SIGKILL in the middle of a storm, and after a disk that was full.
+//! Every alert that was answered 2xx is in the log after SIGKILL and after a full disk.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,55 +11,55 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::house::{House, KEY, alert, post};
-use crate::real::shop::eventually;
+use super::server::{IntakeServer, KEY, alert, post};
+use crate::real::eventually;
 
 /// How often the server is killed.
 const KILLS: u64 = 20;
 
-/// How many post at a time.
+/// Concurrent senders.
 const POSTERS: usize = 4;
 
 #[test]
-fn every_alert_that_was_taken_is_there_after_the_server_was_killed_twenty_times() {
-    let mut house = House::closed();
-    let taken = Arc::new(Mutex::new(BTreeSet::new()));
+fn every_accepted_alert_is_in_the_log_after_twenty_kills() {
+    let mut server = IntakeServer::stopped();
+    let accepted = Arc::new(Mutex::new(BTreeSet::new()));
     let number = Arc::new(AtomicUsize::new(0));
     for kill in 0..KILLS {
-        house.begin(Signal::KILL);
+        server.start(Signal::KILL);
         let over = Arc::new(AtomicBool::new(false));
         let posters: Vec<_> = (0..POSTERS)
             .map(|_| {
-                let (port, over) = (house.port(), Arc::clone(&over));
-                let (taken, number) = (Arc::clone(&taken), Arc::clone(&number));
+                let (port, over) = (server.port(), Arc::clone(&over));
+                let (accepted, number) = (Arc::clone(&accepted), Arc::clone(&number));
                 std::thread::spawn(move || {
                     while !over.load(Ordering::Relaxed) {
                         let own = number.fetch_add(1, Ordering::Relaxed);
                         let body = alert(&format!("storm-{}", own % 7), own).to_string();
                         if post(port, "alertmanager", KEY, &[], body.as_bytes()) == 200 {
-                            taken.lock().unwrap().insert(own);
+                            accepted.lock().unwrap().insert(own);
                         }
                     }
                 })
             })
             .collect();
         std::thread::sleep(Duration::from_millis(60 + kill * 37 % 200));
-        house.end();
+        server.stop();
         over.store(true, Ordering::Relaxed);
         posters.into_iter().for_each(|poster| poster.join().unwrap());
     }
-    house.told(&["verify"]);
-    let all = house.everything();
-    let taken = taken.lock().unwrap();
-    let lost: Vec<&usize> = taken.iter().filter(|own| !all.contains(&format!("firing-{own}-"))).collect();
-    println!("{} of {} were taken in", taken.len(), number.load(Ordering::Relaxed));
+    server.stdout(&["verify"]);
+    let all = server.timelines();
+    let accepted = accepted.lock().unwrap();
+    let lost: Vec<&usize> = accepted.iter().filter(|own| !all.contains(&format!("firing-{own}-"))).collect();
+    println!("{} of {} were accepted", accepted.len(), number.load(Ordering::Relaxed));
     assert!(lost.is_empty(), "answered 2xx and lost: {lost:?}");
-    assert!(taken.len() > 20, "only {} were taken in", taken.len());
-    let incidents = house.incidents().as_array().map_or(0, Vec::len);
-    assert!(incidents <= 7, "one incident a group, not {incidents}");
+    assert!(accepted.len() > 20, "only {} were accepted", accepted.len());
+    let incidents = server.incidents().as_array().map_or(0, Vec::len);
+    assert!(incidents <= 7, "one incident per group, not {incidents}");
 }
 
-/// A small file system of its own, until the value drops. Needs root.
+/// A small tmpfs, unmounted with the value. Needs root.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -70,7 +70,7 @@ impl Disk {
         Self(path.to_owned())
     }
 
-    /// Leaves no room for another byte.
+    /// Fills the file system to the last byte.
     fn fill(&self) {
         let mut file = fs::File::create(self.filler()).unwrap();
         let mut size = 64 * 1024;
@@ -93,32 +93,32 @@ impl Drop for Disk {
 }
 
 #[test]
-fn a_full_disk_is_answered_503_and_is_forgotten_when_there_is_room_again() {
-    let mut house = House::closed();
-    let disk = Disk::at(&house.state());
-    house.begin(Signal::TERM);
-    let mut taken = Vec::new();
-    let mut take = |number: usize| {
-        let answer = house.post("alertmanager", KEY, alert("full", number).to_string().as_bytes());
+fn a_full_disk_is_answered_503_until_there_is_space_again() {
+    let mut server = IntakeServer::stopped();
+    let disk = Disk::at(&server.state());
+    server.start(Signal::TERM);
+    let mut accepted = Vec::new();
+    let mut post = |number: usize| {
+        let answer = server.post("alertmanager", KEY, alert("full", number).to_string().as_bytes());
         if answer == 200 {
-            taken.push(number);
+            accepted.push(number);
         }
         answer
     };
-    assert_eq!(take(0), 200);
+    assert_eq!(post(0), 200);
     disk.fill();
-    let refused = (1..500).map(&mut take).find(|answer| *answer != 200);
-    assert_eq!(refused, Some(503), "a full disk is our trouble, and the sender comes again");
-    assert_eq!(take(500), 503, "it stays full");
+    let refused = (1..500).map(&mut post).find(|answer| *answer != 200);
+    assert_eq!(refused, Some(503), "a full disk is our error, and the sender retries");
+    assert_eq!(post(500), 503, "it stays full");
     fs::remove_file(disk.filler()).unwrap();
     let mut number = 500;
-    eventually("it takes alerts again by itself", || {
+    eventually("it accepts alerts again", || {
         number += 1;
-        take(number) == 200
+        post(number) == 200
     });
-    let all = house.everything();
-    assert!(taken.iter().all(|number| all.contains(&format!("firing-{number}-"))), "{taken:?} in {all}");
-    assert!(house.is_well());
-    house.told(&["verify"]);
-    house.end();
+    let all = server.timelines();
+    assert!(accepted.iter().all(|number| all.contains(&format!("firing-{number}-"))), "{accepted:?} in {all}");
+    assert!(server.is_ready());
+    server.stdout(&["verify"]);
+    server.stop();
 }

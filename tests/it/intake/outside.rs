@@ -1,4 +1,4 @@
-//! Other SQLite programs and our own commands that open and close the log while `runbook serve` writes to it.
+//! Other SQLite programs and commands of ours open and close the log while `serve` writes to it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,24 +10,24 @@ use std::thread::{self, JoinHandle};
 use runbook::actions::transport::process::output_detached;
 use rustix::process::Signal;
 
-use super::house::{House, KEY, alert, post};
-use crate::real::shop::eventually;
+use super::server::{IntakeServer, KEY, alert, post};
+use crate::real::eventually;
 use crate::real::sqlite::sqlite3;
 
 /// How often the server is killed.
 const KILLS: usize = 4;
 
-/// How many post at a time.
+/// Concurrent senders.
 const POSTERS: usize = 2;
 
-/// How many alerts are answered, and how often each program opens and closes the log, before the server is killed.
+/// Answered alerts, and runs of each program, before the server is killed.
 const ALERTS: usize = 60;
 const RUNS: usize = 4;
 
-/// What happens beside one life of a server.
+/// The senders and programs that run beside a server.
 #[derive(Default)]
 struct Stream {
-    /// The alerts that were answered 2xx, over all lives.
+    /// The alerts that were answered 2xx, by all servers.
     answered: Mutex<BTreeSet<usize>>,
     /// The number of the next alert.
     next: AtomicUsize,
@@ -35,7 +35,7 @@ struct Stream {
 }
 
 impl Stream {
-    /// Posts alerts until it is over.
+    /// Posts alerts until the end.
     fn post(self: &Arc<Self>, port: u16) -> JoinHandle<()> {
         let stream = Arc::clone(self);
         thread::spawn(move || {
@@ -53,7 +53,7 @@ impl Stream {
         self.answered.lock().unwrap().len()
     }
 
-    /// Runs programs one after the other until it is over, and counts the rounds. Each of them has to succeed.
+    /// Runs programs in order until the end, and counts the rounds. Each run must succeed.
     fn repeat(self: &Arc<Self>, mut programs: Vec<Command>) -> (Arc<AtomicUsize>, JoinHandle<()>) {
         let (stream, rounds) = (Arc::clone(self), Arc::new(AtomicUsize::new(0)));
         let counted = Arc::clone(&rounds);
@@ -62,8 +62,8 @@ impl Stream {
                 for program in &mut programs {
                     let output =
                         output_detached(program).expect("it starts; `sqlite3` is in the Debian package sqlite3");
-                    let said = String::from_utf8_lossy(&output.stderr);
-                    assert!(output.status.success(), "{program:?}: {} {said}", output.status);
+                    let stderr = String::from_utf8_lossy(&output.stderr);
+                    assert!(output.status.success(), "{program:?}: {} {stderr}", output.status);
                 }
                 rounds.fetch_add(1, Ordering::Relaxed);
             }
@@ -72,7 +72,7 @@ impl Stream {
     }
 }
 
-/// Ends the stream, also when the test fails.
+/// Ends the stream, also if the test fails.
 struct Ending<'a>(&'a Stream);
 
 impl Drop for Ending<'_> {
@@ -81,9 +81,9 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// The programs that open and close the log beside the server: for each thread, those that it runs in turn.
-fn programs(house: &House) -> Vec<Vec<Command>> {
-    let (log, state) = (house.state().join("runbook.db"), house.state());
+/// The programs that open and close the log beside the server, by thread.
+fn programs(server: &IntakeServer) -> Vec<Vec<Command>> {
+    let (log, state) = (server.state().join("runbook.db"), server.state());
     let copy = |name: &str| state.join(name).display().to_string();
     let mut remove = Command::new("rm");
     remove.args(["-f", &copy("compact")]);
@@ -92,38 +92,38 @@ fn programs(house: &House) -> Vec<Vec<Command>> {
         vec![sqlite3(&log, &format!(".backup '{}'", copy("backup")))],
         vec![remove, sqlite3(&log, &format!("VACUUM INTO '{}'", copy("compact")))],
         vec![sqlite3(&log, "PRAGMA wal_checkpoint(TRUNCATE)")],
-        vec![house.command(&["incidents"]), house.command(&["verify"])],
+        vec![server.command(&["incidents"]), server.command(&["verify"])],
     ]
 }
 
 #[test]
-fn every_alert_that_was_answered_is_in_the_log_when_other_programs_open_it_beside_the_server() {
-    let mut house = House::closed();
+fn every_accepted_alert_is_in_the_log_while_other_programs_open_it() {
+    let mut server = IntakeServer::stopped();
     let stream = Arc::new(Stream::default());
     for _ in 0..KILLS {
-        house.begin(Signal::KILL);
+        server.start(Signal::KILL);
         stream.over.store(false, Ordering::Relaxed);
         let ending = Ending(&stream);
         let before = stream.answered();
-        let posters: Vec<_> = (0..POSTERS).map(|_| stream.post(house.port())).collect();
+        let posters: Vec<_> = (0..POSTERS).map(|_| stream.post(server.port())).collect();
         let (rounds, repeaters): (Vec<_>, Vec<_>) =
-            programs(&house).into_iter().map(|programs| stream.repeat(programs)).unzip();
+            programs(&server).into_iter().map(|programs| stream.repeat(programs)).unzip();
         eventually("alerts were answered and every program has opened the log", || {
             let repeated = rounds.iter().all(|rounds| rounds.load(Ordering::Relaxed) >= RUNS);
             let failed = repeaters.iter().any(JoinHandle::is_finished);
             failed || repeated && stream.answered() >= before + ALERTS
         });
-        house.end();
+        server.stop();
         drop(ending);
         posters.into_iter().chain(repeaters).for_each(|thread| thread.join().unwrap());
     }
-    house.begin(Signal::TERM);
-    house.told(&["verify"]);
-    let all = house.everything();
+    server.start(Signal::TERM);
+    server.stdout(&["verify"]);
+    let all = server.timelines();
     let answered = stream.answered.lock().unwrap();
     let lost: Vec<&usize> = answered.iter().filter(|number| !all.contains(&format!("firing-{number}-"))).collect();
     assert!(lost.is_empty(), "{} of {} alerts that were answered 2xx are lost: {lost:?}", lost.len(), answered.len());
-    house.end();
-    house.told(&["verify"]);
-    assert!(fs::metadata(house.state().join("backup")).unwrap().len() > 0);
+    server.stop();
+    server.stdout(&["verify"]);
+    assert!(fs::metadata(server.state().join("backup")).unwrap().len() > 0);
 }

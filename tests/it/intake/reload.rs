@@ -1,14 +1,14 @@
-//! Edited files are taken up by a real `runbook serve` at SIGHUP: all of them or none, while runs go on with their own.
+//! Reload at SIGHUP: a running `serve` loads all edited files or none, and runs continue with their own copies.
 
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::house::{ESTATE, House, KEY, NEXT, alert};
+use super::server::{ESTATE, IntakeServer, KEY, NEXT, alert};
 use crate::real::daemon::get;
 
-/// A runbook that such an alert starts: a person is asked, then a word is set.
+/// A runbook for an alert: it asks a person, then sets a value.
 fn asking(id: &str, alert: &str, word: &str) -> String {
     format!(
         "runbook: {id}\ntitle: Mends {alert}\nseverity: p3\non: {{ alert: {alert}, start: auto }}\nsteps:\n  \
@@ -17,15 +17,15 @@ fn asking(id: &str, alert: &str, word: &str) -> String {
 }
 
 /// Posts an alert of this name; without a runbook, its incident has `firing-<number>-` as its title.
-fn fire(house: &House, name: &str, number: usize) {
-    assert_eq!(house.post("alertmanager", KEY, alert(name, number).to_string().as_bytes()), 200);
+fn fire(server: &IntakeServer, name: &str, number: usize) {
+    assert_eq!(server.post("alertmanager", KEY, alert(name, number).to_string().as_bytes()), 200);
 }
 
-/// The incident with this title, once this word stands in it.
-fn incident(house: &House, title: &str, word: &str) -> Value {
+/// Waits for the incident with this title and text.
+fn incident(server: &IntakeServer, title: &str, word: &str) -> Value {
     let until = Instant::now() + Duration::from_secs(60);
     loop {
-        let all = house.incidents();
+        let all = server.incidents();
         let own = all.as_array().into_iter().flatten().find(|row| row["title"] == title);
         if let Some(own) = own.filter(|own| own.to_string().contains(word)) {
             return own.clone();
@@ -35,63 +35,66 @@ fn incident(house: &House, title: &str, word: &str) -> Value {
     }
 }
 
-fn metric(house: &House) -> String {
-    let (_, text) = get(house.port(), "/metrics").expect("it answers");
+fn metric(server: &IntakeServer) -> String {
+    let (_, text) = get(server.port(), "/metrics").expect("it answers");
     text.lines().find(|line| line.starts_with("runbook_last_reload_successful ")).expect("it is there").to_owned()
 }
 
 #[test]
-fn an_edited_runbook_is_taken_up_and_a_run_goes_on_with_its_own() {
-    let mut house = House::closed();
-    house.edit("mends", &asking("mends", "first", "before"));
-    house.begin(Signal::TERM);
-    fire(&house, "first", 1);
-    let first = incident(&house, "Mends first", "mends: ");
-    house.edit("mends", &asking("mends", "second", "after"));
-    house.edit("other", &asking("other", "third", "other"));
-    house.reload("taken up: `mends` is another, `other` is new");
-    fire(&house, "second", 2);
-    fire(&house, "third", 3);
-    incident(&house, "Mends second", "mends: ");
-    incident(&house, "Mends third", "other: ");
+fn an_edited_runbook_is_loaded_and_a_run_continues_with_its_own_copy() {
+    let mut server = IntakeServer::stopped();
+    server.edit("mends", &asking("mends", "first", "before"));
+    server.start(Signal::TERM);
+    fire(&server, "first", 1);
+    let first = incident(&server, "Mends first", "mends: ");
+    server.edit("mends", &asking("mends", "second", "after"));
+    server.edit("other", &asking("other", "third", "other"));
+    server.reload("reloaded: `mends` changed, `other` was added");
+    fire(&server, "second", 2);
+    fire(&server, "third", 3);
+    incident(&server, "Mends second", "mends: ");
+    incident(&server, "Mends third", "other: ");
     let id = first["id"].as_str().expect("an id");
-    house.told(&["answer", id, "sure", "yes"]);
-    incident(&house, "Mends first", "mends: succeeded");
-    assert!(house.told(&["-o", "jsonl", "timeline", id]).contains(r#"{"word":"before"}"#), "the run has its own copy");
-    house.remove("other");
-    house.reload("taken up: `other` is gone");
-    house.reload("read again: nothing has changed");
-    assert_eq!(metric(&house), "runbook_last_reload_successful 1");
+    server.stdout(&["answer", id, "sure", "yes"]);
+    incident(&server, "Mends first", "mends: succeeded");
+    assert!(
+        server.stdout(&["-o", "jsonl", "timeline", id]).contains(r#"{"word":"before"}"#),
+        "the run has its own copy"
+    );
+    server.remove("other");
+    server.reload("reloaded: `other` was removed");
+    server.reload("reloaded: no changes");
+    assert_eq!(metric(&server), "runbook_last_reload_successful 1");
 }
 
 #[test]
-fn with_a_problem_in_any_file_everything_stays_as_it_was() {
-    let mut house = House::closed();
-    house.edit("mends", &asking("mends", "first", "before"));
-    house.begin(Signal::TERM);
-    house.edit("mends", &asking("mends", "second", "after").replace("set:", "sett:"));
-    house.edit("other", &asking("other", "third", "other"));
-    house.reload("the edited files have 1 problem, and those before stay in force");
-    assert_eq!(metric(&house), "runbook_last_reload_successful 0");
-    assert!(house.is_well());
-    fire(&house, "first", 1);
-    fire(&house, "third", 3);
-    incident(&house, "Mends first", "mends: ");
-    // The sound file is not taken up alone.
-    incident(&house, "firing-3-", "notice: ");
-    house.edit("estate", "estate: [\n");
-    house.reload("stay in force");
-    fire(&house, "first", 4);
-    house.edit("estate", ESTATE);
-    house.edit("mends", &asking("mends", "second", "after"));
-    house.reload("taken up: `mends` is another, `other` is new");
-    assert_eq!(metric(&house), "runbook_last_reload_successful 1");
+fn a_problem_in_one_file_keeps_every_file_as_it_was() {
+    let mut server = IntakeServer::stopped();
+    server.edit("mends", &asking("mends", "first", "before"));
+    server.start(Signal::TERM);
+    server.edit("mends", &asking("mends", "second", "after").replace("set:", "sett:"));
+    server.edit("other", &asking("other", "third", "other"));
+    server.reload("the edited files have 1 problem; the previous configuration stays active");
+    assert_eq!(metric(&server), "runbook_last_reload_successful 0");
+    assert!(server.is_ready());
+    fire(&server, "first", 1);
+    fire(&server, "third", 3);
+    incident(&server, "Mends first", "mends: ");
+    // The valid file is not loaded alone.
+    incident(&server, "firing-3-", "notice: ");
+    server.edit("estate", "estate: [\n");
+    server.reload("the previous configuration stays active");
+    fire(&server, "first", 4);
+    server.edit("estate", ESTATE);
+    server.edit("mends", &asking("mends", "second", "after"));
+    server.reload("reloaded: `mends` changed, `other` was added");
+    assert_eq!(metric(&server), "runbook_last_reload_successful 1");
 }
 
 #[test]
-fn senders_and_their_secrets_are_taken_up_and_old_values_stay_secret() {
-    let mut house = House::closed();
-    let file = house.state().join("token");
+fn senders_and_secrets_are_reloaded_and_old_values_stay_redacted() {
+    let mut server = IntakeServer::stopped();
+    let file = server.state().join("token");
     let word = |value: &str| std::fs::write(&file, value).unwrap();
     let estate = |sender: &str| {
         let secret = format!("key: {{ file: {} }}, next", file.display());
@@ -99,48 +102,48 @@ fn senders_and_their_secrets_are_taken_up_and_old_values_stay_secret() {
         own.replace("key: { env: KEY }, next", &secret)
     };
     word("value-of-old-times");
-    house.edit("estate", &estate("grafana"));
-    house.begin(Signal::TERM);
-    assert_eq!(house.post("alertmanager", "value-of-old-times", b"{}"), 200);
+    server.edit("estate", &estate("grafana"));
+    server.start(Signal::TERM);
+    assert_eq!(server.post("alertmanager", "value-of-old-times", b"{}"), 200);
     word("value-of-new-times");
-    house.edit("estate", &estate("second"));
-    house.reload("taken up: the estate is another, secret `key` has another value");
-    assert_eq!(house.post("alertmanager", "value-of-old-times", b"{}"), 401);
-    assert_eq!(house.post("alertmanager", NEXT, b"{}"), 200);
-    assert_eq!(house.post("grafana", "value-of-new-times", b"{}"), 404);
-    let told = alert("value-of-old-times and value-of-new-times", 1).to_string();
-    assert_eq!(house.post("second", "value-of-new-times", told.as_bytes()), 200);
-    let all = house.everything();
+    server.edit("estate", &estate("second"));
+    server.reload("reloaded: estate.yaml changed, secret `key` changed");
+    assert_eq!(server.post("alertmanager", "value-of-old-times", b"{}"), 401);
+    assert_eq!(server.post("alertmanager", NEXT, b"{}"), 200);
+    assert_eq!(server.post("grafana", "value-of-new-times", b"{}"), 404);
+    let body = alert("value-of-old-times and value-of-new-times", 1).to_string();
+    assert_eq!(server.post("second", "value-of-new-times", body.as_bytes()), 200);
+    let all = server.timelines();
     assert!(all.contains("[redacted:key] and [redacted:key]"), "{all}");
     assert!(!all.contains("-times"), "{all}");
     std::fs::remove_file(&file).unwrap();
-    house.reload("cannot be read any more, and stays in force");
-    assert_eq!(house.post("alertmanager", "value-of-new-times", b"{}"), 200);
+    server.reload("cannot be read any more, and stays in force");
+    assert_eq!(server.post("alertmanager", "value-of-new-times", b"{}"), 200);
 }
 
 #[test]
-fn a_route_that_would_be_open_to_others_is_not_taken_up() {
-    let mut house = House::closed();
-    // An address of loopback that is none for who only knows `127.0.0.1` and `::1`.
-    house.begin_at(&["--listen", &format!("[::ffff:127.0.0.1]:{}", house.port()), "--token-secret", "next"]);
-    house.edit(
+fn a_reload_that_would_open_a_route_without_credentials_is_refused() {
+    let mut server = IntakeServer::stopped();
+    // A loopback address other than `127.0.0.1` and `::1`.
+    server.start_with(&["--listen", &format!("[::ffff:127.0.0.1]:{}", server.port()), "--token-secret", "next"]);
+    server.edit(
         "estate",
         &ESTATE.replace("grafana: { auth: { bearer: { secret: key } } }", "grafana: { auth: { none: true } }"),
     );
-    house.reload("these have none: /hooks/grafana");
-    assert_eq!(house.post("grafana", "", b"{}"), 401, "what was in force stays in force");
+    server.reload("these have none: /hooks/grafana");
+    assert_eq!(server.post("grafana", "", b"{}"), 401, "the loaded estate stays active");
     let page = "page: { url: \"https://runbook.shop.example\", secret: key }\n";
-    house.edit("estate", &format!("{ESTATE}{page}"));
-    house.reload("these have none: /incidents/<id> (secret `key` has less than 16 bytes)");
+    server.edit("estate", &format!("{ESTATE}{page}"));
+    server.reload("these have none: /incidents/<id> (secret `key` has less than 16 bytes)");
 }
 
 #[test]
-fn an_estate_without_the_secret_that_the_server_was_given_is_not_taken_up() {
-    let mut house = House::closed();
-    house.begin_at(&["--listen", &format!("127.0.0.1:{}", house.port()), "--token-secret", "next"]);
+fn an_estate_without_the_secret_of_the_server_is_not_loaded() {
+    let mut server = IntakeServer::stopped();
+    server.start_with(&["--listen", &format!("127.0.0.1:{}", server.port()), "--token-secret", "next"]);
     let without = ESTATE.replace(", next: { env: NEXT }", "").replace("[key, next]", "key");
-    house.edit("estate", &without);
-    house.reload("there is no secret `next` in the estate");
-    let answer = |bearer: &str| house.get_as("/metrics", bearer);
+    server.edit("estate", &without);
+    server.reload("there is no secret `next` in the estate");
+    let answer = |bearer: &str| server.get_as("/metrics", bearer);
     assert_eq!((answer(NEXT), answer("")), (200, 401));
 }

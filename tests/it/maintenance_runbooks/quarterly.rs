@@ -4,24 +4,24 @@ use std::fs;
 
 use serde_json::json;
 
-use super::house::{House, age};
+use super::project::{MaintenanceProject, age};
 use crate::alert_runbooks::site::Site;
 use crate::real::postgres::Postgres;
 
 #[test]
-fn who_can_get_in_and_who_may_do_what_is_listed_for_a_person() {
+fn accounts_and_their_rights_are_listed_for_review() {
     let postgres = Postgres::start();
     postgres.sql("create role shop login password 'word'");
-    let house = House::with(&[]);
-    house.secret(&format!("DATABASE_URL={}", postgres.url()));
-    house.start("quarterly-security", "staging");
-    let asked = house.asks("review");
+    let project = MaintenanceProject::with(&[]);
+    project.secret(&format!("DATABASE_URL={}", postgres.url()));
+    project.start("quarterly-security", "staging");
+    let asked = project.asks("review");
     assert!(asked.contains("Accounts that can log in: root"), "{asked}");
     assert!(asked.contains("Database: postgres, shop; superusers: postgres"), "{asked}");
-    house.answer("review", "done");
-    house.answer("findings", "the account of a trainee");
-    house.is_over();
-    assert!(house.report().contains("the account of a trainee"));
+    project.answer("review", "done");
+    project.answer("findings", "the account of a trainee");
+    project.assert_resolved();
+    assert!(project.report().contains("the account of a trainee"));
 }
 
 /// A summary as `k6 run --summary-export` writes it.
@@ -34,7 +34,7 @@ fn exported(p95: f64) -> String {
     .to_string()
 }
 
-/// A summary as a script's `handleSummary` is given it.
+/// A summary as k6 passes it to `handleSummary`.
 fn handled(p95: f64) -> String {
     json!({"metrics": {
         "http_req_duration": {"type": "trend", "contains": "time", "values": {"avg": 121.3, "p(90)": 210.0, "p(95)": p95}},
@@ -43,36 +43,36 @@ fn handled(p95: f64) -> String {
     .to_string()
 }
 
-fn with_runs(runs: &[(&str, String, u64)]) -> House {
-    let house = House::with(&[]);
-    fs::create_dir(house.place("k6")).unwrap();
+fn with_runs(runs: &[(&str, String, u64)]) -> MaintenanceProject {
+    let project = MaintenanceProject::with(&[]);
+    fs::create_dir(project.path("k6")).unwrap();
     for (name, text, days) in runs {
-        fs::write(house.place(&format!("k6/{name}")), text).unwrap();
-        age(&house.place(&format!("k6/{name}")), *days);
+        fs::write(project.path(&format!("k6/{name}")), text).unwrap();
+        age(&project.path(&format!("k6/{name}")), *days);
     }
-    house.edit("k6_results: /opt/pakashop/k6/results ", &format!("k6_results: {} ", house.shown("k6")));
-    house
+    project.edit("k6_results: /opt/pakashop/k6/results ", &format!("k6_results: {} ", project.path_text("k6")));
+    project
 }
 
 #[test]
-fn a_load_test_that_became_slower_is_looked_into() {
-    let house =
+fn a_slower_load_test_is_investigated() {
+    let project =
         with_runs(&[("a.json", exported(100.0), 90), ("b.json", exported(300.0), 40), ("c.json", handled(345.0), 1)]);
-    house.start("quarterly-performance", "staging");
-    let asked = house.asks("slower");
+    project.start("quarterly-performance", "staging");
+    let asked = project.asks("slower");
     assert!(asked.contains("p95 345.0 ms, before 300.0 ms: 15.0 % slower"), "{asked}");
-    house.answer("slower", "done");
-    house.is_over();
+    project.answer("slower", "done");
+    project.assert_resolved();
 }
 
 #[test]
-fn a_load_test_that_is_as_fast_needs_nobody_and_one_that_is_missing_is_run() {
-    let house = with_runs(&[("b.json", handled(300.0), 40), ("c.json", exported(290.0), 1)]);
-    house.start("quarterly-performance", "staging");
-    house.is_over();
-    let house = with_runs(&[("c.json", exported(290.0), 1)]);
-    house.start("quarterly-performance", "staging");
-    assert!(house.asks("run_it").contains("found 1"), "{}", house.told());
+fn an_equally_fast_load_test_asks_nobody_and_a_missing_one_is_run() {
+    let project = with_runs(&[("b.json", handled(300.0), 40), ("c.json", exported(290.0), 1)]);
+    project.start("quarterly-performance", "staging");
+    project.assert_resolved();
+    let project = with_runs(&[("c.json", exported(290.0), 1)]);
+    project.start("quarterly-performance", "staging");
+    assert!(project.asks("run_it").contains("found 1"), "{}", project.timeline());
 }
 
 /// Releases as endoflife.date lists them, the newest cycle first.
@@ -91,20 +91,21 @@ fn releases(path: &str) -> (u16, String) {
         "/go.json" => json!([cycle("1.22", "1.22.12", json!(false))]),
         _ => return (503, "{}".to_owned()),
     };
-    // A list is JSON as well; the stand-in's media type goes by the first character.
+    // `Site` derives the media type from the first character.
     (200, format!(" {all}").trim_start().to_owned())
 }
 
 #[test]
-fn versions_that_lag_behind_are_planned_and_what_cannot_be_asked_is_compared_by_hand() {
+fn old_versions_are_planned_and_unavailable_ones_compared_by_hand() {
     let site = Site::serve(|asked| releases(&asked.path));
-    let house = House::with(&[("releases: https://endoflife.date/api", &format!("releases: \"{}\"", site.url()))]);
-    house.program("go", "echo go version go1.22.2 linux/amd64");
-    house.start("quarterly-dependencies", "staging");
-    let asked = house.asks("plan");
+    let project =
+        MaintenanceProject::with(&[("releases: https://endoflife.date/api", &format!("releases: \"{}\"", site.url()))]);
+    project.program("go", "echo go version go1.22.2 linux/amd64");
+    project.start("quarterly-dependencies", "staging");
+    let asked = project.asks("plan");
     assert!(asked.contains("Node.js") && asked.contains("newest 99.1.0") && !asked.contains("Go 1.22"), "{asked}");
-    house.answer("plan", "done");
-    assert!(house.asks("by_hand").contains("Python 3."), "{}", house.told());
-    house.answer("by_hand", "done");
-    house.is_over();
+    project.answer("plan", "done");
+    assert!(project.asks("by_hand").contains("Python 3."), "{}", project.timeline());
+    project.answer("by_hand", "done");
+    project.assert_resolved();
 }

@@ -1,7 +1,6 @@
-//! A program called `aws` that writes down how it was called and answers what it was told to.
+//! A stand-in for the program `aws`: it records its calls and gives configured answers.
 //!
-//! It is one of the two stand-ins that this project has: an account in somebody's cloud cannot be started by a test.
-//! It answers as the AWS command line does: JSON on standard output and status 0, or a sentence on standard error and
+//! It answers as the AWS command line does: JSON on standard output and status 0, or a message on standard error and
 //! status 254.
 
 use std::fs;
@@ -11,7 +10,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Writes its arguments, counted, to `calls`; then answers from `answers/<service>.<operation>`, else refuses.
+/// Appends the number of its arguments and the arguments to `calls`; answers from `answers/<service>.<operation>` or refuses.
 const PROGRAM: &str = r#"#!/bin/sh
 here=$(dirname "$0")/..
 printf '%s\0' "$#" "$@" >> "$here/calls"
@@ -19,7 +18,7 @@ answer=$here/answers/$1.$2
 if [ -f "$answer.error" ]; then cat "$answer.error" >&2; exit 254; fi
 if [ -f "$answer.json" ]; then cat "$answer.json"; exit 0; fi
 echo "" >&2
-echo "An error occurred (AccessDenied) when calling $1 $2: the stand-in was not told an answer" >&2
+echo "An error occurred (AccessDenied) when calling $1 $2: the stand-in has no answer" >&2
 exit 254
 "#;
 
@@ -29,7 +28,7 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// A stand-in that refuses everything until it is told answers.
+    /// A stand-in without answers, which refuses everything.
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         for part in ["bin", "answers"] {
@@ -46,17 +45,17 @@ impl Aws {
         self.directory.path().join("bin")
     }
 
-    /// A value for `PATH` that finds the stand-in first and everything else where it always is.
+    /// A value for `PATH` with the stand-in first.
     pub fn path(&self) -> String {
         format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.bin().display())
     }
 
-    /// From now on `aws <service> <operation> …` answers this.
+    /// Sets the answer of `aws <service> <operation> …`.
     pub fn answers(&self, service: &str, operation: &str, answer: &Value) -> &Self {
         self.put(service, operation, "json", &format!("{answer:#}\n"))
     }
 
-    /// From now on `aws <service> <operation> …` fails with status 254 and this message.
+    /// Makes `aws <service> <operation> …` fail with status 254 and this message.
     pub fn fails(&self, service: &str, operation: &str, message: &str) -> &Self {
         self.put(service, operation, "error", &format!("\n{message}\n"))
     }
@@ -86,7 +85,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn it_answers_what_it_was_told_and_remembers_how_it_was_asked() {
+    fn it_gives_the_configured_answers_and_records_its_calls() {
         let aws = Aws::new();
         aws.answers("cloudwatch", "describe-alarms", &json!({"MetricAlarms": []}));
         let call = |arguments: &[&str]| Command::new(aws.bin().join("aws")).args(arguments).output().unwrap();

@@ -1,10 +1,10 @@
-//! Journal files written entry by entry, for tests that must know exactly what the journal says.
+//! Journal files written entry by entry, for tests that need known entries.
 //!
 //! [`Entry`] is one entry with any fields, trusted ones such as `_SYSTEMD_UNIT` included, at any time, even times past.
 //! [`Journal`] is a directory of real journal files, written by `systemd-journal-remote` from the journal export format
 //! (<https://systemd.io/JOURNAL_EXPORT_FORMATS/>), to be read with `journalctl --directory`.
 //!
-//! Deliberately absent: a running journald; that is `real::journald`.
+//! Not here: a running journald, see `surface::demo::lab::journald`.
 
 use std::io::Write;
 use std::path::Path;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 const WRITER: &str = "/lib/systemd/systemd-journal-remote";
 
-/// The boot that every entry claims; journald needs one, tests do not care which.
+/// The boot id of every entry; journald needs one.
 const BOOT: &str = "6a3f0c5d9e1b4f7ca2d84b60e7913c55";
 
 /// One journal entry.
@@ -27,7 +27,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What a service that prints plain text leaves in the journal: its message at priority 6, now.
+    /// The entry of a service that prints plain text: its message at priority 6, now.
     pub fn text(unit: &str, message: impl AsRef<[u8]>) -> Self {
         let identifier = unit.strip_suffix(".service").unwrap_or(unit);
         Self { at: Utc::now(), fields: Vec::new() }
@@ -40,7 +40,7 @@ impl Entry {
             .field("MESSAGE", message)
     }
 
-    /// What a service that logs with pino leaves: one JSON object as the message, priority 6 whatever its level.
+    /// The entry of a service that logs with pino: one JSON object as the message, at priority 6 for every level.
     ///
     /// `level` is pino's (50 is error); `more` is an object whose fields are added, such as `{"orderId": "A-17"}`.
     pub fn pino(unit: &str, level: u8, message: &str, more: Value) -> Self {
@@ -55,7 +55,7 @@ impl Entry {
         Self::text(unit, line.to_string())
     }
 
-    /// The same entry, so long ago.
+    /// The same entry, this many seconds ago.
     pub fn ago(mut self, seconds: i64) -> Self {
         self.at = Utc::now() - TimeDelta::seconds(seconds);
         self
@@ -72,14 +72,14 @@ impl Entry {
         self.field("PRIORITY", priority.to_string())
     }
 
-    /// The same entry with this field set; bytes of any kind are allowed, as in a real journal.
+    /// The same entry with this field set to any bytes.
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.fields.retain(|(present, _)| present != name);
         self.fields.push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
-    /// The entry in the journal export format. Every field takes the binary form, which any value survives.
+    /// The entry in the journal export format. Every field has the binary form, which holds any value.
     fn export(&self) -> Vec<u8> {
         let mut text = format!("__REALTIME_TIMESTAMP={}\n_BOOT_ID={BOOT}\n", self.at.timestamp_micros()).into_bytes();
         for (name, value) in &self.fields {
@@ -109,12 +109,12 @@ impl Journal {
         journal
     }
 
-    /// What to give `journalctl --directory`.
+    /// The directory, for `journalctl --directory`.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Adds entries, in a file of their own; `journalctl` interleaves files by time, and followers notice new ones.
+    /// Adds entries in a new file. `journalctl` orders entries of all files by time, and followers notice new files.
     pub fn append(&mut self, entries: impl IntoIterator<Item = Entry>) {
         let mut entries: Vec<Entry> = entries.into_iter().collect();
         entries.sort_by_key(|entry| entry.at);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_survive() {
+    fn bytes_that_are_not_text_are_preserved() {
         let journal = Journal::of([Entry::text("a.service", b"\x1b[31m\xff\0\n")]);
         assert_eq!(read(&journal, &[])[0]["MESSAGE"], json!([27, 91, 51, 49, 109, 255, 0, 10]));
     }

@@ -1,4 +1,4 @@
-//! An SMTP server: aiosmtpd, with STARTTLS and accounts where a test wants them.
+//! A real SMTP server, aiosmtpd, optionally with STARTTLS and an account.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Takes letters in clear from anybody.
+    /// Accepts unencrypted messages from anybody.
     pub fn plain() -> Self {
         Self::start(&["plain".to_owned()], tempfile::tempdir().unwrap())
     }
 
-    /// Takes letters only after `STARTTLS` and from the account `runbook` with the password `open-sesame`.
-    pub fn secret() -> Self {
+    /// Accepts messages only after `STARTTLS` and from the account `runbook` with the password `open-sesame`.
+    pub fn encrypted() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
         let (certificate, key) = (directory.path().join("certificate.pem"), directory.path().join("key.pem"));
@@ -36,7 +36,7 @@ impl Mail {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mail/server.py");
         let mut arguments = vec![script.to_string_lossy().into_owned(), port.to_string()];
         arguments.extend_from_slice(mode);
-        let log = directory.path().join("letters");
+        let log = directory.path().join("messages");
         let daemon = Daemon::start(Path::new("/usr/bin/python3"), &arguments, None, &log);
         daemon.wait(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
         Self { daemon, port, directory }
@@ -47,15 +47,15 @@ impl Mail {
         self.directory.path().join("certificate.pem")
     }
 
-    /// What it said last.
-    pub fn said(&self) -> String {
-        self.daemon.said()
+    /// The end of its log.
+    pub fn log_end(&self) -> String {
+        self.daemon.log_end()
     }
 
-    /// Every letter that it took; fails with the package's name when it could not start.
-    pub fn letters(&self) -> Vec<Value> {
-        let said = self.daemon.said();
-        assert!(!said.contains("ModuleNotFoundError"), "install the Debian package `python3-aiosmtpd`: {said}");
-        said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    /// Every message that it accepted; fails with the name of the package if it could not start.
+    pub fn messages(&self) -> Vec<Value> {
+        let log_end = self.daemon.log_end();
+        assert!(!log_end.contains("ModuleNotFoundError"), "install the Debian package `python3-aiosmtpd`: {log_end}");
+        log_end.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 }

@@ -1,23 +1,21 @@
-//! The real parts that tests run against, each started by the test itself and gone when its value is dropped.
+//! Real programs that tests run against. A test starts them; they stop when their values are dropped.
 //!
-//! Each module stands alone and needs nothing from the others, except that `shop` joins them and that every server on a
-//! port is a `daemon`. A part that cannot be found makes the test fail with the name of the Debian package that brings
-//! it; nothing is ever skipped.
+//! A missing program fails the test with the name of its Debian package; no test is skipped.
 //!
-//! Deliberately absent: knowledge of how the program under test works. These modules know systemd, journald, git, Redis,
-//! Slack and so on, not us.
+//! **Invariant:** every program has its own temporary directory, ports, control group and mount namespace, so that any
+//! number of tests run at once.
 //!
-//! **Invariant:** every part lives in its own temporary directory, on its own ports, in its own control group and in
-//! its own mount namespace, so that any number of tests run at once.
+//! Not here: the program under test, see `project`.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "tests start real programs, wait for them and read the clock of the machine"
 )]
-#![expect(dead_code, reason = "a harness offers more than the tests of one day use")]
+#![expect(dead_code, reason = "not every method is used at every time")]
 
 pub mod aws;
 pub mod daemon;
+pub mod http;
 pub mod journal;
 pub mod mail;
 pub mod nginx;
@@ -27,20 +25,24 @@ pub mod postgres;
 pub mod prometheus;
 pub mod redis;
 pub mod repository;
-pub mod shop;
 pub mod slack;
 pub mod sqlite;
 pub mod sshd;
 pub mod terminal;
+pub mod units;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use runbook::actions::transport::process::output_detached;
 
-/// Runs a program to its end and returns what it printed, or fails the test with everything it said.
+/// How long a condition may take to become true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a program to its end and returns its output; fails the test with the output if the program fails.
 ///
-/// `package` is the Debian package to name when the program cannot be found.
+/// `package` is the Debian package to install if the program is missing.
 pub fn run(command: &mut Command, package: &str) -> Output {
     let shown = format!("{command:?}");
     let output = output_detached(command).unwrap_or_else(|error| {
@@ -56,23 +58,32 @@ pub fn run(command: &mut Command, package: &str) -> Output {
     output
 }
 
-/// The machine's clock, for servers that have no other.
+/// The time of the system clock, which the servers use.
 pub fn now() -> chrono::DateTime<chrono::Utc> {
     chrono::Utc::now()
 }
 
-/// Where a program that is not on `PATH` must be, or the test fails naming its package.
+/// The path of a program that is not in `PATH`; fails the test with the package if it is missing.
 pub fn installed(path: &str, package: &str) -> PathBuf {
     let path = PathBuf::from(path);
     assert!(path.exists(), "`{}` is missing; install the Debian package `{package}`", path.display());
     path
 }
 
-/// Every object of a JSON that says that it is of a type, wherever it is.
+/// Every object in a JSON value whose `type` is `kind`, at any depth.
 pub fn of_type(value: &serde_json::Value, kind: &str) -> Vec<serde_json::Value> {
     let mut found = Vec::new();
     gather(value, kind, &mut found);
     found
+}
+
+/// Waits until a condition is true, or fails the test.
+pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_true() {
+        assert!(Instant::now() < until, "waited {} s in vain until {what}", PATIENCE.as_secs());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn gather(value: &serde_json::Value, kind: &str, into: &mut Vec<serde_json::Value>) {

@@ -1,6 +1,4 @@
-//! A real nginx that serves TLS with the certificates that a test made, one port a site.
-//!
-//! Deliberately absent: what a site answers; a handshake is what is tested.
+//! A real nginx that serves TLS with the certificates of a test, each site on its own port. Every site answers 204.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,17 +9,17 @@ use super::daemon::{Daemon, free_port, get};
 
 const SERVER: &str = "/usr/sbin/nginx";
 
-/// A site: its certificate with whatever stands behind it, its key, and what it speaks.
+/// A site: its certificate chain, its key and its protocols.
 pub struct Site {
-    /// The chain in PEM, the site's own certificate first.
+    /// The chain in PEM, the certificate of the site first.
     pub chain: String,
-    /// Its private key in PEM.
+    /// The private key in PEM.
     pub key: String,
-    /// As nginx has it: `TLSv1.2 TLSv1.3`.
+    /// As in nginx's configuration: `TLSv1.2 TLSv1.3`.
     pub protocols: &'static str,
 }
 
-/// A server; it is gone with the value.
+/// The server; it stops with the value.
 pub struct Nginx {
     _daemon: Daemon,
     plain: u16,
@@ -30,7 +28,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Serves each site on a port of its own.
+    /// Serves each site on its own port.
     pub fn serve(sites: &[Site]) -> Self {
         let program = super::installed(SERVER, "nginx-light");
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
@@ -64,13 +62,13 @@ impl Nginx {
         self.ports[site]
     }
 
-    /// A port on which it speaks HTTP without TLS.
+    /// The port for HTTP without TLS.
     pub fn plain_port(&self) -> u16 {
         self.plain
     }
 }
 
-/// The beginning of the configuration: everything in one directory, one process, and one plain port to wait for.
+/// The beginning of the configuration: one process, all files in one directory, and a port without TLS to wait for.
 fn head(own: &str, plain: u16) -> String {
     let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
     let mut text = format!(

@@ -10,10 +10,10 @@ use tempfile::TempDir;
 use super::daemon::{Daemon, free_port};
 use super::postgres::Postgres;
 
-/// Who it runs as; it refuses to be root's.
+/// The account that it runs as; it refuses to run as root.
 const USER: &str = "postgres";
 
-/// The pooler; it is gone with the value.
+/// The pooler; it stops with the value.
 pub struct PgBouncer {
     _daemon: Daemon,
     port: u16,
@@ -21,7 +21,7 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// A pooler before this server.
+    /// A pooler in front of this server.
     pub fn before(postgres: &Postgres) -> Self {
         let program = Path::new("/usr/sbin/pgbouncer");
         assert!(program.exists(), "there is no pgbouncer; install the Debian package `pgbouncer`");

@@ -1,6 +1,6 @@
-//! A real polkit with one file of rules, on a system bus of its own.
+//! A real polkit with one file of rules, on its own system bus.
 //!
-//! Deliberately absent: agents that ask a person, so that what would need one is a no.
+//! It has no agent that asks a person, so actions that need authentication are refused.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -27,7 +27,7 @@ const BUS: &str = r#"<busconfig>
 </busconfig>
 "#;
 
-/// A polkit; it is gone with the value. The test has to be root's, as whoever asks on behalf of others.
+/// A polkit; it stops with the value. The test has to run as root, since it checks the rights of other accounts.
 pub struct Polkit {
     _polkit: Daemon,
     _bus: Daemon,
@@ -35,14 +35,14 @@ pub struct Polkit {
 }
 
 impl Polkit {
-    /// A polkit that knows this rule beside those of the machine's packages.
+    /// A polkit with this rule and those of the machine's packages.
     pub fn with(rule: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let path = |name: &str| directory.path().join(name);
         let rules = path("rules");
         std::fs::create_dir(&rules).expect("a directory can be made");
         std::fs::write(rules.join("50-runbook.rules"), rule).expect("a file can be written");
-        // polkit reads the rules as an account of its own.
+        // polkit reads the rules as its own account.
         super::run(Command::new("chmod").args(["-R", "a+rX"]).arg(directory.path()), "coreutils");
         let (socket, configuration) = (path("bus"), path("bus.conf"));
         std::fs::write(&configuration, BUS.replace("BUS", &socket.display().to_string())).expect("a file is written");
@@ -51,7 +51,7 @@ impl Polkit {
         bus.wait(|| socket.exists());
         let program = PROGRAMS.iter().find(|program| Path::new(program).exists());
         let program = program.unwrap_or_else(|| panic!("there is no polkit; install the Debian package `{PACKAGE}`"));
-        // In a name space of mounts of its own, so that the machine's rules stay where they are.
+        // In its own mount namespace, so that the machine's rules are unchanged.
         let script = format!(
             "mount --bind {} {RULES} && export DBUS_SYSTEM_BUS_ADDRESS=unix:path={} && exec {program}",
             rules.display(),
@@ -59,7 +59,7 @@ impl Polkit {
         );
         let arguments = ["--mount", "sh", "-c", &script].map(str::to_owned);
         let polkit = Daemon::start(Path::new("unshare"), &arguments, None, &path("polkit.log"));
-        polkit.wait_for("it has its name", || polkit.said().contains("Acquired the name"));
+        polkit.wait_for("it has its bus name", || polkit.log_end().contains("Acquired the name"));
         Self { _polkit: polkit, _bus: bus, directory }
     }
 
@@ -68,13 +68,13 @@ impl Polkit {
         format!("unix:path={}", self.directory.path().join("bus").display())
     }
 
-    /// Whether a process of `user` may do this without a word from anybody.
+    /// Whether a process of `user` may do this without authentication.
     pub fn allows(&self, user: &str, action: &str, details: &[(&str, &str)]) -> bool {
         let mut subject = Command::new("setpriv");
         subject.args(["--reuid", user, "--regid", "nogroup", "--clear-groups", "--", "sleep", "600"]);
         let mut subject = spawn_detached(subject.stdin(Stdio::null())).expect("setpriv starts; package util-linux");
         let status = format!("/proc/{}/comm", subject.id());
-        super::shop::eventually("the account's process runs", || {
+        super::eventually("the account's process runs", || {
             std::fs::read_to_string(&status).is_ok_and(|name| name.trim() == "sleep")
         });
         let mut check = Command::new("pkcheck");
@@ -86,7 +86,7 @@ impl Polkit {
         let output = output_detached(&mut check);
         subject.kill().and_then(|()| subject.wait()).expect("a child can be ended");
         let output = output.unwrap_or_else(|error| panic!("pkcheck: {error}; install the Debian package `{PACKAGE}`"));
-        // 1 is a no, 2 that a person would have to prove who it is; what is above is no answer.
+        // 1: refused, 2: authentication needed, more: an error.
         let code = output.status.code();
         assert!(code.is_some_and(|code| code <= 2), "{code:?}: {}", String::from_utf8_lossy(&output.stderr));
         code == Some(0)

@@ -1,8 +1,7 @@
-//! A real PostgreSQL, freshly made, on a free port of loopback, with a superuser who has a password.
+//! A real, empty PostgreSQL on a free port of loopback, with a password for its superuser.
 //!
-//! PostgreSQL refuses to be root's, so that it runs as the user of Debian's package when the test is root's.
-//!
-//! Deliberately absent: durability (`fsync` is off) and Unix sockets.
+//! PostgreSQL refuses to run as root, so a test that runs as root starts it as `postgres`. `fsync` is off, and there are no
+//! Unix sockets.
 
 use std::fs;
 use std::io::Write;
@@ -23,7 +22,7 @@ const USER: &str = "postgres";
 /// The superuser's password.
 pub const PASSWORD: &str = "elephant-in-the-room";
 
-/// A server; it is gone with the value.
+/// The server; it stops with the value.
 pub struct Postgres {
     daemon: Daemon,
     port: u16,
@@ -42,7 +41,7 @@ impl Postgres {
         Self::prepared(settings, |_| {})
     }
 
-    /// The same, after `prepare` has put files into its directory; they will be the server's own.
+    /// The same, after `prepare` has written files into its directory; the server's account owns them.
     pub fn prepared(settings: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Self {
         let programs = programs();
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
@@ -57,8 +56,8 @@ impl Postgres {
         let all = [("listen_addresses", "127.0.0.1"), ("unix_socket_directories", ""), ("fsync", "off")];
         arguments.extend(all.iter().chain(settings).flat_map(|(name, value)| ["-c".into(), format!("{name}={value}")]));
         let log = directory.path().join("log");
-        // SIGINT: without waiting for who is connected.
-        let daemon = Daemon::start(&programs.join("postgres"), &arguments, Some(USER), &log).ending_with(Signal::INT);
+        // SIGINT: without waiting for clients.
+        let daemon = Daemon::start(&programs.join("postgres"), &arguments, Some(USER), &log).stopped_by(Signal::INT);
         let postgres = Self { daemon, port, programs, directory };
         let ready = postgres.programs.join("pg_isready");
         postgres.daemon.wait(|| is_ready(&ready, port));
@@ -75,17 +74,17 @@ impl Postgres {
         self.directory.path()
     }
 
-    /// The address of its superuser, with the password.
+    /// The URL for the superuser, with the password.
     pub fn url(&self) -> String {
         self.url_of(USER, PASSWORD)
     }
 
-    /// The address of another role.
+    /// The URL for another role.
     pub fn url_of(&self, role: &str, password: &str) -> String {
         format!("postgres://{role}:{password}@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Runs SQL as superuser and returns what `psql` printed: values only, columns separated by `|`.
+    /// Runs SQL as superuser and returns the output of `psql`: values only, columns separated by `|`.
     pub fn sql(&self, sql: &str) -> String {
         let mut command = self.psql("runbook-test");
         command.args(["-c", sql]);
@@ -97,7 +96,7 @@ impl Postgres {
         self.idle(self.psql(application), application, sql)
     }
 
-    /// The same of another role, without anything that it runs.
+    /// The same for another role, without further SQL.
     pub fn idle_in_transaction_as(&self, role: &str, password: &str, application: &str) -> Session {
         let command = self.psql_at(&self.url_of(role, password), application);
         self.idle(command, application, "select 1")
@@ -108,18 +107,18 @@ impl Postgres {
         let found = format!(
             "select count(*) from pg_stat_activity where application_name = '{application}' and state like 'idle in%'"
         );
-        super::shop::eventually("the session is idle in its transaction", || self.sql(&found) != "0");
+        super::eventually("the session is idle in its transaction", || self.sql(&found) != "0");
         session
     }
 
-    /// Returns when `count` sessions of an application have been idle in a transaction for longer than `over`.
+    /// Waits until `count` sessions of an application have been idle in a transaction for longer than `over`.
     pub fn wait_until_idle(&self, application: &str, count: usize, over: Duration) {
         let idle = format!(
             "select count(*) from pg_stat_activity where application_name = '{application}' \
              and state like 'idle in%' and clock_timestamp() - state_change > interval '{} milliseconds'",
             over.as_millis()
         );
-        super::shop::eventually("the sessions have been idle for long enough", || self.sql(&idle) == count.to_string());
+        super::eventually("the sessions have been idle for long enough", || self.sql(&idle) == count.to_string());
     }
 
     /// A session under this application name that runs `sql` and then stays connected.
@@ -150,15 +149,15 @@ impl Session {
         Self(child)
     }
 
-    /// Whether its connection has been taken from it. It notices only when it speaks, which it does here.
+    /// Whether the server has ended its connection. `psql` notices that at the next statement, which this sends.
     pub fn is_over(&mut self) -> bool {
         let _ = writeln!(self.0.stdin.as_mut().expect("stdin was asked for"), "select 1;");
         self.0.try_wait().expect("a child can be asked").is_some()
     }
 
-    /// The same, with a little patience.
+    /// Waits until the server has ended its connection.
     pub fn is_over_soon(&mut self) -> bool {
-        super::shop::eventually("the session is over", || self.is_over());
+        super::eventually("the session is over", || self.is_over());
         true
     }
 }
@@ -170,7 +169,7 @@ impl Drop for Session {
     }
 }
 
-/// The directory with the programs of the newest version that is installed.
+/// The directory with the programs of the newest installed version.
 fn programs() -> PathBuf {
     let versions = fs::read_dir(VERSIONS).into_iter().flatten().flatten().map(|entry| entry.path());
     let newest = versions.filter(|path| path.join("bin/postgres").exists()).max();
@@ -184,7 +183,7 @@ fn initialise(programs: &Path, directory: &Path, data: &Path) {
     super::run(&mut command, PACKAGE);
 }
 
-/// A program that runs as the server does.
+/// A program that runs as the account of the server.
 fn as_owner(program: &Path) -> Command {
     if !rustix::process::geteuid().is_root() {
         return Command::new(program);
@@ -217,6 +216,6 @@ mod tests {
         let count = "select count(*) from pg_stat_activity where application_name = 'leak'";
         assert_eq!((postgres.sql(count), postgres.sql("show max_connections")), ("1".to_owned(), "20".to_owned()));
         drop(session);
-        super::super::shop::eventually("the session is gone", || postgres.sql(count) == "0");
+        super::super::eventually("the session is gone", || postgres.sql(count) == "0");
     }
 }

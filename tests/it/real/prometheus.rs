@@ -1,9 +1,7 @@
-//! A real Prometheus, a real Alertmanager, and a page of metrics for them to scrape, each on a free port of loopback.
+//! A real Prometheus, a real Alertmanager, and a page of metrics to scrape, each on a free port of loopback.
 //!
-//! Both servers take the text of their configuration. An Alertmanager is started first, so that its port can stand in
-//! the configuration of the Prometheus.
-//!
-//! Deliberately absent: clusters, and rules or routes of any particular test.
+//! A test gives the text of the configurations. It starts the Alertmanager first, whose port is in the configuration of the
+//! Prometheus.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -20,14 +18,14 @@ use super::daemon::{Daemon, free_port, get};
 const PROMETHEUS: &str = "/usr/bin/prometheus";
 const ALERTMANAGER: &str = "/usr/bin/prometheus-alertmanager";
 
-/// One of the two servers; it is gone with the value.
+/// A Prometheus or an Alertmanager; it stops with the value.
 pub struct Server {
     daemon: Daemon,
     port: u16,
     directory: TempDir,
 }
 
-/// A Prometheus with this configuration, and these files beside it, such as the rules that it names.
+/// A Prometheus with this configuration and these files beside it, such as rules.
 pub fn prometheus(configuration: &str, files: &[(&str, &str)]) -> Server {
     let program = super::installed(PROMETHEUS, "prometheus");
     Server::start(&program, configuration, files, |directory, port| {
@@ -88,7 +86,7 @@ impl Server {
         self.port
     }
 
-    /// Its address, without a slash at the end.
+    /// Its URL, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -100,11 +98,11 @@ impl Server {
 
     /// The body of `GET <path>`.
     pub fn get(&self, path: &str) -> String {
-        get(self.port, path).unwrap_or_else(|| panic!("no answer to {path}: {}", self.daemon.said())).1
+        get(self.port, path).unwrap_or_else(|| panic!("no answer to {path}: {}", self.daemon.log_end())).1
     }
 }
 
-/// A page of text over HTTP that a test may change at any time; every path answers it.
+/// An HTTP server that answers every path with one text, which a test may change.
 pub struct Page {
     port: u16,
     text: Arc<Mutex<String>>,
@@ -124,14 +122,14 @@ impl Page {
             for stream in listener.incoming().take_while(|_| !end.load(Ordering::Relaxed)).flatten() {
                 count.fetch_add(1, Ordering::Relaxed);
                 let text = shown.lock().expect("no holder panics").clone();
-                // A client that hangs up early has its reasons.
+                // The client may have disconnected.
                 let _ = answer(&stream, &text);
             }
         });
         Self { port, text, asked, over }
     }
 
-    /// From now on it shows this.
+    /// Changes the text.
     pub fn show(&self, text: &str) {
         text.clone_into(&mut self.text.lock().expect("no holder panics"));
     }
@@ -141,12 +139,12 @@ impl Page {
         self.port
     }
 
-    /// Its address, without a slash at the end.
+    /// Its URL, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// How often it was asked.
+    /// The number of requests so far.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
@@ -173,7 +171,7 @@ fn answer(stream: &TcpStream, text: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::real::shop::eventually;
+    use crate::real::eventually;
 
     #[test]
     fn an_alert_about_a_page_arrives_at_the_alertmanager() {

@@ -1,6 +1,4 @@
-//! A real Redis, empty, in memory only, on a free port of loopback.
-//!
-//! Deliberately absent: persistence and replicas.
+//! A real, empty Redis without persistence, on a free port of loopback.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +11,7 @@ const SERVER: &str = "/usr/bin/redis-server";
 const CLIENT: &str = "/usr/bin/redis-cli";
 const PACKAGE: &str = "redis-server";
 
-/// A server; it is gone with the value.
+/// The server; it stops with the value.
 pub struct Redis {
     daemon: Daemon,
     port: u16,
@@ -56,13 +54,13 @@ impl Redis {
         self.port
     }
 
-    /// Its address, with the password.
+    /// Its URL, with the password.
     pub fn url(&self) -> String {
         let user = self.password.as_ref().map_or_else(String::new, |password| format!(":{password}@"));
         format!("redis://{user}127.0.0.1:{}/", self.port)
     }
 
-    /// Runs one command by `redis-cli` and returns what it printed.
+    /// Runs one command with `redis-cli` and returns its output.
     pub fn cli(&self, words: &[&str]) -> String {
         let mut command = Command::new(CLIENT);
         command.args(Self::client(self.port, self.password.as_deref())).args(words);
@@ -70,12 +68,12 @@ impl Redis {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
-    /// Lets a Lua script fill it: thousands of keys in one call.
+    /// Runs a Lua script, which can write thousands of keys in one call.
     pub fn eval(&self, script: &str) -> String {
         self.cli(&["EVAL", script, "0"])
     }
 
-    /// Suspends it: it keeps its port and answers nothing.
+    /// Suspends it: its port stays open, and nothing answers.
     pub fn freeze(&self) {
         self.daemon.freeze();
     }
@@ -101,12 +99,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_answers_only_who_knows_the_password() {
+    fn it_answers_only_with_the_password() {
         let redis = Redis::with_password("open sesame");
         assert_eq!(redis.cli(&["SET", "a", "1"]), "OK");
-        let mut stranger = Command::new(CLIENT);
-        stranger.args(Redis::client(redis.port(), None)).arg("PING");
-        let said = super::super::run(&mut stranger, "redis-tools").stdout;
-        assert!(String::from_utf8_lossy(&said).contains("NOAUTH"));
+        let mut without_password = Command::new(CLIENT);
+        without_password.args(Redis::client(redis.port(), None)).arg("PING");
+        let printed = super::super::run(&mut without_password, "redis-tools").stdout;
+        assert!(String::from_utf8_lossy(&printed).contains("NOAUTH"));
     }
 }

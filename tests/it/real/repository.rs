@@ -1,9 +1,7 @@
-//! The lab's git repository, as `/opt/pakashop` is on a host.
+//! A real git repository with a bare remote, as `/opt/pakashop` is on a host.
 //!
-//! Branches `main` and `production`; the newest commit of `production` is a merge, which is what a bad deployment
-//! usually is. All names, dates and settings are fixed, and no configuration of the user or the machine is read.
-//!
-//! Deliberately absent: a forge. A remote is a directory.
+//! Its branches are `main` and `production`. All names, dates and settings are fixed, and no configuration of the user or
+//! the machine is read.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +11,7 @@ use std::process::Command;
 use runbook::surface::demo::lab::repository::{self, Project};
 use tempfile::TempDir;
 
-/// The project, and who deploys it.
+/// The author and the first commit.
 const PROJECT: Project<'static> = Project {
     author: "Pakashop Deploy",
     email: "deploy@pakashop.store",
@@ -37,7 +35,7 @@ impl Repository {
         Self { repository, directory }
     }
 
-    /// A history like the shop's: some ordinary commits, then a feature merged into `production` as the newest commit.
+    /// A history with a merge as the newest commit of `production`, as after a deployment.
     pub fn with_history() -> Self {
         let repository = Self::new();
         repository.commit("gateway/server.js", "listen(8000)\n", "gateway: answer health checks");
@@ -54,7 +52,7 @@ impl Repository {
         repository
     }
 
-    /// Another one with the same history, which is made faster than a new one.
+    /// A copy with the same history, which is faster than a new one.
     pub fn copy(&self) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let mut copy = Command::new("cp");
@@ -63,17 +61,22 @@ impl Repository {
         Self { repository: repository::DemoRepository::below(directory.path()), directory }
     }
 
-    /// The directory that a person would work in.
+    /// The directory of the work tree and the remote.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The work tree.
     pub fn work(&self) -> PathBuf {
         self.repository.work().to_owned()
     }
 
-    /// The bare repository that `origin` is.
+    /// The bare repository of `origin`.
     pub fn remote(&self) -> PathBuf {
         self.repository.remote().to_owned()
     }
 
-    /// Runs git in the work tree and returns what it printed, without the last newline.
+    /// Runs git in the work tree and returns its output, without the last newline.
     pub fn git(&self, arguments: &[&str]) -> String {
         git_in(&self.work(), arguments)
     }
@@ -98,17 +101,17 @@ impl Repository {
         self.repository.push().expect("git pushes");
     }
 
-    /// The commit that the work tree stands on.
+    /// The current commit of the work tree.
     pub fn head(&self) -> String {
         self.git(&["rev-parse", "HEAD"])
     }
 
-    /// The commit that a branch of the remote stands on.
+    /// The newest commit of a branch of the remote.
     pub fn remote_head(&self, branch: &str) -> String {
         git_in(&self.remote(), &["rev-parse", &format!("refs/heads/{branch}")])
     }
 
-    /// `git status --porcelain`: empty means that nothing is changed, staged or in the middle of a merge or revert.
+    /// `git status --porcelain`: empty if no file is changed and no merge or revert is in progress.
     pub fn status(&self) -> String {
         self.git(&["status", "--porcelain"])
     }
@@ -118,7 +121,7 @@ impl Repository {
         git_in(&self.remote(), &["log", "--format=%s", branch]).lines().map(str::to_owned).collect()
     }
 
-    /// Everything is one commit of long ago, here and at the remote: nothing was merged of late.
+    /// Replaces the history, here and at the remote, by one old commit: nothing was merged recently.
     pub fn age(&self) {
         let mut command = Command::new("git");
         command.current_dir(self.work()).args(["commit-tree", "HEAD^{tree}", "-m", "shop: as it has long been"]);
@@ -131,12 +134,12 @@ impl Repository {
         self.git(&["push", "--quiet", "--force", "origin", "HEAD"]);
     }
 
-    /// Leaves a change that nobody has committed.
+    /// Leaves an uncommitted change.
     pub fn make_dirty(&self) {
         write(&self.work().join("README.md"), "# Somebody was editing here\n");
     }
 
-    /// Somebody else pushes a commit to `branch`; the work tree does not know of it. Returns its hash.
+    /// Pushes a commit to `branch` from another clone. Returns its hash.
     pub fn pushed_by_somebody_else(&self, branch: &str, file: &str, content: &str) -> String {
         let elsewhere = tempfile::tempdir().expect("a temporary directory can be made");
         let remote = self.remote();
@@ -153,17 +156,17 @@ impl Repository {
         git_in(&copy, &["rev-parse", "HEAD"])
     }
 
-    /// The remote refuses every push from now on, saying `reason`, as a protected branch does.
+    /// Makes the remote refuse every push with `reason`, as a protected branch does.
     pub fn refuse_pushes(&self, reason: &str) {
         self.hook(&format!("echo '{reason}' >&2; exit 1"));
     }
 
-    /// A push hangs for ever from now on, as it does when the network eats packets.
+    /// Makes every push hang, as with lost packets.
     pub fn hang_pushes(&self) {
         self.hook("sleep 1000");
     }
 
-    /// Pushes are taken again.
+    /// Makes the remote accept pushes again.
     pub fn accept_pushes(&self) {
         fs::remove_file(self.remote().join("hooks/pre-receive")).expect("a hook was set before");
     }
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_else_can_push_behind_our_back() {
+    fn somebody_else_can_push_to_the_remote() {
         let repository = Repository::with_history();
         let theirs = repository.pushed_by_somebody_else("production", "a.txt", "a");
         assert_eq!(repository.remote_head("production"), theirs);

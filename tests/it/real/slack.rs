@@ -1,13 +1,12 @@
-//! Slack, as far as an incident tool speaks to it: messages, forms, answers to commands, Socket Mode and an incoming webhook.
+//! A stand-in for Slack: messages, forms, replies to commands, Socket Mode and an incoming webhook.
 //!
-//! One of the two stand-ins that this project has. Paths, answers and errors have the shapes of
+//! Paths, answers and errors have the shapes of
 //! <https://docs.slack.dev/reference/methods/chat.postMessage>, <https://docs.slack.dev/reference/methods/chat.update>
 //! and <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>: an error of the Web API is status
-//! 200 with `"ok": false`; an error of a webhook is a status and a word; too many requests is status 429 with
+//! 200 with `"ok": false`; an error of a webhook is a status and a code; too many requests is status 429 with
 //! `Retry-After`.
 //!
-//! Deliberately absent: what Slack does with blocks; they are kept as they came. Posts are not slowed down to one a
-//! second, but [`Fault::TooMany`] says what Slack would say.
+//! It stores blocks and does not check them. It has no rate limit; [`Fault::TooMany`] gives Slack's answer for one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -23,42 +22,42 @@ use axum::routing::post;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-/// The bot token that the stand-in takes; any other is `invalid_auth`.
+/// The bot token; any other is `invalid_auth`.
 pub const TOKEN: &str = "xoxb-stand-in-5f2d1c";
 
-/// Another one that it takes, for a change of tokens.
+/// A second valid bot token, for a change of tokens.
 pub const SECOND: &str = "xoxb-stand-in-9a60fe";
 
 /// The app-level token of Socket Mode; any other is `invalid_auth`.
 pub const APP_TOKEN: &str = "xapp-stand-in-77ab01";
 
-/// The incoming webhook's path; any other is `no_service`.
+/// The path of the incoming webhook; any other is `no_service`.
 pub const HOOK: &str = "T0SHOP/B0RUNBOOK/hZ2k9QyW";
 
-/// Channels that exist, by name and by id; any other is `channel_not_found`.
+/// The channels, by name and id; any other is `channel_not_found`.
 const CHANNELS: &[(&str, &str)] = &[("#incidents", "C0INCIDENTS"), ("#oncall", "C0ONCALL")];
 
-/// How long a request hangs that was told to hang: longer than any patience of a test.
+/// How long a held request waits: longer than any time limit of a test.
 const FOREVER: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// What the next request meets instead of an answer.
+/// A fault that a request gets instead of an answer.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// An error word of the Web API or the webhook, such as `is_archived`.
+    /// An error code of the Web API or the webhook, such as `is_archived`.
     Error(&'static str),
     /// Status 429 and this many seconds in `Retry-After`.
     TooMany(u32),
-    /// A status with an HTML page, as a proxy in between answers.
+    /// A status with an HTML page, as from a proxy.
     Status(u16),
     /// No answer at all.
     Hang,
-    /// The message arrives and is recorded, but the answer is lost.
+    /// The message is accepted, and no answer comes.
     Lost,
-    /// The same, and the answer comes after this many milliseconds.
+    /// The message is accepted, and the answer comes after this many milliseconds.
     Late(u64),
 }
 
-/// A request that arrived, whatever it was answered.
+/// A request.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// `chat.postMessage`, `chat.update`, `auth.test` or `webhook`.
@@ -69,14 +68,14 @@ pub struct Request {
     pub authorization: Option<String>,
 }
 
-/// A message as a person in the channel sees it now.
+/// A message in its current state.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// The channel's id, or `webhook`.
     pub channel: String,
-    /// Slack's name for the message inside its channel.
+    /// The id of the message in its channel.
     pub ts: String,
-    /// The `ts` of the message that began the thread, for a reply.
+    /// The `ts` of the first message of the thread, for a reply.
     pub thread: Option<String>,
     pub text: String,
     pub blocks: Value,
@@ -93,34 +92,36 @@ struct Workspace {
     messages: Vec<Message>,
     faults: VecDeque<Fault>,
     always: Option<Fault>,
-    /// A message with these words in it hangs, however often it is sent.
-    deaf: Option<String>,
-    /// What requests of one method meet.
-    hindered: BTreeMap<String, Fault>,
-    /// Forms that were opened, with the trigger.
+    /// Messages with this text get no answer.
+    hanging_text: Option<String>,
+    /// Faults of requests by method.
+    faults_by_method: BTreeMap<String, Fault>,
+    /// Forms that were opened.
     views: Vec<Value>,
-    /// What the token may do, when a test has said it.
+    /// The scopes of the token, if a test has set them.
     scopes: Option<String>,
-    /// Answers to commands and clicks, by the number in their address.
+    /// Replies to commands and clicks, by the number in their response URL.
     replies: Vec<(String, Value)>,
-    /// Channels that were made.
+    /// Channels that were created, by id.
     channels: Vec<String>,
-    /// Where the sockets are.
+    /// The address for Socket Mode.
     sockets: Option<SocketAddr>,
-    /// Sockets that are open.
+    /// The open sockets.
     open: Vec<tokio::sync::mpsc::UnboundedSender<Value>>,
     /// Envelopes that were acknowledged.
     acknowledged: Vec<String>,
+    /// Requests that get no answer.
+    held: usize,
 }
 
 impl Workspace {
-    /// What the token may do.
+    /// The scopes of the token.
     fn allowed(&self) -> String {
         self.scopes.clone().unwrap_or_else(|| "commands,chat:write".to_owned())
     }
 }
 
-/// The stand-in, on a port of its own until it is dropped.
+/// The stand-in, on its own port until it is dropped.
 pub struct Slack {
     address: SocketAddr,
     workspace: Arc<Mutex<Workspace>>,
@@ -140,53 +141,53 @@ impl Slack {
         Self { address, workspace, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// What stands for `https://slack.com/api`.
+    /// The URL that replaces `https://slack.com/api`.
     pub fn api_url(&self) -> String {
         format!("http://{}/api", self.address)
     }
 
-    /// What stands for `https://hooks.slack.com/services/T…/B…/…`.
+    /// The URL that replaces `https://hooks.slack.com/services/T…/B…/…`.
     pub fn webhook_url(&self) -> String {
         format!("http://{}/services/{HOOK}", self.address)
     }
 
-    /// The next request meets this; several are met in order.
+    /// The next request gets this fault; several faults are used in order.
     pub fn next(&self, fault: Fault) -> &Self {
         self.workspace().faults.push_back(fault);
         self
     }
 
-    /// Every request meets this until [`Slack::recover`].
+    /// Every request gets this fault until [`Slack::recover`].
     pub fn always(&self, fault: Fault) -> &Self {
         self.workspace().always = Some(fault);
         self
     }
 
-    /// Every request of a method meets this until [`Slack::recover`].
-    pub fn hinder(&self, method: &str, fault: Fault) -> &Self {
-        self.workspace().hindered.insert(method.to_owned(), fault);
+    /// Every request of a method gets this fault until [`Slack::recover`].
+    pub fn always_for(&self, method: &str, fault: Fault) -> &Self {
+        self.workspace().faults_by_method.insert(method.to_owned(), fault);
         self
     }
 
-    /// The bot token may do this, and no more.
+    /// Sets the scopes of the bot token.
     pub fn allow(&self, scopes: &str) -> &Self {
         self.workspace().scopes = Some(scopes.to_owned());
         self
     }
 
-    /// Requests are answered again.
+    /// Removes every fault.
     pub fn recover(&self) -> &Self {
         let mut workspace = self.workspace();
-        (workspace.always, workspace.deaf) = (None, None);
-        workspace.hindered.clear();
+        (workspace.always, workspace.hanging_text) = (None, None);
+        workspace.faults_by_method.clear();
         workspace.faults.clear();
         drop(workspace);
         self
     }
 
-    /// Messages with these words in them hang, until it recovers.
-    pub fn deaf_to(&self, words: &str) -> &Self {
-        self.workspace().deaf = Some(words.to_owned());
+    /// Messages with this text get no answer until [`Slack::recover`].
+    pub fn hang_on(&self, text: &str) -> &Self {
+        self.workspace().hanging_text = Some(text.to_owned());
         self
     }
 
@@ -195,9 +196,14 @@ impl Slack {
         self.workspace().requests.clone()
     }
 
-    /// Every message that was accepted, as it reads now, in the order of first posting.
+    /// Every accepted message in its current state, in the order of first posting.
     pub fn messages(&self) -> Vec<Message> {
         self.workspace().messages.clone()
+    }
+
+    /// The number of requests that get no answer and whose clients still wait.
+    pub fn held(&self) -> usize {
+        self.workspace().held
     }
 
     fn workspace(&self) -> MutexGuard<'_, Workspace> {
@@ -229,7 +235,7 @@ fn serve(state: Arc<Mutex<Workspace>>, bound: &std::sync::mpsc::Sender<SocketAdd
             .route("/api/{method}", post(web_api))
             .route("/services/{team}/{bot}/{key}", post(webhook))
             .with_state(state);
-        // Requests that hang are dropped with the server: a test that ends does not wait for them.
+        // Held requests are dropped with the server, so a test that ends does not wait for them.
         tokio::select! {
             served = axum::serve(listener, routes) => served.expect("the listener stays open"),
             _ = stopped => {}
@@ -241,26 +247,26 @@ fn serve(state: Arc<Mutex<Workspace>>, bound: &std::sync::mpsc::Sender<SocketAdd
 type Shared = State<Arc<Mutex<Workspace>>>;
 
 async fn web_api(State(state): Shared, Path(method): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
-    let (body, fault) = arrive(&state, &method, &headers, &body);
+    let (body, fault) = record_request(&state, &method, &headers, &body);
     let after = match fault {
-        Some(Fault::Error(word)) => return failed(word),
+        Some(Fault::Error(code)) => return failed(code),
         Some(after @ (Fault::Lost | Fault::Late(_))) => Some(after),
-        Some(fault) => return meet(fault).await,
+        Some(fault) => return respond_with(&state, fault).await,
         None => None,
     };
     let answer = answer(&state, &method, &headers, &body);
     match after {
         Some(Fault::Late(pause)) => tokio::time::sleep(std::time::Duration::from_millis(pause)).await,
-        Some(lost) => return meet(lost).await,
+        Some(lost) => return respond_with(&state, lost).await,
         None => {}
     }
     match answer {
         Ok(answer) => (scopes(&state), json_response(&answer)).into_response(),
-        Err(word) => failed(word),
+        Err(code) => failed(code),
     }
 }
 
-/// What the token may do, as every answer of the Web API says it.
+/// The header with the scopes of the token, which every answer of the Web API has.
 fn scopes(state: &Mutex<Workspace>) -> [(&'static str, String); 1] {
     [("x-oauth-scopes", state.lock().expect("no handler panics while it holds the workspace").allowed())]
 }
@@ -271,11 +277,11 @@ async fn webhook(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let (body, fault) = arrive(&state, "webhook", &headers, &body);
+    let (body, fault) = record_request(&state, "webhook", &headers, &body);
     let lost = matches!(fault, Some(Fault::Lost));
     match fault {
-        Some(Fault::Error(word)) => return (StatusCode::BAD_REQUEST, word).into_response(),
-        Some(fault) if !lost => return meet(fault).await,
+        Some(Fault::Error(code)) => return (StatusCode::BAD_REQUEST, code).into_response(),
+        Some(fault) if !lost => return respond_with(&state, fault).await,
         _ => {}
     }
     if format!("{team}/{bot}/{key}") != HOOK {
@@ -287,27 +293,43 @@ async fn webhook(
     if !has_content(&body) {
         return (StatusCode::BAD_REQUEST, "no_text").into_response();
     }
-    keep(&state, "webhook", &body);
+    store_message(&state, "webhook", &body);
     if lost {
-        return meet(Fault::Hang).await;
+        return respond_with(&state, Fault::Hang).await;
     }
     "ok".into_response()
 }
 
-/// Records the request; returns its body and what it must meet.
-fn arrive(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &Bytes) -> (Value, Option<Fault>) {
+/// Records the request; returns its body and its fault.
+fn record_request(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &Bytes) -> (Value, Option<Fault>) {
     let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut workspace = state.lock().expect("no handler panics while it holds the workspace");
     workspace.requests.push(Request { method: method.to_owned(), body: body.clone(), authorization });
     let text = body["text"].as_str().unwrap_or_default();
-    let hangs = workspace.deaf.as_ref().filter(|words| text.contains(words.as_str())).map(|_| Fault::Hang);
-    let hindered = hangs.or_else(|| workspace.hindered.get(method).cloned());
-    let fault = hindered.or_else(|| workspace.faults.pop_front()).or_else(|| workspace.always.clone());
+    let hangs = workspace.hanging_text.as_ref().filter(|hanging| text.contains(hanging.as_str())).map(|_| Fault::Hang);
+    let faults_by_method = hangs.or_else(|| workspace.faults_by_method.get(method).cloned());
+    let fault = faults_by_method.or_else(|| workspace.faults.pop_front()).or_else(|| workspace.always.clone());
     (body, fault)
 }
 
-async fn meet(fault: Fault) -> Response {
+/// Counts a held request while its client waits: the server drops the request when the client disconnects.
+struct Held<'a>(&'a Mutex<Workspace>);
+
+impl<'a> Held<'a> {
+    fn new(state: &'a Mutex<Workspace>) -> Self {
+        state.lock().expect("no handler panics while it holds the workspace").held += 1;
+        Self(state)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.lock().expect("no handler panics while it holds the workspace").held -= 1;
+    }
+}
+
+async fn respond_with(state: &Mutex<Workspace>, fault: Fault) -> Response {
     match fault {
         Fault::TooMany(seconds) => {
             let retry = [(header::RETRY_AFTER, seconds.to_string())];
@@ -316,10 +338,11 @@ async fn meet(fault: Fault) -> Response {
         Fault::Status(status) => {
             let status = StatusCode::from_u16(status).expect("a test names a real status");
             let html = [(header::CONTENT_TYPE, "text/html")];
-            (status, html, "<html><body><h1>upstream trouble</h1></body></html>").into_response()
+            (status, html, "<html><body><h1>upstream error</h1></body></html>").into_response()
         }
-        Fault::Error(word) => failed(word),
+        Fault::Error(code) => failed(code),
         Fault::Hang | Fault::Lost | Fault::Late(_) => {
+            let _held = Held::new(state);
             tokio::time::sleep(FOREVER).await;
             StatusCode::GATEWAY_TIMEOUT.into_response()
         }
@@ -333,7 +356,7 @@ fn answer(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &Va
         return Err("invalid_auth");
     }
     let allowed = state.lock().expect("no handler panics while it holds the workspace").allowed();
-    if !app::needed(method).is_none_or(|scope| allowed.split(',').any(|one| one == scope)) {
+    if !app::needed_scope(method).is_none_or(|scope| allowed.split(',').any(|one| one == scope)) {
         return Err("missing_scope");
     }
     match method {
@@ -356,7 +379,7 @@ fn post_message(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'stati
     if !has_content(body) {
         return Err("no_text");
     }
-    let message = keep(state, &channel, body);
+    let message = store_message(state, &channel, body);
     Ok(json!({ "ok": true, "channel": channel, "ts": message.ts, "message": shape(&message) }))
 }
 
@@ -376,7 +399,7 @@ fn update(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str>
     }))
 }
 
-fn keep(state: &Mutex<Workspace>, channel: &str, body: &Value) -> Message {
+fn store_message(state: &Mutex<Workspace>, channel: &str, body: &Value) -> Message {
     let mut workspace = state.lock().expect("no handler panics while it holds the workspace");
     let message = Message {
         channel: channel.to_owned(),
@@ -419,8 +442,8 @@ fn shape(message: &Message) -> Value {
     shape
 }
 
-fn failed(word: &str) -> Response {
-    json_response(&json!({ "ok": false, "error": word }))
+fn failed(code: &str) -> Response {
+    json_response(&json!({ "ok": false, "error": code }))
 }
 
 fn json_response(value: &Value) -> Response {

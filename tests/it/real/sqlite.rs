@@ -1,4 +1,4 @@
-//! Debian's `sqlite3`: another program with another SQLite library, which shares no state with ours.
+//! Debian's `sqlite3`, a program with another copy of the SQLite library.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ pub fn sqlite3(file: &Path, statements: &str) -> Command {
     command
 }
 
-/// What such a `sqlite3` prints; it must succeed.
+/// The output of such a `sqlite3`, which must succeed.
 pub fn printed(file: &Path, statements: &str) -> String {
     let output = super::run(&mut sqlite3(file, statements), "sqlite3");
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()

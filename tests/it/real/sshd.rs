@@ -1,4 +1,4 @@
-//! A real OpenSSH server on loopback, and its client, for whoever runs the tests.
+//! A real OpenSSH server on loopback for the account of the test, and its client.
 
 use std::fs;
 use std::net::TcpStream;
@@ -10,10 +10,10 @@ use tempfile::TempDir;
 
 use super::daemon::{Daemon, free_port};
 
-/// Where Debian's server wants an empty directory when it is root's; its unit makes it at every start.
+/// The directory that Debian's server needs when it runs as root; normally its unit makes it.
 const EMPTY: &str = "/run/sshd";
 
-/// The server; it is gone with the value.
+/// The server; it stops with the value.
 pub struct Sshd {
     daemon: Daemon,
     port: u16,
@@ -21,12 +21,12 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// A server that lets in who has the key of this test, and nobody else.
+    /// A server that accepts only the key of this test.
     pub fn start() -> Self {
         Self::with("")
     }
 
-    /// The same with further settings, which may speak of its directory as `%here%`.
+    /// The same with further settings; `%here%` in them is its directory.
     pub fn with(settings: &str) -> Self {
         let program = Path::new("/usr/sbin/sshd");
         assert!(program.exists(), "there is no sshd; install the Debian package `openssh-server`");
@@ -40,7 +40,7 @@ impl Sshd {
             super::run(&mut make, "openssh-client");
         }
         let (port, path) = (free_port(), directory.path().display());
-        // The account's own start-up files are no part of the test.
+        // With another home directory, the start-up files of the account are not read.
         let ours = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {path}/host\nAuthorizedKeysFile {path}/key.pub\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nSetEnv HOME={path}\n\
@@ -62,39 +62,39 @@ impl Sshd {
         self.port
     }
 
-    /// Its files, among them the home directory of who comes in.
+    /// Its directory, which is also the home directory of its users.
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Everything it has logged.
+    /// Its log.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.path().join("log")).expect("it has a log")).into_owned()
     }
 
-    /// The account that comes in.
+    /// The destination for `ssh`: `<account>@127.0.0.1`.
     pub fn to(&self) -> String {
         let account = super::run(Command::new("id").arg("-un"), "coreutils");
         format!("{}@127.0.0.1", String::from_utf8(account.stdout).expect("an account's name").trim())
     }
 
-    /// The host as an estate in JSON has it, reached by a configuration that knows its key.
+    /// The host as in an estate in JSON, with a client configuration that knows its key.
     pub fn host(&self) -> Value {
         json!({ "ssh": { "to": self.to(), "port": self.port, "config": self.client_config() } })
     }
 
-    /// The file that configures the client.
+    /// The configuration file of the client.
     pub fn client_config(&self) -> PathBuf {
         self.path().join("ssh_config")
     }
 
-    /// Its host key.
+    /// Its public host key.
     pub fn public(&self) -> String {
         let key = fs::read_to_string(self.path().join("host.pub")).expect("it has a key");
         key.split(' ').take(2).collect::<Vec<_>>().join(" ")
     }
 
-    /// Makes the client know this key, and no other, for this server.
+    /// Makes this the only host key that the client knows for this server.
     pub fn know(&self, key: &str) {
         let known = format!("[127.0.0.1]:{} {key}\n", self.port);
         fs::write(self.path().join("known_hosts"), known).expect("a file can be written");
@@ -117,7 +117,7 @@ impl Sshd {
         children.split_whitespace().filter_map(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?)).collect()
     }
 
-    /// Kills whatever serves connections, as a host does that loses its power.
+    /// Kills the processes that serve connections, as a power failure of the host does.
     pub fn cut(&self) {
         let mut doomed = self.connections();
         assert!(!doomed.is_empty(), "nobody is connected");
@@ -132,7 +132,7 @@ impl Sshd {
         }
     }
 
-    /// Kills the client's connections to it, as if memory had run out here.
+    /// Kills the clients that are connected to it.
     pub fn kill_clients(&self) {
         let port = self.port.to_string();
         for entry in fs::read_dir("/proc").expect("there is a /proc").flatten() {
@@ -145,7 +145,7 @@ impl Sshd {
         }
     }
 
-    /// The words that run a command line over there with a terminal, as a person does.
+    /// The arguments of `ssh` that run a command line on the server with a terminal.
     pub fn client(&self, command: &str) -> Vec<String> {
         let key: PathBuf = self.directory.path().join("key");
         let options =

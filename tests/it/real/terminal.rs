@@ -1,4 +1,4 @@
-//! A terminal whose screen is read back by an emulator, with a program on it.
+//! A program on a pseudo-terminal, whose screen an emulator reads.
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
@@ -10,17 +10,17 @@ use std::time::Duration;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long anything may take to appear on a machine that is busy with other tests.
+/// How long a change of the screen may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What has come out of the program so far.
+/// The output of the program so far.
 struct Shown {
     parser: vt100::Parser,
     bytes: Vec<u8>,
     ended: bool,
 }
 
-/// A terminal with a program on it.
+/// A program on a terminal.
 pub struct Terminal {
     keys: Box<dyn Write + Send>,
     master: Box<dyn MasterPty + Send>,
@@ -37,7 +37,7 @@ fn cells(count: u16) -> NonZeroU16 {
 }
 
 impl Terminal {
-    /// Starts a program in a directory that is its home, with these variables and no others.
+    /// Starts a program in its home directory, with these variables and no others.
     pub fn start(
         (columns, rows): (u16, u16),
         directory: &Path,
@@ -77,12 +77,12 @@ impl Terminal {
         self.shown.0.lock().unwrap().parser.screen().contents()
     }
 
-    /// Everything that came out.
+    /// All output, as bytes.
     pub fn bytes(&self) -> Vec<u8> {
         self.shown.0.lock().unwrap().bytes.clone()
     }
 
-    /// Waits until a look at the screen says yes.
+    /// Waits until a condition is true for the screen; returns the screen.
     pub fn until(&self, what: &str, is_true: impl Fn(&str) -> bool) -> String {
         let (lock, changed) = &*self.shown;
         let missing = |shown: &mut Shown| !is_true(&shown.parser.screen().contents()) && !shown.ended;
@@ -93,7 +93,7 @@ impl Terminal {
         screen
     }
 
-    /// Waits until the screen has `text`.
+    /// Waits until the screen has `text`; returns the screen.
     pub fn see(&self, text: &str) -> String {
         self.until(&format!("`{text}`"), |screen| screen.contains(text))
     }
@@ -118,7 +118,7 @@ impl Terminal {
         self.shown.0.lock().unwrap().parser.screen().alternate_screen()
     }
 
-    /// Waits for the end: the exit code.
+    /// Waits until the program ends; returns its exit code.
     pub fn exit_code(&mut self) -> u32 {
         let (lock, changed) = &*self.shown;
         let (shown, late) = changed.wait_timeout_while(lock.lock().unwrap(), PATIENCE, |shown| !shown.ended).unwrap();
@@ -130,7 +130,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // A program that a failed test has left behind must not outlive it.
+        // A failed test may have left the program running.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

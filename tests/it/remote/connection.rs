@@ -1,67 +1,68 @@
-//! The connection itself: whom it trusts, by which way it goes, and what is reached over it.
+//! The SSH connection: host keys, logins, names of hosts and bastions.
 
 use runbook::domain::incident::outcome::Verdict;
 use serde_json::json;
 
 use super::{command, on};
-use crate::act::Act;
+use crate::kind_harness::KindHarness;
 use crate::real::sshd::Sshd;
 
 #[tokio::test]
-async fn a_host_whose_key_is_not_known_is_not_talked_to_and_it_is_said_what_to_type() {
+async fn an_unknown_host_key_is_refused_with_a_hint() {
     let sshd = Sshd::start();
     std::fs::write(sshd.path().join("known_hosts"), "").unwrap();
     let outcome = on(&sshd).perform("command", command(&["true"])).await;
     assert_eq!(outcome.verdict, Verdict::Failed);
     let (to, port, config) = (sshd.to(), sshd.port(), sshd.client_config());
     let expected = format!(
-        "`{to}` cannot be reached: the host key of `[127.0.0.1]:{port}` is not known; compare it with the host's own and take it in once, \
-         by `ssh -o StrictHostKeyChecking=ask -F {} -p {port} {to}`",
+        "`{to}` cannot be reached: the host key of `[127.0.0.1]:{port}` is unknown; \
+         `ssh -o StrictHostKeyChecking=ask -F {} -p {port} {to}` shows it: compare it with the key on the host, and accept it once",
         config.display()
     );
     assert_eq!(outcome.summary, expected);
-    // Whatever the configuration says about it.
+    // Also with `StrictHostKeyChecking no` in the configuration.
     sshd.configure("StrictHostKeyChecking no\n");
     assert_eq!(on(&sshd).perform("command", command(&["true"])).await.summary, expected);
     assert_eq!(sshd.log().matches("Accepted").count(), 0);
 }
 
 #[tokio::test]
-async fn a_host_key_that_has_changed_is_told_from_one_that_is_not_known() {
+async fn a_changed_host_key_is_another_error_than_an_unknown_one() {
     let (sshd, other) = (Sshd::start(), Sshd::start());
     sshd.know(&other.public());
     let outcome = on(&sshd).perform("command", command(&["true"])).await;
     assert_eq!(outcome.verdict, Verdict::Failed);
-    assert!(outcome.summary.contains("its host key is another than the one that is known"), "{}", outcome.summary);
+    assert!(outcome.summary.contains("its host key has changed"), "{}", outcome.summary);
     assert!(outcome.summary.contains("ssh-keygen -"), "{}", outcome.summary);
 }
 
 #[tokio::test]
-async fn who_is_not_let_in_hears_so() {
+async fn a_refused_login_is_reported() {
     let (sshd, other) = (Sshd::start(), Sshd::start());
     std::fs::copy(other.path().join("key"), sshd.path().join("key")).unwrap();
     let outcome = on(&sshd).perform("command", command(&["true"])).await;
-    assert!(outcome.summary.contains("does not let us in"), "{}", outcome.summary);
+    assert!(outcome.summary.contains("it refused the login"), "{}", outcome.summary);
     assert!(outcome.summary.contains("Permission denied (publickey)"), "{}", outcome.summary);
 }
 
 #[tokio::test]
-async fn a_host_that_is_called_otherwise_than_the_environment_says_is_left_alone() {
+async fn a_host_with_another_name_than_the_environment_has_is_not_changed() {
     let sshd = Sshd::start();
-    let act = |pattern: &str| Act::new(json!({ "host": sshd.host(), "hostname": pattern }), json!({})).within(60);
+    let harness =
+        |pattern: &str| KindHarness::new(json!({ "host": sshd.host(), "hostname": pattern }), json!({})).within(60);
     let touch = sshd.path().join("touched").display().to_string();
-    let wrong = act("no-such-host-*").perform("command", command(&["touch", &touch])).await;
+    let wrong = harness("no-such-host-*").perform("command", command(&["touch", &touch])).await;
     assert!(
         wrong.summary.contains("is not a host of `production`, whose hosts are `no-such-host-*`"),
         "{}",
         wrong.summary
     );
     assert!(!sshd.path().join("touched").exists());
-    assert!(act("*").perform("command", command(&["touch", &touch])).await.is_success());
+    assert!(harness("*").perform("command", command(&["touch", &touch])).await.is_success());
 }
 
 #[tokio::test]
-async fn a_bastion_is_gone_through_and_its_key_must_be_known_too() {
+async fn a_bastion_is_used_and_its_key_must_be_known_too() {
     let (bastion, sshd) = (Sshd::start(), Sshd::start());
     let account = sshd.to();
     let jump = |options: &str| {
@@ -77,13 +78,14 @@ async fn a_bastion_is_gone_through_and_its_key_must_be_known_too() {
     };
     jump("");
     let host = json!({ "ssh": { "to": "inner", "config": sshd.client_config() } });
-    let act = Act::new(json!({ "host": host }), json!({})).within(60);
-    let outcome = act.perform("command", command(&["sh", "-c", "echo $SSH_CONNECTION"])).await;
+    let harness = KindHarness::new(json!({ "host": host }), json!({})).within(60);
+    let outcome = harness.perform("command", command(&["sh", "-c", "echo $SSH_CONNECTION"])).await;
     assert!(outcome.is_success(), "{outcome:?}");
     assert_eq!(bastion.log().matches("Accepted publickey").count(), 1, "{}", bastion.log());
     std::fs::write(bastion.path().join("known_hosts"), "").unwrap();
     jump("StrictHostKeyChecking no\n");
     let host = json!({ "ssh": { "to": "inner", "config": sshd.client_config(), "options": { "Compression": "no" } } });
-    let refused = Act::new(json!({ "host": host }), json!({})).within(60).perform("command", command(&["true"])).await;
-    assert!(refused.summary.contains("is not known"), "{}", refused.summary);
+    let refused =
+        KindHarness::new(json!({ "host": host }), json!({})).within(60).perform("command", command(&["true"])).await;
+    assert!(refused.summary.contains("is unknown"), "{}", refused.summary);
 }

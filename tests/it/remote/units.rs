@@ -1,4 +1,4 @@
-//! Units of another host, over its own bus, and a connection that is lost in the middle.
+//! Units of a remote host over its bus, and connections that are lost during a step.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,75 +11,77 @@ use runbook::store::memory::Memory;
 use serde_json::{Value, json};
 
 use super::{on, runs, unique};
-use crate::act::Act;
-use crate::real::shop::{Shop, eventually};
+use crate::engine_fixture::{EngineFixture, run, with};
+use crate::kind_harness::KindHarness;
+use crate::real::eventually;
 use crate::real::sshd::Sshd;
-use crate::world::{World, run, with};
+use crate::real::units::Units;
 
 const STEADY: &str = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=default.target\n";
 
 #[tokio::test]
-async fn a_unit_of_another_host_is_restarted_over_its_own_bus() {
-    let (sshd, shop) = (Sshd::start(), Shop::bare(&[("a.service", STEADY), ("b.service", STEADY)]));
-    shop.systemctl(&["start", "a.service"]);
+async fn a_remote_unit_is_restarted_over_the_remote_bus() {
+    let (sshd, units) = (Sshd::start(), Units::bare(&[("a.service", STEADY), ("b.service", STEADY)]));
+    units.systemctl(&["start", "a.service"]);
     let services = json!({ "a": { "unit": "a.service" }, "b": { "unit": "b.service" } });
-    let act = Act::new(json!({ "host": sshd.host(), "systemd": shop.bus() }), services).within(60);
+    let harness = KindHarness::new(json!({ "host": sshd.host(), "systemd": units.bus() }), services).within(60);
     let spec = json!({ "restart": "a", "settle": "300ms" });
-    let before = act.observe("systemd", spec.clone()).await;
-    let outcome = act.perform("systemd", spec.clone()).await;
+    let before = harness.observe("systemd", spec.clone()).await;
+    let outcome = harness.perform("systemd", spec.clone()).await;
     assert_eq!(outcome.summary, "`a.service` restarted: active (running)");
     assert_ne!(outcome.output["before"]["invocation_id"], outcome.output["after"]["invocation_id"]);
-    assert_eq!(outcome.output["after"]["main_pid"].to_string(), shop.property("a.service", "MainPID"));
-    let found = act.reconcile("systemd", spec, &before).await;
+    assert_eq!(outcome.output["after"]["main_pid"].to_string(), units.property("a.service", "MainPID"));
+    let found = harness.reconcile("systemd", spec, &before).await;
     assert!(matches!(found, runbook::actions::Reconciled::Happened(_)), "{found:?}");
-    let seen = act.perform("systemd", json!({ "status": ["a", "b"] })).await;
-    assert_eq!(seen.output["counts"], json!({ "active": 1, "inactive": 1 }));
-    assert_eq!(sshd.log().matches("Accepted publickey").count(), 1, "all of it went over one connection");
+    let status = harness.perform("systemd", json!({ "status": ["a", "b"] })).await;
+    assert_eq!(status.output["counts"], json!({ "active": 1, "inactive": 1 }));
+    assert_eq!(sshd.log().matches("Accepted publickey").count(), 1, "one connection is used for all");
 }
 
 #[tokio::test]
-async fn a_host_without_such_a_bus_says_so() {
+async fn a_missing_remote_bus_is_reported() {
     let sshd = Sshd::start();
     let environment = json!({ "host": sshd.host(), "systemd": "unix:path=/no/such/bus" });
-    let act = Act::new(environment, json!({ "a": { "unit": "a.service" } })).within(60);
-    let outcome = act.perform("systemd", json!({ "status": "a" })).await;
-    let (to, said) = (sshd.to(), outcome.summary.as_str());
+    let harness = KindHarness::new(environment, json!({ "a": { "unit": "a.service" } })).within(60);
+    let outcome = harness.perform("systemd", json!({ "status": "a" })).await;
+    let (to, stdout_of) = (sshd.to(), outcome.summary.as_str());
     assert!(
-        said.starts_with(&format!("the systemd manager at `unix:path=/no/such/bus` of `{to}` cannot be reached: ")),
-        "{said}"
+        stdout_of
+            .starts_with(&format!("the systemd manager at `unix:path=/no/such/bus` of `{to}` cannot be reached: ")),
+        "{stdout_of}"
     );
-    assert!(said.contains("`systemd-stdio-bridge` has ended there"), "{said}");
+    assert!(stdout_of.contains("`systemd-stdio-bridge` has ended there"), "{stdout_of}");
 }
 
-/// A world whose production is the server's host.
-fn world(sshd: &Sshd, bus: Option<String>) -> World {
-    let mut world = World::over(Arc::new(Memory::new()));
-    let store = Arc::clone(&world.engine.parts().store);
-    world.engine = crate::world::engine(store, Arc::new(SystemClock), world.directory.path());
-    world.mode = Mode::Auto;
-    let environment = world.estate.environments.get_mut("production").unwrap();
+/// A fixture whose environment `production` is the server's host.
+fn fixture(sshd: &Sshd, bus: Option<String>) -> EngineFixture {
+    let mut fixture = EngineFixture::over(Arc::new(Memory::new()));
+    let store = Arc::clone(&fixture.engine.parts().store);
+    fixture.engine = crate::engine_fixture::engine(store, Arc::new(SystemClock), fixture.directory.path());
+    fixture.mode = Mode::Auto;
+    let environment = fixture.estate.environments.get_mut("production").unwrap();
     environment.host = serde_json::from_value(sshd.host()).unwrap();
     if let Some(bus) = bus {
         environment.systemd.0 = bus;
     }
     let gateway = serde_json::from_value(json!({ "unit": "gateway.service" })).unwrap();
-    world.estate.services.insert("gateway".to_owned(), gateway);
-    world
+    fixture.estate.services.insert("gateway".to_owned(), gateway);
+    fixture
 }
 
-/// Drives the run, and cuts every connection when the condition holds first.
-async fn cut_when(world: &World, sshd: &Sshd, is_time: impl Fn() -> bool) -> Stop {
+/// Drives the run, and cuts every connection as soon as the condition is true.
+async fn cut_when(fixture: &EngineFixture, sshd: &Sshd, is_time: impl Fn() -> bool) -> Stop {
     let cuts = async {
         while !is_time() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         sshd.cut();
     };
-    tokio::join!(world.drive(), cuts).0
+    tokio::join!(fixture.drive(), cuts).0
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_is_lost_in_the_middle_of_a_restart_does_not_make_it_happen_twice() {
+async fn a_connection_lost_during_a_restart_does_not_repeat_it() {
     let directory = tempfile::tempdir().unwrap();
     let starts = directory.path().join("starts");
     let unit = format!(
@@ -87,67 +89,67 @@ async fn a_connection_that_is_lost_in_the_middle_of_a_restart_does_not_make_it_h
         starts.display()
     );
     let count = || std::fs::read_to_string(&starts).unwrap_or_default().lines().count();
-    let (sshd, shop) = (Sshd::start(), Shop::bare(&[("gateway.service", unit.as_str())]));
-    shop.systemctl(&["start", "gateway.service"]);
-    let world = world(&sshd, Some(shop.bus()));
+    let (sshd, units) = (Sshd::start(), Units::bare(&[("gateway.service", unit.as_str())]));
+    units.systemctl(&["start", "gateway.service"]);
+    let fixture = fixture(&sshd, Some(units.bus()));
     let restart = json!({ "restart": "gateway.service", "settle": "100ms" });
-    world
+    fixture
         .start(json!([{
             "id": "restart", "name": "Restart", "timeout": "60s", "on_failure": "stop",
             "body": { "action": { "kind": "systemd", "effect": "once", "spec": restart } },
         }]))
         .await;
-    let stop = cut_when(&world, &sshd, || count() == 2).await;
-    let story = world.story_of(&["step", "reconciled", "run_ended"]).await;
+    let stop = cut_when(&fixture, &sshd, || count() == 2).await;
+    let story = fixture.story_of(&["step", "reconciled", "run_ended"]).await;
     assert_eq!(stop, Stop::Over, "{story:#?}");
     assert_eq!(count(), 2, "it was restarted once: {story:#?}");
     assert!(story.contains(&"reconciled restart happened".to_owned()), "{story:#?}");
-    assert_eq!(world.incident().await.runs[0].status, RunStatus::Ended(RunOutcome::Succeeded), "{story:#?}");
+    assert_eq!(fixture.incident().await.runs[0].status, RunStatus::Ended(RunOutcome::Succeeded), "{story:#?}");
     assert_eq!(sshd.log().matches("Accepted publickey").count(), 2, "it has connected again");
 }
 
-/// A step that marks where it has been, and does not end by itself the first time.
-fn hanging(directory: &std::path::Path, effect: &str, nap: &str) -> (Value, PathBuf) {
+/// A step that creates a file, and hangs at its first attempt.
+fn hanging(directory: &std::path::Path, effect: &str, seconds: &str) -> (Value, PathBuf) {
     let mark = directory.join(effect);
-    let script = format!("if [ -e {0} ]; then echo done; else touch {0}; exec sleep {nap}; fi", mark.display());
+    let script = format!("if [ -e {0} ]; then echo done; else touch {0}; exec sleep {seconds}; fi", mark.display());
     (with(run(effect, effect, &["sh", "-c", &script]), json!({ "timeout": "60s" })), mark)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_may_be_repeated_is_and_for_what_may_happen_once_a_person_is_asked() {
+async fn after_a_lost_connection_repeatable_steps_are_retried_and_once_steps_ask_a_person() {
     let directory = tempfile::tempdir().unwrap();
     let sshd = Sshd::start();
     for effect in ["read", "repeatable"] {
         let (step, mark) = hanging(directory.path(), effect, &unique(20));
-        let world = world(&sshd, None);
-        world.start(json!([step])).await;
-        assert_eq!(cut_when(&world, &sshd, || mark.exists()).await, Stop::Over, "{:#?}", world.story().await);
+        let fixture = fixture(&sshd, None);
+        fixture.start(json!([step])).await;
+        assert_eq!(cut_when(&fixture, &sshd, || mark.exists()).await, Stop::Over, "{:#?}", fixture.story().await);
         let reconciled = format!("reconciled {effect} did_not_happen");
-        assert_eq!(world.story_of(&["reconciled"]).await, [reconciled]);
+        assert_eq!(fixture.story_of(&["reconciled"]).await, [reconciled]);
     }
-    let nap = unique(21);
-    let (step, _) = hanging(directory.path(), "once", &nap);
-    let world = world(&sshd, None);
-    world.start(json!([step])).await;
-    assert_eq!(cut_when(&world, &sshd, || runs(&nap)).await, Stop::NeedsPerson);
-    let incident = world.incident().await;
-    let [(_, _, Gate::Unclear { detail })] = incident.waiting_for_person()[..] else { panic!("nobody is asked") };
+    let seconds = unique(21);
+    let (step, _) = hanging(directory.path(), "once", &seconds);
+    let fixture = fixture(&sshd, None);
+    fixture.start(json!([step])).await;
+    assert_eq!(cut_when(&fixture, &sshd, || runs(&seconds)).await, Stop::NeedsPerson);
+    let incident = fixture.incident().await;
+    let [(_, _, Gate::Unclear { detail })] = incident.waiting_for_person()[..] else { panic!("no person is asked") };
     assert!(detail.contains("does not show whether it happened"), "{detail}");
-    let log = world.engine.log(&world.id).await.unwrap();
-    let told =
+    let log = fixture.engine.log(&fixture.id).await.unwrap();
+    let is_recorded =
         log.iter().any(|recorded| format!("{:?}", recorded.event).contains("the connection was lost while `sh` ran"));
-    assert!(told, "the log says why it is unclear");
-    eventually("nothing of it is left", || !runs(&nap));
+    assert!(is_recorded, "the log has the reason");
+    eventually("no process is left", || !runs(&seconds));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn steps_on_several_hosts_run_at_once_each_on_its_own() {
     let (one, two) = (Sshd::start(), Sshd::start());
     let meeting = tempfile::tempdir().unwrap();
-    let mut world = world(&one, None);
-    let environment = world.estate.environments.get_mut("production").unwrap();
+    let mut fixture = fixture(&one, None);
+    let environment = fixture.estate.environments.get_mut("production").unwrap();
     environment.hosts.insert("web2".to_owned(), serde_json::from_value(two.host()).unwrap());
-    // Each waits until the other has come.
+    // Each waits for the other.
     let meets = |id: &str, other: &str, host: Value| {
         let path = meeting.path().display();
         let script = format!("touch {path}/{id}; until [ -e {path}/{other} ]; do sleep 0.02; done; echo $HOME");
@@ -164,30 +166,34 @@ async fn steps_on_several_hosts_run_at_once_each_on_its_own() {
     let mut nowhere = run("nowhere", "read", &["true"]);
     nowhere["body"]["action"]["host"] = json!("web9");
     let group = json!({ "id": "both", "name": "Both", "body": { "parallel": both } });
-    world.start(json!([group, each, here, with(nowhere, json!({ "on_failure": "continue" }))])).await;
-    assert_eq!(world.drive().await, Stop::Over, "{:#?}", world.story().await);
-    let incident = world.incident().await;
-    let said = |name: &str| {
+    fixture.start(json!([group, each, here, with(nowhere, json!({ "on_failure": "continue" }))])).await;
+    assert_eq!(fixture.drive().await, Stop::Over, "{:#?}", fixture.story().await);
+    let incident = fixture.incident().await;
+    let stdout_of = |name: &str| {
         let step = incident.runs[0].steps.iter().find(|(key, _)| key.to_string() == name).unwrap().1;
         let outcome = step.outcome.as_ref().map(|outcome| outcome.output["stdout"].clone());
         outcome.unwrap_or_else(|| json!(step.reason))
     };
-    assert_eq!((said("a"), said("b")), (json!(one.path()), json!(two.path())));
-    assert_eq!(said("each[0]"), json!(two.path()));
-    assert!(said("here") != json!(one.path()) && said("here") != json!(two.path()));
-    assert!(said("nowhere").to_string().contains("the environment has no host `web9`"), "{}", said("nowhere"));
+    assert_eq!((stdout_of("a"), stdout_of("b")), (json!(one.path()), json!(two.path())));
+    assert_eq!(stdout_of("each[0]"), json!(two.path()));
+    assert!(stdout_of("here") != json!(one.path()) && stdout_of("here") != json!(two.path()));
+    assert!(
+        stdout_of("nowhere").to_string().contains("the environment has no host `web9`"),
+        "{}",
+        stdout_of("nowhere")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_for_each_works_on_as_many_hosts_at_once_as_it_says() {
+async fn a_for_each_runs_on_max_parallel_hosts_at_once() {
     let (one, two) = (Sshd::start(), Sshd::start());
     let meeting = tempfile::tempdir().unwrap();
-    let mut world = world(&one, None);
-    let environment = world.estate.environments.get_mut("production").unwrap();
+    let mut fixture = fixture(&one, None);
+    let environment = fixture.estate.environments.get_mut("production").unwrap();
     for (name, sshd) in [("web1", &one), ("web2", &two), ("web3", &one)] {
         environment.hosts.insert(name.to_owned(), serde_json::from_value(sshd.host()).unwrap());
     }
-    // Each waits until another has come, so that one after the other would never end.
+    // Each waits for another, so items in sequence would never end.
     let path = meeting.path().display();
     let script = format!(
         "touch {path}/{{{{ item }}}}; until [ $(ls {path} | wc -l) -ge 2 ]; do sleep 0.02; done; ls {path} | wc -l; echo $HOME"
@@ -195,17 +201,17 @@ async fn a_for_each_works_on_as_many_hosts_at_once_as_it_says() {
     let mut each = run("each", "read", &["sh", "-c", &script]);
     each["body"]["action"]["host"] = json!("{{ item }}");
     let each = with(each, json!({ "for_each": "environment.hosts | list", "max_parallel": 2, "timeout": "60s" }));
-    world.start(json!([each])).await;
-    assert_eq!(world.drive().await, Stop::Over, "{:#?}", world.story().await);
-    let incident = world.incident().await;
-    assert_eq!(incident.runs[0].status, RunStatus::Ended(RunOutcome::Succeeded), "{:#?}", world.story().await);
-    let said = |index: u32| {
+    fixture.start(json!([each])).await;
+    assert_eq!(fixture.drive().await, Stop::Over, "{:#?}", fixture.story().await);
+    let incident = fixture.incident().await;
+    assert_eq!(incident.runs[0].status, RunStatus::Ended(RunOutcome::Succeeded), "{:#?}", fixture.story().await);
+    let stdout_of = |index: u32| {
         let (_, step) =
             incident.runs[0].steps.iter().find(|(key, _)| key.to_string() == format!("each[{index}]")).unwrap();
         step.outcome.as_ref().unwrap().output["stdout"].as_str().unwrap().to_owned()
     };
-    assert!(said(1).ends_with(&two.path().display().to_string()), "each on its own host: {}", said(1));
-    let story = world.story_of(&["step"]).await;
+    assert!(stdout_of(1).ends_with(&two.path().display().to_string()), "each item on its own host: {}", stdout_of(1));
+    let story = fixture.story_of(&["step"]).await;
     let at = |what: &str| {
         story.iter().position(|line| line.starts_with(what)).unwrap_or_else(|| panic!("{what}: {story:#?}"))
     };

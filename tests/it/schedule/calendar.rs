@@ -1,4 +1,4 @@
-//! The calendar, read by a parser that is not ours: Python's `icalendar`.
+//! The calendar, read by Python's `icalendar`.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::at;
 use crate::real::installed;
 
-/// What a program that subscribes sees: the calendar's name, and of each event the words and the instants.
+/// Prints the name of a calendar, and the texts and times of its events, as JSON.
 const READ: &str = "
 import json, sys
 from icalendar import Calendar
@@ -23,7 +23,7 @@ events = [{
 print(json.dumps({'name': str(calendar['NAME']), 'version': str(calendar['VERSION']), 'events': events}))
 ";
 
-/// A calendar as the parser sees it.
+/// A calendar as `icalendar` reads it.
 pub fn read(text: &str) -> Value {
     let python = installed("/usr/bin/python3", "python3-icalendar");
     let mut command = Command::new(python);
@@ -39,7 +39,7 @@ pub fn read(text: &str) -> Value {
 }
 
 #[test]
-fn a_calendar_means_to_others_what_it_means_to_us() {
+fn the_calendar_is_read_correctly_by_icalendar() {
     let hostile = "Clean; wash, and \\ \"scrub\": BEGIN:VEVENT\r\nEND:VCALENDAR\nSUMMARY:x — größere Wäsche 🧺 everywhere, for longer than one line of a calendar may be";
     let entry = CalendarEntry {
         name: "schedule/weekly-audit/staging/2026-11-23T07:00:00Z".into(),

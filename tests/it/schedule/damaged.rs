@@ -1,4 +1,4 @@
-//! What `runbook schedule` says when somebody has changed what the log says of one schedule.
+//! `runbook schedule` with a log in which the name of one occurrence was changed.
 
 use std::process::Command;
 
@@ -12,14 +12,14 @@ use rusqlite::Connection;
 use super::{DAILY, at};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_schedule_is_named_and_hides_no_other() {
-    let place = tempfile::tempdir().unwrap();
-    let runbooks = place.path().join("runbooks");
+async fn a_damaged_schedule_is_named_and_the_others_are_listed() {
+    let project = tempfile::tempdir().unwrap();
+    let runbooks = project.path().join("runbooks");
     std::fs::create_dir(&runbooks).unwrap();
     std::fs::write(runbooks.join("estate.yaml"), "estate: shop\nenvironments: { production: {}, staging: {} }\n")
         .unwrap();
     std::fs::write(runbooks.join("daily.yaml"), DAILY.trim_start()).unwrap();
-    let log = place.path().join("runbook.db");
+    let log = project.path().join("runbook.db");
     let store = Sqlite::open(&log).await.unwrap();
     let due = at("2026-01-01T07:00:00Z");
     let note = NewEvent::new(
@@ -42,14 +42,17 @@ async fn a_damaged_schedule_is_named_and_hides_no_other() {
     command
         .env_clear()
         .env("LANG", "C.UTF-8")
-        .current_dir(place.path())
+        .current_dir(project.path())
         .arg("--state")
-        .arg(place.path())
+        .arg(project.path())
         .arg("schedule");
     let output = output_detached(&mut command).unwrap();
-    let (data, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert_eq!(output.status.code(), Some(1), "{data}{said}");
+    let (data, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{data}{stderr}");
     assert_eq!(data.lines().count(), 3, "both are listed: {data}");
-    assert!(data.lines().any(|line| line.contains("production") && line.ends_with("not known")), "{data}");
-    assert!(said.contains("what ran of `daily` in `production` is not known") && said.contains("verify"), "{said}");
+    assert!(data.lines().any(|line| line.contains("production") && line.ends_with("unknown")), "{data}");
+    assert!(
+        stderr.contains("past runs of `daily` in `production` are unknown") && stderr.contains("verify"),
+        "{stderr}"
+    );
 }

@@ -1,5 +1,5 @@
-//! Who may post: credentials in headers, the rotation of secrets, and signatures by a shared key, held against the
-//! vendors' own code.
+//! Authentication of senders: credentials in headers, the rotation of secrets, and signatures with a shared key, compared
+//! with the code of vendors.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -26,7 +26,7 @@ pub fn secrets() -> Secrets {
     Secrets::new(BTreeMap::from(values))
 }
 
-/// Whether a post at a time is its sender's.
+/// Authenticates a post at this time.
 fn admit_at(now: Timestamp, sender: &str, pairs: &[(&str, &str)], body: &str) -> Result<(), Rejected> {
     let estate = estate();
     let headers = headers(pairs);
@@ -38,16 +38,16 @@ fn admit(sender: &str, pairs: &[(&str, &str)], body: &str) -> Result<(), Rejecte
     admit_at(now(), sender, pairs, body)
 }
 
-/// What was made ready by `tests/run`.
+/// The packages that `tests/run` installs.
 fn vendors() -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is below the target").join("vendors");
     assert!(path.join("node_modules").exists(), "`{}` is not filled; `tests/run` does it", path.display());
     path
 }
 
-/// Asks the vendors' own code.
+/// Runs the code of vendors on a request.
 pub fn vendor(request: &Value) -> Value {
-    // A script that is no file takes its packages from where it is run.
+    // A script without a file takes packages from its working directory.
     let mut command = Command::new("node");
     let script = include_str!("../../fixtures/vendors/vendors.mjs");
     command
@@ -63,7 +63,7 @@ pub fn vendor(request: &Value) -> Value {
     serde_json::from_slice(&output.stdout).expect("it answers in JSON")
 }
 
-/// The signature that a vendor gives to [`BODY`].
+/// The signature of [`BODY`] by the code of a vendor.
 fn signature(scheme: &str, secret: &str, more: &Value) -> String {
     let mut request = json!({ "sign": scheme, "secret": secret, "body": BODY });
     request.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
@@ -71,7 +71,7 @@ fn signature(scheme: &str, secret: &str, more: &Value) -> String {
 }
 
 #[test]
-fn a_token_in_the_header_decides_before_the_body_is_read() {
+fn a_bearer_token_is_checked_before_the_body_is_read() {
     let estate = estate();
     let bearer = |value: &str| {
         let headers = headers(&[("authorization", value)]);
@@ -115,7 +115,7 @@ fn user_and_password_are_both_needed() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_is_our_trouble_and_not_the_sender_s() {
+fn an_unreadable_secret_is_our_error_and_not_the_sender_s() {
     let estate = estate();
     let values =
         [("key".to_owned(), Err("`KEY` is not set".to_owned())), ("next".to_owned(), Ok(SecretString::from(NEXT)))];
@@ -124,12 +124,12 @@ fn a_secret_that_cannot_be_read_is_our_trouble_and_not_the_sender_s() {
         let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
         intake::admit_headers(&estate.senders["alertmanager"], &secrets, &headers, now())
     };
-    assert_eq!(admit(NEXT), Ok(Admission::Granted), "the other one can be read");
+    assert_eq!(admit(NEXT), Ok(Admission::Granted), "the other secret can be read");
     assert_eq!(admit("x"), Err(Rejected::Internal("secret `key`: `KEY` is not set".to_owned())));
 }
 
 #[test]
-fn github_s_known_answer_is_known() {
+fn the_signature_vector_of_github_is_accepted() {
     let vector = sample("github_signature_vector");
     let text = |key: &str| vector[key].as_str().expect("it is text");
     let secrets = Secrets::new(
@@ -146,7 +146,7 @@ fn github_s_known_answer_is_known() {
 }
 
 #[test]
-fn what_vendors_sign_is_believed_and_nothing_else() {
+fn only_bodies_that_the_vendors_code_signed_are_accepted() {
     let seconds = json!({ "id": "msg_1", "seconds": now().timestamp() });
     let time = now().timestamp().to_string();
     let github = signature("github", KEY, &json!({}));
@@ -182,7 +182,7 @@ fn what_vendors_sign_is_believed_and_nothing_else() {
 }
 
 #[test]
-fn a_signature_that_is_badly_written_is_none() {
+fn a_malformed_signature_is_rejected() {
     for given in ["", "sha256=", "sha256=0", "sha1=00", "757107ea", "sha256=zz", "v1=00"] {
         assert!(
             matches!(admit("github", &[("x-hub-signature-256", given)], BODY), Err(Rejected::Signature(_))),

@@ -1,4 +1,4 @@
-//! What AWS SNS brings: alarms of CloudWatch, plain messages, subscriptions.
+//! AWS SNS: alarms of CloudWatch, plain messages, subscriptions.
 
 use runbook::domain::alert::AlertStatus;
 use runbook::surface::intake::{ParsedBody, SubscriptionEvent};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{at, one, read, read_with, sample};
 
-/// A notification of SNS around CloudWatch's words.
+/// The SNS notification of a CloudWatch alarm with these changes.
 fn alarm(changes: &Value) -> Value {
     let mut body = sample("sns_notification_cloudwatch_alarm_2015");
     let mut message: Value = serde_json::from_str(body["Message"].as_str().unwrap()).unwrap();
@@ -18,23 +18,23 @@ fn alarm(changes: &Value) -> Value {
 }
 
 #[test]
-fn a_cloudwatch_alarm_is_found_again_when_it_is_over() {
+fn a_resolved_cloudwatch_alarm_has_the_identity_of_its_firing() {
     let firing = one("sns", &sample("sns_notification_cloudwatch_alarm_2015"));
     assert_eq!((firing.name.as_str(), firing.value), ("api-1 - Network In", Some(2_024_818.75)));
     assert_eq!(firing.labels["InstanceId"], "i-bc8dcaa5");
     assert_eq!((firing.starts_at, firing.environment.as_deref()), (at("2015-12-04T07:22:14.394Z"), Some("live")));
     let change =
         json!({ "NewStateValue": "OK", "OldStateValue": "ALARM", "StateChangeTime": "2015-12-04T08:00:00.000+0000" });
-    let over = one("sns", &alarm(&change));
+    let resolved = one("sns", &alarm(&change));
     assert_eq!(
-        (over.status, over.identity(), over.ends_at),
+        (resolved.status, resolved.identity(), resolved.ends_at),
         (AlertStatus::Resolved, firing.identity(), at("2015-12-04T08:00:00Z"))
     );
-    assert!(firing.recurs && over.recurs, "the server has to tell one firing from the next by their times");
+    assert!(firing.recurs && resolved.recurs, "the server distinguishes firings by their times");
 }
 
 #[test]
-fn newer_and_composite_alarms_are_known_by_their_arn() {
+fn newer_and_composite_alarms_are_identified_by_their_arn() {
     let arn = "arn:aws:cloudwatch:eu-west-1:1:alarm:shop";
     let reason = "Threshold Crossed: 1 out of the last 1 datapoints [93.2 (04/12/15 07:17:00)] was greater than 90";
     let newer = one("sns", &alarm(&json!({ "AlarmArn": arn, "NewStateReason": reason, "AlarmDescription": "Hot" })));
@@ -46,12 +46,12 @@ fn newer_and_composite_alarms_are_known_by_their_arn() {
 }
 
 #[test]
-fn an_alarm_without_data_is_neither_well_nor_what_it_warns_of() {
-    let blind = one("sns", &alarm(&json!({ "NewStateValue": "INSUFFICIENT_DATA", "OldStateValue": "ALARM" })));
-    assert!(blind.is_firing() && blind.name == "alarm_without_data");
+fn an_alarm_with_insufficient_data_is_an_alert_of_its_own() {
+    let without_data = one("sns", &alarm(&json!({ "NewStateValue": "INSUFFICIENT_DATA", "OldStateValue": "ALARM" })));
+    assert!(without_data.is_firing() && without_data.name == "alarm_without_data");
     let alerts = read("sns", &alarm(&json!({ "NewStateValue": "OK", "OldStateValue": "INSUFFICIENT_DATA" })));
-    assert_eq!((alerts.len(), alerts[0].identity()), (2, blind.identity()));
-    assert!(alerts.iter().all(|alert| !alert.is_firing()), "both are over");
+    assert_eq!((alerts.len(), alerts[0].identity()), (2, without_data.identity()));
+    assert!(alerts.iter().all(|alert| !alert.is_firing()), "both alerts are resolved");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn sns_without_an_envelope_and_within_a_function_s_records_is_read() {
 }
 
 #[test]
-fn a_subscription_is_never_an_alert_and_its_address_is_aws_s_own() {
+fn a_subscription_is_not_an_alert_and_its_url_must_be_of_aws() {
     let mut body = sample("sns_subscription_confirmation");
     let ParsedBody::Subscription(asked) = read_with("sns", &[], body.to_string().as_bytes()) else {
         panic!("no subscription")

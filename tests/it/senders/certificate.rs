@@ -1,6 +1,6 @@
-//! The signatures of AWS SNS, held against a validator that is not ours, and where their certificates come from.
+//! Signatures of AWS SNS, compared with the validator of a vendor, and the download of certificates.
 //!
-//! The keys, the certificates and the server that stands for AWS are OpenSSL's.
+//! OpenSSL makes the keys and certificates, and is the server that replaces AWS.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use super::admission::{secrets, vendor};
 use super::{estate, headers, now, sample};
 use crate::real;
 
-/// A key and a certificate of the kind that AWS has, made by OpenSSL.
+/// A key and a certificate as AWS has them, made by OpenSSL.
 struct Signer {
     directory: tempfile::TempDir,
     pem: String,
@@ -49,7 +49,7 @@ impl Signer {
         Self { directory, pem }
     }
 
-    /// A message with the signature that OpenSSL gives to `text`.
+    /// A message with OpenSSL's signature of `text`.
     fn signed(&self, mut message: Value, version: &str, text: &str) -> Value {
         let file = self.directory.path().join("text");
         std::fs::write(&file, text).expect("it can be written");
@@ -62,20 +62,20 @@ impl Signer {
         message
     }
 
-    /// What the vendor's own code thinks of a message.
-    fn vendor_believes(&self, message: &Value) -> bool {
+    /// Whether the vendor's validator accepts a message.
+    fn vendor_accepts(&self, message: &Value) -> bool {
         vendor(&json!({ "verify": "sns", "message": message, "pem": self.pem })) == json!(true)
     }
 
-    /// What we think of it, with the certificate pinned.
-    fn judge(&self, message: &Value, now: Timestamp) -> Result<(), Rejected> {
+    /// Our result for a message, with the certificate pinned.
+    fn verify(&self, message: &Value, now: Timestamp) -> Result<(), Rejected> {
         let certificates = Certificates::default();
         certificates.pin("sns.pem", self.pem.as_bytes()).expect("it is a certificate");
-        judge("sns_pinned", message, now, &certificates)
+        verify("sns_pinned", message, now, &certificates)
     }
 }
 
-fn judge(sender: &str, message: &Value, now: Timestamp, certificates: &Certificates) -> Result<(), Rejected> {
+fn verify(sender: &str, message: &Value, now: Timestamp, certificates: &Certificates) -> Result<(), Rejected> {
     let (estate, headers, body) = (estate(), headers(&[]), message.to_string());
     let post = SenderRequest { headers: &headers, body: body.as_bytes(), now };
     intake::admit(&estate.senders[sender], &secrets(), &post, certificates)
@@ -86,8 +86,8 @@ fn today() -> Timestamp {
     runbook::clock::SystemClock.now()
 }
 
-/// The text of a notification and of a confirmation, as AWS documents it.
-fn documented(message: &Value, keys: &[&str]) -> String {
+/// The signed text of a message, as AWS documents it.
+fn signed_text(message: &Value, keys: &[&str]) -> String {
     keys.iter().map(|key| format!("{key}\n{}\n", message[*key].as_str().expect("it is text"))).collect()
 }
 
@@ -95,7 +95,7 @@ const NOTIFICATION: [&str; 6] = ["Message", "MessageId", "Subject", "Timestamp",
 const CONFIRMATION: [&str; 7] = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
 
 #[test]
-fn both_versions_of_sns_s_signature_are_judged_as_its_vendor_judges_them() {
+fn both_sns_signature_versions_are_judged_as_by_its_validator() {
     let signer = Signer::new("30");
     let mut plain = sample("sns_notification_cloudwatch_alarm_2015");
     plain.as_object_mut().unwrap().remove("Subject");
@@ -107,9 +107,9 @@ fn both_versions_of_sns_s_signature_are_judged_as_its_vendor_judges_them() {
     ];
     for (message, keys) in messages {
         for version in ["1", "2"] {
-            let signed = signer.signed(message.clone(), version, &documented(&message, &keys));
-            assert!(signer.vendor_believes(&signed), "{signed}");
-            assert_eq!(signer.judge(&signed, today()), Ok(()));
+            let signed = signer.signed(message.clone(), version, &signed_text(&message, &keys));
+            assert!(signer.vendor_accepts(&signed), "{signed}");
+            assert_eq!(signer.verify(&signed, today()), Ok(()));
             for (key, value) in [
                 ("Message", "x"),
                 ("Timestamp", "x"),
@@ -120,8 +120,8 @@ fn both_versions_of_sns_s_signature_are_judged_as_its_vendor_judges_them() {
                 let mut forged = signed.clone();
                 forged[key] = json!(value);
                 assert!(
-                    !signer.vendor_believes(&forged)
-                        && matches!(signer.judge(&forged, today()), Err(Rejected::Signature(_))),
+                    !signer.vendor_accepts(&forged)
+                        && matches!(signer.verify(&forged, today()), Err(Rejected::Signature(_))),
                     "{key}"
                 );
             }
@@ -130,35 +130,38 @@ fn both_versions_of_sns_s_signature_are_judged_as_its_vendor_judges_them() {
 }
 
 #[test]
-fn a_certificate_holds_for_its_time_only() {
+fn a_certificate_is_valid_for_its_period_only() {
     let signer = Signer::new("2");
     let message = sample("sns_notification_cloudwatch_alarm_2015");
-    let signed = signer.signed(message.clone(), "2", &documented(&message, &NOTIFICATION));
-    assert_eq!(signer.judge(&signed, today()), Ok(()));
+    let signed = signer.signed(message.clone(), "2", &signed_text(&message, &NOTIFICATION));
+    assert_eq!(signer.verify(&signed, today()), Ok(()));
     for other in [TimeDelta::days(3), TimeDelta::days(-1)] {
-        assert!(matches!(signer.judge(&signed, today() + other), Err(Rejected::Signature(_))), "{other}");
+        assert!(matches!(signer.verify(&signed, today() + other), Err(Rejected::Signature(_))), "{other}");
     }
 }
 
 #[test]
-fn the_topic_is_looked_at_before_anybody_is_asked_for_a_certificate() {
+fn the_topic_is_checked_before_a_certificate_is_fetched() {
     let certificates = Certificates::default();
     let mut message = sample("sns_notification_cloudwatch_alarm_2015");
-    let wanted = judge("sns", &message, now(), &certificates);
+    let wanted = verify("sns", &message, now(), &certificates);
     assert!(
         matches!(&wanted, Err(Rejected::CertificateWanted(url)) if url.to_string().ends_with(".pem")),
         "{wanted:?}"
     );
     message["TopicArn"] = json!("arn:aws:sns:ap-northeast-1:863886017929:others");
-    assert!(matches!(judge("sns", &message, now(), &certificates), Err(Rejected::Topic(_))));
-    assert!(matches!(judge("sns", &json!("raw text"), now(), &certificates), Err(Rejected::Missing(_))));
+    assert!(matches!(verify("sns", &message, now(), &certificates), Err(Rejected::Topic(_))));
+    assert!(matches!(verify("sns", &json!("raw text"), now(), &certificates), Err(Rejected::Missing(_))));
     let good = sample("sns_notification_cloudwatch_alarm_2015");
     let records = json!({ "Records": [{ "Sns": good }, { "Sns": message }] });
-    assert!(matches!(judge("sns", &records, now(), &certificates), Err(Rejected::Topic(_))), "each of them counts");
+    assert!(
+        matches!(verify("sns", &records, now(), &certificates), Err(Rejected::Topic(_))),
+        "the topic of each record is checked"
+    );
 }
 
 #[test]
-fn only_aws_s_own_host_is_asked_for_a_certificate() {
+fn certificates_are_fetched_from_hosts_of_aws_only() {
     assert!(CertificateUrl::new(CERTIFICATE).is_some());
     assert!(CertificateUrl::new("https://sns.cn-north-1.amazonaws.com.cn/a.pem").is_some());
     for elsewhere in [
@@ -183,9 +186,7 @@ fn only_aws_s_own_host_is_asked_for_a_certificate() {
     }
 }
 
-// ── fetching ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-/// A server that stands for AWS: OpenSSL's, which serves files with their HTTP heads, on a free port of loopback.
+/// A server that replaces AWS: `openssl s_server`, which serves files with their HTTP heads, on a free port of loopback.
 struct Aws {
     directory: tempfile::TempDir,
     server: Child,
@@ -234,7 +235,7 @@ impl Aws {
             .expect("it starts");
         let lines = BufReader::new(server.stdout.take().expect("it is piped")).lines();
         let port = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok());
-        Self { directory, server, port: port.expect("it says where it listens") }
+        Self { directory, server, port: port.expect("it prints its port") }
     }
 
     fn serves(&self, name: &str, head: &str, body: &str) {
@@ -242,7 +243,7 @@ impl Aws {
         std::fs::write(self.directory.path().join(name), text).expect("it can be written");
     }
 
-    /// A client that trusts this server and whose every connection ends there.
+    /// A client that trusts this server and connects only to it.
     async fn client(&self) -> reqwest::Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
@@ -262,7 +263,7 @@ impl Drop for Aws {
     }
 }
 
-/// A proxy that leads everybody to one place.
+/// A proxy that connects every client to one address.
 async fn tunnel(listener: TcpListener, to: SocketAddr) {
     while let Ok((mut client, _)) = listener.accept().await {
         tokio::spawn(async move {
@@ -277,28 +278,31 @@ async fn tunnel(listener: TcpListener, to: SocketAddr) {
 }
 
 fn url(name: &str) -> CertificateUrl {
-    CertificateUrl::new(&format!("https://sns.ap-northeast-1.amazonaws.com/{name}.pem")).expect("it is AWS's own")
+    CertificateUrl::new(&format!("https://sns.ap-northeast-1.amazonaws.com/{name}.pem")).expect("it is a URL of AWS")
 }
 
 #[tokio::test]
-async fn a_certificate_is_fetched_once_and_then_believed() {
+async fn a_certificate_is_fetched_once_and_cached() {
     let (signer, aws) = (Signer::new("30"), Aws::start());
     aws.serves("SimpleNotificationService-0.pem", "200 OK", &signer.pem);
     let certificates = Certificates::with_client(aws.client().await);
     let message = sample("sns_notification_cloudwatch_alarm_2015");
-    let signed = signer.signed(message.clone(), "2", &documented(&message, &NOTIFICATION));
-    let Err(Rejected::CertificateWanted(wanted)) = judge("sns", &signed, today(), &certificates) else {
-        panic!("not wanted")
+    let signed = signer.signed(message.clone(), "2", &signed_text(&message, &NOTIFICATION));
+    let Err(Rejected::CertificateWanted(wanted)) = verify("sns", &signed, today(), &certificates) else {
+        panic!("no certificate is wanted")
     };
     certificates.fetch(&wanted).await.unwrap();
     drop(aws);
-    assert_eq!(judge("sns", &signed, today(), &certificates), Ok(()), "without asking again");
-    let other = Signer::new("30").signed(message.clone(), "2", &documented(&message, &NOTIFICATION));
-    assert!(matches!(judge("sns", &other, today(), &certificates), Err(Rejected::Signature(_))), "another key's");
+    assert_eq!(verify("sns", &signed, today(), &certificates), Ok(()), "without another download");
+    let other = Signer::new("30").signed(message.clone(), "2", &signed_text(&message, &NOTIFICATION));
+    assert!(
+        matches!(verify("sns", &other, today(), &certificates), Err(Rejected::Signature(_))),
+        "signed by another key"
+    );
 }
 
 #[tokio::test]
-async fn what_is_no_certificate_is_not_taken_for_one() {
+async fn an_invalid_certificate_response_is_rejected() {
     let aws = Aws::start();
     let moved = format!("302 Found\r\nLocation: {CERTIFICATE}");
     aws.serves("moved.pem", &moved, "");
@@ -312,6 +316,9 @@ async fn what_is_no_certificate_is_not_taken_for_one() {
         let rejected = certificates.fetch(&url(name)).await.expect_err(name);
         assert_eq!(rejected.is_internal(), is_internal, "{name}: {rejected}");
     }
-    let stranger = Certificates::with_client(Aws::start().client().await);
-    assert!(stranger.fetch(&url("SimpleNotificationService-0")).await.is_err(), "nobody listens there");
+    let other_client = Certificates::with_client(Aws::start().client().await);
+    assert!(
+        other_client.fetch(&url("SimpleNotificationService-0")).await.is_err(),
+        "that server does not have the file"
+    );
 }

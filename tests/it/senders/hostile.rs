@@ -1,4 +1,4 @@
-//! Bodies that no sender should send: nothing panics, nothing is lost, nothing grows.
+//! Hostile bodies: no panic, no lost alert, no unlimited growth.
 
 use proptest::prelude::*;
 use runbook::domain::alert::{ALERT_LIMIT, Alert};
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{estate, headers, now, one, read, read_with, sample};
 
-/// The senders of every form.
-const FORMS: [&str; 7] = ["alertmanager", "grafana", "sns", "sns_raw", "github", "pagerduty", "listed"];
+/// A sender of every format.
+const FORMATS: [&str; 7] = ["alertmanager", "grafana", "sns", "sns_raw", "github", "pagerduty", "listed"];
 
 fn unrecognised(sender: &str, body: &[u8]) -> Alert {
     match read_with(sender, &[], body) {
@@ -18,11 +18,11 @@ fn unrecognised(sender: &str, body: &[u8]) -> Alert {
 }
 
 #[test]
-fn a_body_that_fits_nothing_is_one_alert_and_the_same_when_it_is_sent_again() {
+fn an_unrecognised_body_is_one_alert_with_a_stable_identity() {
     let deep = "[".repeat(10_000) + &"]".repeat(10_000);
     let bodies: [&[u8]; 9] =
         [b"", b"\xef\xbb\xbf", b"\0", b"\xff\xfe\xfd", b"null", b"{}", b"5", b"<xml/>", deep.as_bytes()];
-    for sender in FORMS {
+    for sender in FORMATS {
         for body in bodies {
             let (first, again) = (unrecognised(sender, body), unrecognised(sender, body));
             assert_eq!(first.identity(), again.identity());
@@ -33,7 +33,7 @@ fn a_body_that_fits_nothing_is_one_alert_and_the_same_when_it_is_sent_again() {
 }
 
 #[test]
-fn one_bad_number_or_half_a_character_costs_no_alert() {
+fn a_bad_number_or_half_a_character_loses_no_alert() {
     let text = sample("alertmanager_v4_firing_single").to_string();
     let good = one("alertmanager", &sample("alertmanager_v4_firing_single"));
     for (from, to) in [
@@ -52,7 +52,7 @@ fn one_bad_number_or_half_a_character_costs_no_alert() {
 }
 
 #[test]
-fn hostile_text_stays_text_and_is_cut() {
+fn hostile_text_stays_text_and_is_truncated() {
     let huge = "x".repeat(1 << 17);
     let labels: serde_json::Map<String, Value> = (0..200)
         .map(|number| (format!("l{number}"), json!(huge)))
@@ -68,7 +68,7 @@ fn hostile_text_stays_text_and_is_cut() {
     assert_eq!(read("listed", &json!({ "events": vec![item; 20] }))[0].name, "{{ 7*7 }}{% raw %}");
 }
 
-/// Any body for any form, in which the fields that forms know are likely.
+/// A random body, in which known fields of the formats are likely.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     let scalar = prop_oneof![
         Just(Value::Null),
@@ -148,10 +148,10 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn no_bytes_panic_and_none_are_lost(body in prop_oneof![body(), mutated()], event in "[a-z_]{0,12}") {
+    fn random_bytes_cause_no_panic_and_no_loss(body in prop_oneof![body(), mutated()], event in "[a-z_]{0,12}") {
         let estate = estate();
         let headers = headers(&[("x-github-event", if event.is_empty() { "workflow_run" } else { &event }), ("x-amz-sns-rawdelivery", "true")]);
-        for sender in FORMS {
+        for sender in FORMATS {
             let post = SenderRequest { headers: &headers, body: &body, now: now() };
             match intake::read(sender, &estate.senders[sender], &post) {
                 ParsedBody::Alerts(alerts) => {
@@ -168,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn no_headers_panic_and_none_made_up_are_believed(body in body(), value in "[ -~]{0,60}", time in "[0-9.-]{0,22}") {
+    fn random_headers_cause_no_panic_and_are_rejected(body in body(), value in "[ -~]{0,60}", time in "[0-9.-]{0,22}") {
         let estate = estate();
         let names = ["authorization", "x-token", "x-hub-signature-256", "x-grafana-alerting-signature", "x-pagerduty-signature", "webhook-id", "webhook-signature"];
         let mut pairs: Vec<(&str, &str)> = names.iter().map(|name| (*name, value.as_str())).collect();

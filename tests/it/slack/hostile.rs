@@ -1,26 +1,26 @@
-//! Words that want to be more than words, and forms.
+//! Hostile text in commands and alerts, and forms.
 
 use serde_json::{Value, json};
 
-use super::house::{ADA, House};
+use super::server::{ADA, SlackServer};
 
-/// Mentions, links, markup, controls and much of it.
+/// Mentions, links, markup and control characters.
 const HOSTILE: &str =
     "<!channel> <@U0BOB> @here *x* `y` ~z~ <http://evil.example|bank> &lt;!here&gt; \u{202e}\u{1b}[2J :boom:";
 
 #[test]
-fn foreign_words_stay_words() {
-    let house = House::http();
-    house.alert(&format!("{HOSTILE} {}", "long ".repeat(100)), &format!("{HOSTILE}{}", "x".repeat(9_000)));
-    house.message("evil.example");
+fn text_from_outside_stays_text() {
+    let server = SlackServer::http();
+    server.alert(&format!("{HOSTILE} {}", "long ".repeat(100)), &format!("{HOSTILE}{}", "x".repeat(9_000)));
+    server.message("evil.example");
     let note = format!("note {HOSTILE} {}", "y".repeat(5_000));
-    house.told(ADA, &note);
-    house.told(ADA, "handoff");
-    house.told(ADA, &format!("resolve {HOSTILE}"));
-    house.message("Resolved");
-    assert!(house.check() > 4);
-    let mut sent: Vec<Value> = house.slack.requests().into_iter().map(|request| request.body).collect();
-    sent.extend(house.slack.all_replies());
+    server.reply_to(ADA, &note);
+    server.reply_to(ADA, "handoff");
+    server.reply_to(ADA, &format!("resolve {HOSTILE}"));
+    server.message("Resolved");
+    assert!(server.validate_messages() > 4);
+    let mut sent: Vec<Value> = server.slack.requests().into_iter().map(|request| request.body).collect();
+    sent.extend(server.slack.all_replies());
     for one in sent {
         let blocks = one["blocks"].to_string();
         assert!(
@@ -34,11 +34,11 @@ fn foreign_words_stay_words() {
 }
 
 #[test]
-fn a_form_asks_only_for_what_is_missing() {
-    let house = House::http();
-    let reply = house.command(ADA, "start p3 reason=\"it is slow\"");
-    house.until("a form is shown", || !house.slack.views().is_empty());
-    let view = house.slack.views().remove(0);
+fn a_form_asks_only_for_missing_parameters() {
+    let server = SlackServer::http();
+    let reply = server.command(ADA, "start p3 reason=\"it is slow\"");
+    server.until("a form is shown", || !server.slack.views().is_empty());
+    let view = server.slack.views().remove(0);
     let asked: Vec<&str> =
         view["blocks"].as_array().unwrap().iter().filter_map(|block| block["block_id"].as_str()).collect();
     assert_eq!(asked, ["service"]);
@@ -48,18 +48,18 @@ fn a_form_asks_only_for_what_is_missing() {
         "view": {"id": "V0FORM", "type": "modal", "callback_id": view["callback_id"], "private_metadata": view["private_metadata"],
             "state": {"values": filled}},
     });
-    house.interact("unused", &submitted);
-    assert!(house.answer(&reply).contains("A service is down"));
-    let asked = house.message("What is seen in search?");
-    house.click(ADA, &asked, "Answer");
-    house.until("a form is shown", || house.slack.views().len() == 2);
-    let view = house.slack.views().remove(1);
+    server.interact("unused", &submitted);
+    assert!(server.answer(&reply).contains("A service is down"));
+    let asked = server.message("What is seen in search?");
+    server.click(ADA, &asked, "Answer");
+    server.until("a form is shown", || server.slack.views().len() == 2);
+    let view = server.slack.views().remove(1);
     let submitted = json!({
         "type": "view_submission", "user": {"id": ADA}, "trigger_id": "t",
         "view": {"callback_id": view["callback_id"], "private_metadata": view["private_metadata"],
             "state": {"values": {"words": {"value": {"type": "plain_text_input", "value": "nothing at all"}}}}},
     });
-    house.interact("unused", &submitted);
-    house.message("ada answered: nothing at all");
-    house.check();
+    server.interact("unused", &submitted);
+    server.message("ada answered: nothing at all");
+    server.validate_messages();
 }

@@ -1,13 +1,14 @@
-//! The page that the third line of the live message leads to.
+//! The web page of an incident, to which the incident message links.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::house::{ADA, BOB, House};
+use super::server::{ADA, BOB, SlackServer};
+use crate::real::http::Response;
 
-/// The addresses that blocks lead to.
+/// The links of blocks.
 fn links(blocks: &Value) -> Vec<String> {
     match blocks {
         Value::Array(items) => items.iter().flat_map(links).collect(),
@@ -20,42 +21,43 @@ fn links(blocks: &Value) -> Vec<String> {
 }
 
 #[test]
-fn the_third_line_leads_to_a_page_that_has_all_of_it() {
-    let house = House::http();
-    house.told(BOB, "start p1 service=search");
-    house.told(ADA, "role take communications");
-    house.told(ADA, "note called +260971234556 back");
-    let live = house.message("Live platform down");
-    let id = house.incident();
-    let path = house.page(&id);
+fn the_link_leads_to_a_page_of_the_whole_incident() {
+    let server = SlackServer::http();
+    server.reply_to(BOB, "start p1 service=search");
+    server.reply_to(ADA, "role take communications");
+    server.reply_to(ADA, "note called +260971234556 back");
+    let live = server.message("Live platform down");
+    let id = server.incident();
+    let path = server.page(&id);
     let links = links(&live.blocks);
     assert!(links.len() == 1 && links[0].ends_with(&path), "{links:?} {path}");
-    house.click(BOB, &house.message("[infrastructure]"), "code");
-    house.click(ADA, &house.message("[Run touch"), "Run touch");
-    house.until("the change was made", || house.is_mended());
-    let (status, _, waiting) = house.fetch(&path);
-    assert_eq!(status, 200);
+    server.click(BOB, &server.message("[infrastructure]"), "code");
+    server.click(ADA, &server.message("[Run touch"), "Run touch");
+    server.until("the change was made", || server.is_repaired());
+    let page = server.get(&path);
+    assert_eq!(page.status, 200);
+    let open = page.body;
     for words in ["Live platform down", "communications", "ada", "Timeline", "http-equiv=\"refresh\""] {
-        assert!(waiting.contains(words), "no `{words}` in {waiting}");
+        assert!(open.contains(words), "no `{words}` in {open}");
     }
-    assert!(waiting.contains("+26097*****56") && !waiting.contains("1234556"), "customers' numbers are masked");
-    house.told(ADA, "resolve it was the search");
-    house.until("the draft is there", || house.fetch(&path).2.contains("Post-mortem, a draft"));
-    let (_, _, over) = house.fetch(&path);
-    assert!(over.contains("complete the post-mortem") && over.contains("resolved"), "{over}");
-    house.check();
+    assert!(open.contains("+26097*****56") && !open.contains("1234556"), "phone numbers are masked");
+    server.reply_to(ADA, "resolve it was the search");
+    server.until("the draft is there", || server.get(&path).body.contains("Post-mortem, a draft"));
+    let resolved = server.get(&path).body;
+    assert!(resolved.contains("complete the post-mortem") && resolved.contains("resolved"), "{resolved}");
+    server.validate_messages();
 }
 
 #[test]
-fn nothing_is_said_without_the_key_of_this_incident() {
-    let house = House::http();
-    house.told(BOB, "start p1");
-    house.message("Live platform down");
-    let first = house.incident();
-    house.told(BOB, "start p1");
-    let second = house.until_second(&first);
-    let (mine, theirs) = (house.page(&first), house.page(&second));
-    assert_eq!((house.fetch(&mine).0, house.fetch(&theirs).0), (200, 200));
+fn the_page_is_not_found_without_the_key_of_the_incident() {
+    let server = SlackServer::http();
+    server.reply_to(BOB, "start p1");
+    server.message("Live platform down");
+    let first = server.incident();
+    server.reply_to(BOB, "start p1");
+    let second = server.until_second(&first);
+    let (mine, theirs) = (server.page(&first), server.page(&second));
+    assert_eq!((server.get(&mine).status, server.get(&theirs).status), (200, 200));
     let key = |path: &str| path.split_once("key=").unwrap().1.to_owned();
     let wrong = [
         format!("/incidents/{first}"),
@@ -66,21 +68,21 @@ fn nothing_is_said_without_the_key_of_this_incident() {
         "/incidents/lusab-fidok?key=AAAA".to_owned(),
         "/incidents/%3Cscript%3E?key=x".to_owned(),
     ];
-    let answers: Vec<_> = wrong.iter().map(|path| house.fetch(path)).collect();
-    for (path, (status, _, body)) in wrong.iter().zip(&answers) {
-        assert_eq!((*status, body), (404, &answers[0].2), "{path}");
-        assert!(!body.contains(&first) && !body.contains("Live"), "{path}");
+    let pages: Vec<_> = wrong.iter().map(|path| server.get(path)).collect();
+    for (path, page) in wrong.iter().zip(&pages) {
+        assert_eq!((page.status, &page.body), (404, &pages[0].body), "{path}");
+        assert!(!page.body.contains(&first) && !page.body.contains("Live"), "{path}");
     }
 }
 
 #[test]
-fn foreign_words_are_text_and_the_browser_is_told_to_load_nothing() {
-    let house = House::http();
-    house.alert("<script>alert(1)</script>", "\"><img src=x onerror=alert(2)> {{ 1234 * 5678 }} </style><script>");
-    house.until("it is there", || house.cli(&["incidents", "--open"]).contains("script"));
-    let id = house.incident();
-    house.told(ADA, &format!("note {id} <b onclick=alert(3)>bold</b> javascript:alert(4)"));
-    let (status, head, body) = house.fetch(&house.page(&id));
+fn text_from_outside_is_escaped_and_the_policy_forbids_loading() {
+    let server = SlackServer::http();
+    server.alert("<script>alert(1)</script>", "\"><img src=x onerror=alert(2)> {{ 1234 * 5678 }} </style><script>");
+    server.until("it is there", || server.cli(&["incidents", "--open"]).contains("script"));
+    let id = server.incident();
+    server.reply_to(ADA, &format!("note {id} <b onclick=alert(3)>bold</b> javascript:alert(4)"));
+    let Response { status, head, body } = server.get(&server.page(&id));
     assert_eq!(status, 200);
     for wrong in ["<script", "<img", "<b onclick", "7006652", "href=\"javascript"] {
         assert!(!body.to_lowercase().contains(wrong), "`{wrong}` in {body}");

@@ -1,4 +1,4 @@
-//! What every backend promises. Each sentence is written once and run on all of them.
+//! The contract of the store. Each test is written once and runs on every backend.
 
 use std::collections::BTreeSet;
 
@@ -34,33 +34,33 @@ macro_rules! contract {
 }
 
 contract! {
-    what_is_appended_is_read_in_order
+    appended_events_are_read_in_order
     a_stream_that_does_not_exist_is_empty
-    reading_goes_on_behind_any_event
-    reading_behind_the_end_is_an_error
-    who_comes_second_gets_a_conflict
+    a_read_starts_after_any_event
+    a_read_after_the_end_is_an_error
+    the_second_writer_gets_a_conflict
     an_append_is_all_or_nothing
     a_thousand_events_are_one_append
-    an_append_of_nothing_still_compares
+    an_empty_append_checks_the_expected_number
     streams_do_not_mix
-    what_is_returned_is_what_is_read
-    text_of_every_kind_survives
+    an_append_returns_what_a_read_returns
+    any_text_is_preserved
     the_incident_changed_last_is_listed_first
     incidents_are_found_by_prefix
-    an_audit_reads_everything
-    of_many_racing_appends_one_wins_each_number
-    many_streams_grow_at_once
-    a_name_is_given_once_and_with_its_events
-    of_many_that_race_for_a_name_one_gets_it
-    names_are_found_by_their_beginning_the_last_first
-    a_stream_is_live_until_its_writer_says_that_nothing_is_owed
-    a_new_stream_may_begin_with_its_claim
-    a_claim_is_taken_renewed_and_lapses
-    a_claim_passes_from_a_holder_that_is_gone
-    a_claim_that_is_given_back_is_free_and_its_epoch_is_not_given_again
+    an_audit_reads_every_event
+    concurrent_appends_give_each_number_once
+    many_streams_are_appended_at_once
+    a_unique_name_is_taken_once_and_with_its_events
+    one_of_many_concurrent_writers_gets_a_unique_name
+    unique_names_are_found_by_prefix_newest_first
+    a_stream_is_live_until_its_writer_marks_it_done
+    a_new_stream_may_start_with_a_lease
+    a_lease_is_acquired_renewed_and_expires
+    the_lease_of_a_dead_holder_can_be_acquired
+    a_released_lease_is_free_and_its_epoch_is_not_reused
 }
 
-async fn what_is_appended_is_read_in_order(store: impl EventStore) {
+async fn appended_events_are_read_in_order(store: impl EventStore) {
     let inc = id("lusab-fidok");
     let first = store.append(&inc, 0, notes(3)).await.unwrap();
     let second = store.append(&inc, 3, notes(2)).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_stream_that_does_not_exist_is_empty(store: impl EventStore) {
     assert_eq!((audit.events, audit.broken), (0, None));
 }
 
-async fn reading_goes_on_behind_any_event(store: impl EventStore) {
+async fn a_read_starts_after_any_event(store: impl EventStore) {
     let inc = id("lusab-fidok");
     let all = store.append(&inc, 0, notes(20)).await.unwrap();
     for after in 0..=20 {
@@ -88,7 +88,7 @@ async fn reading_goes_on_behind_any_event(store: impl EventStore) {
     }
 }
 
-async fn reading_behind_the_end_is_an_error(store: impl EventStore) {
+async fn a_read_after_the_end_is_an_error(store: impl EventStore) {
     let inc = id("lusab-fidok");
     store.append(&inc, 0, notes(2)).await.unwrap();
     for after in [3, u64::MAX] {
@@ -97,7 +97,7 @@ async fn reading_behind_the_end_is_an_error(store: impl EventStore) {
     }
 }
 
-async fn who_comes_second_gets_a_conflict(store: impl EventStore) {
+async fn the_second_writer_gets_a_conflict(store: impl EventStore) {
     let inc = id("lusab-fidok");
     store.append(&inc, 0, notes(2)).await.unwrap();
     for expected in [0, 1, 3, u64::MAX] {
@@ -116,14 +116,14 @@ async fn an_append_is_all_or_nothing(store: impl EventStore) {
     assert_eq!(store.incidents(10, 0).await.unwrap(), []);
 }
 
-/// The most that the engine appends at once.
+/// The largest append of the engine.
 async fn a_thousand_events_are_one_append(store: impl EventStore) {
     let inc = id("lusab-fidok");
     store.append(&inc, 0, notes(1_000)).await.unwrap();
     assert_eq!(store.seq(&inc).await.unwrap(), 1_000);
 }
 
-/// An event that can be written and not be read again.
+/// An event whose JSON is too deep to be read again.
 fn too_deep() -> NewEvent {
     let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
     NewEvent::new(
@@ -133,7 +133,7 @@ fn too_deep() -> NewEvent {
     )
 }
 
-async fn an_append_of_nothing_still_compares(store: impl EventStore) {
+async fn an_empty_append_checks_the_expected_number(store: impl EventStore) {
     let inc = id("lusab-fidok");
     assert_eq!(store.append(&inc, 0, Vec::new()).await.unwrap(), []);
     assert_eq!(store.incidents(10, 0).await.unwrap(), []);
@@ -149,8 +149,8 @@ async fn streams_do_not_mix(store: impl EventStore) {
     assert_eq!(store.read(&other, 0).await.unwrap(), second);
 }
 
-/// A fold in memory and a fold after a restart must see the same, to the last bit of a number.
-async fn what_is_returned_is_what_is_read(store: impl EventStore) {
+/// A fold in memory and a fold after a restart must give the same values, exactly.
+async fn an_append_returns_what_a_read_returns(store: impl EventStore) {
     let inc = id("lusab-fidok");
     let answer = json!({
         "fraction": 0.1 + 0.2, "tiny": 5e-324, "large": 1.797_693_134_862_315_7e308, "awkward": 2.638_344_616_030_823e-256,
@@ -166,7 +166,7 @@ async fn what_is_returned_is_what_is_read(store: impl EventStore) {
     assert_eq!(read[0].at, fine);
 }
 
-async fn text_of_every_kind_survives(store: impl EventStore) {
+async fn any_text_is_preserved(store: impl EventStore) {
     let inc = id("lusab-fidok");
     let hostile =
         ["", "\0", "\u{1b}[31m", "'; DROP TABLE events; --", "$(reboot)", "\u{202e}", "😀\r\n", "\u{fffd}", "\""];
@@ -217,7 +217,7 @@ async fn incidents_are_found_by_prefix(store: impl EventStore) {
     }
 }
 
-async fn an_audit_reads_everything(store: impl EventStore) {
+async fn an_audit_reads_every_event(store: impl EventStore) {
     let inc = id("lusab-fidok");
     for part in 0..3 {
         store.append(&inc, part * 1_000, notes(1_000)).await.unwrap();
@@ -230,7 +230,7 @@ async fn an_audit_reads_everything(store: impl EventStore) {
     store.inspect().await.unwrap();
 }
 
-async fn of_many_racing_appends_one_wins_each_number(store: impl EventStore + Clone + 'static) {
+async fn concurrent_appends_give_each_number_once(store: impl EventStore + Clone + 'static) {
     let inc = id("lusab-fidok");
     let racers: Vec<_> = (0..16).map(|racer| tokio::spawn(race(store.clone(), inc.clone(), racer, 20))).collect();
     for racer in racers {
@@ -269,7 +269,7 @@ pub(super) fn texts(events: &[Recorded]) -> BTreeSet<String> {
         .collect()
 }
 
-async fn many_streams_grow_at_once(store: impl EventStore + Clone + 'static) {
+async fn many_streams_are_appended_at_once(store: impl EventStore + Clone + 'static) {
     let grow = |number: u32| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -291,7 +291,7 @@ fn named(inc: &str, expected: u64, keys: &[&str]) -> Write {
     Write { keys, ..Write::of(&id(inc), expected, notes(1)) }
 }
 
-async fn a_name_is_given_once_and_with_its_events(store: impl EventStore) {
+async fn a_unique_name_is_taken_once_and_with_its_events(store: impl EventStore) {
     store.write(named("one", 0, &["a", "b"])).await.unwrap();
     for (inc, expected) in [("other", 0), ("one", 1)] {
         let error = store.write(named(inc, expected, &["c", "b"])).await.unwrap_err();
@@ -300,14 +300,14 @@ async fn a_name_is_given_once_and_with_its_events(store: impl EventStore) {
             "{error}"
         );
     }
-    assert_eq!(store.seq(&id("other")).await.unwrap(), 0, "nothing of it is there");
-    assert_eq!(store.keys("c", 10).await.unwrap(), [], "nor the names beside the taken one");
+    assert_eq!(store.seq(&id("other")).await.unwrap(), 0, "no event was appended");
+    assert_eq!(store.keys("c", 10).await.unwrap(), [], "the other names of the write are free");
     store.write(named("one", 1, &["c"])).await.unwrap();
     assert!(matches!(store.write(named("third", 1, &["d"])).await, Err(StoreError::Conflict { .. })));
-    assert!(store.write(named("third", 0, &["d"])).await.is_ok(), "a conflict gives no names");
+    assert!(store.write(named("third", 0, &["d"])).await.is_ok(), "a conflict takes no names");
 }
 
-async fn of_many_that_race_for_a_name_one_gets_it(store: impl EventStore + Clone + 'static) {
+async fn one_of_many_concurrent_writers_gets_a_unique_name(store: impl EventStore + Clone + 'static) {
     let race = |number: u32| {
         let (store, incident) = (store.clone(), runbook::domain::core::id::IncidentId::from_bits(number));
         tokio::spawn(async move {
@@ -325,11 +325,11 @@ async fn of_many_that_race_for_a_name_one_gets_it(store: impl EventStore + Clone
         }
     }
     assert_eq!((winners.len(), losers.len()), (1, 31));
-    assert!(losers.iter().all(|loser| loser == &winners[0]), "everybody hears whose it is");
+    assert!(losers.iter().all(|loser| loser == &winners[0]), "the error names the winner");
     assert_eq!(store.incidents(100, 0).await.unwrap().len(), 1);
 }
 
-async fn names_are_found_by_their_beginning_the_last_first(store: impl EventStore) {
+async fn unique_names_are_found_by_prefix_newest_first(store: impl EventStore) {
     store.write(named("one", 0, &["change/x/0001", "change/x/0002"])).await.unwrap();
     store.write(named("two", 0, &["change/y/0001", "change/x/0003", "alert/z"])).await.unwrap();
     let found = store.keys("change/x/", 2).await.unwrap();
@@ -338,7 +338,7 @@ async fn names_are_found_by_their_beginning_the_last_first(store: impl EventStor
     assert_eq!(store.keys("nothing", 2).await.unwrap(), []);
 }
 
-async fn a_stream_is_live_until_its_writer_says_that_nothing_is_owed(store: impl EventStore) {
+async fn a_stream_is_live_until_its_writer_marks_it_done(store: impl EventStore) {
     let live = async || -> Vec<String> {
         store.live().await.unwrap().into_iter().map(|summary| summary.id.to_string()).collect()
     };
@@ -351,52 +351,52 @@ async fn a_stream_is_live_until_its_writer_says_that_nothing_is_owed(store: impl
     assert_eq!(live().await, ["a", "c"]);
 }
 
-async fn a_new_stream_may_begin_with_its_claim(store: impl EventStore) {
+async fn a_new_stream_may_start_with_a_lease(store: impl EventStore) {
     let begin = |holder: &str, expected| Write {
-        claim: Some(InitialLease { holder: holder.to_owned(), until: at(10) }),
+        lease: Some(InitialLease { holder: holder.to_owned(), until: at(10) }),
         ..Write::of(&id("one"), expected, notes(1))
     };
     store.write(begin("a", 0)).await.unwrap();
     assert!(matches!(store.write(begin("b", 0)).await, Err(StoreError::Conflict { .. })));
-    let claim = store.lease(&id("one")).await.unwrap().unwrap();
-    assert_eq!((claim.holder.as_str(), claim.epoch, claim.expires_at), ("a", 1, at(10)));
+    let lease = store.lease(&id("one")).await.unwrap().unwrap();
+    assert_eq!((lease.holder.as_str(), lease.epoch, lease.expires_at), ("a", 1, at(10)));
     let other = store.acquire_lease(&id("one"), "b", None, at(10), at(20)).await.unwrap();
-    assert_eq!(seen(&other), "held by b in epoch 2");
+    assert_eq!(describe(&other), "held by b in epoch 2");
 }
 
-/// Held with this epoch, or taken by this holder.
-fn seen(claiming: &LeaseAnswer) -> String {
-    match claiming {
-        LeaseAnswer::Held(claim) => format!("held by {} in epoch {}", claim.holder, claim.epoch),
-        LeaseAnswer::Taken(claim) => format!("taken by {} in epoch {}", claim.holder, claim.epoch),
+/// A lease answer as text.
+fn describe(answer: &LeaseAnswer) -> String {
+    match answer {
+        LeaseAnswer::Held(lease) => format!("held by {} in epoch {}", lease.holder, lease.epoch),
+        LeaseAnswer::Taken(lease) => format!("taken by {} in epoch {}", lease.holder, lease.epoch),
     }
 }
 
-async fn a_claim_is_taken_renewed_and_lapses(store: impl EventStore) {
+async fn a_lease_is_acquired_renewed_and_expires(store: impl EventStore) {
     let inc = id("lusab-fidok");
-    let claim = async |holder: &str, now, until| {
-        seen(&store.acquire_lease(&inc, holder, None, at(now), at(until)).await.unwrap())
+    let lease = async |holder: &str, now, until| {
+        describe(&store.acquire_lease(&inc, holder, None, at(now), at(until)).await.unwrap())
     };
-    assert_eq!(claim("a", 0, 10).await, "held by a in epoch 1");
-    assert_eq!(claim("b", 5, 15).await, "taken by a in epoch 1");
-    assert_eq!(claim("a", 5, 15).await, "held by a in epoch 1");
-    assert_eq!(claim("b", 14, 24).await, "taken by a in epoch 1");
-    assert_eq!(claim("b", 15, 25).await, "held by b in epoch 2");
-    assert_eq!(claim("a", 15, 25).await, "taken by b in epoch 2");
-    let on_record = store.lease(&inc).await.unwrap().unwrap();
-    assert_eq!((on_record.holder.as_str(), on_record.epoch, on_record.expires_at), ("b", 2, at(25)));
+    assert_eq!(lease("a", 0, 10).await, "held by a in epoch 1");
+    assert_eq!(lease("b", 5, 15).await, "taken by a in epoch 1");
+    assert_eq!(lease("a", 5, 15).await, "held by a in epoch 1");
+    assert_eq!(lease("b", 14, 24).await, "taken by a in epoch 1");
+    assert_eq!(lease("b", 15, 25).await, "held by b in epoch 2");
+    assert_eq!(lease("a", 15, 25).await, "taken by b in epoch 2");
+    let stored = store.lease(&inc).await.unwrap().unwrap();
+    assert_eq!((stored.holder.as_str(), stored.epoch, stored.expires_at), ("b", 2, at(25)));
 }
 
-async fn a_claim_passes_from_a_holder_that_is_gone(store: impl EventStore) {
+async fn the_lease_of_a_dead_holder_can_be_acquired(store: impl EventStore) {
     let inc = id("lusab-fidok");
     store.acquire_lease(&inc, "a", None, at(0), at(100)).await.unwrap();
     let other = store.acquire_lease(&inc, "b", Some("c"), at(1), at(101)).await.unwrap();
-    assert_eq!(seen(&other), "taken by a in epoch 1");
+    assert_eq!(describe(&other), "taken by a in epoch 1");
     let gone = store.acquire_lease(&inc, "b", Some("a"), at(1), at(101)).await.unwrap();
-    assert_eq!(seen(&gone), "held by b in epoch 2");
+    assert_eq!(describe(&gone), "held by b in epoch 2");
 }
 
-async fn a_claim_that_is_given_back_is_free_and_its_epoch_is_not_given_again(store: impl EventStore) {
+async fn a_released_lease_is_free_and_its_epoch_is_not_reused(store: impl EventStore) {
     let inc = id("lusab-fidok");
     let LeaseAnswer::Held(first) = store.acquire_lease(&inc, "a", None, at(0), at(100)).await.unwrap() else {
         panic!()
@@ -404,8 +404,8 @@ async fn a_claim_that_is_given_back_is_free_and_its_epoch_is_not_given_again(sto
     store.release(&first).await.unwrap();
     assert_eq!(store.lease(&inc).await.unwrap(), None);
     let second = store.acquire_lease(&inc, "a", None, at(1), at(101)).await.unwrap();
-    assert_eq!(seen(&second), "held by a in epoch 2");
+    assert_eq!(describe(&second), "held by a in epoch 2");
     store.release(&first).await.unwrap();
     let third = store.acquire_lease(&inc, "b", None, at(2), at(102)).await.unwrap();
-    assert_eq!(seen(&third), "taken by a in epoch 2");
+    assert_eq!(describe(&third), "taken by a in epoch 2");
 }

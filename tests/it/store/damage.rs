@@ -1,4 +1,4 @@
-//! A log that is not what was written: each way of damaging it is noticed, and never gives another log.
+//! Damaged logs: every damage is noticed, and no damage gives a different log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,13 +38,13 @@ async fn everything(store: &Sqlite) -> Result<Everything, StoreError> {
         if let Some((_, why)) = audit.broken {
             return Err(StoreError::Damaged(why));
         }
-        let (seq, claim) = (store.seq(&incident).await?, store.lease(&incident).await?);
-        streams.push((seq, store.read(&incident, 0).await?, audit, claim));
+        let (seq, lease) = (store.seq(&incident).await?, store.lease(&incident).await?);
+        streams.push((seq, store.read(&incident, 0).await?, audit, lease));
     }
     Ok(Everything { list: store.incidents(10, 0).await?, found: store.find("", 10).await?, streams })
 }
 
-/// Three streams, one with events that span several pages, and a claim.
+/// Three streams, one with events that span several pages, and a lease.
 async fn fill(store: &Sqlite) {
     for (number, incident) in INCIDENTS.map(id).iter().enumerate() {
         for part in 0..4 {
@@ -115,7 +115,7 @@ async fn a_flipped_bit_is_noticed_or_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_cut_short_is_refused() {
+async fn a_truncated_file_is_refused() {
     let (_directory, path, _) = closed().await;
     let bytes = fs::read(&path).unwrap();
     let lengths = (0..bytes.len()).step_by(1024).chain([1, 15, 16, 99, 100, 101, bytes.len() - 1]);
@@ -129,7 +129,7 @@ async fn a_file_that_is_cut_short_is_refused() {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_the_journal_of_a_crash_drops_no_durable_event_but_of_the_end() {
+async fn a_flipped_bit_in_the_journal_after_a_crash_loses_at_most_the_last_event() {
     let directory = tempfile::tempdir().unwrap();
     let live = directory.path().join("live.db");
     let store = Sqlite::open(&live).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_flipped_bit_in_the_journal_of_a_crash_drops_no_durable_event_but_of_t
             Err(other) => panic!("byte {place}: {other}"),
             Ok(read) if read == original => {}
             Ok(read) => {
-                // The last transactions are the claim and the long event: what a power failure could have cut.
+                // The last transactions are the lease and the long event, which a power failure could have lost.
                 shorter += 1;
                 for ((seq, events, ..), (full, all, ..)) in read.streams.iter().zip(&original.streams) {
                     assert!(*seq + 1 >= *full, "byte {place}: {seq} of {full} events are left");
@@ -184,7 +184,7 @@ fn tamper(path: &Path, sql: &str) {
 }
 
 #[tokio::test]
-async fn an_audit_says_which_event_was_tampered_with() {
+async fn an_audit_names_the_event_that_was_tampered_with() {
     let first = INCIDENTS[0];
     for (sql, seq, words) in [
         ("UPDATE events SET body = replace(body, 'note 6', 'note 9') WHERE seq = 7", 7, "event 7 was changed"),
@@ -235,7 +235,7 @@ async fn nothing_is_appended_to_a_stream_whose_end_was_tampered_with() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_gone_is_missed_wherever_it_is_looked_for() {
+async fn a_missing_stream_is_noticed_by_every_read() {
     for sql in [
         "DELETE FROM streams WHERE number = 1",
         "DELETE FROM streams WHERE number = 3",
@@ -268,12 +268,12 @@ async fn a_stream_that_is_gone_is_missed_wherever_it_is_looked_for() {
 }
 
 #[tokio::test]
-async fn a_changed_claim_is_noticed() {
+async fn a_changed_lease_is_noticed() {
     let (_directory, path, _) = closed().await;
     tamper(&path, "UPDATE claims SET epoch = 7");
     let store = Sqlite::open_existing(&path).await.unwrap();
     let error = store.lease(&id(INCIDENTS[0])).await.unwrap_err().to_string();
-    assert!(error.contains("the claim on incident `lusab-fidok` was changed"), "{error}");
+    assert!(error.contains("the lease on incident `lusab-fidok` was changed"), "{error}");
     let error = store.acquire_lease(&id(INCIDENTS[0]), "b", None, at(0), at(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
     // The lock for writing was given back.
@@ -289,12 +289,12 @@ async fn a_changed_name_is_noticed() {
     store.close().await.unwrap();
     tamper(&path, "UPDATE keys SET incident = 'another-one'");
     let store = Sqlite::open_existing(&path).await.unwrap();
-    let trouble = [
+    let errors = [
         store.keys("alert/", 10).await.err(),
         store.write(named("named-two")).await.err(),
         store.inspect().await.err(),
     ];
-    for error in trouble {
+    for error in errors {
         assert!(matches!(&error, Some(StoreError::Damaged(why)) if why.contains("`alert/1`")), "{error:?}");
     }
     // The lock for writing was given back, and who gives no name goes on.
@@ -302,7 +302,7 @@ async fn a_changed_name_is_noticed() {
 }
 
 #[tokio::test]
-async fn the_log_defends_itself_against_an_ordinary_update_and_delete() {
+async fn the_log_refuses_update_and_delete() {
     let (_directory, path, _) = closed().await;
     let connection = Connection::open(&path).unwrap();
     for sql in ["UPDATE events SET body = '{}'", "DELETE FROM events WHERE place > 0"] {
@@ -312,7 +312,7 @@ async fn the_log_defends_itself_against_an_ordinary_update_and_delete() {
 }
 
 #[tokio::test]
-async fn other_tables_than_those_of_a_log_are_refused() {
+async fn a_file_with_other_tables_is_refused() {
     for sql in [
         "CREATE TABLE more (x)",
         "DROP TABLE claims",

@@ -1,4 +1,4 @@
-//! The file itself: its making, its modes, and files that are something else.
+//! The database file: its creation, its permissions, and files that are not a log.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +22,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_log_is_for_its_owner() {
+async fn a_log_is_readable_by_its_owner_only() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("deep/state/log.db");
     let store = Sqlite::open(&path).await.unwrap();
@@ -36,7 +36,7 @@ async fn a_log_is_for_its_owner() {
 }
 
 #[tokio::test]
-async fn closing_leaves_one_file() {
+async fn closing_the_store_leaves_one_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.db");
     let store = Sqlite::open(&path).await.unwrap();
@@ -48,7 +48,7 @@ async fn closing_leaves_one_file() {
 }
 
 #[tokio::test]
-async fn a_path_is_never_taken_for_an_address() {
+async fn a_path_is_never_read_as_a_url() {
     let directory = tempfile::tempdir().unwrap();
     for name in ["with space.db", "a?mode=memory", "50%.db", "a#b", "file:x", "ä\u{1b}.db", "'.db", "&cache=shared"] {
         let path = directory.path().join("state").join(name);
@@ -61,7 +61,7 @@ async fn a_path_is_never_taken_for_an_address() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_that_make_the_log_at_once_share_one() {
+async fn concurrent_openers_share_one_log() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state/log.db");
     let start = |number: u32| {
@@ -113,7 +113,7 @@ async fn a_later_format_is_refused() {
 }
 
 #[tokio::test]
-async fn an_older_log_is_called_one_and_not_damaged() {
+async fn an_older_log_is_reported_as_old_and_not_as_damaged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.db");
     Sqlite::open(&path).await.unwrap().close().await.unwrap();
@@ -126,7 +126,7 @@ async fn an_older_log_is_called_one_and_not_damaged() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_log_is_refused() {
+async fn a_file_that_is_not_a_log_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.db");
     for bytes in [Vec::new(), b"hello".to_vec(), vec![0; 8192], b"runbook: p1\n".repeat(100)] {
@@ -140,7 +140,7 @@ async fn what_is_not_a_log_is_refused() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_not_there_is_made_only_when_asked() {
+async fn a_missing_log_is_created_only_on_request() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.db");
     let error = Sqlite::open_existing(&path).await.unwrap_err().to_string();
@@ -153,7 +153,7 @@ async fn a_log_that_is_not_there_is_made_only_when_asked() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_removed_or_replaced_can_no_longer_be_claimed() {
+async fn no_lease_is_given_on_a_removed_or_replaced_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("runbook.db");
     let store = Sqlite::open(&path).await.unwrap();

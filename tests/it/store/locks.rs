@@ -1,6 +1,6 @@
-//! The locks by which other SQLite programs know that this process uses the log: no operation of the store loses them.
+//! SQLite's locks on the log, by which other SQLite programs know that this process uses it: no operation loses them.
 //!
-//! Deliberately absent: what a lost lock costs; `intake::outside` shows that with real processes.
+//! Not here: the effect of a lost lock on other processes, see `intake::outside`.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -23,11 +23,11 @@ const SHARED: (u64, u64) = (0x4000_0002, 0x4000_0002 + 509);
 /// The byte of `-shm` that every process locks for reading while it has a connection in WAL mode: UNIX_SHM_DMS.
 const CONNECTED: (u64, u64) = (128, 128);
 
-/// More commits than it takes to make room in the journal and to fold it into the file.
+/// Enough commits for a checkpoint of the journal.
 const MANY: u64 = 300;
 
 /// How often the table of locks is read before a lock counts as lost.
-const READINGS: u32 = 50;
+const LOCK_READS: u32 = 50;
 
 /// A log and its locks.
 struct Log {
@@ -52,14 +52,14 @@ impl Log {
     }
 }
 
-/// Whether this process has locked the bytes. The kernel hands out its table in parts, and an entry is missing from them
-/// when the table changes in between; so the table is read again. A lock that was lost stays lost.
+/// Whether this process has locked the bytes. The kernel returns its table in parts, and an entry may be missing in them
+/// if the table changes in between; so the table is read several times.
 fn holds(file: &Path, bytes: (u64, u64)) -> bool {
-    (0..READINGS).any(|_| locks(file).contains(&bytes))
+    (0..LOCK_READS).any(|_| locks(file).contains(&bytes))
 }
 
-/// The byte ranges of a file that this process has locked for reading by POSIX locks, which are SQLite's. The device is
-/// not compared: some file systems give another one here than `stat` does.
+/// The byte ranges of a file with POSIX read locks of this process, which are SQLite's. The device is
+/// not compared: on some file systems it differs from that of `stat`.
 fn locks(file: &Path) -> Vec<(u64, u64)> {
     let Ok(found) = fs::metadata(file) else { return Vec::new() };
     let (own, inode) = (std::process::id().to_string(), found.ino().to_string());
@@ -75,7 +75,7 @@ fn locks(file: &Path) -> Vec<(u64, u64)> {
     table.lines().filter_map(range).collect()
 }
 
-/// How many descriptors of a file this process has.
+/// The number of descriptors of a file in this process.
 fn descriptors(file: &Path) -> usize {
     let inode = fs::metadata(file).unwrap();
     let open = fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|entry| fs::metadata(entry.path()).ok());
@@ -145,7 +145,7 @@ async fn reads(log: &Log, store: &Sqlite) {
 }
 
 #[tokio::test]
-async fn another_handle_that_comes_and_goes_leaves_the_locks_in_place() {
+async fn opening_and_closing_another_handle_leaves_the_locks_in_place() {
     let log = Log::new();
     let store = Sqlite::open(log.path()).await.unwrap();
     let symbolic = log.directory.path().join("symbolic.db");
@@ -166,11 +166,11 @@ async fn another_handle_that_comes_and_goes_leaves_the_locks_in_place() {
     }
 }
 
-/// The handle's own connections, closed at an error and opened again.
+/// The handle closes a connection after an error and opens another.
 #[tokio::test]
 async fn a_connection_that_is_opened_again_after_an_error_leaves_the_locks_in_place() {
     const DAMAGE: &str = "UPDATE sqlite_schema SET sql = 'CREATE TABLE' || substr(sql, 13) || ')' WHERE name = 'keys'";
-    const MEND: &str = "UPDATE sqlite_schema SET sql = substr(sql, 1, length(sql) - 1) WHERE name = 'keys'";
+    const REPAIR: &str = "UPDATE sqlite_schema SET sql = substr(sql, 1, length(sql) - 1) WHERE name = 'keys'";
     let log = Log::new();
     let change = |sql: &str, version: u32| {
         printed(&log.path(), &format!("PRAGMA writable_schema = ON; {sql}; PRAGMA schema_version = {version};"))
@@ -183,7 +183,7 @@ async fn a_connection_that_is_opened_again_after_an_error_leaves_the_locks_in_pl
         store.keys("a", 10).await.unwrap_err();
         log.is_locked("a read that failed");
     }
-    change(MEND, 1_002);
+    change(REPAIR, 1_002);
     store.keys("a", 10).await.unwrap();
     log.is_locked("a read by a new connection");
     change(DAMAGE, 1_003);
@@ -191,14 +191,14 @@ async fn a_connection_that_is_opened_again_after_an_error_leaves_the_locks_in_pl
         store.append(&incident, 1, notes(1)).await.unwrap_err();
         log.is_locked("an append that failed");
     }
-    change(MEND, 1_004);
+    change(REPAIR, 1_004);
     store.append(&incident, 1, notes(1)).await.unwrap();
     log.is_locked("an append by a new connection");
     assert_eq!(store.seq(&incident).await.unwrap(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn handles_that_come_and_go_at_once_leave_the_locks_in_place() {
+async fn concurrent_opening_and_closing_leaves_the_locks_in_place() {
     let log = Arc::new(Log::new());
     let store = Sqlite::open(log.path()).await.unwrap();
     let over = Arc::new(AtomicBool::new(false));

@@ -1,6 +1,6 @@
-//! Several processes on one log, processes that are killed, and disks that are full or may not be written.
+//! Several processes on one log, killed processes, and disks that are full or read-only.
 //!
-//! The parts that need a process of their own are ignored tests, which the others start from this same binary.
+//! The other processes are ignored tests, which the tests start from the same binary.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -17,15 +17,15 @@ use super::{id, note, notes};
 /// How often an appending process is killed.
 const KILLS: u64 = 25;
 
-/// Names the log for a part.
+/// The variable with the path of the log, for a part.
 const LOG: &str = "RUNBOOK_TEST_LOG";
 
 #[expect(clippy::disallowed_methods, reason = "the log that the starting test names")]
 fn log() -> String {
-    std::env::var(LOG).expect("a part is started by another test")
+    std::env::var(LOG).expect("another test starts this part")
 }
 
-/// A process that runs one of the parts below, after `before` in a shell of its own name space of mounts.
+/// Starts one of the parts below as a process, after the shell commands `before` in its own mount namespace.
 #[expect(clippy::disallowed_methods, reason = "the test's own binary")]
 fn part(name: &str, log: &Path, before: Option<&str>) -> Child {
     let binary = std::env::current_exe().unwrap();
@@ -66,9 +66,9 @@ async fn two_handles_on_one_file_lose_nothing() {
     }
 }
 
-/// A handle remembers where it left a stream; it must notice that another has gone on, and what that has written.
+/// A handle caches the end of a stream; it must notice events of another handle.
 #[tokio::test]
-async fn a_handle_notices_what_another_has_written_meanwhile() {
+async fn a_handle_notices_what_another_has_written() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.db");
     let (one, other, inc) = (Sqlite::open(&path).await.unwrap(), Sqlite::open(&path).await.unwrap(), id("lusab-fidok"));
@@ -79,7 +79,7 @@ async fn a_handle_notices_what_another_has_written_meanwhile() {
     assert!(matches!(error, StoreError::Conflict { expected: 3, actual: 7 }), "{error}");
     one.append(&inc, 7, notes(1)).await.unwrap();
     one.append(&inc, 8, notes(3)).await.unwrap();
-    // What `other` remembers is old, and what it is asked to follow is not.
+    // The cache of `other` is old, and the expected number is not.
     other.append(&inc, 11, notes(1)).await.unwrap();
     assert!(matches!(other.append(&inc, 11, Vec::new()).await, Err(StoreError::Conflict { actual: 12, .. })));
     for store in [one, other] {
@@ -111,7 +111,7 @@ async fn races() {
 }
 
 #[test]
-fn what_was_acknowledged_survives_a_kill_at_any_moment() {
+fn acknowledged_events_survive_a_kill_at_any_moment() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.db");
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -119,14 +119,14 @@ fn what_was_acknowledged_survives_a_kill_at_any_moment() {
     for kill in 0..KILLS {
         let mut child = part("appends_until_killed", &path, None);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        // Killed after another number of appends each time, so at another moment of the fourth.
-        let heard: Vec<String> =
+        // Killed after a different number of appends each time.
+        let read: Vec<String> =
             lines.by_ref().filter(|line| line.contains("durable ")).take(1 + 7 * kill as usize).collect();
         child.kill().unwrap();
-        // What it had said before it died counts as well; a line that was cut by the kill does not.
-        for line in heard.into_iter().chain(lines) {
-            let Some((_, told)) = line.split_once("durable ") else { continue };
-            let Some((stream, seq)) = told.strip_suffix(';').and_then(|told| told.split_once(' ')) else { continue };
+        // Lines printed before the kill count as well; a truncated line does not.
+        for line in read.into_iter().chain(lines) {
+            let Some((_, event)) = line.split_once("durable ") else { continue };
+            let Some((stream, seq)) = event.strip_suffix(';').and_then(|event| event.split_once(' ')) else { continue };
             acknowledged[stream.parse::<usize>().unwrap()] = seq.parse().unwrap();
         }
         child.wait().unwrap();
@@ -143,12 +143,12 @@ async fn check(path: &Path, acknowledged: &[u64]) {
         assert_eq!(audit.broken, None);
         assert!(audit.events >= seq, "stream {stream}: {seq} were acknowledged, {} are there", audit.events);
     }
-    // Not closed: the next process finds the journal as the kill has left it.
+    // Not closed, so that the next process gets the journal as the kill left it.
     drop(store);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a part of `what_was_acknowledged_survives_a_kill_at_any_moment`"]
+#[ignore = "a part of `acknowledged_events_survive_a_kill_at_any_moment`"]
 async fn appends_until_killed() {
     let store = Sqlite::open(log()).await.unwrap();
     let appender = |stream: u32| {
@@ -167,14 +167,14 @@ async fn appends_until_killed() {
 }
 
 #[test]
-fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
+fn a_full_disk_refuses_writes_until_there_is_space() {
     let directory = tempfile::tempdir().unwrap();
     let mount = format!("mount -t tmpfs -o size=1m tmpfs '{}'", directory.path().display());
     finish(part("fills_the_disk", &directory.path().join("log.db"), Some(&mount)));
 }
 
 #[tokio::test]
-#[ignore = "a part of `a_full_disk_refuses_and_goes_on_when_there_is_room`"]
+#[ignore = "a part of `a_full_disk_refuses_writes_until_there_is_space`"]
 async fn fills_the_disk() {
     let (log, inc) = (log(), id("lusab-fidok"));
     let ballast = Path::new(&log).with_file_name("ballast");
@@ -188,31 +188,31 @@ async fn fills_the_disk() {
         }
     };
     assert!(seq > 3, "{seq}");
-    let StoreError::Unavailable(words) = &error else { panic!("{error}") };
-    assert!(words.contains("is full; nothing was written: free some space"), "{words}");
+    let StoreError::Unavailable(message) = &error else { panic!("{error}") };
+    assert!(message.contains("is full; nothing was written: free some space"), "{message}");
     for _ in 0..3 {
         assert!(store.append(&inc, seq, vec![note(0, "x".repeat(10_000))]).await.is_err());
     }
     assert_eq!(store.read(&inc, 0).await.unwrap().len() as u64, seq);
     std::fs::remove_file(ballast).unwrap();
-    store.append(&inc, seq, vec![note(0, "there is room again")]).await.unwrap();
+    store.append(&inc, seq, vec![note(0, "there is space again")]).await.unwrap();
     assert_eq!(store.audit(&inc).await.unwrap().events, seq + 1);
 }
 
 #[test]
-fn a_disk_without_room_for_a_log_gets_none() {
+fn no_log_is_created_on_a_full_disk() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log.db");
     let mount = format!(
         "mount -t tmpfs -o size=64k tmpfs '{0}'; dd if=/dev/zero of='{0}/ballast' bs=1k count=52 2>/dev/null",
         directory.path().display()
     );
-    finish(part("finds_no_room", &log, Some(&mount)));
+    finish(part("opens_on_a_full_disk", &log, Some(&mount)));
 }
 
 #[tokio::test]
-#[ignore = "a part of `a_disk_without_room_for_a_log_gets_none`"]
-async fn finds_no_room() {
+#[ignore = "a part of `no_log_is_created_on_a_full_disk`"]
+async fn opens_on_a_full_disk() {
     let log = log();
     let error = Sqlite::open(&log).await.unwrap_err().to_string();
     assert!(error.contains("is full"), "{error}");
@@ -222,7 +222,7 @@ async fn finds_no_room() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_may_not_be_written_can_be_read() {
+async fn a_read_only_disk_can_be_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.db");
     let store = Sqlite::open(&path).await.unwrap();
@@ -233,7 +233,7 @@ async fn a_disk_that_may_not_be_written_can_be_read() {
 }
 
 #[tokio::test]
-#[ignore = "a part of `a_disk_that_may_not_be_written_can_be_read`"]
+#[ignore = "a part of `a_read_only_disk_can_be_read`"]
 async fn reads_only() {
     let store = Sqlite::open(log()).await.unwrap();
     let inc = id("lusab-fidok");
@@ -253,7 +253,7 @@ async fn a_lock_that_another_holds_is_waited_for() {
         let store = store.clone();
         tokio::spawn(async move { store.append(&id("lusab-fidok"), 0, notes(1)).await })
     };
-    assert_eq!(store.seq(&id("lusab-fidok")).await.unwrap(), 0, "reading goes on meanwhile");
+    assert_eq!(store.seq(&id("lusab-fidok")).await.unwrap(), 0, "reads are not blocked");
     assert!(tokio::time::timeout(Duration::from_millis(200), store.append(&id("a"), 0, notes(1))).await.is_err());
     other.execute_batch("COMMIT").unwrap();
     append.await.unwrap().unwrap();

@@ -1,4 +1,5 @@
-//! The mounts of this process's namespace, from `/proc/self/mountinfo`; see `proc_pid_mountinfo(5)`.
+//! Parses a list of mounts in the format of `/proc/self/mountinfo`, and finds the mount of a path; see
+//! `proc_pid_mountinfo(5)`.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,7 +12,7 @@ use crate::domain::core::text::one_line;
 /// Bytes of the list that are read: thousands of mounts. A host with many containers has hundreds.
 const LIMIT: u64 = 1024 * 1024;
 
-/// Characters of a device name that are kept.
+/// Characters of a device name or file system type that are kept.
 const NAME: usize = 200;
 
 /// A mount. All fields are empty if the list does not contain it.
@@ -27,7 +28,7 @@ pub struct Mount {
     pub read_only: bool,
 }
 
-/// All mounts, in the order in which they were made. Empty if the list cannot be read.
+/// All mounts of this process's namespace, in the order in which they were made. Empty if the list cannot be read.
 pub fn mounts() -> Vec<Mount> {
     let mut text = Vec::new();
     let read = File::open("/proc/self/mountinfo").and_then(|file| file.take(LIMIT).read_to_end(&mut text));
@@ -37,7 +38,7 @@ pub fn mounts() -> Vec<Mount> {
     String::from_utf8_lossy(&text).lines().filter_map(parsed).collect()
 }
 
-/// The mount of a canonical path: the deepest mount point above it, and the newest of several there.
+/// The mount of a canonical path: the one with the deepest mount point above it; the newest if there are several.
 pub fn of(path: &Path, mounts: &[Mount]) -> Mount {
     let depth = |mount: &Mount| mount.point.as_ref().map_or(0, |point| point.components().count());
     let above = mounts.iter().filter(|mount| mount.point.as_ref().is_some_and(|point| path.starts_with(point)));
@@ -56,7 +57,7 @@ pub(super) fn parsed(line: &str) -> Option<Mount> {
     })
 }
 
-/// Space, tab, line feed and backslash are escaped in octal.
+/// Replaces the octal escapes of space, tab, line feed and backslash.
 fn unescaped(text: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()

@@ -1,4 +1,4 @@
-//! Measures a file system of a remote host with `stat -f` and `readlink` (coreutils or BusyBox) and its list of mounts.
+//! Measures a file system of a remote host, with `stat -f`, `readlink` (coreutils or BusyBox) and the host's list of mounts.
 //!
 //! **Invariant:** unexpected output of these programs is an error, never a number.
 
@@ -22,32 +22,32 @@ const SCRIPT: &str = "stat -f -c '%S %b %f %a %c %d' -- \"$1\" && readlink -f --
 /// `missing`, `access`, `timeout`, `cancelled`, `connection`, `host_unreachable` or `system`, with the path.
 pub(super) async fn remote_usage(context: &Context, path: &str) -> Result<Usage, Reason> {
     let shown = one_line(path, SHOWN);
-    let trouble = |code: &'static str, reason: &str| Reason::new(code, format!("`{shown}`: {reason}"));
-    let place = context.there(path);
-    let place = if path.starts_with('/') { place } else { Path::new(".").join(place) };
+    let error = |code: &'static str, reason: &str| Reason::new(code, format!("`{shown}`: {reason}"));
+    let target = context.there(path);
+    let target = if path.starts_with('/') { target } else { Path::new(".").join(target) };
     let quiet = Context { progress: Progress::none(), ..context.clone() };
-    let argv = ["sh", "-c", SCRIPT, "sh"].map(str::to_owned).into_iter().chain([place.display().to_string()]);
+    let argv = ["sh", "-c", SCRIPT, "sh"].map(str::to_owned).into_iter().chain([target.display().to_string()]);
     let job = Job::new(argv, &quiet).env("LC_ALL", "C");
-    let ended = host::run(&job, &quiet).await?;
-    let (exit, printed) = ended;
+    let (exit, capture) = host::run(&job, &quiet).await?;
     match exit.ending {
-        Ending::Code(0) => usage(path, &printed.stdout())
-            .ok_or_else(|| trouble("system", "`stat` and `readlink` print what they should not")),
-        Ending::TimedOut => Err(trouble("timeout", "no answer in time")),
-        Ending::Cancelled => Err(trouble("cancelled", "it was stopped before an answer came")),
-        Ending::Lost => Err(trouble(ReasonCode::CONNECTION_LOST.as_str(), "the connection was lost")),
+        Ending::Code(0) => parse(path, &capture.stdout())
+            .ok_or_else(|| error("system", "the output of `stat` and `readlink` has an unknown format")),
+        Ending::TimedOut => Err(error("timeout", "no answer in time")),
+        Ending::Cancelled => Err(error("cancelled", "it was stopped before an answer came")),
+        Ending::Lost => Err(error(ReasonCode::CONNECTION_LOST.as_str(), "the connection was lost")),
         // coreutils have one exit code for every failure; only the message, under LC_ALL=C, distinguishes them.
-        Ending::Code(_) | Ending::Signal(_) => Err(match printed.stderr() {
-            said if said.contains("No such file") => Reason::new("missing", format!("there is no `{shown}`")),
-            said if said.contains("Permission denied") => {
-                Reason::new("access", format!("`{shown}` may not be looked at"))
+        Ending::Code(_) | Ending::Signal(_) => Err(match capture.stderr() {
+            stderr if stderr.contains("No such file") => Reason::new("missing", format!("there is no `{shown}`")),
+            stderr if stderr.contains("Permission denied") => {
+                Reason::new("access", format!("this account may not access `{shown}`"))
             }
-            said => trouble("system", &one_line(said.lines().next_back().unwrap_or_default(), SHOWN)),
+            stderr => error("system", &one_line(stderr.lines().next_back().unwrap_or_default(), SHOWN)),
         }),
     }
 }
 
-fn usage(path: &str, printed: &str) -> Option<Usage> {
+/// Parses the output of [`SCRIPT`]. `None` if it has another format.
+fn parse(path: &str, printed: &str) -> Option<Usage> {
     let mut lines = printed.lines();
     let numbers: Vec<u64> = lines.next()?.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
     let [block, blocks, unused, free, inodes, inodes_free] = numbers[..] else { return None };
@@ -76,19 +76,19 @@ mod tests {
     const MOUNTS: &str = "1 0 8:1 / / rw - ext4 /dev/root rw\n2 1 8:2 / /var ro,noatime shared:1 - xfs /dev/b ro\n";
 
     #[test]
-    fn what_stat_prints_is_read_and_nothing_else() {
-        let usage = |front: &str| super::usage("/var", &format!("{front}\n{MOUNTS}"));
-        let var = usage("4096 100 50 40 10 9\n/var").unwrap();
+    fn output_in_another_format_is_not_a_measurement() {
+        let parse = |front: &str| super::parse("/var", &format!("{front}\n{MOUNTS}"));
+        let var = parse("4096 100 50 40 10 9\n/var").unwrap();
         assert_eq!((var.total, var.used, var.free, var.percent), (409_600, 204_800, 163_840, 55.6));
         assert_eq!(
             (var.inodes_percent, var.read_only, var.mount.device.as_deref()),
             (Some(10.0), true, Some("/dev/b"))
         );
-        assert!(!usage("4096 100 50 40 0 0\n/x").unwrap().read_only);
+        assert!(!parse("4096 100 50 40 0 0\n/x").unwrap().read_only);
         for wrong in
             ["", "4096 100 50 40 10\n/var", "a b c d e f\n/var", "4096 100 50 40 10 9\nvar", "4096 -1 50 40 10 9\n/var"]
         {
-            assert_eq!(usage(wrong), None, "{wrong}");
+            assert_eq!(parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Measures a local file system. The system call may never return, for example if a file server is gone.
 //!
-//! **Invariant:** at most [`LOOKS`] threads of this process wait for one path.
+//! **Invariant:** at most [`CALLS`] threads of this process wait for one path.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,31 +11,32 @@ use std::time::Duration;
 use super::mounts;
 use super::{SHOWN, Usage, share};
 use crate::actions::Context;
-use crate::actions::transport::timeout::apart;
+use crate::actions::transport::timeout::on_own_thread;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::sync::lock;
 
-/// Limit for one file system: a local one takes microseconds, a healthy remote one far less than a second.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for one file system: a local one takes microseconds, a healthy remote one far less than a second.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Calls that may wait for one path: each active incident may measure it at once. A repeated step does not add more
-/// calls to a path that does not answer.
-const LOOKS: usize = 16;
+/// Maximum number of calls that wait for one path. Several incidents may measure it at once, but a step that is repeated
+/// must not start ever more threads for a path that does not respond.
+const CALLS: usize = 16;
 
 /// The number of waiting calls by path.
 static WAITING: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 
-/// A waiting call; dropping the value ends it.
+/// A waiting call. It counts until it is dropped.
 struct PendingStatfs(PathBuf);
 
 impl PendingStatfs {
-    fn begin(place: &Path) -> Option<Self> {
+    /// Counts a new call. `None` if too many calls wait for the path.
+    fn begin(path: &Path) -> Option<Self> {
         let mut waiting = lock(&WAITING);
-        let count = waiting.entry(place.to_owned()).or_default();
-        (*count < LOOKS).then(|| {
+        let count = waiting.entry(path.to_owned()).or_default();
+        (*count < CALLS).then(|| {
             *count += 1;
-            Self(place.to_owned())
+            Self(path.to_owned())
         })
     }
 }
@@ -58,43 +59,44 @@ impl Drop for PendingStatfs {
 /// `missing`, `access`, `timeout`, `cancelled` or `system`, with the path.
 pub(super) async fn statfs_bounded(context: &Context, path: &str) -> Result<Usage, Reason> {
     let shown = one_line(path, SHOWN);
-    let (directory, named) = (context.directory.clone(), path.to_owned());
-    let Some(begun) = PendingStatfs::begin(&directory.join(path)) else {
-        return Err(Reason::new("timeout", format!("`{shown}` has not answered {LOOKS} earlier looks yet")));
+    let (directory, name) = (context.directory.clone(), path.to_owned());
+    let Some(pending) = PendingStatfs::begin(&directory.join(path)) else {
+        let message = format!("`{shown}` has not responded to {CALLS} earlier measurements yet");
+        return Err(Reason::new("timeout", message));
     };
-    let looked = apart(PATIENCE, context, move || {
-        let found = found(&directory, &named);
-        drop(begun);
-        found
+    let measured = on_own_thread(TIMEOUT, context, move || {
+        let usage = measure(&directory, &name);
+        drop(pending);
+        usage
     });
-    looked.await.map_err(|trouble| trouble.worded(|text| format!("`{shown}`: {text}")))?
+    measured.await.map_err(|error| error.worded(|text| format!("`{shown}`: {text}")))?
 }
 
-fn found(directory: &Path, path: &str) -> Result<Usage, Reason> {
-    let place = directory.join(path);
-    let refused = |error: io::Error| {
-        let shown = one_line(path, SHOWN);
+fn measure(directory: &Path, name: &str) -> Result<Usage, Reason> {
+    let path = directory.join(name);
+    let failed = |error: io::Error| {
+        let shown = one_line(name, SHOWN);
         match error.kind() {
             io::ErrorKind::NotFound => Reason::new("missing", format!("there is no `{shown}`")),
-            io::ErrorKind::PermissionDenied => Reason::new("access", format!("`{shown}` may not be looked at")),
+            io::ErrorKind::PermissionDenied => Reason::new("access", format!("this account may not access `{shown}`")),
             _ => Reason::new("system", format!("`{shown}`: {error}")),
         }
     };
-    let about = rustix::fs::statvfs(&place).map_err(|error| refused(error.into()))?;
-    let mount = mounts::of(&place.canonicalize().map_err(refused)?, &mounts::mounts());
-    let used = about.f_blocks.saturating_sub(about.f_bfree);
-    let has_inodes = about.f_files > 0;
+    let stat = rustix::fs::statvfs(&path).map_err(|error| failed(error.into()))?;
+    let mount = mounts::of(&path.canonicalize().map_err(failed)?, &mounts::mounts());
+    let used = stat.f_blocks.saturating_sub(stat.f_bfree);
+    let has_inodes = stat.f_files > 0;
     Ok(Usage {
-        path: path.to_owned(),
+        path: name.to_owned(),
         mount,
-        total: about.f_blocks.saturating_mul(about.f_frsize),
-        used: used.saturating_mul(about.f_frsize),
-        free: about.f_bavail.saturating_mul(about.f_frsize),
-        percent: share(used, about.f_bavail),
-        inodes: has_inodes.then_some(about.f_files),
-        inodes_free: has_inodes.then_some(about.f_favail),
-        inodes_percent: has_inodes.then(|| share(about.f_files.saturating_sub(about.f_ffree), about.f_favail)),
-        read_only: about.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
+        total: stat.f_blocks.saturating_mul(stat.f_frsize),
+        used: used.saturating_mul(stat.f_frsize),
+        free: stat.f_bavail.saturating_mul(stat.f_frsize),
+        percent: share(used, stat.f_bavail),
+        inodes: has_inodes.then_some(stat.f_files),
+        inodes_free: has_inodes.then_some(stat.f_favail),
+        inodes_percent: has_inodes.then(|| share(stat.f_files.saturating_sub(stat.f_ffree), stat.f_favail)),
+        read_only: stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
     })
 }
 
@@ -103,12 +105,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_looks_wait_for_one_path_and_no_more() {
-        let place = Path::new("/no/such/server");
-        let waiting: Vec<Option<PendingStatfs>> = (0..=LOOKS).map(|_| PendingStatfs::begin(place)).collect();
-        assert_eq!(waiting.iter().flatten().count(), LOOKS);
-        assert!(PendingStatfs::begin(Path::new("/another")).is_some(), "others are looked at");
+    fn the_calls_that_wait_for_one_path_are_limited() {
+        let path = Path::new("/no/such/server");
+        let waiting: Vec<Option<PendingStatfs>> = (0..=CALLS).map(|_| PendingStatfs::begin(path)).collect();
+        assert_eq!(waiting.iter().flatten().count(), CALLS);
+        assert!(PendingStatfs::begin(Path::new("/another")).is_some(), "each path has a limit of its own");
         drop(waiting);
-        assert!(PendingStatfs::begin(place).is_some());
+        assert!(PendingStatfs::begin(path).is_some());
     }
 }

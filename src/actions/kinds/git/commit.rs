@@ -1,8 +1,8 @@
-//! A commit's abbreviated name and its message, by which a revert is recognised.
+//! A commit's abbreviated name, and its message, which identifies a revert.
 
 use super::repository::{GitError, Repository};
 
-/// Digits of an abbreviated commit as people are shown it.
+/// Digits of an abbreviated commit in messages.
 const SHORT: usize = 10;
 
 /// The abbreviated name of a commit.
@@ -10,8 +10,8 @@ pub(super) fn short(commit: &str) -> &str {
     commit.get(..SHORT).unwrap_or(commit)
 }
 
-/// The line that git writes into the message of a revert. Without a commit, the prefix of any revert. git records no
-/// other link from a revert to its commit.
+/// The line that git writes into the message of a revert; its beginning if `commit` is empty. git records no other link
+/// from a revert to its commit.
 pub(super) fn revert_mark(commit: &str) -> String {
     format!("This reverts commit {commit}")
 }
@@ -19,6 +19,6 @@ pub(super) fn revert_mark(commit: &str) -> String {
 impl Repository<'_> {
     /// The whole message of a commit.
     pub(super) async fn message(&self, commit: &str) -> Result<String, GitError> {
-        self.ask(&["log", "--max-count=1", "--format=%B", commit]).await
+        self.output(&["log", "--max-count=1", "--format=%B", commit]).await
     }
 }

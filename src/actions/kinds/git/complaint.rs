@@ -1,5 +1,7 @@
 //! Classifies the error output of git and its ssh. git has one exit code for most failures, so only its messages
-//! distinguish them. `LC_ALL=C` keeps the messages untranslated. No other module reads them.
+//! distinguish them. `LC_ALL=C` keeps the messages untranslated.
+//!
+//! **Invariant:** no other module searches git's messages.
 
 use crate::domain::core::reason::ReasonCode;
 
@@ -16,7 +18,7 @@ pub const NO_REMOTE: &str = "no_remote";
 /// The directory is not a work tree.
 pub const NO_REPOSITORY: &str = "no_repository";
 
-/// Codes and the messages that identify them; the first match counts.
+/// Codes and the parts of messages that identify them; the first match counts.
 const KNOWN: [(&str, &[&str]); 6] = [
     (UNSAFE_OWNER, &["dubious ownership"]),
     (HOST_KEY, &["Host key verification failed"]),
@@ -27,9 +29,9 @@ const KNOWN: [(&str, &[&str]); 6] = [
 ];
 
 /// The code for git's error output; `git` if it is not recognised.
-pub(super) fn code(stderr_tail: &str) -> ReasonCode {
-    let fits = |words: &[&str]| words.iter().any(|word| stderr_tail.contains(word));
-    KNOWN.iter().find(|(_, words)| fits(words)).map_or("git", |(code, _)| *code).into()
+pub(super) fn code(stderr: &str) -> ReasonCode {
+    let matches = |parts: &[&str]| parts.iter().any(|part| stderr.contains(part));
+    KNOWN.iter().find(|(_, parts)| matches(parts)).map_or("git", |(code, _)| *code).into()
 }
 
 #[cfg(test)]
@@ -37,8 +39,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_git_have_a_code() {
-        for (stderr_tail, expected) in [
+    fn messages_of_git_have_a_code() {
+        for (stderr, expected) in [
             ("Host key verification failed.\nfatal: Could not read from remote repository.", HOST_KEY),
             ("git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", ACCESS),
             ("fatal: could not read Username for 'https://h': terminal prompts disabled", CREDENTIALS),
@@ -47,7 +49,7 @@ mod tests {
             ("fatal: detected dubious ownership in repository at '/srv/shop'", UNSAFE_OWNER),
             ("fatal: the remote end hung up unexpectedly", "git"),
         ] {
-            assert_eq!(code(stderr_tail), expected, "{stderr_tail}");
+            assert_eq!(code(stderr), expected, "{stderr}");
         }
     }
 }

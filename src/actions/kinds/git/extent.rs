@@ -33,7 +33,7 @@ pub(super) enum Excess<'e> {
 }
 
 impl Extent {
-    /// The numbers of files and lines, as outputs.
+    /// The numbers of files and lines, as outputs of the step.
     pub(super) fn counts(&self) -> [(&'static str, Value); 3] {
         [("files", json!(self.files.len())), ("added", json!(self.added)), ("removed", json!(self.removed))]
     }
@@ -45,16 +45,16 @@ impl Extent {
 
     /// The same numbers for people.
     pub(super) fn summary(&self) -> String {
-        let count = |count: u64, one: &str| match count {
-            1 => format!("1 {one}"),
-            many => format!("{} {one}s", text::grouped(many)),
+        let count = |count: u64, noun: &str| match count {
+            1 => format!("1 {noun}"),
+            many => format!("{} {noun}s", text::grouped(many)),
         };
         let files = count(self.files.len() as u64, "file");
         format!("{files}, {} added, {} removed", count(self.added, "line"), text::grouped(self.removed))
     }
 
-    /// What a revert does beyond undoing `self`, or leaves undone. `since` are the changes after the commit; `renamed`
-    /// the present names of files that the commit changed.
+    /// The first change of a revert that does not undo `self`, or that it leaves out. `since` are the changes after the
+    /// commit; `renamed` are the present names of files that the commit changed.
     pub(super) fn excess<'e>(
         &'e self,
         revert: &'e Self,
@@ -68,38 +68,41 @@ impl Extent {
                 _ => {}
             }
         }
-        let is_settled = |path: &str, after: &Content| {
-            // git applies later changes of a renamed file to its old name.
+        // If the commit renamed a file, git applies later changes to the old name, which the commit deleted. So a deleted
+        // file is compared only if nothing has changed since.
+        let is_unchanged = |path: &str, after: &Content| {
             !since.files.contains_key(path) && (after.is_some() || since.files.is_empty())
         };
-        self.files.iter().filter(|(path, [_, after])| is_settled(path, after)).find_map(|(path, [before, _])| {
+        self.files.iter().filter(|(path, [_, after])| is_unchanged(path, after)).find_map(|(path, [before, _])| {
             let restored = revert.files.get(path).is_some_and(|[_, now]| now == before);
             (!restored).then_some(Excess::Other(path))
         })
     }
 
-    /// Whether the revert touches only paths that the commit touched.
-    fn names_all_of(&self, revert: &Self) -> bool {
-        revert.files.keys().all(|path| self.files.contains_key(path))
+    /// Whether `other` changes only files that `self` changes.
+    fn covers(&self, other: &Self) -> bool {
+        other.files.keys().all(|path| self.files.contains_key(path))
     }
 }
 
 impl Repository<'_> {
     /// The changes between two commits.
     pub(super) async fn extent(&self, from: &str, to: &str) -> Result<Extent, GitError> {
-        read(&self.differing(&["--no-renames", "--raw", "--numstat"], [from, to]).await?)
+        parse(&self.diff_tree(&["--no-renames", "--raw", "--numstat"], [from, to]).await?)
     }
 
     /// The output of `diff-tree` for two commits.
-    async fn differing(&self, how: &[&str], commits: [&str; 2]) -> Result<String, GitError> {
+    async fn diff_tree(&self, options: &[&str], commits: [&str; 2]) -> Result<String, GitError> {
         let mut arguments =
             vec!["-c", "core.quotePath=true", "diff-tree", "-r", "--no-abbrev", "--ignore-submodules=none"];
-        arguments.extend(how);
+        arguments.extend(options);
         arguments.extend(commits);
         self.listing(&arguments).await
     }
 
-    /// Returns the revert's changes. Fails if it does anything but undo its commit.
+    /// Returns the changes of a revert. Fails if the revert does anything but undo its commit.
+    ///
+    /// `before` and `base` are the parents of the commit `target` and of `revert`.
     pub(super) async fn checked_revert(
         &self,
         [before, target]: [&str; 2],
@@ -108,33 +111,33 @@ impl Repository<'_> {
         let parents = self.parents_of(revert).await?;
         if parents.all != [base] {
             return Err(GitError::new(
-                "the revert is not one commit upon the branch; a hook of the repository may have added another",
+                "the revert is not a single commit on top of the branch; a hook of the repository may have added another",
             ));
         }
-        let (own, made) = (self.extent(before, target).await?, self.extent(base, revert).await?);
+        let (target_extent, revert_extent) = (self.extent(before, target).await?, self.extent(base, revert).await?);
         // Without line counts: a partial clone would have to fetch every file changed since.
-        let since = read(&self.differing(&["--no-renames", "--raw"], [target, base]).await?)?;
-        let renamed = match own.names_all_of(&made) {
+        let since = parse(&self.diff_tree(&["--no-renames", "--raw"], [target, base]).await?)?;
+        let renamed = match target_extent.covers(&revert_extent) {
             true => BTreeSet::new(),
-            false => self.renamed(&own, target, base).await?,
+            false => self.renamed(&target_extent, target, base).await?,
         };
-        let stderr_tail = match own.excess(&made, &since, &renamed) {
-            None => return Ok(made),
+        let problem = match target_extent.excess(&revert_extent, &since, &renamed) {
+            None => return Ok(revert_extent),
             Some(Excess::Untouched(path)) => format!("would change {}, which the commit did not touch", shown(path)),
             Some(Excess::Deleted(path)) => format!("would delete {}, which the commit did not add", shown(path)),
-            Some(Excess::Other(path)) => format!("would not leave {} as it was before the commit", shown(path)),
+            Some(Excess::Other(path)) => format!("would not restore {} as it was before the commit", shown(path)),
         };
-        Err(GitError::new(format!("the revert {stderr_tail}; nothing was changed, and a person has to revert it")))
+        Err(GitError::new(format!("the revert {problem}; nothing was changed, and a person has to revert it")))
     }
 
-    /// The present names of files that a commit touched and that were renamed after it.
-    async fn renamed(&self, own: &Extent, from: &str, to: &str) -> Result<BTreeSet<String>, GitError> {
-        let listed = self.differing(&["--find-renames", "--diff-filter=R", "--name-status"], [from, to]).await?;
+    /// The present names of files in `extent` that were renamed after the commit.
+    async fn renamed(&self, extent: &Extent, from: &str, to: &str) -> Result<BTreeSet<String>, GitError> {
+        let listed = self.diff_tree(&["--find-renames", "--diff-filter=R", "--name-status"], [from, to]).await?;
         let names = listed.lines().filter_map(|line| {
             let mut fields = line.split('\t').skip(1);
             Some((fields.next()?, fields.next()?))
         });
-        Ok(names.filter(|(old, _)| own.files.contains_key(*old)).map(|(_, new)| new.to_owned()).collect())
+        Ok(names.filter(|(old, _)| extent.files.contains_key(*old)).map(|(_, new)| new.to_owned()).collect())
     }
 }
 
@@ -143,15 +146,16 @@ fn shown(path: &str) -> String {
 }
 
 /// Parses the output of `diff-tree --raw --numstat`.
-fn read(printed: &str) -> Result<Extent, GitError> {
+fn parse(printed: &str) -> Result<Extent, GitError> {
     let mut extent = Extent::default();
     for line in printed.lines() {
-        line_read(line, &mut extent).ok_or_else(|| GitError::new("`git diff-tree` printed what is not understood"))?;
+        parse_line(line, &mut extent).ok_or_else(|| GitError::new("`git diff-tree` printed an unknown line"))?;
     }
     Ok(extent)
 }
 
-fn line_read(line: &str, extent: &mut Extent) -> Option<()> {
+/// Adds one line to the extent. `None` if the line has another format.
+fn parse_line(line: &str, extent: &mut Extent) -> Option<()> {
     if let Some(raw) = line.strip_prefix(':') {
         let (fields, path) = raw.split_once('\t')?;
         let fields: Vec<&str> = fields.split(' ').collect();
@@ -183,12 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn a_revert_is_the_opposite_of_its_commit_and_nothing_else() {
-        let own = extent(&[("changed", 'a', 'b'), ("added", '-', 'c'), ("deleted", 'd', '-')]);
+    fn a_revert_may_do_nothing_but_the_opposite_of_its_commit() {
+        let commit = extent(&[("changed", 'a', 'b'), ("added", '-', 'c'), ("deleted", 'd', '-')]);
         let opposite = [("changed", 'b', 'a'), ("added", 'c', '-'), ("deleted", '-', 'd')];
         let none = BTreeSet::new();
         let excess = |revert: &[(&str, char, char)], since: &[(&str, char, char)]| {
-            own.excess(&extent(revert), &extent(since), &none).map(|excess| format!("{excess:?}"))
+            commit.excess(&extent(revert), &extent(since), &none).map(|excess| format!("{excess:?}"))
         };
         assert_eq!(excess(&opposite, &[]), None);
         let with = |file| [&opposite[..], &[file]].concat();
@@ -208,25 +212,26 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_have_another_name_by_now_but_is_not_deleted_under_it() {
-        let (own, since) = (extent(&[("old", 'a', 'b')]), extent(&[("old", 'b', '-'), ("new", '-', 'b')]));
+    fn a_revert_may_change_but_not_delete_a_renamed_file() {
+        let (commit, since) = (extent(&[("old", 'a', 'b')]), extent(&[("old", 'b', '-'), ("new", '-', 'b')]));
         let renamed = BTreeSet::from(["new".to_owned()]);
-        assert_eq!(own.excess(&extent(&[("new", 'b', 'a')]), &since, &renamed), None);
-        assert_eq!(own.excess(&extent(&[("new", 'b', '-')]), &since, &renamed), Some(Excess::Untouched("new")));
-        assert_eq!(own.excess(&extent(&[("new", 'b', 'a')]), &since, &BTreeSet::new()), Some(Excess::Untouched("new")));
+        let (changed, deleted) = (extent(&[("new", 'b', 'a')]), extent(&[("new", 'b', '-')]));
+        assert_eq!(commit.excess(&changed, &since, &renamed), None);
+        assert_eq!(commit.excess(&deleted, &since, &renamed), Some(Excess::Untouched("new")));
+        assert_eq!(commit.excess(&changed, &since, &BTreeSet::new()), Some(Excess::Untouched("new")));
     }
 
     #[test]
-    fn what_git_prints_is_read_and_anything_else_is_not_guessed() {
+    fn output_in_another_format_is_an_error() {
         let (zero, one) = ("0".repeat(40), "1".repeat(40));
         let printed = format!(
             ":000000 100644 {zero} {one} A\t\"a\\tb\"\n:100755 000000 {one} {zero} D\tc d\n1\t0\t\"a\\tb\"\n-\t-\tc d\n"
         );
-        let extent = read(&printed).expect("it is what git prints");
+        let extent = parse(&printed).expect("git prints this");
         assert_eq!(extent.summary(), "2 files, 1 line added, 0 removed");
         assert_eq!(extent.files["c d"], [Some(("100755".to_owned(), one)), None]);
         for broken in ["x", ":000000 100644\ta", "1\t2\tnobody", "one\t2\ta", ""] {
-            assert_eq!(read(broken).is_ok(), broken.is_empty(), "{broken}");
+            assert_eq!(parse(broken).is_ok(), broken.is_empty(), "{broken}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Checks whether a remote answers, and lists its branches. It fetches nothing.
+//! Checks whether a remote can be reached, and lists its branches. It fetches nothing.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::repository::{GitError, Repository};
 use crate::actions::Context;
 use crate::domain::core::reason::Reason;
 
-/// The response of a remote.
+/// A remote that answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
     /// Its address as in git's configuration; an HTTP address without user and password.
@@ -29,28 +29,28 @@ pub struct Unreached {
 /// # Errors
 /// git's message, after the address if that is known.
 pub async fn reach(tree: &str, context: &Context) -> Result<Reached, Unreached> {
-    let nowhere = |error: GitError| Unreached { host: None, reason: error.into_reason() };
-    let repository = Repository::of(Some(tree), context).map_err(nowhere)?;
-    let address = shown(&repository.ask(&["remote", "get-url", REMOTE]).await.map_err(nowhere)?);
+    let without_address = |error: GitError| Unreached { host: None, reason: error.into_reason() };
+    let repository = Repository::of(Some(tree), context).map_err(without_address)?;
+    let address = shown(&repository.output(&["remote", "get-url", REMOTE]).await.map_err(without_address)?);
     let at_address = |reason: Reason| Unreached { host: host(&address).map(str::to_owned), reason };
-    let answer = repository.git_remotely(&["ls-remote", "--heads", REMOTE]).await;
-    let answer =
-        answer.map_err(|error| at_address(error.into_reason().worded(|text| format!("`{address}`: {text}"))))?;
-    if answer.code != 0 {
-        return Err(at_address(answer.reason(format!("`{address}` does not answer: {}", answer.stderr_tail()))));
+    let listed = repository.git_remotely(&["ls-remote", "--heads", REMOTE]).await;
+    let listed =
+        listed.map_err(|error| at_address(error.into_reason().worded(|text| format!("`{address}`: {text}"))))?;
+    if listed.code != 0 {
+        return Err(at_address(listed.reason(format!("`{address}` does not answer: {}", listed.stderr_tail()))));
     }
     let branch = |line: &str| Some(line.split_once("refs/heads/")?.1.to_owned());
-    Ok(Reached { address, branches: answer.stdout.lines().filter_map(branch).collect() })
+    Ok(Reached { address, branches: listed.stdout.lines().filter_map(branch).collect() })
 }
 
 /// The host of an address: `https://git.example/shop.git`, `ssh://git@git.example:22/shop.git` or
 /// `git@git.example:shop.git`.
 fn host(address: &str) -> Option<&str> {
-    let place = match address.split_once("://") {
+    let authority = match address.split_once("://") {
         Some((_, rest)) => rest.split('/').next()?,
         None => address.split_once(':')?.0,
     };
-    let host = place.rsplit('@').next()?;
+    let host = authority.rsplit('@').next()?;
     let host = if host.starts_with('[') { host } else { host.split(':').next()? };
     (!host.is_empty() && !host.contains('/')).then_some(host)
 }

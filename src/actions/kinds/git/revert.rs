@@ -1,21 +1,21 @@
-//! Takes a commit back by a new commit, and pushes it.
+//! Reverts a commit by a new commit, and pushes it.
 //!
-//! The new commit is made in a work tree of its own inside the git directory, pushed from there, and only then is the
-//! deployed work tree brought forward to it. So a conflict, a refused push or a kill leaves the deployed tree as it was.
-//! Deliberately absent: force, reset, and resolving conflicts.
+//! The new commit is made in a temporary work tree and pushed from there. Only then the deployed work tree is
+//! fast-forwarded to it. So a conflict, a refused push or a kill leaves the deployed tree unchanged. In a shallow clone,
+//! missing commits are fetched first; see [`target`](super::target).
 //!
-//! In a shallow clone, what the revert needs of the history is fetched first; see [`target`](super::target).
+//! **Invariant:** a push only fast-forwards the remote's branch. A commit is never reverted twice, because an existing
+//! revert is searched first.
 //!
-//! **Invariant:** nothing is on the remote but a descendant of what was there, and never two reverts of the same commit:
-//! before one is made, it is looked for.
+//! **Invariant:** a published revert undoes its commit and does nothing else; see [`extent`](super::extent).
 //!
-//! **Invariant:** what is pushed takes back what the commit did and nothing else; see [`extent`](super::extent).
+//! Not here: force, reset, and resolving conflicts.
 
 use serde_json::{Value, json};
 
 use super::commit::{revert_mark, short};
 use super::extent::Extent;
-use super::history::Apart;
+use super::history::Divergence;
 use super::repository::{GitError, Repository};
 use super::target::{Target, TargetSearch};
 use super::worktree::Worktree;
@@ -23,8 +23,8 @@ use crate::actions::Reconciled;
 use crate::domain::core::text;
 use crate::domain::incident::outcome::Outcome;
 
-/// How many reverts of reverts are followed.
-const BACK_AND_FORTH: usize = 32;
+/// Maximum length of a chain of reverts of reverts that is followed.
+const REVERT_CHAIN: usize = 32;
 
 /// Conflicting files that a summary names.
 const NAMED: usize = 5;
@@ -47,22 +47,21 @@ struct BranchState {
     ahead: u64,
 }
 
-/// Who made a revert.
+/// When a revert was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// Made before this step.
-    Already,
-    Now,
-    /// Made by an interrupted attempt.
-    Before,
+enum RevertOrigin {
+    BeforeStep,
+    ThisAttempt,
+    InterruptedAttempt,
 }
 
-impl Standing {
-    fn words(self) -> &'static str {
+impl RevertOrigin {
+    /// The verb between the commit and its revert in a summary.
+    fn phrase(self) -> &'static str {
         match self {
-            Self::Already => "is already reverted by",
-            Self::Now => "is reverted by",
-            Self::Before => "was reverted by",
+            Self::BeforeStep => "is already reverted by",
+            Self::ThisAttempt => "is reverted by",
+            Self::InterruptedAttempt => "was reverted by",
         }
     }
 }
@@ -71,51 +70,49 @@ impl Revert<'_> {
     /// Makes the revert, or reports an existing one.
     pub(super) async fn perform(&self) -> Result<Outcome, GitError> {
         self.check_tree().await?;
-        let stand = self.stand().await?;
-        let target = self.search().target(&stand.base).await?;
-        if let Some(done) = self.reverted_by(&target.commit, &stand.base).await? {
-            let extent = self.extent_of(&done).await?;
-            return self.described(&done, &target.commit, Standing::Already, extent.as_ref()).await;
+        let state = self.branch_state().await?;
+        let target = self.search().target(&state.base).await?;
+        if let Some(revert) = self.reverted_by(&target.commit, &state.base).await? {
+            let extent = self.extent_of(&revert).await?;
+            return self.outcome(&revert, &target.commit, RevertOrigin::BeforeStep, extent.as_ref()).await;
         }
-        let workshop = match stand.ahead {
+        let worktree = match state.ahead {
             0 => Some(Worktree::new(&self.repository).await?),
             _ => None,
         };
-        let done = self.carried_out(workshop.as_ref(), &target, &stand).await;
-        if let Some(workshop) = workshop {
-            workshop.leave(&self.repository).await;
+        let outcome = self.perform_in(worktree.as_ref(), &target, &state).await;
+        if let Some(worktree) = worktree {
+            worktree.remove(&self.repository).await;
         }
-        done
+        outcome
     }
 
-    async fn carried_out(
+    /// Makes the revert in the temporary work tree and publishes it. Without a work tree, publishes the unpushed revert.
+    async fn perform_in(
         &self,
-        workshop: Option<&Worktree>,
+        worktree: Option<&Worktree>,
         target: &Target,
-        stand: &BranchState,
+        state: &BranchState,
     ) -> Result<Outcome, GitError> {
-        let (before, commit) = (self.before(target)?, target.commit.as_str());
-        let revert = match workshop {
-            Some(workshop) => self.make(workshop, target, &stand.base).await?,
-            None => self.unpushed(commit, stand).await?,
+        let (before, commit) = (self.first_parent(target)?, target.commit.as_str());
+        let revert = match worktree {
+            Some(worktree) => self.make(worktree, target, &state.base).await?,
+            None => self.unpushed_revert(commit, state).await?,
         };
-        let extent = self.repository.checked_revert([before, commit], [&stand.base, &revert]).await?;
-        let mut outcome = self.described(&revert, commit, Standing::Now, Some(&extent)).await?;
+        let extent = self.repository.checked_revert([before, commit], [&state.base, &revert]).await?;
+        let mut outcome = self.outcome(&revert, commit, RevertOrigin::ThisAttempt, Some(&extent)).await?;
         if self.push {
             self.publish(&revert).await?;
         }
-        // The remote has the revert. That the local tree cannot follow is then only a remark; without a push it is an
-        // error.
-        let forward = self.repository.git(&["merge", "--ff-only", "--quiet", &revert]).await?;
-        if forward.code != 0 && !self.push {
-            return Err(GitError::new(format!(
-                "the work tree could not be brought forward: {}",
-                forward.stderr_tail()
-            )));
-        }
-        outcome.output["work_tree"] = json!(if forward.code == 0 { "forward" } else { "behind" });
-        if forward.code != 0 {
-            outcome.summary += &format!("; the work tree here could not be brought forward: {}", forward.stderr_tail());
+        let merge = self.repository.git(&["merge", "--ff-only", "--quiet", &revert]).await?;
+        outcome.output["work_tree"] = json!(if merge.code == 0 { "forward" } else { "behind" });
+        if merge.code != 0 {
+            let problem = format!("the work tree could not be fast-forwarded: {}", merge.stderr_tail());
+            if !self.push {
+                return Err(GitError::new(problem));
+            }
+            // The remote has the revert, so the step succeeded.
+            outcome.summary += &format!("; {problem}");
         }
         Ok(outcome)
     }
@@ -131,8 +128,8 @@ impl Revert<'_> {
         }
     }
 
-    /// The commit's first parent. A root commit has none, so it cannot be reverted here.
-    fn before<'t>(&self, target: &'t Target) -> Result<&'t str, GitError> {
+    /// The commit's first parent. A root commit has none, so it is not reverted here.
+    fn first_parent<'t>(&self, target: &'t Target) -> Result<&'t str, GitError> {
         target.parents.first().map(String::as_str).ok_or_else(|| {
             let (branch, short) = (&self.branch, short(&target.commit));
             GitError::new(format!(
@@ -142,7 +139,7 @@ impl Revert<'_> {
         })
     }
 
-    /// What [`Revert::reconcile`] needs after a crash.
+    /// The state that [`Revert::reconcile`] needs after a crash, and the size of the change.
     pub(super) async fn observe(&self) -> Result<Value, GitError> {
         let head = self.repository.commit(&format!("refs/heads/{}", self.branch)).await?;
         let base = match self.push {
@@ -166,43 +163,43 @@ impl Revert<'_> {
     /// Whether the revert was made or pushed since `before`.
     pub(super) async fn reconcile(&self, before: &Value) -> Result<Reconciled, GitError> {
         let (Some(base), Some(target)) = (before["base"].as_str(), before["target"].as_str()) else {
-            return Ok(Reconciled::CannotTell("where the branch stood before was not recorded".to_owned()));
+            return Ok(Reconciled::CannotTell("the state of the branch before was not recorded".to_owned()));
         };
         let (base, target) = (self.repository.commit(base).await?, self.repository.commit(target).await?);
         let now = match self.push {
             true => self.repository.fetched(&self.remote, &self.branch).await?,
             false => self.repository.commit(&format!("refs/heads/{}", self.branch)).await?,
         };
-        if let Some(done) = self.newest_revert(&target, &base, &now).await? {
-            let extent = self.extent_of(&done).await?;
-            let mut outcome = self.described(&done, &target, Standing::Before, extent.as_ref()).await?;
-            let here = self.repository.git(&["merge-base", "--is-ancestor", &done, "HEAD"]).await?;
-            outcome.output["work_tree"] = json!(if here.code == 0 { "forward" } else { "behind" });
+        if let Some(revert) = self.newest_revert(&target, &base, &now).await? {
+            let extent = self.extent_of(&revert).await?;
+            let mut outcome = self.outcome(&revert, &target, RevertOrigin::InterruptedAttempt, extent.as_ref()).await?;
+            let merge_base = self.repository.git(&["merge-base", "--is-ancestor", &revert, "HEAD"]).await?;
+            outcome.output["work_tree"] = json!(if merge_base.code == 0 { "forward" } else { "behind" });
             return Ok(Reconciled::Happened(outcome));
         }
         let place = if self.push { &self.remote } else { "this repository" };
-        let is_cut = self.repository.is_cut(&[&format!("{base}..{now}")]).await?;
+        let is_incomplete = self.repository.is_incomplete(&[&format!("{base}..{now}")]).await?;
         let (target, now) = (short(&target), short(&now));
-        if is_cut {
+        if is_incomplete {
             let missing = format!(
                 "commits of `{}` are not in this shallow clone: whether {target} was reverted is unknown",
                 self.branch
             );
             return Ok(Reconciled::CannotTell(
-                self.repository.to_be_completed(&missing, &self.remote, &self.branch).await,
+                self.repository.incomplete_message(&missing, &self.remote, &self.branch).await,
             ));
         }
-        let reason = format!("`{}` of {place} stands on {now} and has no revert of {target}", self.branch);
+        let reason = format!("`{}` of {place} is at {now} and has no revert of {target}", self.branch);
         Ok(Reconciled::DidNotHappen(reason))
     }
 
-    /// Refuses a work tree that a person or another program is using.
+    /// Fails unless the work tree is on the branch, without changes and without an operation in progress.
     async fn check_tree(&self) -> Result<(), GitError> {
         let current = self.repository.branch().await?;
         let branch = &self.branch;
         self.repository.checked_branch(branch).await?;
-        if let Some(what) = self.repository.operation_in_progress().await? {
-            return Err(GitError::new(format!("the work tree is in the middle of {what}; end or abort it first")));
+        if let Some(operation) = self.repository.operation_in_progress().await? {
+            return Err(GitError::new(format!("the work tree is in the middle of {operation}; end or abort it first")));
         }
         if current.as_deref() != Some(branch) {
             let current = current.map_or_else(|| "no branch".to_owned(), |current| format!("`{current}`"));
@@ -218,7 +215,8 @@ impl Revert<'_> {
         Ok(())
     }
 
-    async fn stand(&self) -> Result<BranchState, GitError> {
+    /// The state of both branches. Fails if the local branch lacks commits of the remote's.
+    async fn branch_state(&self) -> Result<BranchState, GitError> {
         let head = self.repository.commit("HEAD").await?;
         if !self.push {
             return Ok(BranchState { base: head.clone(), head, ahead: 0 });
@@ -226,16 +224,16 @@ impl Revert<'_> {
         self.repository.checked_remote(&self.remote).await?;
         let base = self.repository.fetched(&self.remote, &self.branch).await?;
         let (branch, remote) = (&self.branch, &self.remote);
-        let Some(apart) = self.repository.apart(&base, &head).await? else {
-            let missing = format!("how `{branch}` and `{remote}` stand to each other is unknown in this shallow clone");
-            return Err(GitError::new(self.repository.to_be_completed(&missing, &self.remote, &self.branch).await));
+        let Some(divergence) = self.repository.divergence(&head, &base).await? else {
+            let missing = format!("the difference of `{branch}` from `{remote}` is unknown in this shallow clone");
+            return Err(GitError::new(self.repository.incomplete_message(&missing, &self.remote, &self.branch).await));
         };
-        let Apart { first: behind, second: ahead, at_most } = apart;
+        let Divergence { behind, ahead, at_most } = divergence;
         let commits = |count| format!("{}{}", if at_most { "at most " } else { "" }, commits(count));
         match (behind, ahead) {
             (0, _) => Ok(BranchState { head, base, ahead }),
             (_, 0) => Err(GitError::new(format!(
-                "`{branch}` is {} behind `{remote}`; look at what came and pull it first",
+                "`{branch}` is {} behind `{remote}`; review and pull them first",
                 commits(behind)
             ))),
             _ => Err(GitError::new(format!(
@@ -246,65 +244,65 @@ impl Revert<'_> {
         }
     }
 
-    /// The newest commit after `from`, up to `to`, that says it reverts `target`.
+    /// The newest commit after `from`, up to `to`, whose message says that it reverts `target`.
     async fn newest_revert(&self, target: &str, from: &str, to: &str) -> Result<Option<String>, GitError> {
         let (grep, range) = (format!("--grep={}", revert_mark(target)), format!("{from}..{to}"));
-        let found = self.repository.ask(&["log", "--format=%H", "--fixed-strings", &grep, &range]).await?;
+        let found = self.repository.output(&["log", "--format=%H", "--fixed-strings", &grep, &range]).await?;
         Ok(found.lines().next().map(str::to_owned))
     }
 
-    /// The effective revert of a commit. A revert may itself be reverted.
+    /// The revert of a commit, unless that revert is itself reverted.
     async fn reverted_by(&self, target: &str, base: &str) -> Result<Option<String>, GitError> {
-        let (mut current, mut in_force) = (target.to_owned(), None);
-        for _ in 0..BACK_AND_FORTH {
+        let (mut current, mut effective) = (target.to_owned(), None);
+        for _ in 0..REVERT_CHAIN {
             let Some(found) = self.newest_revert(&current, &current, base).await? else {
                 break;
             };
-            in_force = if in_force.is_none() { Some(found.clone()) } else { None };
+            effective = if effective.is_none() { Some(found.clone()) } else { None };
             current = found;
         }
-        Ok(in_force)
+        Ok(effective)
     }
 
     /// The only unpushed commit, if it is this revert.
-    async fn unpushed(&self, target: &str, stand: &BranchState) -> Result<String, GitError> {
-        let is_ours = stand.ahead == 1 && self.repository.message(&stand.head).await?.contains(&revert_mark(target));
-        if is_ours {
-            return Ok(stand.head.clone());
+    async fn unpushed_revert(&self, target: &str, state: &BranchState) -> Result<String, GitError> {
+        let is_revert = state.ahead == 1 && self.repository.message(&state.head).await?.contains(&revert_mark(target));
+        if is_revert {
+            return Ok(state.head.clone());
         }
-        let (branch, ahead) = (&self.branch, commits(stand.ahead));
+        let (branch, ahead) = (&self.branch, commits(state.ahead));
         Err(GitError::new(format!("`{branch}` has {ahead} that `{}` lacks; push or remove them first", self.remote)))
     }
 
     /// Makes the revert in a temporary work tree.
-    async fn make(&self, workshop: &Worktree, target: &Target, base: &str) -> Result<String, GitError> {
-        let path = workshop.path();
-        // Checkout hooks are for people who switch branches.
-        let quiet = ["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", path, base];
-        let added = self.repository.git(&quiet).await?;
+    async fn make(&self, worktree: &Worktree, target: &Target, base: &str) -> Result<String, GitError> {
+        let path = worktree.path();
+        // Checkout hooks are meant for the deployed work tree, so none runs.
+        let add = ["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", path, base];
+        let added = self.repository.git(&add).await?;
         if added.code != 0 {
-            return Err(GitError::new(format!("no second work tree could be made: {}", added.stderr_tail())));
+            return Err(GitError::new(format!("no temporary work tree could be made: {}", added.stderr_tail())));
         }
-        let there = self.repository.at(path.as_ref());
+        let temporary = self.repository.at(path.as_ref());
         let mut arguments = vec!["revert", "--no-edit"];
         if target.parents.len() > 1 {
             arguments.extend(["--mainline", "1"]);
         }
         arguments.push(&target.commit);
-        let answer = there.git_committing(&arguments).await?;
-        if answer.code == 0 {
-            return there.commit("HEAD").await;
+        let revert = temporary.git_committing(&arguments).await?;
+        if revert.code == 0 {
+            return temporary.commit("HEAD").await;
         }
-        let conflicts = there.ask(&["diff", "--name-only", "--diff-filter=U"]).await?;
+        let conflicts = temporary.output(&["diff", "--name-only", "--diff-filter=U"]).await?;
         let conflicts: Vec<String> = conflicts.lines().map(str::to_owned).collect();
         let short = short(&target.commit);
         Err(GitError::new(if !conflicts.is_empty() {
             format!("reverting {short} conflicts with later changes in {}; nothing was changed", names(&conflicts))
-        } else if answer.code == 1 && there.changes().await?.is_empty() {
+        } else if revert.code == 1 && temporary.changes().await?.is_empty() {
             // Another code means that git failed, for example because a partial clone lacks an object.
             format!("reverting {short} would change nothing: its changes are gone already")
         } else {
-            format!("reverting {short} failed: {}; nothing was changed", answer.stderr_tail())
+            format!("reverting {short} failed: {}; nothing was changed", revert.stderr_tail())
         }))
     }
 
@@ -319,34 +317,33 @@ impl Revert<'_> {
 
     async fn publish(&self, revert: &str) -> Result<(), GitError> {
         let refspec = format!("{revert}:refs/heads/{}", self.branch);
-        let answer = self.repository.git_remotely(&["push", "--quiet", &self.remote, &refspec]).await?;
-        if answer.code == 0 {
+        let push = self.repository.git_remotely(&["push", "--quiet", &self.remote, &refspec]).await?;
+        if push.code == 0 {
             return Ok(());
         }
         Err(GitError::new(format!(
             "`{}` refused the push: {}; nothing was changed here",
             self.remote,
-            answer.stderr_tail()
+            push.stderr_tail()
         )))
     }
 
-    async fn described(
+    async fn outcome(
         &self,
         revert: &str,
         target: &str,
-        standing: Standing,
+        origin: RevertOrigin,
         extent: Option<&Extent>,
     ) -> Result<Outcome, GitError> {
-        let line = self.repository.ask(&["log", "--max-count=1", "--format=%s", target]).await?;
-        let subject = text::one_line(&line, 80);
+        let subject = self.repository.output(&["log", "--max-count=1", "--format=%s", target]).await?;
+        let subject = text::one_line(&subject, 80);
         let changed = extent.map(|extent| format!(", {}", extent.summary())).unwrap_or_default();
         let pushed = if self.push { format!(", pushed to `{}`", self.remote) } else { String::new() };
-        let (old, new) = (short(target), short(revert));
-        let how = standing.words();
-        let summary = format!("{old} `{subject}` {how} {new} on `{}`{changed}{pushed}", self.branch);
+        let (old, new, is_reverted_by) = (short(target), short(revert), origin.phrase());
+        let summary = format!("{old} `{subject}` {is_reverted_by} {new} on `{}`{changed}{pushed}", self.branch);
         let mut output = json!({
             "sha": revert, "short": new, "reverted": target, "subject": subject, "branch": self.branch,
-            "pushed": self.push, "already": standing == Standing::Already,
+            "pushed": self.push, "already": origin == RevertOrigin::BeforeStep,
         });
         for (name, count) in extent.map(Extent::counts).into_iter().flatten() {
             output[name] = count;

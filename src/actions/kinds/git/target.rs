@@ -1,16 +1,17 @@
-//! Which commit a revert is for, and whether enough of the history is here to revert it.
+//! Finds the commit to revert, and checks that the history is complete enough to revert it.
 //!
-//! A shallow clone, which a deploy host often has, lacks the parents of its oldest commits. They are fetched when the revert
-//! is pushed, a few hundred generations at most, since the remote is reached then anyhow. Without a push, a person fetches them.
+//! A deploy host often has a shallow clone, which lacks the parents of its oldest commits. If the revert is pushed, a few
+//! hundred generations are fetched at most, since the step connects to the remote anyway. Without a push, a person
+//! fetches them.
 //!
-//! **Invariant:** a target's parents are here, and so are all commits of the branch that came after it.
+//! **Invariant:** the repository has a target's parents, and all commits of the branch after the target.
 
 use super::commit::{revert_mark, short};
 use super::repository::{GitError, Repository};
 use crate::domain::core::text;
 
 /// Generations of commits that each fetch adds to a shallow clone. Most reverts are of the newest commit, for which one
-/// is enough. Anything older is too much to download during an incident without asking.
+/// is enough. More than all of them is too much to download during an incident unasked.
 const DEEPEN: [u32; 3] = [1, 32, 256];
 
 /// The fewest digits of an abbreviated commit that git accepts.
@@ -23,7 +24,7 @@ pub(super) struct Target {
     pub(super) parents: Vec<String>,
 }
 
-/// Which commit to look for, and where.
+/// The commit to search, and where.
 pub(super) struct TargetSearch<'r> {
     pub(super) repository: &'r Repository<'r>,
     pub(super) revision: &'r str,
@@ -53,7 +54,7 @@ impl TargetSearch<'_> {
         match search {
             Search::Found(target) => Ok(target),
             Search::TooShort(missing) => {
-                Err(GitError::new(self.repository.to_be_completed(&missing, self.remote, self.branch).await))
+                Err(GitError::new(self.repository.incomplete_message(&missing, self.remote, self.branch).await))
             }
         }
     }
@@ -66,26 +67,25 @@ impl TargetSearch<'_> {
         let parents = self.repository.parents_of(&commit).await?;
         let short = short(&commit);
         if parents.hidden {
-            let what = format!("the commit that {short} is built upon is not in this shallow clone");
-            return Ok(Search::TooShort(what));
+            let missing = format!("the parent of {short} is not in this shallow clone");
+            return Ok(Search::TooShort(missing));
         }
-        if self.repository.is_cut(&[&format!("{commit}..{base}")]).await? {
+        if self.repository.is_incomplete(&[&format!("{commit}..{base}")]).await? {
             let branch = self.branch;
-            let what = format!("commits of `{branch}` since {short} are not in this shallow clone: one may revert it");
-            return Ok(Search::TooShort(what));
+            let missing =
+                format!("commits of `{branch}` since {short} are not in this shallow clone: one may revert it");
+            return Ok(Search::TooShort(missing));
         }
         Ok(Search::Found(Target { commit, parents: parents.all }))
     }
 
-    /// The named commit, which must be on the branch. The inner error says what the history is too short for.
+    /// The named commit, which must be on the branch. The inner error is the text of [`Search::TooShort`].
     async fn named(&self, base: &str) -> Result<Result<String, String>, GitError> {
         let given = self.revision.trim();
         let shown = text::one_line(given, 80);
         if given.contains("@{") {
-            // A reflog entry would mean another commit at the next attempt.
-            return Err(GitError::new(format!(
-                "`{shown}` depends on what was done in this work tree; name the commit"
-            )));
+            // A reflog entry could name another commit at the next attempt.
+            return Err(GitError::new(format!("`{shown}` depends on the reflog of this work tree; name the commit")));
         }
         let relative = given.strip_prefix("HEAD").or_else(|| given.strip_prefix('@'));
         let relative = relative.filter(|rest| rest.is_empty() || rest.starts_with(['~', '^']));

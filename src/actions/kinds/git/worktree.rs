@@ -1,8 +1,8 @@
 //! A temporary work tree inside the git directory, in which a revert is made without touching the deployed one.
 //!
-//! On this machine it is removed on drop, or by the next process if its process was killed. A remote one must be
-//! removed with [`leave`](Worktree::leave), since drop cannot wait. If the connection is lost, a later revert removes
-//! it when it is old.
+//! On this machine it is removed on drop, or by the next revert if its process was killed. On a remote host it must be
+//! removed with [`remove`](Worktree::remove), since drop cannot wait. If the connection is lost, a later revert removes it
+//! when it is old.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::repository::{GitError, Repository};
 
-/// Age in minutes after which a remote leftover is removed: no git step takes as long.
+/// Age in minutes after which a work tree that was left on a remote host is removed: no git step takes as long.
 const OLD: &str = "+180";
 
 /// Creates the parent directory on a remote host, and removes old work trees in it.
-const MAKE: &str =
+const PREPARE: &str =
     "mkdir -p -- \"$1\" && find \"$1\" -mindepth 1 -maxdepth 1 -name 'far-*' -mmin \"$2\" -exec rm -rf -- {} +";
 
-/// The path of the work tree; git creates the tree itself.
+/// The reserved path of a work tree. The caller creates the tree with git.
 pub(super) struct Worktree {
     common: PathBuf,
     path: String,
-    is_far: bool,
+    is_remote: bool,
 }
 
 impl Worktree {
@@ -29,21 +29,21 @@ impl Worktree {
     pub(super) async fn new(repository: &Repository<'_>) -> Result<Self, GitError> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let common = repository.common().await?;
-        let room = common.join("runbook");
-        let is_far = repository.is_remote();
+        let parent = common.join("runbook");
+        let is_remote = repository.is_remote();
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let name = if is_far {
-            let room = room.to_str().ok_or_else(|| GitError::new("the repository's path is not UTF-8"))?;
-            repository.sh(MAKE, [room, OLD]).await?;
-            // Our process id has no meaning on the remote host.
+        let name = if is_remote {
+            let parent = parent.to_str().ok_or_else(|| GitError::new("the repository's path is not UTF-8"))?;
+            repository.sh(PREPARE, [parent, OLD]).await?;
+            // A process id of this machine has no meaning on the remote host.
             format!("far-{}-{number}", repository.nonce())
         } else {
-            swept(&common, &room)?;
+            prepare(&common, &parent)?;
             format!("revert-{}-{number}", std::process::id())
         };
-        let path = room.join(name).into_os_string().into_string();
+        let path = parent.join(name).into_os_string().into_string();
         let path = path.map_err(|_| GitError::new("the repository's path is not UTF-8"))?;
-        Ok(Self { common, path, is_far })
+        Ok(Self { common, path, is_remote })
     }
 
     pub(super) fn path(&self) -> &str {
@@ -51,8 +51,8 @@ impl Worktree {
     }
 
     /// Removes a remote work tree. A local one is removed on drop.
-    pub(super) async fn leave(self, repository: &Repository<'_>) {
-        if self.is_far {
+    pub(super) async fn remove(self, repository: &Repository<'_>) {
+        if self.is_remote {
             // If this fails, a later revert removes it when it is old.
             let _ = repository.git(&["worktree", "remove", "--force", &self.path]).await;
         }
@@ -61,34 +61,34 @@ impl Worktree {
 
 impl Drop for Worktree {
     fn drop(&mut self) {
-        if !self.is_far {
-            remove(&self.common, self.path.as_ref());
+        if !self.is_remote {
+            remove_local(&self.common, self.path.as_ref());
         }
     }
 }
 
 /// Creates the parent directory on this machine, and removes the work trees of dead processes in it.
-fn swept(common: &Path, room: &Path) -> Result<(), GitError> {
-    let cannot = |error| GitError::new(format!("`{}` cannot be made: {error}", room.display()));
-    fs::create_dir_all(room).map_err(cannot)?;
-    for left in fs::read_dir(room).map_err(cannot)?.flatten() {
-        let name = left.file_name().to_string_lossy().into_owned();
+fn prepare(common: &Path, parent: &Path) -> Result<(), GitError> {
+    let failed = |error| GitError::new(format!("`{}` cannot be created: {error}", parent.display()));
+    fs::create_dir_all(parent).map_err(failed)?;
+    for entry in fs::read_dir(parent).map_err(failed)?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
         let owner = name.strip_prefix("revert-").and_then(|rest| rest.split('-').next());
         if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            remove(common, &left.path());
+            remove_local(common, &entry.path());
         }
     }
     Ok(())
 }
 
 /// Removes a temporary work tree, and git's record of it.
-fn remove(common: &Path, path: &Path) {
+fn remove_local(common: &Path, path: &Path) {
     // It may be gone already.
     let _ = fs::remove_dir_all(path);
-    for note in fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten() {
-        let points_to = fs::read_to_string(note.path().join("gitdir")).unwrap_or_default();
-        if Path::new(points_to.trim_end()) == path.join(".git") {
-            let _ = fs::remove_dir_all(note.path());
+    for record in fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten() {
+        let git_file = fs::read_to_string(record.path().join("gitdir")).unwrap_or_default();
+        if Path::new(git_file.trim_end()) == path.join(".git") {
+            let _ = fs::remove_dir_all(record.path());
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** memory is bounded: both the kept lines and the distinct messages are limited.
 //!
-//! **Invariant:** a message is redacted before it is normalized or cut; otherwise an altered secret would not be found.
+//! **Invariant:** a message is redacted before it is normalized or cut, because a part of a secret would not be found.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ const LINE: usize = 400;
 /// Bytes of all kept lines as JSON, so that an outcome stays below its limit.
 const ALL_LINES: usize = 40 * 1024;
 
-/// Expects the newest line first, as `journalctl --reverse` prints them.
+/// The summary of the lines so far. The newest line is added first, as `journalctl --reverse` prints them.
 pub(super) struct Digest {
     limit: usize,
     pub(super) summary: JournalSummary,
@@ -98,13 +98,13 @@ impl Digest {
     }
 }
 
+/// The line as it is kept: instant, level, service, message and other fields.
 fn rendered(entry: &JournalEntry, service: &str) -> String {
     let at = entry.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let level = entry.level.name().to_ascii_uppercase();
     format!("{at} {level} {service} {} {}", entry.message(), entry.details())
 }
 
-fn clean(foreign: &str, redactor: &Redactor, most: usize) -> String {
-    let scrubbed = redactor.scrub(foreign);
-    text::one_line(&redactor.mask_phones(&scrubbed), most)
+fn clean(text: &str, redactor: &Redactor, most: usize) -> String {
+    text::one_line(&redactor.mask_phones(&redactor.scrub(text)), most)
 }

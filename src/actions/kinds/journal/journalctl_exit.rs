@@ -1,4 +1,4 @@
-//! How journalctl ended, and whether it had read everything by then.
+//! How journalctl ended, and whether it read everything.
 
 use crate::actions::Context;
 use crate::actions::transport::process::Ending;
@@ -8,8 +8,8 @@ use crate::domain::core::text;
 #[derive(Debug)]
 pub struct JournalctlExit {
     pub ending: Ending,
-    /// What it printed on standard error.
-    pub complaint: String,
+    /// The beginning of its standard error.
+    pub stderr: String,
     /// The number of records read.
     pub records: u64,
     /// Records that were too long to be examined.
@@ -17,30 +17,31 @@ pub struct JournalctlExit {
 }
 
 impl JournalctlExit {
-    /// Why not everything was read, if so.
+    /// Why journalctl did not read everything, as the rest of a sentence whose subject is journalctl. `None` if it did.
     pub fn read_error(&self, context: &Context) -> Option<String> {
         match self.ending {
             Ending::Code(0) => None,
-            // journalctl prints this if no unit in the journal matches a pattern.
-            Ending::Code(1) if self.complaint.contains("No data available") => None,
+            // journalctl prints this message if no unit in the journal matches a pattern.
+            Ending::Code(1) if self.stderr.contains("No data available") => None,
             // Like grep, journalctl exits with 1 if no line matches.
-            Ending::Code(1) if self.complaint.trim().is_empty() && self.records == 0 => None,
-            Ending::TimedOut => Some("had not read everything in time".to_owned()),
+            Ending::Code(1) if self.stderr.trim().is_empty() && self.records == 0 => None,
+            Ending::TimedOut => Some("did not read everything in time".to_owned()),
             Ending::Cancelled => Some("was cancelled".to_owned()),
             Ending::Code(code) => Some(format!("ended with code {code}{}", self.stderr_tail(context))),
             Ending::Signal(signal) => Some(format!("was ended by signal {signal}")),
-            Ending::Lost => Some("was cut off: the connection was lost".to_owned()),
+            Ending::Lost => Some("was interrupted: the connection was lost".to_owned()),
         }
     }
 
+    /// The last line of standard error that is not blank, in parentheses.
     fn stderr_tail(&self, context: &Context) -> String {
-        let last = self.complaint.lines().rev().find(|line| !line.trim().is_empty());
+        let last = self.stderr.lines().rev().find(|line| !line.trim().is_empty());
         last.map(|line| format!(" ({})", text::one_line(&context.redactor.scrub(line), 160))).unwrap_or_default()
     }
 
     /// Whether this journalctl lacks pattern matching: built without PCRE2, or unable to load it.
     pub(super) fn cannot_search(&self) -> bool {
         matches!(self.ending, Ending::Code(code) if code != 0)
-            && ["pattern matching", "PCRE2", "pcre2"].iter().any(|word| self.complaint.contains(word))
+            && ["pattern matching", "PCRE2", "pcre2"].iter().any(|part| self.stderr.contains(part))
     }
 }

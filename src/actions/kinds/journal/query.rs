@@ -1,9 +1,11 @@
-//! What journalctl is asked for: the one place that knows its arguments, and starts it.
+//! Builds the command line of journalctl, and runs it.
 //!
-//! Whatever its indexes and its own search can rule out is never printed, and of what is left only the fields that are
-//! looked at. Deliberately absent: what is made of the records; whoever asks says so.
+//! journalctl excludes lines by its indexes and by its filter for messages, and prints only the fields that the search
+//! needs. So few lines have to be parsed here.
 //!
-//! **Invariant:** every value stands in one argument with its option, so that none can be an option itself.
+//! **Invariant:** every value is in one argument with its option, as `--unit=VALUE`, so it cannot become an option.
+//!
+//! Not here: use of the records; the caller passes a function that receives them.
 
 use std::path::PathBuf;
 
@@ -20,8 +22,8 @@ use crate::domain::journal::entry::UNIT_FIELDS;
 use crate::domain::journal::export::ExportRecord;
 use crate::domain::journal::filter::{JournalFilter, Prefilter, is_of_journal};
 
-/// Units that are looked up in the journal's index. Each costs a quarter of reading all lines of a busy journal,
-/// because journalctl merges the matches line by line. With more units, reading everything is faster.
+/// Maximum number of units that are searched by the journal's index. With more units, reading every line is faster: for a
+/// busy journal, each unit costs a quarter of that, because journalctl merges the matches line by line.
 const INDEXED: usize = 3;
 
 /// The fields that every search needs, besides those that name units.
@@ -39,7 +41,7 @@ pub enum Scope {
 #[derive(Debug, Clone)]
 pub struct JournalQuery {
     pub since: Timestamp,
-    /// The newest instant, inclusive.
+    /// The last instant, inclusive.
     pub until: Option<Timestamp>,
     /// Prints the newest line first.
     pub reverse: bool,
@@ -49,12 +51,11 @@ pub struct JournalQuery {
     pub directory: Option<PathBuf>,
     /// The journal to read; both if `None`.
     pub scope: Option<Scope>,
-    /// What journalctl excludes, and what it prints of the rest.
+    /// The filters of journalctl, and the fields to print.
     pub narrowing: Narrowing,
 }
 
-/// What journalctl excludes, and what it prints of the rest. Derived only from a search, so that it never excludes a
-/// match.
+/// The filters of journalctl, and the fields to print. Derived only from a search, so that no match is excluded.
 #[derive(Debug, Clone)]
 pub struct Narrowing {
     units: Vec<String>,
@@ -91,7 +92,7 @@ impl JournalQuery {
         self
     }
 
-    /// Prints only the instant of each line, for every unit.
+    /// Prints every line of every unit, with its instant only.
     #[must_use]
     pub fn of_instants(self) -> Self {
         let narrowing = Narrowing { units: Vec::new(), fields: vec!["PRIORITY".to_owned()], prefilter: None };
@@ -115,11 +116,10 @@ impl JournalQuery {
         argv.push(format!("--since=@{}", instant(self.since)));
         argv.extend(self.until.map(|until| format!("--until=@{}", instant(until))));
         argv.extend(self.reverse.then(|| "--reverse".to_owned()));
-        // Without `--no-tail` it would begin with the last ten lines, whatever their age.
+        // Without `--no-tail`, `--follow` begins with the last ten lines and ignores `--since`.
         argv.extend(self.follow.then_some(["--follow", "--no-tail"]).into_iter().flatten().map(str::to_owned));
-        argv.extend(
-            self.narrowing.units.iter().flat_map(|unit| [format!("--unit={unit}"), format!("--user-unit={unit}")]),
-        );
+        let units = self.narrowing.units.iter();
+        argv.extend(units.flat_map(|unit| [format!("--unit={unit}"), format!("--user-unit={unit}")]));
         argv.push(format!("--output-fields={}", self.narrowing.fields.join(",")));
         if let Some(Prefilter { pattern, case_sensitive }) = &self.narrowing.prefilter {
             argv.push(format!("--grep={pattern}"));
@@ -134,8 +134,8 @@ impl JournalQuery {
         Job::new(argv, context).env("LC_ALL", "C")
     }
 
-    /// Runs the query until it ends or the context's deadline passes, and passes on every record. If journalctl cannot
-    /// filter by message, runs it again without that filter.
+    /// Runs the query until it ends or the context's deadline passes, and passes every record to `take`. If journalctl
+    /// cannot filter by message, runs it again without that filter.
     ///
     /// # Errors
     ///
@@ -145,11 +145,11 @@ impl JournalQuery {
         context: &Context,
         take: &mut (dyn FnMut(&ExportRecord<'_>) + Send),
     ) -> Result<JournalctlExit, NotStarted> {
-        let read = self.read_once(context, take).await?;
-        if self.narrowing.prefilter.is_some() && read.records == 0 && read.cannot_search() {
+        let exit = self.read_once(context, take).await?;
+        if self.narrowing.prefilter.is_some() && exit.records == 0 && exit.cannot_search() {
             return self.clone().of_every_line().read_once(context, take).await;
         }
-        Ok(read)
+        Ok(exit)
     }
 
     async fn read_once(
@@ -157,9 +157,9 @@ impl JournalQuery {
         context: &Context,
         take: &mut (dyn FnMut(&ExportRecord<'_>) + Send),
     ) -> Result<JournalctlExit, NotStarted> {
-        let mut reader = JournalParser::new(take);
-        let exit = host::run_into(&self.job(context), context, &mut reader).await?;
-        Ok(reader.ended(exit.ending))
+        let mut parser = JournalParser::new(take);
+        let exit = host::run_into(&self.job(context), context, &mut parser).await?;
+        Ok(parser.finish(exit.ending))
     }
 }
 

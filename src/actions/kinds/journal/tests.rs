@@ -15,7 +15,7 @@ use crate::domain::redact::Redactor;
 
 const WRITER: &str = "/lib/systemd/systemd-journal-remote";
 
-/// Entries as (seconds ago, unit, priority, message).
+/// Writes a journal file with these entries: seconds ago, unit, priority, message.
 #[expect(clippy::disallowed_methods, reason = "a test starts the program that writes journal files")]
 fn journal(context: &Context, entries: &[(i64, &str, &str, &[u8])]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
@@ -50,7 +50,7 @@ async fn search(context: &Context, directory: &Path, mut spec: Value) -> Outcome
 const GATEWAY: &str = "pakashop-gateway.service";
 
 #[tokio::test]
-async fn an_error_inside_the_json_is_found_at_priority_six() {
+async fn the_level_in_the_json_counts_instead_of_the_priority() {
     let context = context();
     let refused = |n: u32| {
         format!(
@@ -94,7 +94,7 @@ async fn an_error_inside_the_json_is_found_at_priority_six() {
     let order = search(&context, directory.path(), json!({"since": "1h", "field": {"orderId": "A-2"}})).await;
     assert_eq!(order.output["matched"], 1);
     let text = search(&context, directory.path(), json!({"text": "OUT OF"})).await;
-    assert_eq!(text.output["matched"], 0, "upper case matters when it is there");
+    assert_eq!(text.output["matched"], 0, "case matters if the text has upper case");
     let text = search(&context, directory.path(), json!({"text": "econnrefused", "regex": r":\d$|:1"})).await;
     assert_eq!(text.output["matched"], 2);
     let bytes = search(&context, directory.path(), json!({"text": "bytes"})).await;
@@ -102,7 +102,7 @@ async fn an_error_inside_the_json_is_found_at_priority_six() {
 }
 
 #[tokio::test]
-async fn hostile_values_are_data_and_nothing_found_is_no_failure() {
+async fn hostile_values_are_data_and_a_search_without_matches_succeeds() {
     let context = context();
     let directory = journal(&context, &[(5, GATEWAY, "6", b"hello")]);
     for hostile in ["--now", "--vacuum-size=1", "-H root@x", "$(id)", "../..", "a\nb", "\x1b[2J", "*zz*"] {
@@ -113,14 +113,14 @@ async fn hostile_values_are_data_and_nothing_found_is_no_failure() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_searched_says_why() {
+async fn an_invalid_search_is_an_error() {
     let context = context();
-    for (spec, said) in [
+    for (spec, message) in [
         (json!({"since": "yesterday"}), "`since` is `yesterday`, no length of time such as `5m` and no instant"),
         (json!({"since": "5m", "until": "10m"}), "`until` is before `since`"),
-        (json!({"level": "loud"}), "`loud` is no level"),
+        (json!({"level": "loud"}), "`loud` is not a level"),
     ] {
-        assert_eq!(Journal.perform(&spec, &context).await.summary, said);
+        assert_eq!(Journal.perform(&spec, &context).await.summary, message);
     }
     assert!(Journal.perform(&json!({"regex": "("}), &context).await.summary.starts_with("`regex`: "));
     let nowhere = search(&context, Path::new("/no/where"), json!({})).await;
@@ -129,7 +129,7 @@ async fn what_cannot_be_searched_says_why() {
 }
 
 #[tokio::test]
-async fn a_service_of_the_estate_means_its_unit() {
+async fn the_name_of_a_service_selects_its_unit() {
     let mut estate = crate::domain::config::estate::Estate::default();
     let service = serde_json::from_value(json!({"unit": GATEWAY})).expect("a service needs a unit only");
     estate.services.insert("gateway".to_owned(), service);
@@ -149,7 +149,7 @@ async fn instants_bound_a_search_exactly() {
 }
 
 #[tokio::test]
-async fn secrets_in_the_journal_stay_there() {
+async fn secrets_in_the_journal_are_redacted() {
     let redactor = Arc::new(Redactor::new([("db", "hunter22")]).expect("long enough"));
     let context = Context { redactor, ..context() };
     let directory =

@@ -1,7 +1,7 @@
-//! Computes one number from the series of a page: an aggregate, a growth rate, or the quotient of two of them.
+//! Computes one number from the series of a page: an aggregate, a rate, or the quotient of two such numbers.
 //!
-//! Growth follows Prometheus: a counter that is smaller than before has restarted from zero. It is not extrapolated,
-//! since both ends of the interval are our own scrapes.
+//! As in Prometheus, a counter that is smaller than before has restarted from zero. Unlike there, a rate is not
+//! extrapolated, since the interval begins and ends with a scrape.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -27,7 +27,7 @@ pub(super) enum Aggregate {
 
 impl Aggregate {
     /// Whether it needs two scrapes.
-    pub(super) fn needs_time(self) -> bool {
+    pub(super) fn needs_two_scrapes(self) -> bool {
         self == Self::Rate
     }
 
@@ -63,30 +63,31 @@ pub(super) fn measurement(
     before: Option<&Page>,
     page: &Page,
 ) -> Measurement {
-    let mut reading = one(aggregate, select, before, page);
-    let (Some(per), MeasuredValue::Number(value)) = (per, reading.found) else { return reading };
-    let by = one(aggregate, per, before, page);
-    match by.found {
+    let mut measured = evaluate(aggregate, select, before, page);
+    let (Some(per), MeasuredValue::Number(value)) = (per, measured.found) else { return measured };
+    let divisor = evaluate(aggregate, per, before, page);
+    match divisor.found {
         // 0/0 is NaN, as in Prometheus.
-        MeasuredValue::Number(by) => reading.found = MeasuredValue::Number(value / by),
-        _ => return by,
+        MeasuredValue::Number(divisor) => measured.found = MeasuredValue::Number(value / divisor),
+        _ => return divisor,
     }
-    reading
+    measured
 }
 
-fn one(aggregate: Option<Aggregate>, select: &Selector, before: Option<&Page>, page: &Page) -> Measurement {
+/// The number of one selector.
+fn evaluate(aggregate: Option<Aggregate>, select: &Selector, before: Option<&Page>, page: &Page) -> Measurement {
     let samples: Vec<&Sample> = select.of(&select.name, page).collect();
     if samples.is_empty() {
-        let mut reading = Measurement::plain(&samples);
-        reading.hint = similar(&select.name, page);
-        return reading;
+        let mut measured = Measurement::plain(&samples);
+        measured.hint = hint(&select.name, page);
+        return measured;
     }
     match (aggregate, before) {
         (None, _) => Measurement::plain(&samples),
         (Some(Aggregate::Rate), Some(before)) => {
             let seconds = (page.at - before.at).as_seconds_f64();
-            let before = Before::new(before);
-            let growth: f64 = samples.iter().map(|sample| before.grown(sample)).sum();
+            let before = EarlierPage::new(before);
+            let growth: f64 = samples.iter().map(|sample| before.growth(sample)).sum();
             Measurement::new(MeasuredValue::Number(growth / seconds), samples.into_iter())
         }
         (Some(aggregate), _) => Measurement::new(MeasuredValue::Number(aggregate.of(&samples)), samples.into_iter()),
@@ -94,22 +95,22 @@ fn one(aggregate: Option<Aggregate>, select: &Selector, before: Option<&Page>, p
 }
 
 /// The values of an earlier page by series.
-pub(super) struct Before<'p>(HashMap<(&'p str, &'p BTreeMap<String, String>), f64>);
+pub(super) struct EarlierPage<'p>(HashMap<(&'p str, &'p BTreeMap<String, String>), f64>);
 
-impl<'p> Before<'p> {
+impl<'p> EarlierPage<'p> {
     pub(super) fn new(page: &'p Page) -> Self {
         Self(page.samples.iter().map(|sample| ((sample.name.as_str(), &sample.labels), sample.value)).collect())
     }
 
-    /// The growth of a counter. A counter that is new has grown from zero.
-    pub(super) fn grown(&self, sample: &Sample) -> f64 {
+    /// The growth of a counter since then. A new counter has grown from zero.
+    pub(super) fn growth(&self, sample: &Sample) -> f64 {
         let earlier = self.0.get(&(sample.name.as_str(), &sample.labels)).copied().unwrap_or(0.0);
         if sample.value >= earlier { sample.value - earlier } else { sample.value }
     }
 }
 
-/// A hint for a selector that matches nothing, as the end of a line: a similar name on the page.
-fn similar(name: &str, page: &Page) -> Option<String> {
+/// A hint for a selector that matches nothing, as the end of a message: that only its labels differ, or a similar name.
+fn hint(name: &str, page: &Page) -> Option<String> {
     if page.samples.iter().any(|sample| sample.name == name) {
         return Some(" with these labels".to_owned());
     }
@@ -147,14 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_knows_new_series_and_counters_that_started_again() {
+    fn a_rate_counts_new_series_and_restarted_counters_from_zero() {
         let before = "a{x=\"1\"} 100\na{x=\"2\"} 50\n";
         let now = "a{x=\"1\"} 130\na{x=\"2\"} 10\na{x=\"3\"} 20\n";
         assert_eq!(value(Some(Aggregate::Rate), "a", None, (before, now)), MeasuredValue::Number(6.0));
     }
 
     #[test]
-    fn errors_per_request_are_a_share_and_none_of_none_is_not_a_number() {
+    fn a_quotient_is_a_share_and_zero_by_zero_is_not_a_number() {
         let now = "r{code=\"500\"} 5\nr{code=\"200\"} 45\n";
         let errors = |before| value(Some(Aggregate::Rate), "r{code=\"500\"}", Some("r"), (before, now));
         assert_eq!(errors(""), MeasuredValue::Number(0.1));
@@ -162,11 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_nearly_right_is_suggested() {
+    fn a_similar_name_is_suggested() {
         let hint = |select: &str| {
-            let found =
-                measurement(None, &Selector::parse(select).unwrap(), None, None, &page("payments_total{a=\"b\"} 1", 0));
-            found.hint.unwrap_or_default()
+            let page = page("payments_total{a=\"b\"} 1", 0);
+            measurement(None, &Selector::parse(select).unwrap(), None, None, &page).hint.unwrap_or_default()
         };
         assert_eq!(hint("payment_total"), "; did you mean `payments_total`?");
         assert_eq!(hint("payments_total{a=\"c\"}"), " with these labels");

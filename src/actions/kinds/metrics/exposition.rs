@@ -1,7 +1,7 @@
-//! Parses Prometheus' text format 0.0.4 (<https://prometheus.io/docs/instrumenting/exposition_formats/>). Skips what
-//! OpenMetrics adds: exemplars and the end mark.
+//! Parses Prometheus' text format 0.0.4 (<https://prometheus.io/docs/instrumenting/exposition_formats/>). Skips the
+//! additions of OpenMetrics: exemplars and the end mark.
 //!
-//! Existing parsers silently drop what they do not understand; this one reports an error.
+//! **Invariant:** a line that cannot be parsed is an error, never dropped, as existing parsers do.
 //!
 //! Not here: types and help texts, since a selector names series, not families.
 
@@ -40,7 +40,7 @@ impl Page {
     }
 }
 
-/// Parses `name{label="value"} 1.5 1700000000000 # {…} …`; the rest after the value is skipped.
+/// Parses `name{label="value"} 1.5 1700000000000 # {…} …`; everything after the value is skipped.
 fn sample(line: &str) -> Option<Sample> {
     let (name, rest) = name(line)?;
     let mut labels = BTreeMap::new();
@@ -52,7 +52,7 @@ fn sample(line: &str) -> Option<Sample> {
     Some(Sample { name: name.to_owned(), labels, value: number(value)? })
 }
 
-/// Splits off the name of a metric or label at the beginning.
+/// Splits a text after the name of a metric or label at its beginning.
 pub(super) fn name(text: &str) -> Option<(&str, &str)> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
@@ -75,7 +75,8 @@ fn labels<'t>(mut text: &'t str, into: &mut BTreeMap<String, String>) -> Option<
     }
 }
 
-/// Parses a text up to its closing quote and replaces the escapes `\\`, `\"` and `\n`. Returns the rest.
+/// Parses a text up to its closing quote and replaces the escapes `\\`, `\"` and `\n`. Returns it, and the rest of the
+/// line.
 pub(super) fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_line_is_read() {
+    fn every_form_of_a_line_is_parsed() {
         let page = "# HELP a Text.\n# TYPE a counter\na 1\na{} 2\n  a{x=\"1\",} 3 1700000000000\n\
                     b:c_d{ x = \"q\\\"\\\\\\n}, \" , y=\"\" } -1.5e3\nn NaN\ni +Inf\no 4 # {trace=\"x\"} 1\n# EOF\n\n";
         let samples = parse(page).unwrap();
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_page_is_refused_with_its_line() {
+    fn an_error_names_the_line() {
         assert_eq!(parse("a 1\n<html>").unwrap_err(), "line 2 is `<html>`");
         for line in ["a", "a{", "a{x=\"1}", "a{x} 1", "1a 1", "a x", "{\"status\":\"ok\"}"] {
             assert!(parse(line).is_err(), "{line}");
@@ -135,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_makes_it_panic(text in "[a{}=\",\\\\ 0-9#\u{e9}\n]{0,60}") {
+        fn no_input_panics(text in "[a{}=\",\\\\ 0-9#\u{e9}\n]{0,60}") {
             let _ = parse(&text);
         }
     }

@@ -1,4 +1,4 @@
-//! A measured value, or what was found instead, and its check against the limits.
+//! The result of a measurement, and its check against the limits.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
 
-/// Series that the log keeps, and characters of a name or label value.
+/// Series that the log keeps, and characters of a name or label.
 const SERIES: usize = 20;
 const LENGTH: usize = 120;
 
@@ -22,29 +22,30 @@ pub(super) struct Measurement {
     pub(super) count: usize,
     /// The first of the series.
     series: Vec<Value>,
-    /// A hint if no series was found, as the end of a line.
+    /// A hint if no series was found, as the end of a message.
     pub(super) hint: Option<String>,
 }
 
-/// The number, or what was found instead.
+/// The number, or why there is none.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum MeasuredValue {
     Number(f64),
+    /// No series.
     Empty,
-    /// Several series but no aggregate.
+    /// Several series, but no aggregate.
     Several,
 }
 
 impl Measurement {
     pub(super) fn new<'s>(found: MeasuredValue, series: impl Iterator<Item = &'s Sample>) -> Self {
-        let mut reading = Self { found, count: 0, series: Vec::new(), hint: None };
+        let mut measurement = Self { found, count: 0, series: Vec::new(), hint: None };
         for sample in series {
-            reading.count += 1;
-            if reading.series.len() < SERIES {
-                reading.series.push(shown(sample));
+            measurement.count += 1;
+            if measurement.series.len() < SERIES {
+                measurement.series.push(shown(sample));
             }
         }
-        reading
+        measurement
     }
 
     /// The value of the only series, or [`MeasuredValue::Empty`] or [`MeasuredValue::Several`].
@@ -58,28 +59,29 @@ impl Measurement {
     }
 
     /// The outcome of a step; `what` describes the measurement.
-    pub(super) fn judged(&self, what: &str, threshold: Threshold) -> Outcome {
-        let (word, value) = self.code();
-        let output = json!({ "value": value, "found": word, "count": self.count, "series": self.series });
-        let summary = format!("{what}: {}", self.line());
-        let trouble = match self.found {
+    pub(super) fn outcome(&self, what: &str, threshold: Threshold) -> Outcome {
+        let (found, value) = self.found_and_value();
+        let output = json!({ "value": value, "found": found, "count": self.count, "series": self.series });
+        let summary = format!("{what}: {}", self.shown_value());
+        let error = match self.found {
             _ if !threshold.is_given() => None,
             MeasuredValue::Number(number) if number.is_nan() => Some("nan"),
             MeasuredValue::Number(number) => threshold.broken(number).map(|_| "threshold"),
             MeasuredValue::Empty => Some("empty"),
             MeasuredValue::Several => Some("several"),
         };
-        match (trouble, self.found) {
+        match (error, self.found) {
             (None, _) => Outcome::succeeded(summary, output),
-            (Some(kind), MeasuredValue::Number(number)) => {
+            (Some(code), MeasuredValue::Number(number)) => {
                 let broken = threshold.broken(number).unwrap_or_default();
-                Reason::new(kind, format!("{summary}, {broken}")).outcome(output)
+                Reason::new(code, format!("{summary}, {broken}")).outcome(output)
             }
-            (Some(kind), _) => Reason::new(kind, summary).outcome(output),
+            (Some(code), _) => Reason::new(code, summary).outcome(output),
         }
     }
 
-    fn code(&self) -> (&'static str, Value) {
+    /// The outputs `found` and `value`.
+    fn found_and_value(&self) -> (&'static str, Value) {
         match self.found {
             MeasuredValue::Number(number) if number.is_nan() => ("nan", Value::Null),
             MeasuredValue::Number(number) if number.is_infinite() => ("infinite", Value::Null),
@@ -89,7 +91,7 @@ impl Measurement {
         }
     }
 
-    fn line(&self) -> String {
+    fn shown_value(&self) -> String {
         match self.found {
             MeasuredValue::Number(value) if value.is_nan() => "not a number".to_owned(),
             MeasuredValue::Number(value) => number(value),
@@ -110,28 +112,28 @@ fn shown(sample: &Sample) -> Value {
 mod tests {
     use super::*;
 
-    fn judged(found: MeasuredValue, below: Option<f64>) -> Outcome {
-        Measurement::new(found, std::iter::empty()).judged("a", Threshold { above: None, below })
+    fn outcome(found: MeasuredValue, below: Option<f64>) -> Outcome {
+        Measurement::new(found, std::iter::empty()).outcome("a", Threshold { above: None, below })
     }
 
     #[test]
-    fn no_data_is_not_zero() {
-        assert!(judged(MeasuredValue::Number(0.0), Some(1.0)).is_success());
-        for (found, word) in [
+    fn missing_data_is_not_zero() {
+        assert!(outcome(MeasuredValue::Number(0.0), Some(1.0)).is_success());
+        for (found, code) in [
             (MeasuredValue::Empty, "empty"),
             (MeasuredValue::Several, "several"),
             (MeasuredValue::Number(f64::NAN), "nan"),
         ] {
-            let failed = judged(found, Some(1.0));
+            let failed = outcome(found, Some(1.0));
             assert!(!failed.is_success(), "{failed:?}");
-            assert_eq!((&failed.output["value"], &failed.output["found"]), (&Value::Null, &json!(word)));
-            assert!(judged(found, None).is_success(), "without a limit it is a reading");
+            assert_eq!((&failed.output["value"], &failed.output["found"]), (&Value::Null, &json!(code)));
+            assert!(outcome(found, None).is_success(), "without a limit it is only reported");
         }
     }
 
     #[test]
-    fn a_value_that_breaks_its_limit_says_which() {
-        assert_eq!(judged(MeasuredValue::Number(0.0712), Some(0.05)).summary, "a: 0.0712, not below 0.05");
-        assert_eq!(judged(MeasuredValue::Number(f64::INFINITY), Some(1.0)).output["found"], "infinite");
+    fn the_summary_has_the_limit_that_the_value_breaks() {
+        assert_eq!(outcome(MeasuredValue::Number(0.0712), Some(0.05)).summary, "a: 0.0712, not below 0.05");
+        assert_eq!(outcome(MeasuredValue::Number(f64::INFINITY), Some(1.0)).output["found"], "infinite");
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::exposition::Sample;
 use super::measured::{MeasuredValue, Measurement};
-use super::{Spec, address, place};
+use super::{Spec, address, shown};
 use crate::actions::Context;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
@@ -18,7 +18,7 @@ use crate::domain::core::text::one_line;
 const NAME: &str = "__name__";
 
 /// Characters of a server's message that are kept.
-const SAID: usize = 300;
+const MESSAGE_LENGTH: usize = 300;
 
 #[derive(Debug, Deserialize)]
 struct PromqlResponse {
@@ -47,14 +47,15 @@ struct Series {
 }
 
 /// Runs the query and aggregates its result.
-pub(super) async fn ask(prometheus: &str, spec: &Spec, context: &Context) -> Result<Measurement, Reason> {
-    let url = query(prometheus, spec.query.as_deref().unwrap_or_default())?;
-    let answer = spec.get(&url, context).await?;
-    let body: PromqlResponse = serde_json::from_slice(&answer.body).map_err(|_| {
-        Reason::new("status", format!("{}: status {} and no answer of a Prometheus", place(&url), answer.status))
+pub(super) async fn query(prometheus: &str, spec: &Spec, context: &Context) -> Result<Measurement, Reason> {
+    let url = query_url(prometheus, spec.query.as_deref().unwrap_or_default())?;
+    let response = spec.get(&url, context).await?;
+    let body: PromqlResponse = serde_json::from_slice(&response.body).map_err(|_| {
+        let message = format!("{}: status {}, and not a response of a Prometheus", shown(&url), response.status);
+        Reason::new("status", message)
     })?;
     if body.status != "success" {
-        let message = format!("{}: {}", one_line(&body.error_type, 40), one_line(&body.error, SAID));
+        let message = format!("{}: {}", one_line(&body.error_type, 40), one_line(&body.error, MESSAGE_LENGTH));
         return Err(Reason::new("query", message));
     }
     let samples = samples(body.data)?;
@@ -67,7 +68,7 @@ pub(super) async fn ask(prometheus: &str, spec: &Spec, context: &Context) -> Res
     })
 }
 
-fn query(prometheus: &str, query: &str) -> Result<Url, Reason> {
+fn query_url(prometheus: &str, query: &str) -> Result<Url, Reason> {
     let mut url = address(&format!("{}/api/v1/query", prometheus.trim_end_matches('/')))?;
     url.query_pairs_mut().append_pair("query", query);
     Ok(url)
@@ -75,7 +76,7 @@ fn query(prometheus: &str, query: &str) -> Result<Url, Reason> {
 
 /// The series of a vector. A scalar becomes one series without a name.
 fn samples(data: Data) -> Result<Vec<Sample>, Reason> {
-    let unreadable = || Reason::new("query", "its answer cannot be read");
+    let unreadable = || Reason::new("query", "its response cannot be read");
     let series: Vec<Series> = match data.result_type.as_str() {
         "vector" => serde_json::from_value(data.result).map_err(|_| unreadable())?,
         "scalar" => {
@@ -83,7 +84,7 @@ fn samples(data: Data) -> Result<Vec<Sample>, Reason> {
             vec![Series { metric: BTreeMap::new(), value }]
         }
         other => {
-            let message = format!("the query gives a {}, not a number: leave the range out", one_line(other, 40));
+            let message = format!("the query returns a {}, not a number; remove the range", one_line(other, 40));
             return Err(Reason::new("query", message));
         }
     };
@@ -101,11 +102,11 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<f64>, String> {
         let data = serde_json::from_str(text).unwrap();
-        samples(data).map(|all| all.iter().map(|sample| sample.value).collect()).map_err(|trouble| trouble.text)
+        samples(data).map(|all| all.iter().map(|sample| sample.value).collect()).map_err(|error| error.text)
     }
 
     #[test]
-    fn vectors_and_scalars_are_read_and_nothing_else() {
+    fn only_vectors_and_scalars_are_accepted() {
         let vector = r#"{"resultType":"vector","result":[{"metric":{"__name__":"up"},"value":[1.5,"1"]},{"metric":{},"value":[1,"+Inf"]}]}"#;
         assert_eq!(read(vector), Ok(vec![1.0, f64::INFINITY]));
         assert_eq!(read(r#"{"resultType":"vector","result":[]}"#), Ok(vec![]));
@@ -115,8 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_escaped_and_a_prefix_stays() {
-        let url = query("http://h:9090/prom/", "sum(a{b=\"c&d\"}) + 1").unwrap();
+    fn a_query_is_escaped_and_a_path_prefix_is_preserved() {
+        let url = query_url("http://h:9090/prom/", "sum(a{b=\"c&d\"}) + 1").unwrap();
         assert_eq!(url.as_str(), "http://h:9090/prom/api/v1/query?query=sum%28a%7Bb%3D%22c%26d%22%7D%29+%2B+1");
     }
 }

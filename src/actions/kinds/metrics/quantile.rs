@@ -2,7 +2,7 @@
 //! (<https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile>). Adds up the buckets of all
 //! selected series.
 
-use super::evaluate::Before;
+use super::evaluate::EarlierPage;
 use super::exposition::{Page, Sample};
 use super::measured::{MeasuredValue, Measurement};
 use super::selector::Selector;
@@ -25,14 +25,14 @@ pub(super) fn measurement(
     }
     let name = format!("{}{BUCKET}", select.name.strip_suffix(BUCKET).unwrap_or(&select.name));
     let samples: Vec<&Sample> = select.of(&name, page).collect();
-    let before = before.map(Before::new);
+    let before = before.map(EarlierPage::new);
     let mut buckets: Vec<(f64, f64)> = Vec::new();
     for sample in &samples {
         let Some(bound) = sample.labels.get(BOUND).and_then(|bound| bound.trim_start_matches('+').parse::<f64>().ok())
         else {
             continue;
         };
-        let count = before.as_ref().map_or(sample.value, |before| before.grown(sample));
+        let count = before.as_ref().map_or(sample.value, |before| before.growth(sample));
         match buckets.iter_mut().find(|(other, _)| *other == bound) {
             Some((_, all)) => *all += count,
             None => buckets.push((bound, count)),
@@ -53,7 +53,7 @@ fn interpolated(q: f64, buckets: &[(f64, f64)]) -> f64 {
     let rank = q * all;
     let at = buckets.iter().position(|(_, count)| *count >= rank).unwrap_or(buckets.len() - 1);
     if at == buckets.len() - 1 {
-        // How far the value exceeds the last bound is unknown.
+        // The value is above the last finite bound; by how much is unknown.
         return buckets[at - 1].0;
     }
     let (bound, count) = buckets[at];
@@ -80,14 +80,14 @@ mod tests {
     }
 
     #[test]
-    fn it_lies_within_the_bucket_of_its_rank() {
+    fn a_quantile_is_interpolated_within_its_bucket() {
         assert_eq!(quantile(0.5, "h", None), MeasuredValue::Number(0.1));
         assert_eq!(quantile(0.7, "h_bucket{r=\"a\"}", None), MeasuredValue::Number(0.1 + 0.4 * 0.5));
-        assert_eq!(quantile(0.99, "h", None), MeasuredValue::Number(0.5), "beyond the last bound is the last bound");
+        assert_eq!(quantile(0.99, "h", None), MeasuredValue::Number(0.5), "the last bound is the largest result");
     }
 
     #[test]
-    fn without_observations_there_is_none() {
+    fn without_observations_there_is_no_quantile() {
         assert!(matches!(quantile(0.5, "h{r=\"b\"}", None), MeasuredValue::Number(value) if value.is_nan()));
         assert!(matches!(quantile(0.5, "h", Some(PAGE)), MeasuredValue::Number(value) if value.is_nan()));
         assert_eq!(quantile(0.5, "other", None), MeasuredValue::Empty);

@@ -10,7 +10,7 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
 /// Size limit of a compiled regular expression, in bytes.
-const REGEX: usize = 1024 * 1024;
+const REGEX_SIZE: usize = 1024 * 1024;
 
 /// Characters of a selector that are quoted.
 const SHOWN: usize = 80;
@@ -33,50 +33,51 @@ impl Selector {
     /// Parses a selector.
     ///
     /// # Errors
-    /// `selector`, with the place where parsing failed.
+    /// `selector`, with the missing part and its position.
     pub(super) fn parse(text: &str) -> Result<Self, Reason> {
-        let wrong = |rest: &str, what: &str| {
-            let place = if rest.trim().is_empty() {
+        let needs = |rest: &str, what: &str| {
+            let position = if rest.trim().is_empty() {
                 "at its end".to_owned()
             } else {
                 format!("at `{}`", one_line(rest, SHOWN))
             };
-            Reason::new("selector", format!("the selector `{}` needs {what} {place}", one_line(text, SHOWN)))
+            Reason::new("selector", format!("the selector `{}` needs {what} {position}", one_line(text, SHOWN)))
         };
-        let (name, rest) = name(text.trim()).ok_or_else(|| wrong(text, "the name of a metric"))?;
+        let (name, rest) = name(text.trim()).ok_or_else(|| needs(text, "the name of a metric"))?;
         let mut selector = Self { name: name.to_owned(), matchers: Vec::new() };
         let Some(mut rest) = rest.trim_start().strip_prefix('{') else {
-            return if rest.trim().is_empty() { Ok(selector) } else { Err(wrong(rest, "`{` or nothing more")) };
+            return if rest.trim().is_empty() { Ok(selector) } else { Err(needs(rest, "`{` or nothing more")) };
         };
         loop {
             rest = rest.trim_start();
             if let Some(after) = rest.strip_prefix('}') {
-                return if after.trim().is_empty() { Ok(selector) } else { Err(wrong(after, "nothing more")) };
+                return if after.trim().is_empty() { Ok(selector) } else { Err(needs(after, "nothing more")) };
             }
-            let (label, after) = self::name(rest).ok_or_else(|| wrong(rest, "a label or `}`"))?;
+            let (label, after) = self::name(rest).ok_or_else(|| needs(rest, "a label or `}`"))?;
             let after = after.trim_start();
             let operator = ["=~", "!~", "!=", "="].into_iter().find(|operator| after.starts_with(operator));
-            let operator = operator.ok_or_else(|| wrong(after, "`=`, `!=`, `=~` or `!~`"))?;
+            let operator = operator.ok_or_else(|| needs(after, "`=`, `!=`, `=~` or `!~`"))?;
             let value = after[operator.len()..].trim_start();
             let value =
-                value.strip_prefix('"').and_then(quoted).ok_or_else(|| wrong(value, "a value in double quotes"))?;
+                value.strip_prefix('"').and_then(quoted).ok_or_else(|| needs(value, "a value in double quotes"))?;
             selector.matchers.push((label.to_owned(), Matcher::new(operator, value.0)?));
             rest = value.1.trim_start();
             rest = match rest.strip_prefix(',') {
                 Some(after) => after,
                 None if rest.starts_with('}') => rest,
-                None => return Err(wrong(rest, "`,` or `}`")),
+                None => return Err(needs(rest, "`,` or `}`")),
             };
         }
     }
 
-    /// The series of a page with this name that match. `name` replaces the selector's own name.
+    /// The series of a page that match, with `name` in place of the selector's name.
     pub(super) fn of<'p>(&'p self, name: &'p str, page: &'p Page) -> impl Iterator<Item = &'p Sample> {
-        page.samples.iter().filter(move |sample| sample.name == name && self.fits(sample))
+        page.samples.iter().filter(move |sample| sample.name == name && self.matches(sample))
     }
 
-    fn fits(&self, sample: &Sample) -> bool {
-        self.matchers.iter().all(|(label, matcher)| matcher.fits(sample.labels.get(label).map_or("", String::as_str)))
+    fn matches(&self, sample: &Sample) -> bool {
+        let label = |name: &String| sample.labels.get(name).map_or("", String::as_str);
+        self.matchers.iter().all(|(name, matcher)| matcher.matches(label(name)))
     }
 }
 
@@ -84,10 +85,9 @@ impl Matcher {
     fn new(operator: &str, value: String) -> Result<Self, Reason> {
         let regex = || {
             let whole = format!("^(?s:{value})$");
-            RegexBuilder::new(&whole)
-                .size_limit(REGEX)
-                .build()
-                .map_err(|_| Reason::new("selector", format!("`{}` is no regular expression", one_line(&value, SHOWN))))
+            RegexBuilder::new(&whole).size_limit(REGEX_SIZE).build().map_err(|_| {
+                Reason::new("selector", format!("`{}` is not a regular expression", one_line(&value, SHOWN)))
+            })
         };
         Ok(match operator {
             "=~" => Self::Match(regex()?),
@@ -97,10 +97,10 @@ impl Matcher {
         })
     }
 
-    fn fits(&self, value: &str) -> bool {
+    fn matches(&self, value: &str) -> bool {
         match self {
-            Self::Equal(wanted) => value == wanted,
-            Self::NotEqual(wanted) => value != wanted,
+            Self::Equal(expected) => value == expected,
+            Self::NotEqual(expected) => value != expected,
             Self::Match(regex) => regex.is_match(value),
             Self::NotMatch(regex) => !regex.is_match(value),
         }
@@ -128,12 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said_with_its_place() {
-        let wrong = |text: &str| Selector::parse(text).unwrap_err().text;
-        assert_eq!(wrong("a{code=5}"), "the selector `a{code=5}` needs a value in double quotes at `5}`");
-        assert_eq!(wrong("a{code=\"5\""), "the selector `a{code=\"5\"` needs `,` or `}` at its end");
-        assert!(wrong("sum(a)").contains("nothing more at `(a)`"), "{}", wrong("sum(a)"));
-        assert!(wrong("a{c=~\"(\"}").contains("no regular expression"));
+    fn an_error_has_the_position_of_the_missing_part() {
+        let error = |text: &str| Selector::parse(text).unwrap_err().text;
+        assert_eq!(error("a{code=5}"), "the selector `a{code=5}` needs a value in double quotes at `5}`");
+        assert_eq!(error("a{code=\"5\""), "the selector `a{code=\"5\"` needs `,` or `}` at its end");
+        assert!(error("sum(a)").contains("nothing more at `(a)`"), "{}", error("sum(a)"));
+        assert!(error("a{c=~\"(\"}").contains("not a regular expression"));
         assert!(Selector::parse("").is_err() && Selector::parse("a{c=~\"x{1000}{1000}{1000}\"}").is_err());
     }
 }

@@ -1,9 +1,9 @@
 //! A connection to a PostgreSQL for one step: limited read-only transactions, errors classified by SQLSTATE
 //! (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 //!
-//! There is no pool: a step releases its connection at once, especially when connections are scarce.
+//! There is no pool: a step closes its connection when it ends, since connections may be scarce.
 //!
-//! **Invariant:** no message contains the address's secrets: the library's messages about the address are not used.
+//! **Invariant:** no message contains the secrets of the address: the library's messages about the address are not used.
 
 use std::time::Duration;
 
@@ -19,23 +19,23 @@ use crate::actions::transport::timeout::within;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
-/// Limit for connecting, with handshake and authentication.
-const CONNECT: Duration = Duration::from_secs(5);
+/// Time limit for connecting, with handshake and authentication.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// As [`CONNECT`], through another host that may have to be connected first.
-const FAR_CONNECT: Duration = Duration::from_secs(40);
+/// As [`CONNECT_TIMEOUT`], through another host, to which there may be no connection yet.
+const SSH_CONNECT_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Limit for waiting for a lock; the session that holds it is the problem.
-const LOCK: Duration = Duration::from_secs(2);
+/// Time limit for waiting for a lock. A longer wait does not help, because the session that has the lock is the problem.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How much longer than a statement's own timeout we wait for the server's error.
+/// How much longer than the server's timeout for a statement we wait for the server's error.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Characters of a server's message that are kept.
-const SAID: usize = 300;
+/// Characters of a message that are kept.
+const SHOWN: usize = 300;
 
 /// SQLSTATE of a prepared statement that does not exist.
-const LOST: &str = "26000";
+const NO_SUCH_STATEMENT: &str = "26000";
 
 /// The `application_name` of our sessions in `pg_stat_activity`.
 const APPLICATION: &str = "runbook";
@@ -45,31 +45,31 @@ pub(super) struct PostgresConnection<'c> {
     connection: PgConnection,
     timeout: Duration,
     pub(super) context: &'c Context,
-    /// The forwarding socket to a server that only the environment's host reaches.
-    _door: Option<UnixForward>,
+    /// The socket that forwards to a server that only the environment's host reaches.
+    _forward: Option<UnixForward>,
 }
 
 impl<'c> PostgresConnection<'c> {
     /// Connects and authenticates, with TLS as the address says. `timeout` limits each later statement.
     pub(super) async fn connect(url: &Url, timeout: Duration, context: &'c Context) -> Result<Self, Reason> {
         let options = PgConnectOptions::from_url(url)
-            .map_err(|_| Reason::new("address", "the address is not one of a postgres"))?
+            .map_err(|_| Reason::new("address", "the address is not that of a PostgreSQL"))?
             .application_name(APPLICATION)
             .statement_cache_capacity(0)
             .disable_statement_logging();
-        let place = format!("{}:{}", options.get_host(), options.get_port());
-        let name = format!(".s.PGSQL.{}", options.get_port());
-        let door = host::open_unix_forward(&name, options.get_host(), options.get_port(), context).await?;
-        let (options, limit) = match &door {
-            Some(door) => (options.socket(door.directory()), FAR_CONNECT),
-            None => (options, CONNECT),
+        let address = format!("{}:{}", options.get_host(), options.get_port());
+        let socket = format!(".s.PGSQL.{}", options.get_port());
+        let forward = host::open_unix_forward(&socket, options.get_host(), options.get_port(), context).await?;
+        let (options, limit) = match &forward {
+            Some(forward) => (options.socket(forward.directory()), SSH_CONNECT_TIMEOUT),
+            None => (options, CONNECT_TIMEOUT),
         };
         let connection = within(limit, context, options.connect()).await?.map_err(|error| {
-            // The error of the forwarded stream explains more than the one it causes here.
-            let trouble = door.as_ref().and_then(UnixForward::last_error).unwrap_or_else(|| why(&error, context));
-            trouble.worded(|text| format!("{}: {text}", one_line(&place, SAID)))
+            // The error of the forwarded stream explains more than the error that follows from it.
+            let error = forward.as_ref().and_then(UnixForward::last_error).unwrap_or_else(|| classify(&error, context));
+            error.worded(|text| format!("{}: {text}", one_line(&address, SHOWN)))
         })?;
-        Ok(Self { connection, timeout, context, _door: door })
+        Ok(Self { connection, timeout, context, _forward: forward })
     }
 
     /// Runs one statement in its own transaction. Returns at most `limit` rows, and one more if there are more.
@@ -84,16 +84,16 @@ impl<'c> PostgresConnection<'c> {
         let (sql, begin) = (sql.into(), self.begin());
         let connection = &mut self.connection;
         let work = async {
-            let rows = once(connection, &begin, &sql, values.clone(), limit).await;
+            let rows = run_once(connection, &begin, &sql, values.clone(), limit).await;
             match &rows {
-                // The library looked up an unknown type and lost the statement by that. It knows the type now.
-                Err(Error::Database(error)) if error.code().as_deref() == Some(LOST) => {
-                    once(connection, &begin, &sql, values, limit).await
+                // The library looked up an unknown type, which replaced the unnamed statement. Now it knows the type.
+                Err(Error::Database(error)) if error.code().as_deref() == Some(NO_SUCH_STATEMENT) => {
+                    run_once(connection, &begin, &sql, values, limit).await
                 }
                 _ => rows,
             }
         };
-        within(self.timeout + GRACE, self.context, work).await?.map_err(|error| why(&error, self.context))
+        within(self.timeout + GRACE, self.context, work).await?.map_err(|error| classify(&error, self.context))
     }
 
     fn begin(&self) -> String {
@@ -101,13 +101,14 @@ impl<'c> PostgresConnection<'c> {
         format!(
             "BEGIN READ ONLY; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}",
             milliseconds(self.timeout),
-            milliseconds(LOCK.min(self.timeout)),
+            milliseconds(LOCK_TIMEOUT.min(self.timeout)),
         )
     }
 }
 
-/// Tries a statement once. It has no name on the server: behind PgBouncer, a name may belong to another client.
-async fn once(
+/// Runs a statement once, in its transaction. It has no name on the server, because behind PgBouncer a name may belong to
+/// another client.
+async fn run_once(
     connection: &mut PgConnection,
     begin: &str,
     sql: &str,
@@ -117,9 +118,9 @@ async fn once(
     sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut *connection).await?;
     let rows = fetch(connection, sql, values, limit).await;
     if rows.as_ref().map_or(true, |rows| rows.len() <= limit) {
-        let ended = sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await;
-        // The statement's error explains more than that of its end.
-        return rows.and_then(|rows| ended.map(|_| rows));
+        let rolled_back = sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await;
+        // The error of the statement explains more than that of the rollback.
+        return rows.and_then(|rows| rolled_back.map(|_| rows));
     }
     rows
 }
@@ -141,30 +142,30 @@ async fn fetch(
 }
 
 /// Classifies an error of the library.
-pub(super) fn why(error: &Error, context: &Context) -> Reason {
-    let said = |text: &str| one_line(&context.redactor.scrub(text), SAID);
+pub(super) fn classify(error: &Error, context: &Context) -> Reason {
+    let clean = |text: &str| one_line(&context.redactor.scrub(text), SHOWN);
     match error {
         Error::Database(error) => {
-            let (code, message) = (error.code().unwrap_or_default(), said(error.message()));
-            let (kind, front) = error_message(&code);
-            Reason::new(kind, format!("{front}: {message}"))
+            let (code, message) = (error.code().unwrap_or_default(), clean(error.message()));
+            let (code, problem) = of_sqlstate(&code);
+            Reason::new(code, format!("{problem}: {message}"))
         }
         Error::Io(error) => match error.kind() {
             std::io::ErrorKind::ConnectionRefused => {
                 Reason::new("refused", "the connection was refused: nothing listens there")
             }
             _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-                distrusted(said(&error.to_string()))
+                distrusted(clean(&error.to_string()))
             }
-            _ => Reason::new("closed", format!("no connection: {}", said(&error.to_string()))),
+            _ => Reason::new("closed", format!("no connection: {}", clean(&error.to_string()))),
         },
-        Error::Tls(error) => distrusted(said(&error.to_string())),
-        Error::Configuration(_) => Reason::new("address", "the address holds what no connection can be made of"),
+        Error::Tls(error) => distrusted(clean(&error.to_string())),
+        Error::Configuration(_) => Reason::new("address", "the address has an invalid parameter"),
         Error::ColumnDecode { index, source } => {
-            let (index, source) = (said(index), said(&source.to_string()));
+            let (index, source) = (clean(index), clean(&source.to_string()));
             Reason::new("type", format!("column {index}: {source}; cast it to text in the query"))
         }
-        error => Reason::new("closed", said(&error.to_string())),
+        error => Reason::new("closed", clean(&error.to_string())),
     }
 }
 
@@ -172,16 +173,16 @@ fn distrusted(reason: String) -> Reason {
     Reason::new("tls", format!("no trusted connection: {reason}"))
 }
 
-/// The error code, and the beginning of the message for people.
-fn error_message(code: &str) -> (&'static str, &'static str) {
-    match code {
+/// The error code for a SQLSTATE, and the problem for people.
+fn of_sqlstate(sqlstate: &str) -> (&'static str, &'static str) {
+    match sqlstate {
         "25006" => ("read_only", "it would write, and only reading is allowed here"),
         "57014" => ("timeout", "it took too long"),
-        "55P03" => ("locked", "somebody else holds the lock"),
+        "55P03" => ("locked", "another session has the lock"),
         "53300" => ("full", "there is no connection left"),
-        "57P03" => ("starting", "it does not take connections now"),
+        "57P03" => ("starting", "it accepts no connections now"),
         "42501" => ("access", "not allowed"),
-        code if code.starts_with("28") => ("access", "it does not let us in"),
+        code if code.starts_with("28") => ("access", "it refused the login"),
         code if code.starts_with("3D") => ("access", "there is no such database"),
         code if code.starts_with("57P") => ("closed", "it closed the connection"),
         _ => ("sql", "it refused"),

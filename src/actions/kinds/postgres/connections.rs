@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use sqlx::Row;
 use sqlx::postgres::PgArguments;
 
-use super::client::{PostgresConnection, why};
+use super::client::{PostgresConnection, classify};
 use super::sessions;
 use super::sessions::{DatabaseSession, SessionFilter};
 use crate::actions::kinds::support::threshold::Threshold;
@@ -12,52 +12,54 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
 
-/// Entries of a group, and sessions of a list, that are reported.
+/// Names of a group that are reported, and sessions of a list.
 const GROUPS: usize = 20;
 const SESSIONS: i64 = 10;
 
 /// Characters of a name that are kept.
 const NAME: usize = 64;
 
-/// One statement for all groups, so that they agree. A role without `pg_read_all_stats` sees no type for other
-/// sessions. Those with a database are clients, except for an occasional autovacuum worker.
+/// One statement for all groups, so that they agree. A role without `pg_read_all_stats` sees no `backend_type` of other
+/// sessions; those with a database count as clients, although an autovacuum worker may be among them.
 const COUNTS: &str = "\
     select what, name, count(*) as number from pg_stat_activity, lateral (values \
         ('states', coalesce(state, 'hidden')), ('applications', coalesce(nullif(application_name, ''), 'unnamed')), \
         ('users', coalesce(usename::text, 'hidden')), ('databases', coalesce(datname::text, 'none'))) as facts (what, name) \
     where backend_type = 'client backend' or (backend_type is null and datid is not null) group by what, name order by what, number desc, name";
 
-/// Groups that are read: at most four per session, for ten thousand sessions.
+/// Maximum number of rows that are read: at most four per session, for ten thousand sessions.
 const ROWS: usize = 40_000;
 
 /// Counts the connections and lists the longest sessions.
 pub(super) async fn connection_counts(
     threshold: Threshold,
-    wire: &mut PostgresConnection<'_>,
+    connection: &mut PostgresConnection<'_>,
 ) -> Result<Outcome, Reason> {
-    let max = max_connections(wire).await?;
-    let groups = groups(wire).await?;
+    let max = max_connections(connection).await?;
+    let groups = groups(connection).await?;
     let idle =
-        sessions::idle(&SessionFilter { limit: SESSIONS, superusers: true, ..SessionFilter::default() }, wire).await?;
-    let running = sessions::running(SESSIONS, wire).await?;
+        sessions::idle(&SessionFilter { limit: SESSIONS, superusers: true, ..SessionFilter::default() }, connection)
+            .await?;
+    let running = sessions::running(SESSIONS, connection).await?;
     Ok(report(max, &groups, &idle, &running, threshold))
 }
 
-async fn max_connections(wire: &mut PostgresConnection<'_>) -> Result<i64, Reason> {
+async fn max_connections(connection: &mut PostgresConnection<'_>) -> Result<i64, Reason> {
     let sql = "select current_setting('max_connections')::int8 as max";
-    let rows = wire.read(sql, PgArguments::default(), 1).await?;
-    let max = rows.first().map(|row| row.try_get("max")).transpose().map_err(|error| why(&error, wire.context))?;
-    max.ok_or_else(|| Reason::new("sql", "it does not say how many connections it allows"))
+    let rows = connection.read(sql, PgArguments::default(), 1).await?;
+    let max =
+        rows.first().map(|row| row.try_get("max")).transpose().map_err(|error| classify(&error, connection.context))?;
+    max.ok_or_else(|| Reason::new("sql", "it does not report `max_connections`"))
 }
 
-/// Each group as kind, name and number.
-async fn groups(wire: &mut PostgresConnection<'_>) -> Result<Vec<(String, String, i64)>, Reason> {
-    let rows = wire.read(COUNTS, PgArguments::default(), ROWS).await?;
+/// The number of connections by group (`states`, `applications`, …) and name, largest first.
+async fn groups(connection: &mut PostgresConnection<'_>) -> Result<Vec<(String, String, i64)>, Reason> {
+    let rows = connection.read(COUNTS, PgArguments::default(), ROWS).await?;
     let group = |row: &sqlx::postgres::PgRow| -> Result<_, sqlx::Error> {
         let name: String = row.try_get("name")?;
-        Ok((row.try_get("what")?, one_line(&wire.context.redactor.scrub(&name), NAME), row.try_get("number")?))
+        Ok((row.try_get("what")?, one_line(&connection.context.redactor.scrub(&name), NAME), row.try_get("number")?))
     };
-    rows.iter().map(group).collect::<Result<_, _>>().map_err(|error| why(&error, wire.context))
+    rows.iter().map(group).collect::<Result<_, _>>().map_err(|error| classify(&error, connection.context))
 }
 
 fn report(
@@ -94,7 +96,7 @@ fn report(
         }
     }
     if hidden > 0 {
-        summary.push_str(&format!(", {hidden} we may not look into"));
+        summary.push_str(&format!(", {hidden} that this role may not examine"));
     }
     match threshold.broken(percent) {
         None => Outcome::succeeded(summary, output),
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_and_the_largest_application_are_told_first() {
+    fn the_summary_begins_with_the_share_and_the_largest_application() {
         let group = |what: &str, name: &str, number| (what.to_owned(), name.to_owned(), number);
         let groups = [
             group("applications", "backend", 70),

@@ -5,7 +5,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::types::Json;
 use sqlx::{Arguments, Column, Row};
 
-use super::client::{PostgresConnection, why};
+use super::client::{PostgresConnection, classify};
 use super::value::Cell;
 use crate::actions::Context;
 use crate::actions::kinds::support::threshold::{Threshold, number};
@@ -13,7 +13,7 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{grouped, one_line};
 use crate::domain::incident::outcome::Outcome;
 
-/// Values that a query may have, columns that are kept, and bytes of one value.
+/// Maximum number of parameters, columns that are kept, and bytes of one value.
 const PARAMS: usize = 100;
 const COLUMNS: usize = 50;
 const LENGTH: usize = 2000;
@@ -21,8 +21,9 @@ const LENGTH: usize = 2000;
 /// Bytes of all rows: half of what an outcome may hold.
 const BYTES: usize = 32 * 1024;
 
-/// The first keywords of read-only statements. The server would not refuse `copy … to program`.
-const WORDS: &[&str] = &["select", "with", "table", "values", "show", "explain"];
+/// The first keywords of read-only statements. They are checked here, because the server would not refuse
+/// `copy … to program`.
+const KEYWORDS: &[&str] = &["select", "with", "table", "values", "show", "explain"];
 
 /// A statement, its values, and the number of rows to keep.
 pub(super) struct PostgresQuery {
@@ -34,12 +35,12 @@ pub(super) struct PostgresQuery {
 impl PostgresQuery {
     pub(super) fn new(sql: &str, params: &[Value], rows: usize) -> Result<Self, Reason> {
         let first = first_keyword(sql);
-        if !WORDS.contains(&first.as_str()) {
-            let message = format!("a query begins with {}, not `{first}`", WORDS.join(", "));
+        if !KEYWORDS.contains(&first.as_str()) {
+            let message = format!("a query begins with {}, not `{first}`", KEYWORDS.join(", "));
             return Err(Reason::new("read_only", message));
         }
         if params.len() > PARAMS {
-            return Err(Reason::new("spec", format!("postgres: more than {PARAMS} values")));
+            return Err(Reason::new("spec", format!("postgres: more than {PARAMS} parameters")));
         }
         let mut values = PgArguments::default();
         for param in params {
@@ -49,7 +50,7 @@ impl PostgresQuery {
     }
 }
 
-/// The first word in lower case, after comments and parentheses.
+/// The first keyword in lower case, after comments and parentheses.
 fn first_keyword(sql: &str) -> String {
     let mut rest = sql.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
     while let Some(comment) = rest
@@ -59,8 +60,8 @@ fn first_keyword(sql: &str) -> String {
     {
         rest = comment.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
     }
-    let word: String = rest.chars().take_while(char::is_ascii_alphabetic).take(20).collect();
-    word.to_ascii_lowercase()
+    let keyword: String = rest.chars().take_while(char::is_ascii_alphabetic).take(20).collect();
+    keyword.to_ascii_lowercase()
 }
 
 /// Binds a value by its JSON type: numbers, text, booleans, null, uniform lists; anything else as JSON.
@@ -81,21 +82,21 @@ fn bind(values: &mut PgArguments, param: &Value) -> Result<(), Reason> {
         }
         other => values.add(Json(other.clone())),
     };
-    bound.map_err(|error| Reason::new("spec", format!("postgres: a value cannot be given: {error}")))
+    bound.map_err(|error| Reason::new("spec", format!("postgres: a parameter cannot be bound: {error}")))
 }
 
 /// Runs the query and checks its first value.
 pub(super) async fn run(
     query: PostgresQuery,
     threshold: Threshold,
-    wire: &mut PostgresConnection<'_>,
+    connection: &mut PostgresConnection<'_>,
 ) -> Result<Outcome, Reason> {
     let PostgresQuery { sql, values, rows: limit } = query;
-    let mut rows = wire.read(sql, values, limit).await?;
+    let mut rows = connection.read(sql, values, limit).await?;
     let is_more = rows.len() > limit;
     rows.truncate(limit);
-    let answer = RowSet::of(&rows, is_more, wire.context)?;
-    Ok(answer.report(threshold))
+    let row_set = RowSet::of(&rows, is_more, connection.context)?;
+    Ok(row_set.report(threshold))
 }
 
 /// The rows that are kept.
@@ -109,29 +110,29 @@ struct RowSet {
 
 impl RowSet {
     fn of(rows: &[PgRow], is_more: bool, context: &Context) -> Result<Self, Reason> {
-        let mut answer = Self { is_cut: is_more, ..Self::default() };
-        let Some(head) = rows.first() else { return Ok(answer) };
-        answer.is_cut |= head.columns().len() > COLUMNS;
-        answer.columns = names(head);
+        let mut row_set = Self { is_cut: is_more, ..Self::default() };
+        let Some(head) = rows.first() else { return Ok(row_set) };
+        row_set.is_cut |= head.columns().len() > COLUMNS;
+        row_set.columns = names(head);
         let mut bytes = 0;
         for row in rows {
-            let row = answer.row(row, context)?;
+            let row = row_set.row(row, context)?;
             bytes += row.to_string().len();
             if bytes > BYTES {
-                answer.is_cut = true;
+                row_set.is_cut = true;
                 break;
             }
-            answer.rows.push(row);
+            row_set.rows.push(row);
         }
-        answer.first =
-            answer.rows.first().and_then(|row| row.get(answer.columns.first()?)).cloned().unwrap_or_default();
-        Ok(answer)
+        row_set.first =
+            row_set.rows.first().and_then(|row| row.get(row_set.columns.first()?)).cloned().unwrap_or_default();
+        Ok(row_set)
     }
 
     fn row(&mut self, row: &PgRow, context: &Context) -> Result<Value, Reason> {
         let mut values = Map::new();
         for (at, name) in self.columns.iter().enumerate() {
-            let cell = row.try_get_unchecked::<Option<Cell>, _>(at).map_err(|error| why(&error, context))?;
+            let cell = row.try_get_unchecked::<Option<Cell>, _>(at).map_err(|error| classify(&error, context))?;
             let mut value = cell.map_or(Value::Null, |cell| cell.0);
             self.is_cut |= shorten(&mut value, context);
             values.insert(name.clone(), value);
@@ -142,7 +143,7 @@ impl RowSet {
     fn report(self, threshold: Threshold) -> Outcome {
         let count = self.rows.len();
         let summary = match (count, self.columns.len()) {
-            (0, _) if self.is_cut => "rows that are too long to be kept".to_owned(),
+            (0, _) if self.is_cut => "the first row is too long to be kept".to_owned(),
             (0, _) => "no rows".to_owned(),
             (1, 1) => format!("{} = {}", one_line(&self.columns[0], 60), one_line(&plain(&self.first), 100)),
             (1, _) => format!("1 row: {}", one_line(&plain(&self.rows[0]), 200)),
@@ -160,7 +161,7 @@ impl RowSet {
             Some((value, Some(broken))) => {
                 Reason::new("threshold", format!("{} is {broken}", number(value))).outcome(output)
             }
-            None => Reason::new("threshold", format!("{summary}: no number to compare")).outcome(output),
+            None => Reason::new("threshold", format!("{summary}: not a number to compare")).outcome(output),
         }
     }
 }
@@ -175,8 +176,8 @@ fn names(row: &PgRow) -> Vec<String> {
     names
 }
 
-/// Redacts and cuts a long value. Returns whether it was cut. Redacted first, because half a secret would not be found
-/// later.
+/// Redacts and cuts a long value. Returns whether it was cut. It is redacted first, because a part of a secret would not
+/// be found later.
 fn shorten(value: &mut Value, context: &Context) -> bool {
     let text = match value {
         Value::String(text) if text.len() > LENGTH => std::mem::take(text),
@@ -192,7 +193,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A number, even one that only text can hold exactly.
+/// The number in a JSON number or in text.
 fn as_number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_read_is_refused_before_anybody_is_asked() {
+    fn a_statement_that_is_not_read_only_is_refused_before_connecting() {
         for sql in [
             "copy (select 1) to program 'reboot'",
             "set role postgres",
@@ -210,11 +211,8 @@ mod tests {
             "",
             "DO $$ $$",
         ] {
-            assert_eq!(
-                PostgresQuery::new(sql, &[], 1).err().map(|trouble| trouble.code),
-                Some("read_only".into()),
-                "{sql}"
-            );
+            let refused = PostgresQuery::new(sql, &[], 1).err().map(|error| error.code);
+            assert_eq!(refused, Some("read_only".into()), "{sql}");
         }
         for sql in [
             "SELECT 1",

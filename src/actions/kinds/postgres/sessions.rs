@@ -1,6 +1,6 @@
 //! Lists sessions from `pg_stat_activity`, and formats them for people.
 //!
-//! A process id is reused some day; only together with the session's start it identifies a session.
+//! A process id may be reused, so a session is identified by its process id and its start.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, Row};
 
-use super::client::{PostgresConnection, why};
+use super::client::{PostgresConnection, classify};
 use crate::actions::Context;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
@@ -17,7 +17,7 @@ use crate::domain::core::text::one_line;
 const NAME: usize = 64;
 const QUERY: usize = 300;
 
-/// The columns of a session. Its age counts from its last change of state, or from the start of its running query.
+/// The columns of a session. `age` counts from the last change of state, or from the start of the running query.
 macro_rules! columns {
     () => {
         "pid, extract(epoch from backend_start)::float8 as started, coalesce(application_name, '') as application, \
@@ -47,6 +47,7 @@ const RUNNING: &str = concat!(
      order by age desc nulls last, pid limit $1"
 );
 
+/// The sessions to list or end.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SessionFilter {
     pub(super) over: Duration,
@@ -95,15 +96,15 @@ impl DatabaseSession {
 
     /// The session in a summary.
     pub(super) fn shown(&self) -> String {
-        let who = if self.application.is_empty() { &self.user } else { &self.application };
-        format!("pid {} of {who}", self.pid)
+        let owner = if self.application.is_empty() { &self.user } else { &self.application };
+        format!("pid {} of {owner}", self.pid)
     }
 }
 
 /// The sessions that are idle in a transaction.
 pub(super) async fn idle(
     filter: &SessionFilter,
-    wire: &mut PostgresConnection<'_>,
+    connection: &mut PostgresConnection<'_>,
 ) -> Result<Vec<DatabaseSession>, Reason> {
     let mut values = PgArguments::default();
     let bound = values
@@ -114,25 +115,28 @@ pub(super) async fn idle(
         .and_then(|()| values.add(filter.superusers))
         .and_then(|()| values.add(filter.limit));
     bound.map_err(|error| Reason::new("spec", error.to_string()))?;
-    listed(IDLE, values, filter.limit, wire).await
+    list(IDLE, values, filter.limit, connection).await
 }
 
 /// The sessions whose queries have run longest.
-pub(super) async fn running(limit: i64, wire: &mut PostgresConnection<'_>) -> Result<Vec<DatabaseSession>, Reason> {
+pub(super) async fn running(
+    limit: i64,
+    connection: &mut PostgresConnection<'_>,
+) -> Result<Vec<DatabaseSession>, Reason> {
     let mut values = PgArguments::default();
     values.add(limit).map_err(|error| Reason::new("spec", error.to_string()))?;
-    listed(RUNNING, values, limit, wire).await
+    list(RUNNING, values, limit, connection).await
 }
 
-async fn listed(
+async fn list(
     sql: &'static str,
     values: PgArguments,
     limit: i64,
-    wire: &mut PostgresConnection<'_>,
+    connection: &mut PostgresConnection<'_>,
 ) -> Result<Vec<DatabaseSession>, Reason> {
-    let rows = wire.read(sql, values, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
-    let sessions = rows.iter().map(|row| DatabaseSession::of(row, wire.context)).collect::<Result<_, _>>();
-    sessions.map_err(|error| why(&error, wire.context))
+    let rows = connection.read(sql, values, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
+    let sessions = rows.iter().map(|row| DatabaseSession::of(row, connection.context)).collect::<Result<_, _>>();
+    sessions.map_err(|error| classify(&error, connection.context))
 }
 
 /// A query without its literals, which may hold personal data.

@@ -1,6 +1,6 @@
 //! Converts PostgreSQL's binary values into JSON, including types that the library does not know.
 //!
-//! Numbers become JSON numbers if these are exact, otherwise text. Instants are RFC 3339. An unknown type is an error
+//! A number becomes a JSON number if that is exact, otherwise text. Instants are RFC 3339. An unknown type is an error
 //! that names it; `column::text` avoids it.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -73,7 +73,7 @@ fn decoded(info: &PgTypeInfo, value: PgValueRef<'_>) -> Result<Value, BoxDynErro
         "BYTEA" => json!(binary(value.as_bytes()?)),
         // Functions that return nothing.
         "VOID" => Value::Null,
-        name => return Err(format!("the type `{name}` is not known here").into()),
+        name => return Err(format!("the type `{name}` is not supported").into()),
     })
 }
 
@@ -86,7 +86,7 @@ fn float(number: f64) -> Value {
 fn numeric(bytes: &[u8]) -> Result<Value, BoxDynError> {
     let at = |index: usize| bytes.get(index * 2..index * 2 + 2).map(|pair| i16::from_be_bytes([pair[0], pair[1]]));
     let (Some(count), Some(weight), Some(sign), Some(scale)) = (at(0), at(1), at(2), at(3)) else {
-        return Err("a number ends in the middle".into());
+        return Err("a number is incomplete".into());
     };
     let sign = match sign.cast_unsigned() {
         0 => "",
@@ -143,7 +143,7 @@ fn interval(interval: &PgInterval) -> String {
 
 /// Decodes `inet`: family, bits of the mask, whether it is a `cidr`, length, address.
 fn address(bytes: &[u8]) -> Result<String, BoxDynError> {
-    let (head, rest) = bytes.split_at_checked(4).ok_or("an address ends in the middle")?;
+    let (head, rest) = bytes.split_at_checked(4).ok_or("an address is incomplete")?;
     let (address, all) = match rest.len() {
         4 => (Ipv4Addr::from(<[u8; 4]>::try_from(rest)?).to_string(), 32),
         16 => (Ipv6Addr::from(<[u8; 16]>::try_from(rest)?).to_string(), 128),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_numeric_is_read_exactly() {
+    fn a_numeric_is_decoded_exactly() {
         assert_eq!(of(&[0, 0, 0, 0]), json!(0));
         assert_eq!(of(&[2, 1, 0, 0, 12, 34]), json!(120_034));
         assert_eq!(of(&[2, 0, 0x4000, 2, 1, 5000]), json!(-1.5));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_is_written_as_the_server_does() {
+    fn an_interval_has_the_format_of_the_server() {
         let text = |months, days, microseconds| interval(&PgInterval { months, days, microseconds });
         assert_eq!(text(0, 0, 0), "00:00:00");
         assert_eq!(text(1, 2, 11_045_600_000), "1 mon 2 days 03:04:05.6");

@@ -1,4 +1,5 @@
-//! Analyses a sample of keys: those without TTL, idle ones, large ones, and their prefixes. It never reads a value.
+//! Analyses a sample of keys: those without TTL, idle ones, the largest ones, and the groups by prefix. It never reads a
+//! value.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use redis::cmd;
 use serde_json::{Value, json};
 
 use super::client::RedisConnection;
-use super::scan::{Scan, ScannedKey, closely, shown};
+use super::scan::{Scan, ScannedKey, facts_of, shown};
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{bytes, grouped};
 use crate::domain::core::time::Span;
@@ -15,7 +16,7 @@ use crate::domain::incident::outcome::Outcome;
 /// The default of `idle_over`.
 const IDLE: Span = Span::seconds(24 * 60 * 60);
 
-/// Names that are listed for a group, and entries in the lists of the largest.
+/// Names that are listed for a group, and entries of the lists of the largest keys and groups.
 pub(super) const NAMES: usize = 20;
 const TOP: usize = 10;
 
@@ -57,28 +58,28 @@ pub(super) async fn key_groups(
     pattern: &str,
     sample: usize,
     idle_over: Option<Span>,
-    wire: &mut RedisConnection<'_>,
+    connection: &mut RedisConnection<'_>,
 ) -> Result<Outcome, Reason> {
-    let total: u64 = wire.ask(&cmd("DBSIZE")).await?;
+    let total: u64 = connection.query(&cmd("DBSIZE")).await?;
     let (mut scan, mut keys) = (Scan::new(pattern), Vec::new());
     let mut is_cut = false;
-    while !scan.is_over() && keys.len() < sample && wire.has_time() {
-        let mut names = scan.next(wire).await?;
+    while !scan.is_over() && keys.len() < sample && connection.has_time() {
+        let mut names = scan.next(connection).await?;
         is_cut = names.len() > sample - keys.len();
         names.truncate(sample - keys.len());
-        keys.extend(closely(&names, wire).await?);
+        keys.extend(facts_of(&names, connection).await?);
     }
     Ok(report(pattern, &keys, total, is_cut || !scan.is_over(), idle_over.unwrap_or(IDLE)))
 }
 
 fn report(pattern: &str, keys: &[ScannedKey], total: u64, partial: bool, idle_over: Span) -> Outcome {
     let all = KeyGroup::of(keys.iter());
-    let lasting = KeyGroup::of(keys.iter().filter(|key| key.ttl.is_none()));
+    let without_ttl = KeyGroup::of(keys.iter().filter(|key| key.ttl.is_none()));
     let idle = KeyGroup::of(keys.iter().filter(|key| key.idle.is_some_and(|idle| idle >= idle_over.0.as_secs())));
     let is_idle_known = keys.is_empty() || keys.iter().any(|key| key.idle.is_some());
     let output = json!({
         "keys": total, "sampled": all.count, "partial": partial, "bytes": all.bytes,
-        "without_ttl": lasting.output(),
+        "without_ttl": without_ttl.output(),
         "idle": is_idle_known.then(|| idle.output()),
         "largest": largest(keys), "prefixes": prefixes(keys),
     });
@@ -86,15 +87,15 @@ fn report(pattern: &str, keys: &[ScannedKey], total: u64, partial: bool, idle_ov
     let idle = if is_idle_known {
         format!("{} idle for {idle_over}, {}", grouped(idle.count), bytes(idle.bytes))
     } else {
-        "idle times are not kept".to_owned()
+        "idle times are not recorded".to_owned()
     };
     let summary = format!(
         "{} keys `{}`{sample}, {}: {} without TTL, {}; {idle}",
         grouped(all.count),
         super::shown(pattern),
         bytes(all.bytes),
-        grouped(lasting.count),
-        bytes(lasting.bytes),
+        grouped(without_ttl.count),
+        bytes(without_ttl.bytes),
     );
     Outcome::succeeded(summary, output)
 }
@@ -102,8 +103,8 @@ fn report(pattern: &str, keys: &[ScannedKey], total: u64, partial: bool, idle_ov
 fn largest(keys: &[ScannedKey]) -> Vec<Value> {
     let mut keys: Vec<&ScannedKey> = keys.iter().collect();
     keys.sort_by_key(|key| std::cmp::Reverse(key.bytes));
-    let told = |key: &ScannedKey| json!({ "name": shown(&key.name), "bytes": key.bytes, "ttl": key.ttl });
-    keys.into_iter().take(TOP).map(told).collect()
+    let entry = |key: &ScannedKey| json!({ "name": shown(&key.name), "bytes": key.bytes, "ttl": key.ttl });
+    keys.into_iter().take(TOP).map(entry).collect()
 }
 
 /// Groups keys by the part before the first colon, largest group first.
@@ -119,8 +120,8 @@ fn prefixes(keys: &[ScannedKey]) -> Vec<Value> {
     }
     let mut groups: Vec<(String, KeyGroup)> = groups.into_iter().collect();
     groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.bytes));
-    let told = |(prefix, group): (String, KeyGroup)| json!({ "prefix": prefix, "count": group.count, "bytes": group.bytes, "without_ttl": group.without_ttl });
-    groups.into_iter().take(TOP).map(told).collect()
+    let entry = |(prefix, group): (String, KeyGroup)| json!({ "prefix": prefix, "count": group.count, "bytes": group.bytes, "without_ttl": group.without_ttl });
+    groups.into_iter().take(TOP).map(entry).collect()
 }
 
 #[cfg(test)]
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fills_it_is_told_by_prefix_and_by_key() {
+    fn the_report_has_the_largest_prefixes_and_keys() {
         let keys = [
             key("cart:1", None, Some(90_000), 1000),
             key("cart:2", None, Some(5), 3000),
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_times_that_are_not_kept_are_not_taken_for_none() {
+    fn without_recorded_idle_times_the_number_of_idle_keys_is_null() {
         let outcome = report("*", &[key("a", None, None, 1)], 1, true, IDLE);
         assert_eq!(outcome.output["idle"], Value::Null);
         assert!(outcome.summary.contains("a sample"), "{}", outcome.summary);

@@ -1,4 +1,4 @@
-//! Measures how full a Redis is and how well it serves, from `INFO` (<https://redis.io/docs/latest/commands/info/>).
+//! Measures the memory, hit rate and evictions of a Redis, from `INFO` (<https://redis.io/docs/latest/commands/info/>).
 
 use redis::{InfoDict, cmd};
 use serde_json::{Value, json};
@@ -10,10 +10,10 @@ use crate::domain::core::text::{bytes, one_line};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 
-/// Characters of a server's value that are kept.
-const WORD: usize = 40;
+/// Characters of the policy's name that are kept.
+const POLICY_LENGTH: usize = 40;
 
-/// Counters that grow from the start of the server.
+/// Counters that the server sets to zero only when it starts.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counters {
     hits: u64,
@@ -27,7 +27,7 @@ impl Counters {
         Self { hits: number("keyspace_hits"), misses: number("keyspace_misses"), evicted: number("evicted_keys") }
     }
 
-    /// The growth since `before`. If the server has restarted, the whole value.
+    /// The growth since `before`; the whole value if the server has restarted.
     fn since(self, before: Self) -> Self {
         let grown = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
         Self {
@@ -47,19 +47,19 @@ impl Counters {
     }
 }
 
-/// Measures once, or twice if `over` is given.
+/// Reports the memory, and the counters since the server's start, or those of the time `over`.
 pub(super) async fn memory_report(
     below: Option<f64>,
     over: Option<Span>,
-    wire: &mut RedisConnection<'_>,
+    connection: &mut RedisConnection<'_>,
 ) -> Result<Outcome, Reason> {
     let mut before = Counters::default();
     if let Some(over) = over {
-        before = Counters::of(&wire.ask(&cmd("INFO")).await?);
-        pause(over.0, wire.context).await?;
+        before = Counters::of(&connection.query(&cmd("INFO")).await?);
+        pause(over.0, connection.context).await?;
     }
-    let info: InfoDict = wire.ask(&cmd("INFO")).await?;
-    let keys: u64 = wire.ask(&cmd("DBSIZE")).await?;
+    let info: InfoDict = connection.query(&cmd("INFO")).await?;
+    let keys: u64 = connection.query(&cmd("DBSIZE")).await?;
     Ok(report(&info, Counters::of(&info).since(before), keys, below))
 }
 
@@ -67,7 +67,7 @@ fn report(info: &InfoDict, counters: Counters, keys: u64, below: Option<f64>) ->
     let used: u64 = info.get("used_memory").unwrap_or(0);
     let max: Option<u64> = info.get("maxmemory").filter(|max| *max > 0);
     let percent = max.map(|max| share(used, max));
-    let policy = one_line(&info.get::<String>("maxmemory_policy").unwrap_or_default(), WORD);
+    let policy = one_line(&info.get::<String>("maxmemory_policy").unwrap_or_default(), POLICY_LENGTH);
     let output = json!({
         "used": used, "max": max, "percent": percent, "policy": policy,
         "evicted": counters.evicted, "hit_rate": counters.hit_rate(), "lookups": counters.lookups(),
@@ -75,16 +75,17 @@ fn report(info: &InfoDict, counters: Counters, keys: u64, below: Option<f64>) ->
         "clients": info.get::<u64>("connected_clients"), "keys": keys,
     });
     let summary = summary(used, max.zip(percent), &policy, counters);
-    judged(summary, percent, below, output)
+    checked(summary, percent, below, output)
 }
 
-fn judged(summary: String, percent: Option<f64>, below: Option<f64>, output: Value) -> Outcome {
+/// The outcome, checked against the limit.
+fn checked(summary: String, percent: Option<f64>, below: Option<f64>, output: Value) -> Outcome {
     match (below, percent) {
         (None, _) => Outcome::succeeded(summary, output),
         (Some(below), Some(percent)) if percent < below => Outcome::succeeded(summary, output),
         (Some(below), Some(_)) => Reason::new("memory", format!("{summary}; not below {below} %")).outcome(output),
         (Some(_), None) => {
-            Reason::new("memory", format!("{summary}; without a limit there is no share")).outcome(output)
+            Reason::new("memory", format!("{summary}; without a limit there is no percentage")).outcome(output)
         }
     }
 }
@@ -112,7 +113,7 @@ mod tests {
                         mem_fragmentation_ratio:1.21\r\nkeyspace_hits:912\r\nkeyspace_misses:88\r\nevicted_keys:0\r\n";
 
     #[test]
-    fn the_summary_says_what_a_person_wants_to_know_first() {
+    fn the_summary_has_memory_policy_and_hit_rate() {
         let info = InfoDict::new(INFO);
         let outcome = report(&info, Counters::of(&info), 17, Some(80.0));
         assert_eq!(outcome.summary, "memory 83 % of 512 MiB (policy allkeys-lru), hit rate 91.2 %; not below 80 %");
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_started_again_in_between_counts_from_its_start() {
+    fn after_a_restart_the_counters_count_from_the_start() {
         let now = Counters { hits: 3, misses: 1, evicted: 0 };
         assert_eq!(now.since(Counters { hits: 900, misses: 900, evicted: 5 }).hit_rate(), Some(75.0));
     }

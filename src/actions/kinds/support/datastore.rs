@@ -1,4 +1,4 @@
-//! The address of a datastore: by its name in the estate, or from a secret.
+//! The address of a datastore: from the estate by its name, or from the field `url`.
 //!
 //! **Invariant:** no message from this module contains an address.
 
@@ -19,20 +19,20 @@ const NAME: usize = 80;
 pub const DATASTORE: Field = Field::optional(
     "datastore",
     Shape::Datastore,
-    "The datastore of the estate; the only one of this kind unless given. Its `url`, else its `port` on this host.",
+    "The datastore of the estate; the only one of this kind unless given. Its address is its `url`, otherwise its `port` on this host.",
 );
 
 /// The field `url`, used instead of `datastore`.
 pub const URL: Field = Field::optional(
     "url",
     Shape::Secret,
-    "Its address, instead of `datastore`: `{secret: name}`, or a text without password.",
+    "Its address, instead of `datastore`: `{secret: name}`, or text without a password.",
 );
 
-/// The address as the spec gives it.
+/// The fields of a spec that give the address.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct DatastoreAddress {
-    /// By its name in the estate.
+    /// The name in the estate.
     pub datastore: Option<String>,
     pub url: Option<SecretText>,
 }
@@ -45,7 +45,7 @@ impl DatastoreAddress {
     pub fn address(&self, kind: &str, port: u16, context: &Context) -> Result<Url, Reason> {
         let reveal = |text: &SecretText| {
             let text = text.reveal(&context.secrets).map_err(|reason| Reason::new("secret", reason))?;
-            parsed(text.trim(), kind)
+            parse(text.trim(), kind)
         };
         if let Some(text) = &self.url {
             let url = reveal(text)?;
@@ -59,11 +59,11 @@ impl DatastoreAddress {
         let store = self.store(kind, context)?;
         match &store.url {
             Some(SecretRef { secret }) => reveal(&SecretText::Secret(SecretRef { secret: secret.clone() })),
-            None => parsed(&format!("{kind}://127.0.0.1:{}/", store.port.unwrap_or(port)), kind),
+            None => parse(&format!("{kind}://127.0.0.1:{}/", store.port.unwrap_or(port)), kind),
         }
     }
 
-    /// A name for people: the datastore's name, or a description without the address.
+    /// The datastore for people: its name, or a description without the address.
     pub fn shown(&self, kind: &str) -> String {
         match (&self.datastore, &self.url) {
             (Some(name), _) => one_line(name, NAME),
@@ -95,13 +95,12 @@ impl DatastoreAddress {
 }
 
 /// Parses an address of this kind; `redis` allows `rediss`, `postgres` allows `postgresql`.
-fn parsed(text: &str, kind: &str) -> Result<Url, Reason> {
-    let wrong = |message: String| Reason::new("address", message);
-    let url =
-        Url::parse(text).map_err(|error| wrong(format!("what should be the address of a {kind} is none: {error}")))?;
+fn parse(text: &str, kind: &str) -> Result<Url, Reason> {
+    let invalid = |message: String| Reason::new("address", message);
+    let url = Url::parse(text).map_err(|error| invalid(format!("the address of the {kind} is invalid: {error}")))?;
     match url.scheme() {
         scheme if scheme.starts_with(kind) => Ok(url),
-        _ => Err(wrong(format!("the address does not begin with `{kind}://`"))),
+        _ => Err(invalid(format!("the address does not begin with `{kind}://`"))),
     }
 }
 
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_only_datastore_of_a_kind_need_not_be_named() {
+    fn the_only_datastore_of_a_kind_is_the_default() {
         let context = with(json!({ "cache": { "kind": "redis", "port": 6380 }, "db": { "kind": "postgres" } }));
         let address = |name: Option<&str>| {
             DatastoreAddress { datastore: name.map(str::to_owned), url: None }.address("redis", 6379, &context)
@@ -134,9 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_none_is_not_repeated() {
+    fn a_message_about_an_invalid_address_does_not_contain_it() {
         for text in ["hunter2", "redis://u:hunter2@[::1", "http://u:hunter2@x/", "redis://:hunter2@x:99999/"] {
-            let message = parsed(text, "redis").unwrap_err().text;
+            let message = parse(text, "redis").unwrap_err().text;
             assert!(!message.contains("hunter2"), "{message}");
         }
     }

@@ -1,13 +1,14 @@
 //! Converts the address of a PostgreSQL into libpq's environment variables, for programs such as `psql` and `pg_dump`.
 //!
-//! Everybody on the host can read an argument, but only the same account can read a process's environment.
+//! Not here: command-line arguments, which every account of the host can read. Only the same account and root can read a
+//! process's environment.
 
 use std::collections::BTreeMap;
 
 use url::{Url, form_urlencoded};
 
-/// Seconds that a program may try to connect.
-const CONNECT_WITHIN: &str = "10";
+/// `PGCONNECT_TIMEOUT` in seconds.
+const CONNECT_TIMEOUT: &str = "10";
 
 /// Parameters of an address and their variables (libpq, "Environment Variables").
 const PARAMETERS: [(&str, &str); 4] = [
@@ -17,9 +18,9 @@ const PARAMETERS: [(&str, &str); 4] = [
     ("options", "PGOPTIONS"),
 ];
 
-/// The variables for an address. libpq chooses what the address does not contain.
+/// The variables for an address. libpq has defaults for the parts that the address lacks.
 pub fn variables(address: &Url) -> BTreeMap<String, String> {
-    let mut variables = BTreeMap::from([("PGCONNECT_TIMEOUT".to_owned(), CONNECT_WITHIN.to_owned())]);
+    let mut variables = BTreeMap::from([("PGCONNECT_TIMEOUT".to_owned(), CONNECT_TIMEOUT.to_owned())]);
     let port = address.port().map(|port| port.to_string());
     let database = Some(address.path().trim_start_matches('/')).filter(|name| !name.is_empty());
     let parts = [
@@ -37,7 +38,8 @@ pub fn variables(address: &Url) -> BTreeMap<String, String> {
     variables
 }
 
-/// Percent-decodes a part of an address. `+` and `&` are escaped first, since they have a meaning in forms.
+/// Percent-decodes a part of an address, with a decoder for forms. `+` and `&` are escaped first, since they have a
+/// meaning there.
 fn decoded(part: &str) -> String {
     let form = format!("={}", part.replace('+', "%2B").replace('&', "%26"));
     form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_and_a_list_of_it_are_the_same() {
+    fn a_single_value_is_a_list_of_one() {
         let read = |text: &str| serde_json::from_str::<OneOrMany<u16>>(text).map(Vec::from).ok();
         assert_eq!(read("200"), Some(vec![200]));
         assert_eq!(read("[200, 204]"), Some(vec![200, 204]));

@@ -1,4 +1,4 @@
-//! Code shared by `command` and `shell`: the fields around a program, and the outcome of its end.
+//! Code shared by `command` and `shell`: the fields of a program's surroundings, and the outcome of its exit.
 //!
 //! Not here: the argument vector, which each kind builds.
 
@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::actions::kinds::support::datastore::DatastoreAddress;
 use crate::actions::kinds::support::libpq;
+use crate::actions::transport::host;
 use crate::actions::transport::process::capture::{Capture, KEPT};
 use crate::actions::transport::process::{ChildExit, Ending, Job, NotStarted};
 use crate::actions::{Context, SecretText};
@@ -34,25 +35,24 @@ const PARSED_FOR_STEPS: usize = 40 * 1024;
 const JSON_READ: usize = 1024 * 1024;
 
 /// Characters of the program's output in a summary.
-const SAID: usize = 160;
+const SHOWN: usize = 160;
 
 /// The field `env`: environment variables.
 pub const ENV: Field = Field::optional(
     "env",
     Shape::MapOf(&Shape::Secret),
-    "Environment variables besides PATH, HOME, LANG and TZ; the safest way to hand over a value.",
+    "Environment variables besides PATH, HOME, LANG and TZ; the safest way to pass a value.",
 );
 
 /// The field `cwd`: the working directory.
 pub const CWD: Field = Field::optional(
     "cwd",
     Shape::Text,
-    "The directory to run in, relative to the shop's directory, the default; on a host that is reached by SSH, to the account's own.",
+    "The directory to run in; by default the project directory, or the account's home directory on a host reached by SSH. A relative path starts there.",
 );
 
 /// The field `stdin`: the program's standard input.
-pub const STDIN: Field =
-    Field::optional("stdin", Shape::Secret, "What the program reads on standard input; nothing by default.");
+pub const STDIN: Field = Field::optional("stdin", Shape::Secret, "The program's standard input; empty by default.");
 
 /// The field `expect_exit`: exit codes that count as success.
 pub const EXPECT_EXIT: Field = Field::optional(
@@ -65,34 +65,37 @@ pub const EXPECT_EXIT: Field = Field::optional(
 pub const PARSE: Field = Field::optional(
     "parse",
     Shape::OneOf(&["none", "json", "lines"]),
-    "How standard output is understood for later steps; `none` by default.",
+    "How standard output is parsed for later steps; `none` by default.",
 );
 
 /// The field `keep`: the part of JSON output to keep.
 pub const KEEP: Field = Field::optional(
     "keep",
     Shape::Expression,
-    "With `parse: json`: what of it is kept, as an expression over `json`; 40 KiB of it at most.",
+    "With `parse: json`: the part to keep, as an expression over `json`; at most 40 KiB.",
 );
 
 /// The field `postgres`: a datastore whose address is passed to the program.
 pub const POSTGRES: Field = Field::optional(
     "postgres",
     Shape::Datastore,
-    "A PostgreSQL of the estate, whose address the program gets in libpq's variables (`PGHOST`, `PGPASSWORD`, …): for `psql`, `pg_dump` and their like.",
+    "A PostgreSQL of the estate. The program gets its address in libpq's variables (`PGHOST`, `PGPASSWORD`, …), for `psql`, `pg_dump` and similar programs.",
 );
 
 /// The outputs for later steps.
 pub static OUTPUTS: &[OutputField] = &[
-    OutputField { name: "exit_code", help: "The exit code; null when a signal ended the program." },
-    OutputField { name: "signal", help: "The number of the signal that ended the program; else null." },
-    OutputField { name: "stdout", help: "Standard output without the last line end; beginning and end if it is long." },
+    OutputField { name: "exit_code", help: "The exit code; null if a signal ended the program." },
+    OutputField { name: "signal", help: "The number of the signal that ended the program; otherwise null." },
+    OutputField {
+        name: "stdout",
+        help: "Standard output without the last line end; its beginning and end if it is long.",
+    },
     OutputField { name: "stderr", help: "Standard error, likewise." },
     OutputField { name: "json", help: "With `parse: json`, standard output as a value." },
     OutputField { name: "lines", help: "With `parse: lines`, the lines of standard output." },
 ];
 
-/// The fields around a program: environment, directory, input and expectations.
+/// The fields of a program's surroundings: environment, directory, input and expectations.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProgramFields {
@@ -115,13 +118,13 @@ enum Parse {
 }
 
 impl ProgramFields {
-    /// Reads the fields that remain after the kind has taken its own.
+    /// Reads the fields that remain after the kind has removed those that only it has.
     ///
     /// # Errors
     ///
-    /// A sentence about the invalid field.
-    pub fn read(rest: Map<String, Value>) -> Result<Self, String> {
-        serde_json::from_value(Value::Object(rest)).map_err(|error| error.to_string())
+    /// The problem with the invalid field, for people.
+    pub fn read(fields: Map<String, Value>) -> Result<Self, String> {
+        serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
     }
 
     /// Runs the program. `shown` is its name in the summary.
@@ -130,16 +133,16 @@ impl ProgramFields {
             Ok(job) => job,
             Err(reason) => return Outcome::failed(reason, Value::Null),
         };
-        match self.performed(&job, context).await {
+        match self.run_job(&job, context).await {
             Ok((exit, capture)) => self.outcome(shown, exit, &capture),
             Err(error) => Outcome::failed(context.redactor.scrub(&error.to_string()), Value::Null),
         }
     }
 
-    async fn performed(&self, job: &Job, context: &Context) -> Result<(ChildExit, Capture), NotStarted> {
-        let kept = if self.parse == Parse::None { KEPT } else { JSON_READ };
-        let mut capture = Capture::keeping(kept, context);
-        let exit = crate::actions::transport::host::run_into(job, context, &mut capture).await?;
+    async fn run_job(&self, job: &Job, context: &Context) -> Result<(ChildExit, Capture), NotStarted> {
+        let limit = if self.parse == Parse::None { KEPT } else { JSON_READ };
+        let mut capture = Capture::keeping(limit, context);
+        let exit = host::run_into(job, context, &mut capture).await?;
         capture.finish();
         Ok((exit, capture))
     }
@@ -147,8 +150,8 @@ impl ProgramFields {
     fn job(&self, argv: Vec<String>, context: &Context) -> Result<Job, String> {
         let mut job = Job::new(argv, context);
         if let Some(datastore) = &self.postgres {
-            let place = DatastoreAddress { datastore: Some(datastore.clone()), url: None };
-            let address = place.address("postgres", 5432, context).map_err(|trouble| trouble.text)?;
+            let datastore = DatastoreAddress { datastore: Some(datastore.clone()), url: None };
+            let address = datastore.address("postgres", 5432, context).map_err(|reason| reason.text)?;
             job.environment.extend(libpq::variables(&address));
         }
         for (name, value) in &self.env {
@@ -168,37 +171,34 @@ impl ProgramFields {
             Ending::Code(code) => code,
             Ending::Signal(signal) => {
                 let summary = format!("`{shown}` was ended by signal {signal}{}", last_output(&capture.stderr()));
-                return finished(
-                    Outcome::failed(summary, step_output(None, Some(signal), capture, Parse::None)),
-                    capture,
-                );
+                let output = step_output(None, Some(signal), capture, Parse::None);
+                return with_transcript(Outcome::failed(summary, output), capture);
             }
-            Ending::TimedOut => return stopped(Verdict::TimedOut, shown, "had not ended in time", capture),
+            Ending::TimedOut => return stopped(Verdict::TimedOut, shown, "did not end in time", capture),
             Ending::Cancelled => return stopped(Verdict::Cancelled, shown, "was cancelled", capture),
             Ending::Lost => {
-                let lost = Outcome::lost(format!(
-                    "the connection was lost while `{shown}` ran{}",
-                    last_output(&capture.stderr())
-                ));
-                return finished(lost, capture);
+                let last = last_output(&capture.stderr());
+                let lost = Outcome::lost(format!("the connection was lost while `{shown}` ran{last}"));
+                return with_transcript(lost, capture);
             }
         };
         let output = step_output(Some(code), None, capture, self.parse);
         if !self.expect_exit.as_deref().unwrap_or(&[0]).contains(&code) {
-            let words = [capture.stderr(), capture.stdout()].into_iter().find(|text| !text.trim().is_empty());
-            let summary = format!("`{shown}` ended with code {code}{}", last_output(&words.unwrap_or_default()));
-            return finished(Outcome::failed(summary, output), capture);
+            let printed = [capture.stderr(), capture.stdout()].into_iter().find(|text| !text.trim().is_empty());
+            let summary = format!("`{shown}` ended with code {code}{}", last_output(&printed.unwrap_or_default()));
+            return with_transcript(Outcome::failed(summary, output), capture);
         }
         let parsed = match self.parse {
             Parse::None => Ok(None),
             Parse::Json => json_of(capture, self.keep.as_deref()).map(|value| Some(("json", value))),
             Parse::Lines => Ok(Some(("lines", lines_of(capture)))),
         };
-        finished(concluded(shown, code, exit.left_behind, output, parsed, capture), capture)
+        with_transcript(parsed_outcome(shown, code, exit.left_behind, output, parsed, capture), capture)
     }
 }
 
-fn concluded(
+/// The outcome of a program with an expected exit code, which depends on whether its output could be parsed.
+fn parsed_outcome(
     shown: &str,
     code: i32,
     left_behind: bool,
@@ -220,7 +220,7 @@ fn concluded(
 ///
 /// # Errors
 ///
-/// A phrase that says why the value is no text.
+/// Why the value is not text, as the end of a sentence.
 pub fn argument_text(value: &Value) -> Result<String, &'static str> {
     match value {
         Value::String(text) if text.contains('\0') => Err("holds a NUL byte, which no program can be given"),
@@ -235,7 +235,7 @@ pub fn argument_text(value: &Value) -> Result<String, &'static str> {
 
 fn variable(name: &str, value: &Value, context: &Context) -> Result<String, String> {
     if name.is_empty() || name.contains(['=', '\0']) {
-        return Err(format!("`{}` is no name for an environment variable", text::printable(name)));
+        return Err(format!("`{}` cannot be the name of an environment variable", text::printable(name)));
     }
     let given = match value {
         Value::Object(_) => {
@@ -251,28 +251,26 @@ fn variable(name: &str, value: &Value, context: &Context) -> Result<String, Stri
 /// The host and directory in which a program runs, for people.
 pub fn place(spec: &Value) -> String {
     match spec.get("cwd").and_then(Value::as_str) {
-        Some(cwd) => format!("this host, in {}", text::one_line(cwd, SAID)),
+        Some(cwd) => format!("this host, in {}", text::one_line(cwd, SHOWN)),
         None => "this host".to_owned(),
     }
 }
 
 fn stopped(verdict: Verdict, shown: &str, how: &str, capture: &Capture) -> Outcome {
     let summary = format!("`{shown}` {how} and was stopped{}", last_output(&capture.stderr()));
-    finished(
-        Outcome { output: step_output(None, None, capture, Parse::None), ..Outcome::ended(verdict, summary) },
-        capture,
-    )
+    let output = step_output(None, None, capture, Parse::None);
+    with_transcript(Outcome { output, ..Outcome::ended(verdict, summary) }, capture)
 }
 
-fn finished(outcome: Outcome, capture: &Capture) -> Outcome {
+fn with_transcript(outcome: Outcome, capture: &Capture) -> Outcome {
     let transcript = capture.transcript();
     if transcript.is_empty() { outcome } else { outcome.with_transcript(transcript) }
 }
 
-/// The last line of a text that is not blank, for a summary.
+/// The last line of a text that is not blank, as the end of a summary.
 fn last_output(text: &str) -> String {
     let last = text.lines().rev().find(|line| !line.trim().is_empty());
-    last.map(|line| format!(": {}", text::one_line(line, SAID))).unwrap_or_default()
+    last.map(|line| format!(": {}", text::one_line(line, SHOWN))).unwrap_or_default()
 }
 
 fn step_output(code: Option<i32>, signal: Option<i32>, capture: &Capture, parse: Parse) -> Value {
@@ -285,6 +283,7 @@ fn step_output(code: Option<i32>, signal: Option<i32>, capture: &Capture, parse:
     })
 }
 
+/// The output for later steps, printable and limited to `most` bytes.
 fn for_steps(output: &str, most: usize) -> String {
     let shown = text::printable(output.trim_end_matches(['\n', '\r']));
     text::head_and_tail(&shown, most / 2, most / 2)
@@ -295,16 +294,16 @@ fn json_of(capture: &Capture, keep: Option<&str>) -> Result<Value, String> {
         return Err(format!("printed more than {} bytes of JSON", text::grouped(JSON_READ as u64)));
     }
     let mut value: Value =
-        serde_json::from_str(&capture.stdout()).map_err(|error| format!("printed no JSON: {error}"))?;
+        serde_json::from_str(&capture.stdout()).map_err(|error| format!("did not print JSON: {error}"))?;
     if let Some(keep) = keep {
         let scope = minijinja::context! { json => minijinja::Value::from(minijinja::value::Serde(&value)) };
         value = expression::evaluate(keep, &scope)
-            .map_err(|error| format!("printed JSON of which `keep` gives nothing: {error}"))?;
+            .map_err(|error| format!("printed JSON for which `keep` fails: {error}"))?;
     }
     let size = value.to_string().len();
     if size > PARSED_FOR_STEPS {
         let (size, most) = (text::grouped(size as u64), text::grouped(PARSED_FOR_STEPS as u64));
-        return Err(format!("printed {size} bytes of JSON, and {most} can be kept for later steps"));
+        return Err(format!("printed {size} bytes of JSON, but only {most} can be kept for later steps"));
     }
     Ok(value)
 }

@@ -1,4 +1,4 @@
-//! The limits of a measured number, `above` and `below`, as several kinds have them.
+//! The fields `above` and `below` of several kinds: the limits of a measured number.
 //!
 //! Not here: conditions on several values; use a step's `until` and `when`.
 
@@ -17,7 +17,7 @@ impl Threshold {
         self.above.is_some() || self.below.is_some()
     }
 
-    /// Why a value breaks a limit, as the end of a sentence. NaN breaks every limit.
+    /// The limit that a value breaks, as the end of a sentence. NaN breaks every limit.
     pub fn broken(self, value: f64) -> Option<String> {
         match self {
             Self { above: Some(above), .. } if value.is_nan() || value <= above => Some(format!("not above {above}")),
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_itself_is_neither_above_nor_below() {
+    fn the_limit_itself_is_outside() {
         let threshold = Threshold { above: Some(1.0), below: Some(5.0) };
         assert_eq!(threshold.broken(3.0), None);
         assert_eq!(threshold.broken(1.0).as_deref(), Some("not above 1"));
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn small_numbers_do_not_become_nothing() {
+    fn small_numbers_are_not_rounded_to_zero() {
         assert_eq!([0.0, 1.0, 0.123456, 0.000001].map(number), ["0", "1", "0.1235", "1e-6"]);
     }
 }

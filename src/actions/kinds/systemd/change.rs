@@ -1,4 +1,4 @@
-//! The verbs that change units: `start`, `stop`, `restart`, `reload`; each unit after the other, the first failure ends it.
+//! Performs the verbs `start`, `stop`, `restart` and `reload`, one unit after the other. The first failure ends the step.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::dbus;
 use super::dbus::ManagerProxy;
 use super::error::SystemdError;
 use super::unit::Unit;
-use super::verb::UnitVerb;
+use super::verb::{UnitOperation, UnitVerb};
 use super::{job, names, unit_files};
 use crate::actions::Context;
 use crate::domain::incident::outcome::{Outcome, Verdict};
@@ -20,26 +20,26 @@ const MODE: &str = "replace";
 /// Changes units. Refuses units outside the estate.
 pub(super) async fn change(
     verb: UnitVerb,
-    words: &[String],
+    names: &[String],
     settle: Duration,
     context: &Context,
 ) -> Result<Outcome, SystemdError> {
-    let units = names::named(words, &context.estate)?;
+    let units = names::named(names, &context.estate)?;
     let manager = dbus::manager(context).await?;
     if verb.is_about_files() {
         return unit_files::change(&manager, verb, &units).await;
     }
     let mut done: Vec<(Unit, Unit)> = Vec::new();
     for unit in &units {
-        let before =
-            Unit::one(&manager, unit).await.map_err(|error| SystemdError::of_bus(verb.code(), unit, &error))?;
-        context.progress.line(&format!("{} `{unit}`, which is {}", verb.code(), before.state()));
-        match one(&manager, verb, &before, settle, context).await {
+        let before = Unit::one(&manager, unit).await;
+        let before = before.map_err(|error| SystemdError::of_bus(UnitOperation::Read(unit), &error))?;
+        context.progress.line(&format!("{} `{unit}` ({})", verb.code(), before.state()));
+        match change_unit(&manager, verb, &before, settle, context).await {
             Ok(after) => done.push((before, after)),
-            Err(trouble) => {
+            Err(error) => {
                 let after = Unit::one(&manager, unit).await.unwrap_or_default();
                 done.push((before, after));
-                return Ok(failed(&trouble, output(&done)));
+                return Ok(failed(&error, output(&done)));
             }
         }
     }
@@ -47,7 +47,7 @@ pub(super) async fn change(
 }
 
 /// Changes one unit, waits for the job, and checks the result.
-async fn one(
+async fn change_unit(
     manager: &ManagerProxy<'_>,
     verb: UnitVerb,
     before: &Unit,
@@ -59,35 +59,36 @@ async fn one(
         let known: Vec<String> = context.estate.units().filter(|unit| *unit != name).map(str::to_owned).collect();
         return Err(SystemdError::no_such_unit(name, &known));
     }
-    let of_bus = |error: zbus::Error| SystemdError::of_bus(verb.code(), name, &error);
-    // Subscribe before the request: the job can be over before its response arrives.
+    let of_bus = |error: zbus::Error| SystemdError::of_bus(UnitOperation::Change(verb, name), &error);
+    // Subscribed before the request, because the job can be over before the reply arrives.
     let mut removed = manager.receive_job_removed().await.map_err(of_bus)?;
     let job = request(manager, verb, name).await.map_err(of_bus)?;
     let result = job::result(manager, &mut removed, &job, context).await?;
     let now = Unit::one(manager, name).await.map_err(of_bus)?;
-    let untried = now.invocation_id == before.invocation_id && !now.is_up();
-    if result == "failed" && untried && matches!(verb, UnitVerb::Start | UnitVerb::Restart) {
+    let was_not_started = now.invocation_id == before.invocation_id && !now.is_up();
+    if result == "failed" && was_not_started && matches!(verb, UnitVerb::Start | UnitVerb::Restart) {
         return Err(SystemdError::start_limit(&now));
     }
-    if let Some(trouble) = SystemdError::of_job(verb.code(), &now, &result) {
-        return Err(trouble);
+    if let Some(error) = SystemdError::of_job(verb, &now, &result) {
+        return Err(error);
     }
     match verb {
         UnitVerb::Start | UnitVerb::Restart => {
-            // A unit that was running already and only asked to start keeps its count of restarts.
+            // A `start` of a running unit does not reset its count of restarts.
             let is_new = now.invocation_id != before.invocation_id;
             let restarts = if is_new { 0 } else { before.n_restarts.unwrap_or(0) };
-            let (unit, trouble) = job::settled(manager, name, restarts, settle, context).await.map_err(of_bus)?;
-            trouble.map_or(Ok(unit), Err)
+            let (unit, error) = job::settled(manager, name, restarts, settle, context).await.map_err(of_bus)?;
+            error.map_or(Ok(unit), Err)
         }
         UnitVerb::Stop if now.active == "active" => {
             Err(SystemdError::new("still_active", format!("`{name}` is {} although it was stopped", now.state())))
         }
-        UnitVerb::Reload if !now.is_up() => Err(SystemdError::of_unit(verb.code(), &now)),
+        UnitVerb::Reload if !now.is_up() => Err(SystemdError::of_unit(verb, &now)),
         _ => Ok(now),
     }
 }
 
+/// Queues the job. Returns its object path.
 async fn request(manager: &ManagerProxy<'_>, verb: UnitVerb, name: &str) -> zbus::Result<OwnedObjectPath> {
     match verb {
         UnitVerb::Stop => manager.stop_unit(name, MODE).await,
@@ -101,22 +102,22 @@ async fn request(manager: &ManagerProxy<'_>, verb: UnitVerb, name: &str) -> zbus
 pub(super) async fn snapshot(units: &[String], context: &Context) -> Option<Value> {
     let manager = dbus::manager(context).await.ok()?;
     let names: Vec<&str> = units.iter().map(String::as_str).collect();
-    let seen = Unit::many(&manager, &names).await.ok()?;
+    let units = Unit::many(&manager, &names).await.ok()?;
     let mut files = serde_json::Map::new();
-    for unit in &seen {
+    for unit in &units {
         files.insert(unit.name.clone(), json!(unit_files::state(&manager, &unit.name).await));
     }
-    Some(json!({ "units": seen, "files": files }))
+    Some(json!({ "units": units, "files": files }))
 }
 
-/// The outcome of a failed change; unknown if systemd may have acted.
-pub(super) fn failed(trouble: &SystemdError, mut output: Value) -> Outcome {
-    output["trouble"] = trouble.output();
-    let outcome = Outcome::failed(trouble.message.clone(), output);
-    if trouble.uncertain { Outcome { verdict: Verdict::Unknown, ..outcome } } else { outcome }
+/// The outcome of a failed change; its verdict is unknown if systemd may have acted.
+pub(super) fn failed(error: &SystemdError, mut output: Value) -> Outcome {
+    output["trouble"] = error.output();
+    let outcome = Outcome::failed(error.message.clone(), output);
+    if error.uncertain { Outcome { verdict: Verdict::Unknown, ..outcome } } else { outcome }
 }
 
-/// The outputs for later steps: `units` as they are now; for a single unit also `before` and `after`.
+/// The outputs for later steps: `units` after the change; for a single unit also `before` and `after`.
 pub(super) fn output(done: &[(Unit, Unit)]) -> Value {
     let units: Vec<&Unit> = done.iter().map(|(_, after)| after).collect();
     let mut output = json!({ "units": units });
@@ -129,10 +130,10 @@ pub(super) fn output(done: &[(Unit, Unit)]) -> Value {
 
 /// A one-line summary of a change.
 pub(super) fn summary(verb: UnitVerb, done: &[(Unit, Unit)]) -> String {
-    let told = |(before, after): &(Unit, Unit)| {
+    let line = |(before, after): &(Unit, Unit)| {
         let already = verb == UnitVerb::Start && before.invocation_id == after.invocation_id && before.is_up();
         let past = if already { "already runs" } else { verb.past() };
         format!("`{}` {past}: {}", after.name, after.state())
     };
-    done.iter().map(told).collect::<Vec<_>>().join("; ")
+    done.iter().map(line).collect::<Vec<_>>().join("; ")
 }

@@ -1,8 +1,8 @@
-//! The D-Bus proxy of systemd's manager, and one kept connection per bus. Declares only what is used of
+//! The D-Bus proxy of systemd's manager, and one cached connection per bus. Declares only the used part of
 //! `org.freedesktop.systemd1(5)`.
 //!
-//! Not here: systemd's private socket, where it answers under a name that the bus library rejects; cached properties,
-//! since a stale value must not be reported.
+//! Not here: systemd's private socket, which replies under a name that the bus library rejects; cached properties, since
+//! a stale value must not be reported.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -18,17 +18,17 @@ use crate::domain::config::estate::{Host, ManagerBus};
 use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::sync::lock;
 
-/// Limit for one call. Reading all units takes milliseconds, reloading a thousand unit files some seconds.
-const CALL_LIMIT: Duration = Duration::from_secs(60);
+/// Time limit for one call. Reading all units takes milliseconds, reloading a thousand unit files some seconds.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Limit for connecting to a bus that is reachable.
-pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Time limit for connecting to a bus that is reachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The error code if the manager cannot be reached although its host can.
+/// The error code if the host can be reached but its manager cannot.
 const NO_MANAGER: &str = "no_manager";
 
-/// Connections that are kept; there are few environments.
-const KEPT: usize = 16;
+/// Maximum number of cached connections; there are few environments.
+const CACHED: usize = 16;
 
 /// A row of `ListUnits…`: name, description, load, active and sub state, followed unit, path, and the job's id, type
 /// and path.
@@ -66,21 +66,20 @@ pub(super) trait Manager {
     fn job_removed(&self, id: u32, job: zbus::ObjectPath<'_>, unit: &str, result: &str) -> zbus::Result<()>;
 }
 
-/// Connections by bus. Tasks of the runtime that made a connection serve it, so another runtime cannot use it.
+/// Connections by bus. Tasks of one runtime serve a connection, so another runtime cannot use it.
 static CONNECTIONS: Mutex<Option<HashMap<BusKey, Connection>>> = Mutex::new(None);
 
 /// The host and address of a bus, and the runtime that serves the connection.
 type BusKey = (Host, ManagerBus, Id);
 
-/// The manager of the environment's host. Uses the kept connection, or connects if there is none or it is dead.
+/// The manager of the environment's host. Uses the cached connection, or connects if there is none or it is dead.
 ///
 /// # Errors
 /// Which bus cannot be reached and why: `no_manager`, or the code of the error of the connection to its host.
 pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, Reason> {
-    let (place, bus) = (&context.environment.host, &context.environment.systemd);
-    let Host::Ssh(ssh) = place else { return here(bus).await };
-    let wrong = |reason: Reason| match reason.code {
-        // The host itself cannot be reached.
+    let (host, bus) = (&context.environment.host, &context.environment.systemd);
+    let Host::Ssh(ssh) = host else { return here(bus).await };
+    let of_manager = |reason: Reason| match reason.code {
         ReasonCode::HOST_UNREACHABLE => reason,
         code => {
             let code = if ReasonCode::is_of_host(code.as_str()) { code } else { NO_MANAGER.into() };
@@ -88,24 +87,24 @@ pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, 
             Reason::new(code, format!("the systemd manager at `{}` of `{}` cannot be reached: {text}", bus.0, ssh.to))
         }
     };
-    let said = |text: String| wrong(Reason::new(NO_MANAGER, text));
-    let key = (place.clone(), bus.clone(), Handle::current().id());
+    let no_manager = |text: String| of_manager(Reason::new(NO_MANAGER, text));
+    let key = (host.clone(), bus.clone(), Handle::current().id());
     if let Some(manager) = alive(&key).await {
         return Ok(manager);
     }
-    // `bridge` limits its own time.
-    let (stream, fate) = host::bridge(&bridging(bus), ssh, context).await.map_err(wrong)?;
-    let stream = stream.into_std().map_err(|error| said(error.to_string()))?;
-    match tokio::time::timeout(CONNECT_LIMIT, connected(Builder::unix_stream(stream))).await {
+    // `bridge` has its own time limit.
+    let (stream, end) = host::bridge(&bridge_command(bus), ssh, context).await.map_err(of_manager)?;
+    let stream = stream.into_std().map_err(|error| no_manager(error.to_string()))?;
+    match tokio::time::timeout(CONNECT_TIMEOUT, connected(Builder::unix_stream(stream))).await {
         Ok(Ok((connection, manager))) => {
             keep(key, connection);
             Ok(manager)
         }
         Ok(Err(error)) => {
             let ended = || Reason::new(NO_MANAGER, format!("`systemd-stdio-bridge` has ended there ({error})"));
-            Err(wrong(fate.reason().await.unwrap_or_else(ended)))
+            Err(of_manager(end.reason().await.unwrap_or_else(ended)))
         }
-        Err(_) => Err(said(format!("no answer within {} s", CONNECT_LIMIT.as_secs()))),
+        Err(_) => Err(no_manager(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))),
     }
 }
 
@@ -118,42 +117,42 @@ pub(super) async fn here(bus: &ManagerBus) -> Result<ManagerProxy<'static>, Reas
     if let Some(manager) = alive(&key).await {
         return Ok(manager);
     }
-    let said =
+    let no_manager =
         |text: String| Reason::new(NO_MANAGER, format!("the systemd manager at `{}` cannot be reached: {text}", bus.0));
-    match tokio::time::timeout(CONNECT_LIMIT, connected(builder(&bus.0))).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, connected(builder(&bus.0))).await {
         Ok(Ok((connection, manager))) => {
             keep(key, connection);
             Ok(manager)
         }
-        Ok(Err(error)) => Err(said(error.to_string())),
-        Err(_) => Err(said(format!("no answer within {} s", CONNECT_LIMIT.as_secs()))),
+        Ok(Err(error)) => Err(no_manager(error.to_string())),
+        Err(_) => Err(no_manager(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))),
     }
 }
 
-/// The manager of the kept connection, if it still answers. A broken connection is often noticed only when it is used,
-/// and a change must not be the call that notices.
+/// The manager of the cached connection, if it still answers. A broken connection is often noticed only when it is used,
+/// and that use must not be a change.
 async fn alive(key: &BusKey) -> Option<ManagerProxy<'static>> {
     let manager = proxy(&cached(key)?).await.ok()?;
-    let answer = tokio::time::timeout(host::SILENCE, manager.version()).await;
-    answer.ok()?.ok().map(|_| manager)
+    let reply = tokio::time::timeout(host::SILENCE, manager.version()).await;
+    reply.ok()?.ok().map(|_| manager)
 }
 
 async fn connected(builder: Builder<'_>) -> zbus::Result<(Connection, ManagerProxy<'static>)> {
-    let connection = builder.method_timeout(CALL_LIMIT).build().await?;
+    let connection = builder.method_timeout(CALL_TIMEOUT).build().await?;
     let manager = proxy(&connection).await?;
-    // Without it systemd sends no signals, and a job would seem to run for ever.
+    // Without a subscription systemd sends no signals, and a job would seem to run for ever.
     manager.subscribe().await?;
     Ok((connection, manager))
 }
 
 /// The command that forwards a remote bus over its standard streams; `systemctl --host` uses it too.
-fn bridging(bus: &ManagerBus) -> Vec<String> {
-    let rest: &[&str] = match bus.0.as_str() {
+fn bridge_command(bus: &ManagerBus) -> Vec<String> {
+    let arguments: &[&str] = match bus.0.as_str() {
         "system" => &[],
         "user" => &["--user"],
         address => &["-p", address],
     };
-    ["systemd-stdio-bridge"].iter().chain(rest).map(|&word| word.to_owned()).collect()
+    ["systemd-stdio-bridge"].iter().chain(arguments).map(|&argument| argument.to_owned()).collect()
 }
 
 async fn proxy(connection: &Connection) -> zbus::Result<ManagerProxy<'static>> {
@@ -177,7 +176,7 @@ fn keep(key: BusKey, connection: Connection) {
     let mut connections = lock(&CONNECTIONS);
     let connections = connections.get_or_insert_default();
     connections.retain(|_, connection| !connection.is_closed());
-    if connections.len() >= KEPT {
+    if connections.len() >= CACHED {
         connections.clear();
     }
     connections.insert(key, connection);

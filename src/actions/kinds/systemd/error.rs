@@ -1,8 +1,9 @@
-//! Classifies errors of requests to systemd, and explains what to do.
+//! Classifies errors of requests to systemd, with messages that name the remedy.
 
 use serde_json::{Value, json};
 
-use super::unit::Unit;
+use super::unit::{ProcessExit, Unit};
+use super::verb::{UnitOperation, UnitVerb};
 use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::domain::core::suggest::{or_did_you_mean, several_nearest};
 
@@ -10,7 +11,7 @@ use crate::domain::core::suggest::{or_did_you_mean, several_nearest};
 pub(super) const CRASH_LOOP: &str = "crash_loop";
 
 /// Similar names that are suggested.
-const OFFERED: usize = 3;
+const SUGGESTIONS: usize = 3;
 
 /// An error with a code and a message.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +21,8 @@ pub(super) struct SystemdError {
     pub message: String,
     /// Whether systemd may have acted despite the error.
     pub uncertain: bool,
-    /// More fields for programs.
-    pub more: Value,
+    /// Further fields of the error, for programs.
+    pub fields: Value,
 }
 
 impl From<Reason> for SystemdError {
@@ -31,21 +32,21 @@ impl From<Reason> for SystemdError {
 }
 
 impl SystemdError {
-    /// An error of this kind, without more fields.
+    /// An error of this kind, without further fields.
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), uncertain: false, more: Value::Null }
+        Self { kind, message: message.into(), uncertain: false, fields: Value::Null }
     }
 
-    /// Adds fields for programs.
-    pub fn with(self, more: Value) -> Self {
-        Self { more, ..self }
+    /// Sets the further fields.
+    pub fn with(self, fields: Value) -> Self {
+        Self { fields, ..self }
     }
 
-    /// The error as `output.trouble`.
+    /// The error as the output `trouble`.
     pub fn output(&self) -> Value {
         let mut error = json!({ "kind": self.kind, "message": self.message });
-        if let (Value::Object(error), Value::Object(more)) = (&mut error, self.more.clone()) {
-            error.extend(more);
+        if let (Value::Object(error), Value::Object(fields)) = (&mut error, self.fields.clone()) {
+            error.extend(fields);
         }
         error
     }
@@ -60,104 +61,107 @@ impl SystemdError {
         Self::unknown_unit("outside_estate", "the estate has no unit", name, known)
     }
 
-    fn unknown_unit(kind: &'static str, front: &str, name: &str, known: &[String]) -> Self {
-        let nearest = several_nearest(name, known.iter().map(String::as_str), OFFERED);
-        let message = format!("{front} `{name}`{}", or_did_you_mean(nearest.iter().copied()));
+    fn unknown_unit(kind: &'static str, problem: &str, name: &str, known: &[String]) -> Self {
+        let nearest = several_nearest(name, known.iter().map(String::as_str), SUGGESTIONS);
+        let message = format!("{problem} `{name}`{}", or_did_you_mean(nearest.iter().copied()));
         Self::new(kind, message).with(json!({ "nearest": nearest }))
     }
 
-    /// An error of the bus for the request to `verb` a unit.
-    pub fn of_bus(verb: &str, unit: &str, error: &zbus::Error) -> Self {
+    /// The error for a failed request.
+    pub fn of_bus(operation: UnitOperation<'_>, error: &zbus::Error) -> Self {
         match error {
             zbus::Error::MethodError(name, message, _) => {
-                Self::of_error(verb, unit, name.as_str(), message.as_deref().unwrap_or_default())
+                Self::of_reply(operation, name.as_str(), message.as_deref().unwrap_or_default())
             }
             zbus::Error::FDO(error) => {
                 let name = zbus::DBusError::name(&**error).to_string();
-                Self::of_error(verb, unit, &name, zbus::DBusError::description(&**error).unwrap_or_default())
+                Self::of_reply(operation, &name, zbus::DBusError::description(&**error).unwrap_or_default())
             }
             // The request may have arrived before the connection broke.
             other => {
-                let message = format!("the connection to systemd broke while `{unit}` was to {verb}: {other}");
+                let message = format!("the connection to systemd broke during the request to {operation}: {other}");
                 Self { uncertain: true, ..Self::new(ReasonCode::CONNECTION_LOST.as_str(), message) }
             }
         }
     }
 
-    fn of_error(verb: &str, unit: &str, name: &str, message: &str) -> Self {
+    /// The error for an error reply: its D-Bus name and message.
+    fn of_reply(operation: UnitOperation<'_>, name: &str, message: &str) -> Self {
+        use UnitOperation::{Change, Read};
         let short = name.rsplit('.').next().unwrap_or(name);
-        match short {
-            "NoSuchUnit" => Self::no_such_unit(unit, &[]),
-            "AccessDenied" | "InteractiveAuthorizationRequired" | "AuthFailed" => Self::access_denied(verb, unit),
-            "UnitMasked" => Self::new("masked", format!("`{unit}` is masked")),
-            "JobTypeNotApplicable" => {
-                Self::new("not_applicable", format!("`{unit}` cannot {verb}: its unit file does not say how"))
+        match (short, operation) {
+            ("NoSuchUnit", Read(unit) | Change(_, unit)) => Self::no_such_unit(unit, &[]),
+            ("UnitMasked", Read(unit) | Change(_, unit)) => Self::new("masked", format!("`{unit}` is masked")),
+            ("JobTypeNotApplicable", Change(verb, unit)) => {
+                let message =
+                    format!("`{unit}` cannot be {}: its type or its unit file does not allow it", verb.past());
+                Self::new("not_applicable", message)
             }
-            "NoReply" | "Timeout" | "TimedOut" | "Disconnected" => {
-                let message = format!("systemd did not answer when `{unit}` was to {verb}: {message}");
+            ("AccessDenied" | "InteractiveAuthorizationRequired" | "AuthFailed", _) => Self::access_denied(operation),
+            ("NoReply" | "Timeout" | "TimedOut" | "Disconnected", _) => {
+                let message = format!("systemd did not answer the request to {operation}: {message}");
                 Self { uncertain: true, ..Self::new("no_answer", message) }
             }
             _ => {
-                let message = format!("systemd refused to {verb} `{unit}`: {message}");
+                let message = format!("systemd refused to {operation}: {message}");
                 Self::new("refused", message).with(json!({ "name": name }))
             }
         }
     }
 
-    fn access_denied(verb: &str, unit: &str) -> Self {
-        let action = polkit_action(verb);
-        let message = format!(
-            "polkit does not let this account {verb} `{unit}` (`{action}`); `runbook unit polkit` prints the rule"
-        );
+    fn access_denied(operation: UnitOperation<'_>) -> Self {
+        let Some(action) = operation.polkit_action() else {
+            return Self::new("access_denied", format!("this account may not {operation}"));
+        };
+        let message =
+            format!("polkit does not let this account {operation} (`{action}`); `runbook unit polkit` prints the rule");
         Self::new("access_denied", message).with(json!({ "action": action }))
     }
 
     /// The error for a job's result, unless it is `done`. `unit` is the state after the job.
-    pub fn of_job(verb: &str, unit: &Unit, result: &str) -> Option<Self> {
-        let name = &unit.name;
-        let trouble = match result {
+    pub fn of_job(verb: UnitVerb, unit: &Unit, result: &str) -> Option<Self> {
+        let (name, job) = (&unit.name, verb.code());
+        let error = match result {
             "done" => return None,
             "failed" => return Some(Self::of_unit(verb, unit)),
-            "canceled" => {
-                let message = format!("another request took the place of the one to {verb} `{name}`");
-                Self::new("job_canceled", message)
-            }
-            "timeout" => Self::new("job_timeout", format!("systemd gave up waiting for `{name}` to {verb}")),
+            "canceled" => Self::new("job_canceled", format!("another job replaced the job to {job} `{name}`")),
+            "timeout" => Self::new("job_timeout", format!("systemd gave up waiting for `{name}` to {job}")),
             "dependency" => {
                 let message =
                     format!("a unit that `{name}` needs did not start; see `systemctl list-dependencies {name}`");
                 Self::new("job_dependency", message)
             }
-            "skipped" => Self::new("job_skipped", format!("`{name}` is in no state in which it could {verb}")),
-            other => Self::new("job_failed", format!("the job to {verb} `{name}` ended with `{other}`")),
+            "skipped" => Self::new("job_skipped", format!("`{name}` is in no state in which it could {job}")),
+            other => Self::new("job_failed", format!("the job to {job} `{name}` ended with `{other}`")),
         };
-        Some(trouble)
+        Some(error)
     }
 
     /// Why a unit is not up, from its properties.
-    pub fn of_unit(verb: &str, unit: &Unit) -> Self {
+    pub fn of_unit(verb: UnitVerb, unit: &Unit) -> Self {
         let name = &unit.name;
         let result = unit.result.as_deref().unwrap_or("unknown");
-        let exit = unit.exit.as_deref().unwrap_or("an unknown status");
-        let trouble = match result {
+        let exit = unit.exit.map_or_else(|| "an unknown status".to_owned(), explained);
+        let error = match result {
             "start-limit-hit" => return Self::start_limit(unit),
-            "exit-code" if verb == "reload" => Self::new("reload_failed", format!("`{name}` could not reload")),
-            "exit-code" => Self::new("start_failed", format!("`{name}` did not stay up: {}", why_exited(exit))),
-            "signal" | "core-dump" => Self::new("start_failed", format!("`{name}` did not stay up: {exit}")),
-            "timeout" => Self::new("start_timeout", format!("`{name}` did not become ready in its time")),
-            "oom-kill" => Self::new("out_of_memory", format!("`{name}` was killed for want of memory")),
+            "exit-code" if verb == UnitVerb::Reload => Self::new("reload_failed", format!("`{name}` could not reload")),
+            "exit-code" | "signal" | "core-dump" => {
+                Self::new("start_failed", format!("`{name}` did not stay up: {exit}"))
+            }
+            "timeout" => Self::new("start_timeout", format!("`{name}` did not become ready in time")),
+            "oom-kill" => Self::new("out_of_memory", format!("`{name}` was killed: out of memory")),
             "success" => Self::new("ended", format!("`{name}` ended at once ({exit}) and is {}", unit.state())),
             other => Self::new("start_failed", format!("`{name}` is {}: {other}", unit.state())),
         };
-        trouble.with(json!({ "result": result, "exit": unit.exit }))
+        error.with(json!({ "result": result, "exit": unit.exit }))
     }
 
     /// systemd refuses further starts, because the unit was started too often.
     ///
-    /// `Result` shows this only if there was no earlier error; callers use other signs too.
+    /// The property `Result` shows this only if no earlier error is recorded, so callers check other properties too.
     pub fn start_limit(unit: &Unit) -> Self {
         let name = &unit.name;
-        let exit = unit.exit.as_deref().map_or_else(String::new, |exit| format!(" (last: {})", why_exited(exit)));
+        let exit = unit.exit.map_or_else(String::new, |exit| format!(" (last: {})", explained(exit)));
         let message = format!(
             "`{name}` was started too often and systemd has given up on it{exit}; \
              `systemctl reset-failed {name}` lets it start again"
@@ -168,7 +172,7 @@ impl SystemdError {
 
     /// The unit ends again and again, and systemd restarts it each time.
     pub fn crash_loop(unit: &Unit) -> Self {
-        let exit = unit.exit.as_deref().map_or_else(String::new, |exit| format!(" ({})", why_exited(exit)));
+        let exit = unit.exit.map_or_else(String::new, |exit| format!(" ({})", explained(exit)));
         let count = unit.n_restarts.unwrap_or(0);
         let message = match count {
             0 => format!("`{}` ended at once{exit}; systemd will start it again", unit.name),
@@ -179,24 +183,16 @@ impl SystemdError {
     }
 }
 
-/// The polkit action that a verb needs.
-fn polkit_action(verb: &str) -> &'static str {
-    match verb {
-        "enable" | "disable" => "org.freedesktop.systemd1.manage-unit-files",
-        "reload the unit files of" => "org.freedesktop.systemd1.reload-daemon",
-        _ => "org.freedesktop.systemd1.manage-units",
-    }
-}
-
-/// Explains the exit codes by which systemd reports that it could not run the program; see `systemd.exec(5)`.
-fn why_exited(exit: &str) -> String {
+/// The end of a process, with the meaning of the exit codes by which systemd reports that it could not run the program;
+/// see `systemd.exec(5)`.
+fn explained(exit: ProcessExit) -> String {
     let meaning = match exit {
-        "exited 200" => "its working directory is missing",
-        "exited 203" => "its program cannot be run",
-        "exited 216" => "its group is unknown",
-        "exited 217" => "its user is unknown",
-        "exited 226" => "its name spaces could not be made",
-        _ => return exit.to_owned(),
+        ProcessExit::Exited(200) => "its working directory is missing",
+        ProcessExit::Exited(203) => "its program cannot be run",
+        ProcessExit::Exited(216) => "its group is unknown",
+        ProcessExit::Exited(217) => "its user is unknown",
+        ProcessExit::Exited(226) => "its namespaces could not be set up",
+        _ => return exit.to_string(),
     };
     format!("{exit}: {meaning}")
 }
@@ -207,34 +203,53 @@ mod tests {
 
     #[test]
     fn a_refusal_by_polkit_names_the_action() {
-        let denied = "org.freedesktop.DBus.Error.AccessDenied";
-        let of = |verb| SystemdError::of_error(verb, "a.service", denied, "Access denied").more["action"].clone();
-        assert_eq!(of("restart"), "org.freedesktop.systemd1.manage-units");
-        assert_eq!(of("enable"), "org.freedesktop.systemd1.manage-unit-files");
+        let denied = |operation| {
+            let error = SystemdError::of_reply(operation, "org.freedesktop.DBus.Error.AccessDenied", "Access denied");
+            assert_eq!(error.kind, "access_denied");
+            error
+        };
+        let action = |operation| denied(operation).fields["action"].clone();
+        assert_eq!(
+            action(UnitOperation::Change(UnitVerb::Restart, "a.service")),
+            "org.freedesktop.systemd1.manage-units"
+        );
+        assert_eq!(
+            action(UnitOperation::Change(UnitVerb::Enable, "a.service")),
+            "org.freedesktop.systemd1.manage-unit-files"
+        );
+        assert_eq!(action(UnitOperation::ReloadUnitFiles), "org.freedesktop.systemd1.reload-daemon");
+        assert_eq!(
+            denied(UnitOperation::ReloadUnitFiles).message,
+            "polkit does not let this account reload the unit files (`org.freedesktop.systemd1.reload-daemon`); \
+             `runbook unit polkit` prints the rule"
+        );
+        let read = denied(UnitOperation::Read("a.service, b.service"));
+        assert_eq!(read.message, "this account may not read the state of `a.service, b.service`");
         let interactive = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
-        assert_eq!(SystemdError::of_error("stop", "a.service", interactive, "").kind, "access_denied");
+        let stop = UnitOperation::Change(UnitVerb::Stop, "a.service");
+        assert_eq!(SystemdError::of_reply(stop, interactive, "").kind, "access_denied");
     }
 
     #[test]
-    fn the_nearest_names_are_offered() {
+    fn similar_names_are_suggested() {
         let known = ["pakashop-gateway.service", "pakashop-search.service"].map(str::to_owned);
         let error = SystemdError::no_such_unit("search.service", &known);
         assert_eq!(error.message, "there is no unit `search.service`; did you mean `pakashop-search.service`?");
-        assert_eq!(error.more, json!({ "nearest": ["pakashop-search.service"] }));
+        assert_eq!(error.fields, json!({ "nearest": ["pakashop-search.service"] }));
         assert_eq!(SystemdError::no_such_unit("nginx.service", &known).message, "there is no unit `nginx.service`");
     }
 
     #[test]
-    fn a_start_limit_and_a_failed_start_are_told_apart() {
-        let unit = |result: &str, exit: &str| Unit {
+    fn a_start_limit_differs_from_a_failed_start() {
+        let unit = |result: &str, code: i32| Unit {
             name: "a.service".to_owned(),
             result: Some(result.to_owned()),
-            exit: Some(exit.to_owned()),
+            exit: Some(ProcessExit::Exited(code)),
             ..Unit::default()
         };
-        assert_eq!(SystemdError::of_unit("start", &unit("start-limit-hit", "exited 1")).kind, "start_limit_hit");
-        let failed = SystemdError::of_unit("start", &unit("exit-code", "exited 203"));
+        assert_eq!(SystemdError::of_unit(UnitVerb::Start, &unit("start-limit-hit", 1)).kind, "start_limit_hit");
+        let failed = SystemdError::of_unit(UnitVerb::Start, &unit("exit-code", 203));
         assert_eq!(failed.kind, "start_failed");
-        assert!(failed.message.contains("cannot be run"), "{}", failed.message);
+        assert_eq!(failed.message, "`a.service` did not stay up: exited 203: its program cannot be run");
     }
 }

@@ -10,29 +10,32 @@ use zbus::OwnedObjectPath;
 use super::dbus::{JobRemovedStream, ManagerProxy};
 use super::error::{CRASH_LOOP, SystemdError};
 use super::unit::Unit;
+use super::verb::UnitVerb;
 use crate::actions::Context;
 use crate::clock;
+use crate::domain::core::reason::ReasonCode;
+use crate::domain::core::time::Span;
 
 /// Interval between two reads of a watched unit; one read takes a millisecond.
-const LOOK: Duration = Duration::from_millis(100);
+const UNIT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Interval between two checks whether a job still exists, in case its signal was lost.
-const ASK: Duration = Duration::from_secs(1);
+const JOB_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The result of a job whose signal was lost; the unit's state then shows the real result.
-const GONE: &str = "done";
+/// The assumed result of a job whose signal was lost. The unit's state, which is read next, shows a failure.
+const ASSUMED_RESULT: &str = "done";
 
-/// Completes at the deadline or on a cancellation. Returns which.
+/// Completes at the deadline or on a cancellation. Returns the cause, for a message.
 pub(super) async fn over(context: &Context) -> &'static str {
-    let late = async {
+    let expiry = async {
         match context.deadline {
             Some(deadline) => context.clock.sleep_until(deadline).await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
-        () = context.cancel.cancelled() => "it was stopped",
-        () = late => "its time was over",
+        () = context.cancel.cancelled() => "the step was stopped",
+        () = expiry => "the step's time was over",
     }
 }
 
@@ -43,42 +46,42 @@ pub(super) async fn result(
     job: &OwnedObjectPath,
     context: &Context,
 ) -> Result<String, SystemdError> {
-    let number = job.as_str().rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or(0);
+    let number: u32 = job.as_str().rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or(0);
     loop {
         tokio::select! {
             signal = removed.next() => {
-                let Some(signal) = signal else { return Err(lost(job)) };
+                let Some(signal) = signal else { return Err(connection_lost(number)) };
                 if let Ok(arguments) = signal.args() && arguments.job.as_str() == job.as_str() {
                     return Ok(arguments.result.to_owned());
                 }
             }
-            () = clock::sleep(&*context.clock, ASK) => {
+            () = clock::sleep(&*context.clock, JOB_INTERVAL) => {
                 if manager.get_job(number).await.is_err() {
-                    return Ok(GONE.to_owned());
+                    return Ok(ASSUMED_RESULT.to_owned());
                 }
             }
             why = over(context) => {
-                let message = format!("{why} while systemd was still working on it (job {number}, which goes on)");
+                let message = format!("{why} while systemd was still working on it (job {number}, which continues)");
                 return Err(SystemdError { uncertain: true, ..SystemdError::new("still_running", message) });
             }
         }
     }
 }
 
-fn lost(job: &OwnedObjectPath) -> SystemdError {
-    let message = format!("the connection to systemd broke while it was working (job `{job}`)");
-    SystemdError { uncertain: true, ..SystemdError::new("connection", message) }
+fn connection_lost(number: u32) -> SystemdError {
+    let message = format!("the connection to systemd broke while systemd was working on job {number}");
+    SystemdError { uncertain: true, ..SystemdError::new(ReasonCode::CONNECTION_LOST.as_str(), message) }
 }
 
-/// Waits until the unit has no job. Returns the unit's state then.
-pub(super) async fn quiet(manager: &ManagerProxy<'_>, name: &str, context: &Context) -> zbus::Result<Unit> {
+/// Waits until the unit has no job, the deadline or a cancellation. Returns the unit's state at that moment.
+pub(super) async fn without_job(manager: &ManagerProxy<'_>, name: &str, context: &Context) -> zbus::Result<Unit> {
     loop {
         let unit = Unit::one(manager, name).await?;
         if unit.job == 0 {
             return Ok(unit);
         }
         tokio::select! {
-            () = clock::sleep(&*context.clock, LOOK) => {}
+            () = clock::sleep(&*context.clock, UNIT_INTERVAL) => {}
             _ = over(context) => return Ok(unit),
         }
     }
@@ -86,7 +89,7 @@ pub(super) async fn quiet(manager: &ManagerProxy<'_>, name: &str, context: &Cont
 
 /// Watches a started unit for `settle`. Returns its last state, and an error if it did not stay up.
 ///
-/// `restarts` is the number of automatic restarts before the watch; a larger number is a crash loop.
+/// `restarts` is the number of automatic restarts before the watch. A higher number means a crash loop.
 pub(super) async fn settled(
     manager: &ManagerProxy<'_>,
     name: &str,
@@ -94,7 +97,7 @@ pub(super) async fn settled(
     settle: Duration,
     context: &Context,
 ) -> zbus::Result<(Unit, Option<SystemdError>)> {
-    let until = crate::domain::core::time::Span(settle).after(context.clock.now());
+    let until = Span(settle).after(context.clock.now());
     let mut first: Option<String> = None;
     let (mut looping, mut exit) = (false, None);
     loop {
@@ -103,34 +106,34 @@ pub(super) async fn settled(
         // A restarted unit no longer reports its last exit.
         exit = unit.exit.take().or(exit);
         unit.exit.clone_from(&exit);
-        let fallen = fallen(&unit, invocation, restarts);
+        let error = error_of(&unit, invocation, restarts);
         // A crash loop is watched to the end, since systemd may give up on the unit.
-        looping |= fallen.as_ref().is_some_and(|trouble| trouble.kind == CRASH_LOOP);
-        let is_final = fallen.as_ref().is_some_and(|trouble| trouble.kind != CRASH_LOOP);
+        looping |= error.as_ref().is_some_and(|error| error.kind == CRASH_LOOP);
+        let is_final = error.as_ref().is_some_and(|error| error.kind != CRASH_LOOP);
         let now = context.clock.now();
         let is_late = context.deadline.is_some_and(|deadline| now >= deadline);
         let is_over = now >= until || is_late || context.cancel.is_cancelled();
         if is_final || is_over {
-            let trouble = fallen.or_else(|| looping.then(|| SystemdError::crash_loop(&unit)));
-            return Ok((unit, trouble));
+            let error = error.or_else(|| looping.then(|| SystemdError::crash_loop(&unit)));
+            return Ok((unit, error));
         }
         tokio::select! {
-            () = clock::sleep(&*context.clock, LOOK) => {}
+            () = clock::sleep(&*context.clock, UNIT_INTERVAL) => {}
             _ = over(context) => {}
         }
     }
 }
 
-/// Why a unit that should be up is not.
-fn fallen(unit: &Unit, invocation: &str, restarts: u32) -> Option<SystemdError> {
+/// Why a started unit is not up. `invocation` and `restarts` are those at the start of the watch.
+fn error_of(unit: &Unit, invocation: &str, restarts: u32) -> Option<SystemdError> {
     let restarted = unit.n_restarts.unwrap_or(0) > restarts || unit.invocation_id != invocation;
     match unit.active.as_str() {
-        // It was restarted, and systemd has given up.
+        // systemd restarted it and has given up.
         "failed" if unit.n_restarts.unwrap_or(0) > restarts => Some(SystemdError::start_limit(unit)),
-        "failed" => Some(SystemdError::of_unit("start", unit)),
+        "failed" => Some(SystemdError::of_unit(UnitVerb::Start, unit)),
         "activating" if unit.sub.starts_with("auto-restart") => Some(SystemdError::crash_loop(unit)),
         _ if restarted => Some(SystemdError::crash_loop(unit)),
-        "inactive" | "deactivating" if !unit.is_up() => Some(SystemdError::of_unit("start", unit)),
+        "inactive" | "deactivating" if !unit.is_up() => Some(SystemdError::of_unit(UnitVerb::Start, unit)),
         _ => None,
     }
 }

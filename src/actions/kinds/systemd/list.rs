@@ -1,7 +1,7 @@
-//! Lists the states of many units cheaply: one call for all, then concurrent reads of the few properties that the
-//! states lack.
+//! Lists the states of many units with few calls: one for all units, then concurrent reads of the properties that its
+//! reply lacks.
 //!
-//! Not here: details that only a change needs; see [`UnitState`](super::unit::Unit).
+//! Not here: properties that only a change needs; see [`Unit`](super::unit::Unit).
 
 use std::collections::HashMap;
 
@@ -10,18 +10,14 @@ use zbus::{Connection, ObjectPath, OwnedVariant};
 
 use super::dbus;
 use super::dbus::UnitRow;
-use super::unit::{ended, instant};
+use super::unit::{ProcessExit, SERVICE_INTERFACE, UNIT_INTERFACE, UNKNOWN_BYTES, instant, property};
 use crate::actions::Context;
 use crate::domain::host::status::UnitState;
-
-/// The interface of every unit, and that of services.
-const COMMON: &str = "org.freedesktop.systemd1.Unit";
-const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
 /// The states of these units by name. An unknown unit is `not-found`.
 ///
 /// # Errors
-/// A sentence that names the bus that cannot be reached, and why.
+/// The bus that cannot be reached, and why.
 pub async fn list_states(names: &[&str], context: &Context) -> Result<HashMap<String, UnitState>, String> {
     let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
     let rows = manager.list_units_by_names(names).await;
@@ -29,17 +25,17 @@ pub async fn list_states(names: &[&str], context: &Context) -> Result<HashMap<St
         format!("the systemd manager at `{}` does not answer: {error}", context.environment.systemd.0)
     })?;
     let connection = manager.inner().connection();
-    let asked = requested_names(names, &rows);
-    let units = join_all(asked.into_iter().zip(rows).map(|(asked, row)| read_unit(connection, asked, row))).await;
-    let mut seen: HashMap<String, UnitState> = units.into_iter().map(|unit| (unit.name.clone(), unit)).collect();
+    let requested = requested_names(names, &rows);
+    let units = join_all(requested.into_iter().zip(rows).map(|(name, row)| read_unit(connection, name, row))).await;
+    let mut states: HashMap<String, UnitState> = units.into_iter().map(|unit| (unit.name.clone(), unit)).collect();
     for name in names {
         // systemd leaves out names that no unit can have.
-        seen.entry((*name).to_owned()).or_insert_with(|| missing(name));
+        states.entry((*name).to_owned()).or_insert_with(|| missing(name));
     }
-    Ok(seen)
+    Ok(states)
 }
 
-/// The name by which each row was requested. A unit with aliases returns its first name.
+/// The name by which each row was requested. The row of a unit with aliases holds its main name.
 fn requested_names(names: &[&str], rows: &[UnitRow]) -> Vec<String> {
     if names.len() == rows.len() {
         return names.iter().map(|name| (*name).to_owned()).collect();
@@ -60,38 +56,38 @@ async fn read_unit(connection: &Connection, name: String, row: UnitRow) -> UnitS
         return unit;
     }
     let is_service = name.ends_with(".service");
-    let common = get::<u64>(connection, &path, COMMON, "StateChangeTimestamp");
-    let (since, ()) = futures_util::join!(common, async {
+    let since = get::<u64>(connection, &path, UNIT_INTERFACE, "StateChangeTimestamp");
+    let (since, ()) = futures_util::join!(since, async {
         if is_service {
-            service(connection, &path, &mut unit).await;
+            add_service(connection, &path, &mut unit).await;
         }
     });
     unit.since = since.and_then(instant);
     unit
 }
 
-/// Reads the properties of a service. The reason why it is not up is read only if it is not.
-async fn service(connection: &Connection, path: &ObjectPath<'_>, unit: &mut UnitState) {
-    let restarts = get::<u32>(connection, path, SERVICE, "NRestarts");
-    let memory = get::<u64>(connection, path, SERVICE, "MemoryCurrent");
+/// Reads the properties of a service. Those that show why it is not up are read only in that case.
+async fn add_service(connection: &Connection, path: &ObjectPath<'_>, unit: &mut UnitState) {
+    let restarts = get::<u32>(connection, path, SERVICE_INTERFACE, "NRestarts");
+    let memory = get::<u64>(connection, path, SERVICE_INTERFACE, "MemoryCurrent");
     let (restarts, memory, ()) = futures_util::join!(restarts, memory, async {
         if unit.is_up {
             return;
         }
-        let result = get::<String>(connection, path, SERVICE, "Result");
-        let kind = get::<String>(connection, path, SERVICE, "Type");
-        let code = get::<i32>(connection, path, SERVICE, "ExecMainCode");
-        let status = get::<i32>(connection, path, SERVICE, "ExecMainStatus");
-        let (result, kind, code, status) = futures_util::join!(result, kind, code, status);
-        unit.exit = code.zip(status).and_then(|(code, status)| ended(code, status));
+        let result = get::<String>(connection, path, SERVICE_INTERFACE, "Result");
+        let service_type = get::<String>(connection, path, SERVICE_INTERFACE, "Type");
+        let code = get::<i32>(connection, path, SERVICE_INTERFACE, "ExecMainCode");
+        let status = get::<i32>(connection, path, SERVICE_INTERFACE, "ExecMainStatus");
+        let (result, service_type, code, status) = futures_util::join!(result, service_type, code, status);
+        let exit = code.zip(status).and_then(|(code, status)| ProcessExit::of(code, status));
+        unit.exit = exit.map(|exit| exit.to_string());
         // A `oneshot` that succeeded is up.
         let has_succeeded = unit.active == "inactive" && result.as_deref() == Some("success");
-        unit.is_up = has_succeeded && kind.as_deref() == Some("oneshot");
+        unit.is_up = has_succeeded && service_type.as_deref() == Some("oneshot");
         unit.result = result;
     });
     unit.restarts = restarts;
-    // The largest number stands for an unknown value.
-    unit.memory = memory.filter(|bytes| *bytes != u64::MAX);
+    unit.memory = memory.filter(|bytes| *bytes != UNKNOWN_BYTES);
 }
 
 /// One property; `None` if the unit is gone.
@@ -101,7 +97,5 @@ async fn get<T: TryFrom<OwnedVariant>>(
     interface: &str,
     name: &str,
 ) -> Option<T> {
-    let (manager, properties) = (Some("org.freedesktop.systemd1"), Some("org.freedesktop.DBus.Properties"));
-    let reply = connection.call_method(manager, path, properties, "Get", &(interface, name)).await.ok()?;
-    T::try_from(reply.body().deserialize::<OwnedVariant>().ok()?).ok()
+    T::try_from(property(connection, path, interface, name).await.ok()?).ok()
 }

@@ -1,15 +1,16 @@
-//! Converts the unit names of a step into systemd's names.
+//! Converts the unit names of a step into systemd's unit names.
 
 use std::collections::BTreeSet;
 
 use super::error::SystemdError;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::glob_name::{is_unit_pattern, matches_unit, suffixed};
+use crate::domain::core::text::one_line;
 
-/// Units that one step may name or match.
+/// Maximum number of units that one step names or matches.
 const MOST: usize = 500;
 
-/// The longest unit name in bytes.
+/// systemd's limit for a unit name, in bytes.
 const LONGEST: usize = 255;
 
 /// The units to read: names and patterns.
@@ -20,14 +21,14 @@ pub(super) struct UnitNames {
 }
 
 impl UnitNames {
-    /// Resolves words: a unit, a service of the estate, or a pattern.
-    pub fn of(words: &[String], estate: &Estate) -> Result<Self, SystemdError> {
-        let mut wanted = Self::default();
-        for word in limited(words)? {
-            let name = full(word, estate)?;
-            if is_unit_pattern(&name) { wanted.patterns.push(name) } else { wanted.names.push(name) }
+    /// Resolves each name: a unit, a service of the estate, or a pattern.
+    pub fn of(given: &[String], estate: &Estate) -> Result<Self, SystemdError> {
+        let mut resolved = Self::default();
+        for name in limited(given)? {
+            let name = full(name, estate)?;
+            if is_unit_pattern(&name) { resolved.patterns.push(name) } else { resolved.names.push(name) }
         }
-        Ok(wanted)
+        Ok(resolved)
     }
 
     /// The estate's units that match a pattern. They are included even if systemd has not loaded them.
@@ -37,14 +38,14 @@ impl UnitNames {
     }
 }
 
-/// The units to change. Each must be named completely and be in the estate.
-pub(super) fn named(words: &[String], estate: &Estate) -> Result<Vec<String>, SystemdError> {
+/// The units to change, each once. A pattern, or a unit outside the estate, is an error.
+pub(super) fn named(given: &[String], estate: &Estate) -> Result<Vec<String>, SystemdError> {
     let known: Vec<String> = estate.units().map(|unit| suffixed(unit.to_owned())).collect();
     let mut names: Vec<String> = Vec::new();
-    for word in limited(words)? {
-        let name = full(word, estate)?;
+    for given in limited(given)? {
+        let name = full(given, estate)?;
         if is_unit_pattern(&name) {
-            let message = format!("`{word}` is a pattern, and a change must name each unit");
+            let message = format!("`{given}` is a pattern, and a change must name each unit");
             return Err(SystemdError::new("pattern", message));
         }
         if !known.contains(&name) {
@@ -57,22 +58,23 @@ pub(super) fn named(words: &[String], estate: &Estate) -> Result<Vec<String>, Sy
     Ok(names)
 }
 
-fn limited(words: &[String]) -> Result<&[String], SystemdError> {
-    match words.len() {
+fn limited(given: &[String]) -> Result<&[String], SystemdError> {
+    match given.len() {
         0 => Err(SystemdError::new("no_units", "no unit is named")),
-        1..=MOST => Ok(words),
-        many => Err(SystemdError::new("too_many_units", format!("{many} units are named, and {MOST} is the most"))),
+        1..=MOST => Ok(given),
+        count => Err(SystemdError::new("too_many_units", format!("{count} units are named; the most is {MOST}"))),
     }
 }
 
-/// The unit of a service, or the name with its missing suffix. Refuses names that no unit can have.
-fn full(word: &str, estate: &Estate) -> Result<String, SystemdError> {
+/// The unit of a service of the estate, or the name with `.service` if it has no suffix. A name that no unit can have is
+/// an error.
+fn full(given: &str, estate: &Estate) -> Result<String, SystemdError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@*?[]!^".contains(c);
-    if word.is_empty() || word.len() > LONGEST || word.starts_with('-') || !word.chars().all(allowed) {
-        let shown = crate::domain::core::text::one_line(word, 80);
+    if given.is_empty() || given.len() > LONGEST || given.starts_with('-') || !given.chars().all(allowed) {
+        let shown = one_line(given, 80);
         return Err(SystemdError::new("invalid_name", format!("`{shown}` cannot be the name of a unit")));
     }
-    let unit = estate.services.get(word).map_or(word, |service| &service.unit);
+    let unit = estate.services.get(given).map_or(given, |service| &service.unit);
     Ok(suffixed(unit.to_owned()))
 }
 
@@ -89,35 +91,35 @@ mod tests {
         Estate { services: [service("gateway"), service("search")].into(), ..Estate::default() }
     }
 
-    fn words(words: &[&str]) -> Vec<String> {
-        words.iter().map(|word| (*word).to_owned()).collect()
+    fn strings(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
     }
 
     #[test]
-    fn a_service_a_bare_name_and_a_unit_mean_the_same() {
-        let all = named(&words(&["gateway", "pakashop-gateway", "pakashop-gateway.service"]), &estate());
+    fn a_service_and_a_unit_with_or_without_suffix_are_the_same() {
+        let all = named(&strings(&["gateway", "pakashop-gateway", "pakashop-gateway.service"]), &estate());
         assert_eq!(all.unwrap(), ["pakashop-gateway.service"]);
     }
 
     #[test]
     fn a_change_outside_the_estate_is_refused_with_the_nearest_name() {
-        let refused = named(&words(&["sshd.service"]), &estate()).unwrap_err();
+        let refused = named(&strings(&["sshd.service"]), &estate()).unwrap_err();
         assert_eq!(refused.kind, "outside_estate");
-        let refused = named(&words(&["pakashop-serch"]), &estate()).unwrap_err();
+        let refused = named(&strings(&["pakashop-serch"]), &estate()).unwrap_err();
         assert!(refused.message.contains("`pakashop-search.service`"), "{}", refused.message);
-        assert_eq!(named(&words(&["pakashop-*"]), &estate()).unwrap_err().kind, "pattern");
+        assert_eq!(named(&strings(&["pakashop-*"]), &estate()).unwrap_err().kind, "pattern");
     }
 
     #[test]
-    fn hostile_names_are_refused_before_they_leave() {
+    fn names_that_no_unit_can_have_are_refused() {
         for hostile in ["--now", "-H root@x", "../../x", "a b", "a\nb", "a\0b", "\u{1b}[31m", "", "é"] {
-            assert_eq!(UnitNames::of(&words(&[hostile]), &estate()).unwrap_err().kind, "invalid_name", "{hostile:?}");
+            assert_eq!(UnitNames::of(&strings(&[hostile]), &estate()).unwrap_err().kind, "invalid_name", "{hostile:?}");
         }
     }
 
     #[test]
-    fn a_pattern_finds_the_units_of_the_estate() {
-        let found = |pattern: &str| UnitNames::of(&words(&[pattern]), &estate()).unwrap().of_estate(&estate()).len();
+    fn a_pattern_matches_units_of_the_estate() {
+        let found = |pattern: &str| UnitNames::of(&strings(&[pattern]), &estate()).unwrap().of_estate(&estate()).len();
         assert_eq!(found("pakashop-*"), 2);
         assert_eq!(found("pakashop-[a-h]*"), 1);
         assert_eq!(found("*.socket"), 0);

@@ -1,8 +1,8 @@
 //! Checks whether an account may change a unit, without changing it.
 //!
-//! For another account, polkit is asked; it answers only root. For our own account, systemd gets the change with an
-//! invalid mode: it checks permission first, then rejects the mode. So the result is exactly that of the change, and
-//! nothing happens.
+//! For this process's account, systemd gets the change with an invalid mode. It checks the permission first and then
+//! rejects the mode, so the check is that of the real change and nothing happens. For another account, polkit is asked,
+//! which replies only to root.
 //!
 //! **Invariant:** no job is ever queued: `isolate` is valid only for starting, `triggering` only for stopping
 //! (`org.freedesktop.systemd1(5)`).
@@ -17,11 +17,13 @@ use zbus::{Connection, Variant, proxy};
 use super::dbus;
 use crate::actions::Context;
 
-/// Limit for polkit: it runs rules, and may have to be started.
-const POLKIT_LIMIT: Duration = Duration::from_secs(10);
+/// Time limit for polkit: it runs rules, and may have to be started.
+const POLKIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The polkit action for units.
-const MANAGE_UNITS: &str = "org.freedesktop.systemd1.manage-units";
+/// The polkit actions of systemd: for units, for the symlinks of unit files, and for reading all unit files again.
+pub(super) const MANAGE_UNITS: &str = "org.freedesktop.systemd1.manage-units";
+pub(super) const MANAGE_UNIT_FILES: &str = "org.freedesktop.systemd1.manage-unit-files";
+pub(super) const RELOAD_DAEMON: &str = "org.freedesktop.systemd1.reload-daemon";
 
 /// Whether an account may do something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub enum Right {
     Granted,
     /// Not allowed, or only after authentication.
     Refused,
-    /// It is unknown, for this reason.
+    /// The check failed, for this reason.
     Unknown(String),
 }
 
@@ -39,31 +41,31 @@ pub enum Right {
 /// If the manager cannot be reached.
 pub async fn own(context: &Context, verb: &str, unit: &str) -> Result<Right, String> {
     let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
-    let asked = match verb {
+    let reply = match verb {
         "start" => manager.start_unit(unit, "triggering").await,
         "stop" => manager.stop_unit(unit, "isolate").await,
         "restart" => manager.restart_unit(unit, "isolate").await,
         "reload" => manager.reload_unit(unit, "isolate").await,
-        other => return Ok(Right::Unknown(format!("`{other}` cannot be asked about without doing it"))),
+        other => return Ok(Right::Unknown(format!("the permission to {other} cannot be checked without the change"))),
     };
-    Ok(match asked {
+    Ok(match reply {
         Ok(_) => Right::Granted,
-        Err(zbus::Error::MethodError(name, said, _)) => judged(&name, said.as_deref().unwrap_or_default()),
+        Err(zbus::Error::MethodError(name, message, _)) => of_error(&name, message.as_deref().unwrap_or_default()),
         Err(zbus::Error::FDO(error)) => {
             let name = zbus::DBusError::name(&*error).to_string();
-            judged(&name, zbus::DBusError::description(&*error).unwrap_or_default())
+            of_error(&name, zbus::DBusError::description(&*error).unwrap_or_default())
         }
         Err(error) => Right::Unknown(error.to_string()),
     })
 }
 
-/// Interprets an error by its name and message.
-fn judged(name: &str, said: &str) -> Right {
+/// The permission that an error reply shows. Its message matters too: systemd has one name for every invalid argument.
+fn of_error(name: &str, message: &str) -> Right {
     match name.rsplit('.').next().unwrap_or(name) {
         "AccessDenied" | "InteractiveAuthorizationRequired" | "AuthFailed" => Right::Refused,
         // This systemd knows the mode and rejects it only for the verb, after the permission check.
-        "InvalidArgs" if said.contains("only valid for") => Right::Granted,
-        _ => Right::Unknown(said.to_owned()),
+        "InvalidArgs" if message.contains("only valid for") => Right::Granted,
+        _ => Right::Unknown(message.to_owned()),
     }
 }
 
@@ -83,7 +85,7 @@ trait Authority {
     ) -> zbus::Result<(bool, bool, HashMap<String, String>)>;
 }
 
-/// Asks polkit, as root, about a process of another account.
+/// Asks polkit about a process of another account. Needs root.
 #[derive(Debug)]
 pub struct Polkit {
     authority: AuthorityProxy<'static>,
@@ -92,16 +94,16 @@ pub struct Polkit {
 }
 
 impl Polkit {
-    /// Connects, to ask about a process id of a user id.
+    /// Connects to polkit, for questions about the process with this id, of the user with this id.
     ///
     /// # Errors
     /// If there is no polkit on the system bus.
     pub async fn about(process: u32, account: u32) -> Result<Self, String> {
-        let connected = async {
+        let connecting = async {
             let connection = Connection::system().await?;
             AuthorityProxy::builder(&connection).cache_properties(zbus::proxy::CacheProperties::No).build().await
         };
-        let authority = within(connected).await?;
+        let authority = within(connecting).await?;
         Ok(Self { authority, process, account })
     }
 
@@ -110,7 +112,7 @@ impl Polkit {
         self.check_authorization(MANAGE_UNITS, &HashMap::from([("verb", verb), ("unit", unit)])).await
     }
 
-    /// Whether the process may do something that names no unit: `manage-unit-files`, `reload-daemon`.
+    /// Whether the process may do an action that names no unit: `manage-unit-files` or `reload-daemon`.
     pub async fn whole(&self, action: &str) -> Right {
         self.check_authorization(&format!("org.freedesktop.systemd1.{action}"), &HashMap::new()).await
     }
@@ -132,10 +134,10 @@ impl Polkit {
     }
 }
 
-async fn within<T>(asked: impl Future<Output = zbus::Result<T>>) -> Result<T, String> {
-    match tokio::time::timeout(POLKIT_LIMIT, asked).await {
-        Ok(answered) => answered.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", POLKIT_LIMIT.as_secs())),
+async fn within<T>(call: impl Future<Output = zbus::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(POLKIT_TIMEOUT, call).await {
+        Ok(reply) => reply.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", POLKIT_TIMEOUT.as_secs())),
     }
 }
 
@@ -144,13 +146,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mode_that_is_refused_after_the_rights_were_looked_at_says_that_they_are_there() {
-        let judged = |name: &str, said| judged(&format!("org.freedesktop.DBus.Error.{name}"), said);
-        assert_eq!(judged("InvalidArgs", "Isolate is only valid for start."), Right::Granted);
-        assert_eq!(judged("AccessDenied", "Permission denied"), Right::Refused);
-        assert_eq!(judged("InteractiveAuthorizationRequired", ""), Right::Refused);
+    fn an_error_about_the_mode_means_that_the_permission_was_granted() {
+        let right = |name: &str, message| of_error(&format!("org.freedesktop.DBus.Error.{name}"), message);
+        assert_eq!(right("InvalidArgs", "Isolate is only valid for start."), Right::Granted);
+        assert_eq!(right("AccessDenied", "Permission denied"), Right::Refused);
+        assert_eq!(right("InteractiveAuthorizationRequired", ""), Right::Refused);
         // An older systemd that does not know the mode rejects it before the permission check.
         let old = "Job mode triggering invalid";
-        assert_eq!(judged("InvalidArgs", old), Right::Unknown(old.to_owned()));
+        assert_eq!(right("InvalidArgs", old), Right::Unknown(old.to_owned()));
     }
 }

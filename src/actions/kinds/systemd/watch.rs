@@ -1,6 +1,6 @@
 //! Receives systemd's signals about changed units, instead of polling.
 //!
-//! A signal only means that a unit has to be read again, since it may leave out properties.
+//! A signal means only that a unit must be read again, since it may leave out properties.
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -17,7 +17,7 @@ const UNITS: &str = "/org/freedesktop/systemd1/unit";
 /// Signals that may be queued: enough for the start of a whole host. Further ones stay in the bus.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
 
-/// Notices when one of some units changes.
+/// Waits for changes of some units.
 #[derive(Debug)]
 pub struct UnitWatch {
     signals: MessageStream,
@@ -28,13 +28,13 @@ impl UnitWatch {
     /// Subscribes to the units' changes.
     ///
     /// # Errors
-    /// A sentence that names the bus that cannot be reached, and why.
+    /// The bus that cannot be reached, and why.
     pub async fn take(names: &[&str], context: &Context) -> Result<Self, String> {
         let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
-        let said = |error: zbus::Error| {
-            format!("the systemd manager at `{}` tells no changes: {error}", context.environment.systemd.0)
+        let failed = |error: zbus::Error| {
+            format!("the systemd manager at `{}` reports no changes: {error}", context.environment.systemd.0)
         };
-        let mut signals = listen(manager.inner().connection()).await.map_err(said)?;
+        let mut signals = listen(manager.inner().connection()).await.map_err(failed)?;
         signals.set_max_queued(QUEUE);
         let paths = names.iter().map(|name| format!("{UNITS}/{}", label(name))).collect();
         Ok(Self { signals, paths })
@@ -64,7 +64,7 @@ async fn listen(connection: &zbus::Connection) -> zbus::Result<MessageStream> {
 }
 
 /// A unit's name in an object path. Bytes other than letters and digits, and a leading digit, are escaped in
-/// hexadecimal, as by systemd's `bus_label_escape`.
+/// hexadecimal, as systemd's `bus_label_escape` does.
 fn label(name: &str) -> String {
     let mut label = String::with_capacity(name.len() * 2);
     for (at, byte) in name.bytes().enumerate() {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_becomes_the_path_that_systemd_has_for_it() {
+    fn a_label_is_escaped_as_systemd_does() {
         assert_eq!(label("pakashop-gateway.service"), "pakashop_2dgateway_2eservice");
         assert_eq!(label("3d@1.service"), "_33d_401_2eservice");
     }

@@ -27,8 +27,8 @@ pub(super) struct Certificate {
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
     pub(super) fingerprint: String,
-    /// Whether its issuer is its own subject, as in a self-signed certificate.
-    pub(super) is_own_issuer: bool,
+    /// Whether its issuer equals its subject, as in a self-signed certificate.
+    pub(super) is_self_issued: bool,
 }
 
 impl Certificate {
@@ -49,7 +49,7 @@ impl Certificate {
             not_before: instant(validity.not_before).ok_or_else(unreadable)?,
             not_after: instant(validity.not_after).ok_or_else(unreadable)?,
             fingerprint: hex::encode(Sha256::digest(der.as_ref())),
-            is_own_issuer: certificate.subject().as_raw() == certificate.issuer().as_raw(),
+            is_self_issued: certificate.subject().as_raw() == certificate.issuer().as_raw(),
         })
     }
 
@@ -59,6 +59,7 @@ impl Certificate {
     }
 }
 
+/// A host name or IP address; `None` for a name of another type.
 fn shown(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) => Some(one_line(name, LENGTH)),

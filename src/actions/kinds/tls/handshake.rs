@@ -1,4 +1,4 @@
-//! Makes a TLS handshake that accepts any certificate, and keeps what the server sent.
+//! Makes a TLS handshake that accepts any certificate, and returns the certificate chain.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -16,8 +16,8 @@ use crate::actions::transport::host;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
-/// Characters of a reason that are kept.
-const SAID: usize = 200;
+/// Characters of a message that are kept.
+const SHOWN: usize = 200;
 
 /// The result of a handshake.
 #[derive(Debug)]
@@ -40,37 +40,39 @@ pub(super) fn provider() -> &'static Arc<CryptoProvider> {
     PROVIDER.get_or_init(|| Arc::new(ring::default_provider()))
 }
 
-/// Connects to a server and makes the handshake, through the environment's host if necessary.
+/// Connects to a server and makes the handshake, through the environment's host if only that reaches the server.
 pub(super) async fn make(
     host: &str,
     port: u16,
     name: ServerName<'static>,
     context: &Context,
 ) -> Result<Handshake, Reason> {
-    let Some(passage) = host::open_forward(host, port, context).await? else {
-        let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;
-        return shaken(stream, name).await;
+    let Some(forward) = host::open_forward(host, port, context).await? else {
+        let stream = TcpStream::connect((host, port)).await.map_err(|error| connect_error(&error))?;
+        return over(stream, name).await;
     };
-    match shaken(passage.stream, name).await {
-        // The reason why the stream ended explains more than the error.
-        Err(trouble) if trouble.code == "closed" => Err(passage.fate.reason().await.unwrap_or(trouble)),
-        done => done,
+    match over(forward.stream, name).await {
+        // The reason why the stream ended explains more than an error that follows from it.
+        Err(error) if error.code == "closed" => Err(forward.end.reason().await.unwrap_or(error)),
+        result => result,
     }
 }
 
-async fn shaken<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: ServerName<'static>) -> Result<Handshake, Reason> {
+/// Makes the handshake over a stream.
+async fn over<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: ServerName<'static>) -> Result<Handshake, Reason> {
     let config = ClientConfig::builder_with_provider(Arc::clone(provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| Reason::new("tls", error.to_string()))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(TakesAny))
+        .with_custom_certificate_verifier(Arc::new(AcceptAny))
         .with_no_client_auth();
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| refused(&error))?;
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let stream = stream.map_err(|error| handshake_error(&error))?;
     let (_, connection) = stream.get_ref();
     let chain: Vec<_> =
         connection.peer_certificates().unwrap_or_default().iter().cloned().map(CertificateDer::into_owned).collect();
     if chain.is_empty() {
-        return Err(Reason::new("tls", "it shows no certificate"));
+        return Err(Reason::new("tls", "it sends no certificate"));
     }
     let protocol = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => "TLS 1.2".to_owned(),
@@ -81,23 +83,23 @@ async fn shaken<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: ServerName<'
     Ok(Handshake { chain, protocol, cipher })
 }
 
-fn unreachable(error: &io::Error) -> Reason {
+fn connect_error(error: &io::Error) -> Reason {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Reason::new("refused", "the connection was refused: nothing listens there"),
         io::ErrorKind::TimedOut => Reason::new("timeout", "no connection in time"),
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-            Reason::new("unreachable", one_line(&error.to_string(), SAID))
+            Reason::new("unreachable", one_line(&error.to_string(), SHOWN))
         }
         // The resolver's errors have no OS error number.
         _ if error.raw_os_error().is_none() => Reason::new("dns", "the name of the host is not known"),
-        _ => Reason::new("closed", one_line(&error.to_string(), SAID)),
+        _ => Reason::new("closed", one_line(&error.to_string(), SHOWN)),
     }
 }
 
-fn refused(error: &io::Error) -> Reason {
-    let reason = one_line(&error.to_string(), SAID);
+fn handshake_error(error: &io::Error) -> Reason {
+    let reason = one_line(&error.to_string(), SHOWN);
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::InvalidMessage(_)) => Reason::new("not_tls", "what it answers is not TLS"),
+        Some(Error::InvalidMessage(_)) => Reason::new("not_tls", "its response is not TLS"),
         Some(Error::AlertReceived(_) | Error::PeerIncompatible(_) | Error::PeerMisbehaved(_)) => {
             Reason::new("protocol", format!("no handshake: {reason}"))
         }
@@ -106,11 +108,11 @@ fn refused(error: &io::Error) -> Reason {
     }
 }
 
-/// Accepts any certificate, but still verifies that the server holds its key.
+/// Accepts any certificate, but verifies that the server has its private key.
 #[derive(Debug)]
-struct TakesAny;
+struct AcceptAny;
 
-impl ServerCertVerifier for TakesAny {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

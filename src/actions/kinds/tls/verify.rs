@@ -15,13 +15,13 @@ use rustls::{CertificateError, Error, RootCertStore};
 use super::certificate::Certificate;
 use super::handshake::{Handshake, provider};
 use crate::actions::Context;
-use crate::actions::transport::timeout::apart;
+use crate::actions::transport::timeout::on_own_thread;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 
-/// Largest file of certificate authorities in bytes: ten times what a Linux distribution trusts.
-const FILE: u64 = 4 * 1024 * 1024;
+/// Largest file of certificate authorities in bytes: ten times that of a Linux distribution.
+const FILE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Characters of a path in a message.
 const SHOWN: usize = 120;
@@ -29,16 +29,16 @@ const SHOWN: usize = 120;
 /// The trusted authorities: those of the file, or the machine's.
 pub(super) async fn roots(ca: Option<&str>, timeout: Duration, context: &Context) -> Result<RootCertStore, Reason> {
     match ca {
-        None => apart(timeout, context, machine).await?,
+        None => on_own_thread(timeout, context, machine).await?,
         Some(file) => {
             let (path, shown) = (context.directory.join(file), one_line(file, SHOWN));
-            let read = apart(timeout, context, move || file_of_authorities(path)).await?;
+            let read = on_own_thread(timeout, context, move || authorities_in(path)).await?;
             read.map_err(|reason| Reason::new("ca", format!("`{shown}`: {reason}")))
         }
     }
 }
 
-/// The machine's authorities, read once: about a hundred certificates.
+/// The machine's authorities, about a hundred certificates. They are read once.
 fn machine() -> Result<RootCertStore, Reason> {
     static MACHINE: OnceLock<RootCertStore> = OnceLock::new();
     let store = MACHINE.get_or_init(|| {
@@ -49,16 +49,16 @@ fn machine() -> Result<RootCertStore, Reason> {
     if store.is_empty() {
         return Err(Reason::new(
             "ca",
-            "this machine trusts nobody; install the package `ca-certificates`, or give `ca`",
+            "this machine has no certificate authorities; install the package `ca-certificates`, or give `ca`",
         ));
     }
     Ok(store.clone())
 }
 
-fn file_of_authorities(path: PathBuf) -> Result<RootCertStore, String> {
+fn authorities_in(path: PathBuf) -> Result<RootCertStore, String> {
     let mut text = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
-    file.take(FILE).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    file.take(FILE_LIMIT).read_to_end(&mut text).map_err(|error| error.to_string())?;
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|error| format!("it is not PEM: {error}"))?;
@@ -86,9 +86,9 @@ pub(super) fn problems(
         Err(_) => problems.push("untrusted"),
         Ok(leaf) => {
             problems.extend(verify_server_name(&leaf, name).err().map(|_| "wrong_host"));
-            // Validity dates were checked above, so the chain is verified at an instant within them.
-            let within = now.clamp(certificate.not_before, certificate.not_after.max(certificate.not_before));
-            let seconds = u64::try_from(within.timestamp()).unwrap_or_default();
+            // The validity was checked above, so the chain is verified at an instant within it.
+            let at = now.clamp(certificate.not_before, certificate.not_after.max(certificate.not_before));
+            let seconds = u64::try_from(at.timestamp()).unwrap_or_default();
             let trusted = verify_server_cert_signed_by_trust_anchor(
                 &leaf,
                 roots,
@@ -96,15 +96,15 @@ pub(super) fn problems(
                 UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
                 provider().signature_verification_algorithms.all,
             );
-            problems.extend(trusted.err().map(|error| distrust(&error, certificate)));
+            problems.extend(trusted.err().map(|error| chain_problem(&error, certificate)));
         }
     }
     problems
 }
 
-fn distrust(error: &Error, certificate: &Certificate) -> &'static str {
+fn chain_problem(error: &Error, certificate: &Certificate) -> &'static str {
     match error {
-        _ if certificate.is_own_issuer => "self_signed",
+        _ if certificate.is_self_issued => "self_signed",
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => "unknown_issuer",
         _ => "untrusted",
     }

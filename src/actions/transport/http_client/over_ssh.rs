@@ -1,6 +1,6 @@
-//! HTTP requests to an address that only the environment's host can reach, over a forwarded stream.
+//! Sends HTTP requests to an address that only the environment's host reaches, over a forwarded stream.
 //!
-//! Not here: connection reuse. Each request opens its own stream, as on this machine.
+//! Not here: reuse of streams. Each request opens a new one, as on this machine.
 
 use hyper::client::conn::http1;
 use hyper::{StatusCode, header};
@@ -8,87 +8,83 @@ use hyper_util::rt::TokioIo;
 use reqwest::{Body, Method, Request, Response, Url};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{AGENT, REDIRECTS, is_same_place};
+use super::{AGENT, REDIRECTS, is_same_host};
 use crate::actions::Context;
 use crate::actions::transport::host;
-use crate::actions::transport::host::StreamEnd;
 use crate::domain::core::reason::Reason;
 
 /// Sends the request from the environment's host. `None` if this machine reaches the address directly.
-pub(super) async fn answer(request: &Request, context: &Context) -> Result<Option<Response>, Reason> {
-    let mut request = request.try_clone().ok_or_else(|| Reason::new("request", "the request cannot be sent on"))?;
+pub(super) async fn send(request: &Request, context: &Context) -> Result<Option<Response>, Reason> {
+    let mut request = request.try_clone().ok_or_else(|| Reason::new("request", "the request cannot be repeated"))?;
     for _ in 0..=REDIRECTS {
-        let Some(answer) = once(&request, context).await? else { return Ok(None) };
-        match further(&request, &answer) {
+        let Some(response) = send_once(&request, context).await? else { return Ok(None) };
+        match redirect(&request, &response) {
             Some(url) => *request.url_mut() = url,
-            None => return Ok(Some(answer)),
+            None => return Ok(Some(response)),
         }
     }
-    Err(Reason::new("request", "it sends us on and on"))
+    Err(Reason::new("request", "too many redirects"))
 }
 
 /// The target of a redirect of a GET or HEAD within the same host.
-fn further(request: &Request, answer: &Response) -> Option<Url> {
-    const ONWARD: [StatusCode; 5] = [
+fn redirect(request: &Request, response: &Response) -> Option<Url> {
+    const REDIRECT_CODES: [StatusCode; 5] = [
         StatusCode::MOVED_PERMANENTLY,
         StatusCode::FOUND,
         StatusCode::SEE_OTHER,
         StatusCode::TEMPORARY_REDIRECT,
         StatusCode::PERMANENT_REDIRECT,
     ];
-    let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
-    let to = answer.headers().get(header::LOCATION).filter(|_| is_reading && ONWARD.contains(&answer.status()))?;
-    let to = request.url().join(to.to_str().ok()?).ok()?;
-    is_same_place(request.url(), &to).then_some(to)
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_redirect = is_read && REDIRECT_CODES.contains(&response.status());
+    let location = response.headers().get(header::LOCATION).filter(|_| is_redirect)?;
+    let to = request.url().join(location.to_str().ok()?).ok()?;
+    is_same_host(request.url(), &to).then_some(to)
 }
 
-async fn once(request: &Request, context: &Context) -> Result<Option<Response>, Reason> {
+async fn send_once(request: &Request, context: &Context) -> Result<Option<Response>, Reason> {
     let url = request.url();
     let (Some(name), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Ok(None) };
-    let Some(passage) = host::open_forward(name, port, context).await? else {
+    let Some(forward) = host::open_forward(name, port, context).await? else {
         return Ok(None);
     };
-    let sent = match url.scheme() {
-        "https" => spoken(host::secured(passage.stream, name).await, request).await,
-        _ => spoken(Ok(passage.stream), request).await,
+    let response = match url.scheme() {
+        "https" => send_over(host::secured(forward.stream, name).await, request).await,
+        _ => send_over(Ok(forward.stream), request).await,
     };
-    match sent {
+    match response {
         Ok(response) => Ok(Some(response)),
-        Err(why) => Err(better(why, passage.fate).await),
+        // The reason why the stream ended explains more than the error that follows from it.
+        Err(error) => Err(forward.end.reason().await.unwrap_or(error)),
     }
 }
 
-/// Prefers the reason why the stream ended to the HTTP error that followed from it.
-async fn better(why: Reason, fate: StreamEnd) -> Reason {
-    fate.reason().await.unwrap_or(why)
-}
-
-async fn spoken<S>(stream: Result<S, Reason>, request: &Request) -> Result<Response, Reason>
+async fn send_over<S>(stream: Result<S, Reason>, request: &Request) -> Result<Response, Reason>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let closed = |error: hyper::Error| Reason::new("closed", format!("the connection was closed: {error}"));
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream?)).await.map_err(closed)?;
     tokio::spawn(connection);
-    let response = sender.send_request(worded(request)?).await.map_err(closed)?;
+    let response = sender.send_request(in_origin_form(request)?).await.map_err(closed)?;
     Ok(Response::from(response.map(Body::wrap)))
 }
 
-/// The request in HTTP/1.1 form: the path in the first line, the host in a header.
-fn worded(request: &Request) -> Result<hyper::Request<Body>, Reason> {
-    let wrong = |error: &dyn std::fmt::Display| Reason::new("request", error.to_string());
+/// The request in the origin form of HTTP/1.1 (RFC 9112, section 3.2.1): the path in the first line, the host in a header.
+fn in_origin_form(request: &Request) -> Result<hyper::Request<Body>, Reason> {
+    let invalid = |error: &dyn std::fmt::Display| Reason::new("request", error.to_string());
     let url = request.url();
-    let copy = request.try_clone().ok_or_else(|| Reason::new("request", "the request cannot be sent on"))?;
-    let mut worded = hyper::Request::<Body>::try_from(copy).map_err(|error| wrong(&error))?;
+    let copy = request.try_clone().ok_or_else(|| Reason::new("request", "the request cannot be repeated"))?;
+    let mut request = hyper::Request::<Body>::try_from(copy).map_err(|error| invalid(&error))?;
     let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
-    *worded.uri_mut() = format!("{}{query}", url.path()).parse().map_err(|error| wrong(&error))?;
+    *request.uri_mut() = format!("{}{query}", url.path()).parse().map_err(|error| invalid(&error))?;
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     let host = format!("{}{port}", url.host_str().unwrap_or_default());
-    let headers = worded.headers_mut();
+    let headers = request.headers_mut();
     for (name, value) in [(header::HOST, host.as_str()), (header::USER_AGENT, AGENT), (header::ACCEPT, "*/*")] {
         if !headers.contains_key(&name) {
-            headers.insert(name, value.parse().map_err(|error| wrong(&error))?);
+            headers.insert(name, value.parse().map_err(|error| invalid(&error))?);
         }
     }
-    Ok(worded)
+    Ok(request)
 }

@@ -7,10 +7,10 @@ use crate::actions::{Context, Progress};
 use crate::domain::core::text;
 use crate::domain::redact::RedactStream;
 
-/// Bytes kept of the beginning of each stream, and as many of its end.
+/// Bytes kept of the beginning of each stream, and as many of the end.
 pub const KEPT: usize = 32 * 1024;
 
-/// Longer lines are shown in pieces of this many bytes.
+/// Bytes after which a longer line is shown in pieces.
 const LIVE_LINE: usize = 4 * 1024;
 
 /// The stream that a child wrote to.
@@ -54,7 +54,7 @@ impl Capture {
         Self { stdout, stderr, transcript: HeadAndTail::new(KEPT), progress: context.progress.clone() }
     }
 
-    /// Ends both streams and processes the bytes that the redactor held back.
+    /// Ends both streams. Adds the bytes that the redactor has held back.
     pub fn finish(&mut self) {
         for source in [ChildStream::Stdout, ChildStream::Stderr] {
             let rest = self.stream(source).scrubber.take().map(RedactStream::finish).unwrap_or_default();
@@ -128,7 +128,7 @@ impl Sink for Capture {
 pub struct HeadAndTail {
     each: usize,
     head: Vec<u8>,
-    /// Up to twice the bytes that are kept, so that moving them costs little per byte.
+    /// Up to twice as many bytes as are kept, so that it is rarely moved.
     tail: Vec<u8>,
     total: u64,
 }
@@ -167,9 +167,9 @@ impl HeadAndTail {
         {
             head = &head[..broken.valid_up_to()];
         }
-        // A character has at most three continuation bytes.
-        let inside = tail.iter().take(3).take_while(|&&byte| byte & 0b1100_0000 == 0b1000_0000).count();
-        tail = &tail[inside..];
+        // Continuation bytes at the beginning belong to a character that was cut; a character has at most three.
+        let continuation = tail.iter().take(3).take_while(|&&byte| byte & 0b1100_0000 == 0b1000_0000).count();
+        tail = &tail[continuation..];
         let missing = self.total - (head.len() + tail.len()) as u64;
         text::joined_around_cut(&String::from_utf8_lossy(head), missing, &String::from_utf8_lossy(tail))
     }

@@ -1,6 +1,6 @@
-//! A running child: its pipes, its end and how it is stopped.
+//! A running child: its pipes, its exit, and how it is stopped.
 //!
-//! **Invariant:** dropping it at any moment kills the child and its descendants.
+//! **Invariant:** dropping the value at any moment kills the child and its descendants.
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
@@ -18,31 +18,33 @@ use super::capture::{ChildStream, Sink};
 use super::descendants::{ProcessMark, ProcessTree};
 use super::{ChildExit, Ending};
 
-/// How long output is read after the child ended, while processes it left behind hold the pipes. The child's own output
-/// is there already.
+/// How long output is read after the child ended, while background processes hold the pipes. All output of the child is in
+/// the pipes already.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// How long to wait for a killed process. It takes longer only if the kernel waits for a device.
-const DEATH: Duration = Duration::from_secs(2);
+/// How long to wait for the end of a killed process. It takes longer only if the kernel waits for a device.
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Bytes per read: the size of a pipe's buffer.
-const PIECE: usize = 64 * 1024;
+const PIPE_BUFFER: usize = 64 * 1024;
 
 pub(crate) struct RunningChild {
-    /// `None` when it has been reaped, or moved to a thread that waits for it.
+    /// `None` after it was reaped or moved to a thread that waits for it.
     child: Option<Child>,
     tree: ProcessTree,
-    end: AsyncFd<OwnedFd>,
+    /// A descriptor of the process, readable when it has ended.
+    exit: AsyncFd<OwnedFd>,
     stdout: Pipe,
     stderr: Pipe,
     stdin: Option<Input>,
     /// The bytes of the last read.
-    piece: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 /// Both ends of the pipes that a child writes to.
 ///
-/// We keep the write ends until the child has ended. Otherwise each pipe the child closes would wake us once more.
+/// The write ends are kept open until the child has ended. Otherwise each pipe that the child closes would cause one more
+/// wake-up.
 pub(super) struct Outlets {
     stdout: (PipeReader, PipeWriter),
     stderr: (PipeReader, PipeWriter),
@@ -52,8 +54,11 @@ pub(super) struct Outlets {
 struct Pipe(Option<Receiver>, Option<PipeWriter>);
 
 enum ChildEvent {
+    /// Input or output was moved.
     Moved,
+    /// The child has ended.
     Exited,
+    /// Both pipes are at their end.
     Drained,
 }
 
@@ -78,18 +83,18 @@ impl RunningChild {
         let pid = Pid::from_child(&child);
         let tree = ProcessTree::new(pid, mark);
         let made = ChildParts::of(&mut child, pid, outlets, input);
-        let ChildParts { end, stdout, stderr, stdin } = made.inspect_err(|_| drop(tree.kill()))?;
-        Ok(Self { child: Some(child), tree, end, stdout, stderr, stdin, piece: Vec::new() })
+        let ChildParts { exit, stdout, stderr, stdin } = made.inspect_err(|_| drop(tree.kill()))?;
+        Ok(Self { child: Some(child), tree, exit, stdout, stderr, stdin, buffer: Vec::new() })
     }
 
     /// Keeps the child's standard input open after all input has been written.
     pub(crate) fn keep_input_open(&mut self) {
         if let Some(input) = &mut self.stdin {
-            input.held = true;
+            input.stays_open = true;
         }
     }
 
-    /// Replaces the input of a held standard input. Call it only after the previous input was written.
+    /// Gives further input to a standard input that is kept open. Call it only after the previous input was written.
     pub(crate) fn give(&mut self, bytes: Vec<u8>) {
         if let Some(input) = &mut self.stdin {
             (input.bytes, input.written) = (bytes, 0);
@@ -110,7 +115,7 @@ impl RunningChild {
         while !matches!(self.next(sink, true).await, ChildEvent::Exited) {}
     }
 
-    /// Moves data until the child and every marked process of its tree have ended.
+    /// Moves data until the child and every process of its tree have ended.
     async fn flow_until_tree_exit(&mut self, sink: &mut (dyn Sink + Send)) {
         self.flow_until_exit(sink).await;
         (self.stdout.1, self.stderr.1) = (None, None);
@@ -149,14 +154,14 @@ impl RunningChild {
         ChildExit { ending, left_behind: self.tree.has_group() }
     }
 
-    /// Asks the child and its tree to end, and kills what still runs after `grace`.
+    /// Sends SIGTERM to the child and its tree, and SIGKILL to those that still run after `grace`.
     pub(crate) async fn stop(mut self, grace: Duration, sink: &mut (dyn Sink + Send)) {
         self.tree.terminate();
         // Real time, not the context's clock, because the child runs in real time.
         let _ = tokio::time::timeout(grace, self.flow_until_tree_exit(sink)).await;
         let killed = self.tree.kill();
-        let _ = tokio::time::timeout(DEATH, has_exited(killed)).await;
-        let _ = tokio::time::timeout(DEATH, self.flow_until_exit(sink)).await;
+        let _ = tokio::time::timeout(KILL_TIMEOUT, has_exited(killed)).await;
+        let _ = tokio::time::timeout(KILL_TIMEOUT, self.flow_until_exit(sink)).await;
         self.drain(LINGER, sink).await;
         self.reap();
     }
@@ -182,24 +187,24 @@ impl RunningChild {
             () = self.stdout.readable(), if self.stdout.0.is_some() => ChildStream::Stdout,
             () = self.stderr.readable(), if self.stderr.0.is_some() => ChildStream::Stderr,
             () = feed(&mut self.stdin), if self.stdin.is_some() => return ChildEvent::Moved,
-            _ = self.end.readable(), if watch_exit => return ChildEvent::Exited,
+            _ = self.exit.readable(), if watch_exit => return ChildEvent::Exited,
         };
-        if self.take(source, sink) == PIECE {
-            // Endless output must not starve the deadline that is polled beside us.
+        if self.take(source, sink) == PIPE_BUFFER {
+            // Endless output must not starve the deadline, which the same task polls.
             tokio::task::yield_now().await;
         }
         ChildEvent::Moved
     }
 
-    /// Passes what a pipe holds to the sink. Returns the number of bytes.
+    /// Passes the content of a pipe to the sink. Returns the number of bytes.
     fn take(&mut self, source: ChildStream, sink: &mut (dyn Sink + Send)) -> usize {
         let pipe = if source == ChildStream::Stdout { &mut self.stdout } else { &mut self.stderr };
-        let read = pipe.read(&mut self.piece);
-        sink.take(source, &self.piece);
+        let read = pipe.read(&mut self.buffer);
+        sink.take(source, &self.buffer);
         read
     }
 
-    /// The child's status; frees its process id.
+    /// The child's exit status. This frees its process id.
     fn reap(&mut self) -> Option<std::process::ExitStatus> {
         let status = self.child.as_mut()?.try_wait().ok().flatten()?;
         self.child = None;
@@ -215,7 +220,7 @@ impl Drop for RunningChild {
         self.tree.kill();
         self.reap();
         if let Some(mut child) = self.child.take() {
-            // A killed child takes a moment to end; a thread reaps it.
+            // A killed child takes a moment to end, so a thread reaps it.
             let _ = std::thread::Builder::new().spawn(move || child.wait());
         }
     }
@@ -228,21 +233,21 @@ impl Pipe {
 
     async fn readable(&self) {
         match &self.0 {
-            // The next read meets the error again.
+            // The next read returns the error again.
             Some(open) => drop(open.readable().await),
             None => std::future::pending().await,
         }
     }
 
-    /// Reads what the pipe holds into `piece` and returns the number of bytes. Closes the pipe at its end.
-    fn read(&mut self, piece: &mut Vec<u8>) -> usize {
-        piece.clear();
+    /// Reads the pipe's content into `buffer` and returns the number of bytes. Closes the pipe at its end.
+    fn read(&mut self, buffer: &mut Vec<u8>) -> usize {
+        buffer.clear();
         let Some(open) = &self.0 else {
             return 0;
         };
-        piece.reserve_exact(PIECE);
-        let mut read = || rustix::io::read(open, spare_capacity(piece)).map_err(io::Error::from);
-        // If the pipe is empty, try once more through the runtime, so that it waits for more data.
+        buffer.reserve_exact(PIPE_BUFFER);
+        let mut read = || rustix::io::read(open, spare_capacity(buffer)).map_err(io::Error::from);
+        // If the pipe is empty, the second try through the runtime clears its readiness, so that it waits for more data.
         let read = read().or_else(|_| open.try_io(read));
         match read {
             Ok(read) if read > 0 => read,
@@ -256,7 +261,7 @@ impl Pipe {
 }
 
 struct ChildParts {
-    end: AsyncFd<OwnedFd>,
+    exit: AsyncFd<OwnedFd>,
     stdout: Pipe,
     stderr: Pipe,
     stdin: Option<Input>,
@@ -268,21 +273,21 @@ struct Input {
     bytes: Vec<u8>,
     written: usize,
     /// Whether the pipe stays open after the last byte.
-    held: bool,
+    stays_open: bool,
 }
 
 impl ChildParts {
     fn of(child: &mut Child, pid: Pid, outlets: Outlets, input: Option<Vec<u8>>) -> io::Result<Self> {
-        let end = watched(pidfd_open(pid, PidfdFlags::NONBLOCK)?)?;
+        let exit = watched(pidfd_open(pid, PidfdFlags::NONBLOCK)?)?;
         let (stdout, stderr) = (Pipe::new(outlets.stdout)?, Pipe::new(outlets.stderr)?);
         let pipe = child.stdin.take().map(|stdin| Sender::from_owned_fd(stdin.into())).transpose()?;
-        let stdin = pipe.zip(input).map(|(pipe, bytes)| Input { pipe, bytes, written: 0, held: false });
-        Ok(Self { end, stdout, stderr, stdin })
+        let stdin = pipe.zip(input).map(|(pipe, bytes)| Input { pipe, bytes, written: 0, stays_open: false });
+        Ok(Self { exit, stdout, stderr, stdin })
     }
 }
 
-/// Writes the next part of the input. Closes the pipe after the last part unless it is held, or if the child stopped
-/// reading.
+/// Writes the next part of the input. Closes the pipe after the last part, unless it is kept open, and if the child no
+/// longer reads.
 async fn feed(stdin: &mut Option<Input>) {
     let Some(input) = stdin else {
         return;
@@ -292,7 +297,7 @@ async fn feed(stdin: &mut Option<Input>) {
             input.written += more;
             return;
         }
-    } else if input.held {
+    } else if input.stays_open {
         return std::future::pending().await;
     }
     *stdin = None;

@@ -1,8 +1,10 @@
 //! Finds and ends all descendants of a child by an inherited mark.
 //!
-//! The mark is a unique soft limit `RLIMIT_RTTIME`: over a hundred thousand years, so it has no effect. A daemon keeps
-//! it through `setsid`, `exec` and a cleared environment, and every user can read `/proc/<pid>/limits`. Control groups
-//! need rights that an engineer may not have. A subreaper would become the parent of every daemon.
+//! The mark is a unique soft limit `RLIMIT_RTTIME` of over a hundred thousand years, so it has no effect. A daemon keeps
+//! it through `setsid`, `exec` and a cleared environment, and every user can read `/proc/<pid>/limits`.
+//!
+//! Not here: control groups, which need rights that an engineer may not have; a subreaper, which would become the parent
+//! of every daemon.
 //!
 //! **Invariant:** a process is signalled through a descriptor opened before its mark was checked, so the signal never
 //! reaches a reused process id.
@@ -22,14 +24,14 @@ use rustix::process::{
     setrlimit, test_kill_process_group,
 };
 
-/// How often `/proc` is read while new processes of the tree appear. This outruns a fork bomb, because each round kills
-/// everything that the round before missed.
+/// Maximum number of reads of `/proc` while new processes of the tree appear. Each round kills the processes that the
+/// round before missed, which ends a fork bomb too.
 const ROUNDS: usize = 64;
 
-/// A mark is at least this large; no real limit is.
+/// The smallest mark. No real limit is as large.
 const MARK_BASE: u64 = 1 << 62;
 
-/// Low bits of a mark that count children; the others identify this process.
+/// Low bits of a mark that count children. The bits above identify this process.
 const COUNTER_BITS: u32 = 24;
 
 /// The number that every process of a tree carries.
@@ -43,24 +45,24 @@ pub(super) struct ProcessTree {
     mark: Option<ProcessMark>,
 }
 
-/// A new child inherits the limit of this process, so only one child at a time may be started.
-static BORROWED: Mutex<()> = Mutex::new(());
+/// Held while a child is started: the child inherits the limit of this process at that moment.
+static LIMIT: Mutex<()> = Mutex::new(());
 
-/// Starts a child that belongs to no step. It waits while the limit is set to a step's mark.
+/// Starts a child that belongs to no step, while the limit is not set to a step's mark.
 pub(super) fn unmarked<T>(spawn: impl FnOnce() -> T) -> T {
-    let _ours = lock(&BORROWED);
+    let _guard = lock(&LIMIT);
     spawn()
 }
 
 /// Starts a child with a new mark; without one if the limit cannot be changed.
 pub(super) fn marked(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Option<ProcessMark>)> {
-    let _borrowed = lock(&BORROWED);
-    let ours = getrlimit(Resource::Rttime);
+    let _guard = lock(&LIMIT);
+    let original = getrlimit(Resource::Rttime);
     let mark = ProcessMark::next();
-    let mark = setrlimit(Resource::Rttime, Rlimit { current: Some(mark.0), ..ours }).is_ok().then_some(mark);
+    let mark = setrlimit(Resource::Rttime, Rlimit { current: Some(mark.0), ..original }).is_ok().then_some(mark);
     let child = spawn();
     if mark.is_some() {
-        setrlimit(Resource::Rttime, ours).expect("a limit that was in force may be in force again");
+        setrlimit(Resource::Rttime, original).expect("a soft limit below the hard limit can always be set");
     }
     Ok((child?, mark))
 }
@@ -74,8 +76,8 @@ impl ProcessMark {
     fn next() -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let counter = COUNTER.fetch_add(1, Ordering::Relaxed) & ((1 << COUNTER_BITS) - 1);
-        let us = who() & ((MARK_BASE >> COUNTER_BITS) - 1);
-        Self(MARK_BASE | (us << COUNTER_BITS) | counter)
+        let process = process_number() & ((MARK_BASE >> COUNTER_BITS) - 1);
+        Self(MARK_BASE | (process << COUNTER_BITS) | counter)
     }
 
     fn is_on(self, pid: Pid) -> bool {
@@ -85,11 +87,11 @@ impl ProcessMark {
     }
 }
 
-/// A number that identifies this process among those alive on this host: from its id, start time, boot and pid
+/// A number that identifies this process among those alive on this host: a hash of its id, start time, boot and pid
 /// namespace.
-fn who() -> u64 {
-    static WHO: OnceLock<u64> = OnceLock::new();
-    *WHO.get_or_init(|| {
+fn process_number() -> u64 {
+    static NUMBER: OnceLock<u64> = OnceLock::new();
+    *NUMBER.get_or_init(|| {
         let mut hasher = DefaultHasher::new();
         for file in ["/proc/self/stat", "/proc/sys/kernel/random/boot_id"] {
             fs::read(file).unwrap_or_default().hash(&mut hasher);
@@ -104,15 +106,15 @@ impl ProcessTree {
         Self { leader, mark }
     }
 
-    /// Asks every process of the tree to end, each of them once: some programs give up at the second request.
+    /// Sends SIGTERM to every process of the tree, once to each: some programs stop cleaning up at the second signal.
     ///
-    /// The processes that are asked are determined before the first is asked. A process that starts later is the clean-up
-    /// of one that was asked, and is left to finish.
+    /// The processes are determined before the first signal. A process that starts later does clean-up for one that got
+    /// the signal, so it gets none.
     pub(super) fn terminate(&self) {
         let (leader, none) = (self.leader.to_string(), HashSet::new());
         let is_outside = |pid: Pid| Stat::of(pid).is_some_and(|stat| stat.group != leader);
         let outside_group: Vec<(Pid, OwnedFd)> = self.marked(&none).filter(|(pid, _)| is_outside(*pid)).collect();
-        // A process that has ended in between needs no signal.
+        // Errors mean that the process has ended.
         let _ = kill_process_group(self.leader, Signal::TERM);
         for (_, process) in outside_group {
             let _ = pidfd_send_signal(&process, Signal::TERM);
@@ -136,7 +138,7 @@ impl ProcessTree {
         killed
     }
 
-    /// A descriptor of each process of the tree that runs and bears the mark, readable when the process is gone.
+    /// A descriptor of each running process of the tree with the mark, readable when the process has ended.
     pub(super) fn running(&self) -> Vec<OwnedFd> {
         self.marked(&HashSet::new()).map(|(_, process)| process).collect()
     }
@@ -146,7 +148,7 @@ impl ProcessTree {
         test_kill_process_group(self.leader).is_ok()
     }
 
-    /// Every running process with our mark that is not in `known`, with its descriptor.
+    /// Every running process of the tree with the mark that is not in `known`, with its descriptor.
     fn marked(&self, known: &HashSet<Pid>) -> impl Iterator<Item = (Pid, OwnedFd)> {
         self.mark.into_iter().flat_map(move |mark| {
             let unknown = processes().filter(|pid| !known.contains(pid));
@@ -155,8 +157,8 @@ impl ProcessTree {
         })
     }
 
-    /// Whether a marked process is running and is the child or its descendant. While we carry the mark, another thread
-    /// may start a child in another way; that one is our own child and is spared.
+    /// Whether a marked process is running and is the child or its descendant. Another thread may start a child without
+    /// this module while this process has the mark. Such a child has this process as its parent and is spared.
     fn is_of_tree(&self, pid: Pid) -> bool {
         let us = getpid().to_string();
         let runs = |stat: Stat| !matches!(stat.state.as_str(), "Z" | "X") && (pid == self.leader || stat.parent != us);

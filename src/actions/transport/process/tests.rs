@@ -1,4 +1,4 @@
-//! Tests with real children: their input, what is kept of their output, and that no process is left.
+//! Tests with real child processes: their input, the kept part of their output, and that no process is left running.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -56,7 +56,7 @@ fn unique(test: u64) -> String {
 }
 
 #[tokio::test]
-async fn a_child_gets_exactly_the_environment_that_it_is_given() {
+async fn a_child_gets_only_the_basics_and_the_variables_of_its_job() {
     let context = context();
     let job = sh("env; pwd", &context).env("KEY", "a b\n$(id)");
     let (exit, capture) = run(&job, &context).await.expect("`sh` starts");
@@ -71,39 +71,39 @@ async fn a_child_gets_exactly_the_environment_that_it_is_given() {
 }
 
 #[tokio::test]
-async fn standard_input_is_given_or_empty() {
+async fn standard_input_is_the_input_of_the_job_or_empty() {
     let context = context();
     let (_, capture) = finished("cat; echo end", &context).await;
     assert_eq!(capture.stdout(), "end\n");
     let big = "x".repeat(300_000);
     let job = Job { input: Some(big.clone().into_bytes()), ..sh("wc -c", &context) };
     assert_eq!(run(&job, &context).await.expect("`sh` starts").1.stdout().trim(), "300000");
-    let deaf = Job { input: Some(big.into_bytes()), ..sh("exec true", &context) };
-    assert_eq!(run(&deaf, &context).await.expect("`sh` starts").0.ending, Ending::Code(0));
+    let unread = Job { input: Some(big.into_bytes()), ..sh("exec true", &context) };
+    assert_eq!(run(&unread, &context).await.expect("`sh` starts").0.ending, Ending::Code(0));
 }
 
 #[tokio::test]
-async fn codes_and_signals_are_told_apart() {
+async fn an_exit_code_differs_from_a_signal() {
     let context = context();
     assert_eq!(finished("exit 7", &context).await.0.ending, Ending::Code(7));
     assert_eq!(finished("kill -SEGV $$", &context).await.0.ending, Ending::Signal(11));
 }
 
 #[tokio::test]
-async fn what_cannot_start_says_why() {
+async fn a_job_that_cannot_start_is_an_error_with_the_reason() {
     let context = context();
-    let said = async |job: Job| run(&job, &context).await.err().expect("it does not start").to_string();
+    let error = async |job: Job| run(&job, &context).await.err().expect("it does not start").to_string();
     let path = &context.basics["PATH"];
-    assert_eq!(said(Job::new(["no-such-thing"], &context)).await, format!("`no-such-thing` is not in `{path}`"));
-    assert_eq!(said(Job::new(Vec::<String>::new(), &context)).await, "no program is given");
-    assert!(said(Job::new(["/etc/passwd"], &context)).await.starts_with("`/etc/passwd` could not be started"));
+    assert_eq!(error(Job::new(["no-such-thing"], &context)).await, format!("`no-such-thing` is not in `{path}`"));
+    assert_eq!(error(Job::new(Vec::<String>::new(), &context)).await, "no program is given");
+    assert!(error(Job::new(["/etc/passwd"], &context)).await.starts_with("`/etc/passwd` could not be started"));
     let nowhere = Job { directory: "/no/where".into(), ..Job::new(["true"], &context) };
-    assert_eq!(said(nowhere).await, "there is no directory `/no/where`");
-    assert!(said(Job::new(["true", "a\0b"], &context)).await.contains("nul byte"));
+    assert_eq!(error(nowhere).await, "there is no directory `/no/where`");
+    assert!(error(Job::new(["true", "a\0b"], &context)).await.contains("nul byte"));
 }
 
 #[tokio::test]
-async fn after_a_timeout_grandchildren_in_other_sessions_are_gone() {
+async fn after_a_timeout_no_descendant_runs_not_even_in_another_session() {
     let (context, nap) = (Context { deadline: soon(TimeDelta::milliseconds(400)), ..context() }, unique(1));
     let script = format!(
         "sleep {nap} & setsid sleep {nap} & (setsid sh -c 'env -i /bin/sleep {nap} & exit' &) & trap '' TERM; \
@@ -112,11 +112,11 @@ async fn after_a_timeout_grandchildren_in_other_sessions_are_gone() {
     let stopped = tokio::spawn(async move { finished(&script, &context).await.0 });
     until("the sleepers", || runs(&nap)).await;
     assert_eq!(stopped.await.expect("no panic").ending, Ending::TimedOut);
-    assert!(!runs(&nap), "something was left");
+    assert!(!runs(&nap), "a process was left running");
 }
 
 #[tokio::test]
-async fn a_cancelled_child_may_end_in_good_order() {
+async fn a_cancelled_child_gets_sigterm_and_can_clean_up() {
     let cancel = CancellationToken::new();
     let context = Context { cancel: cancel.clone(), ..context() };
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
@@ -135,10 +135,10 @@ async fn a_cancelled_child_may_end_in_good_order() {
     assert_eq!(capture.stdout(), "bye\n");
 }
 
-/// How many programs [`cleaning_up`] starts: it still starts them when the processes of the tree have been listed.
+/// The number of programs that [`cleaning_up`] starts: so many that some start after the processes of the tree were listed.
 const CLEANERS: usize = 50;
 
-/// A script that starts programs when it is asked to end, and prints a line for each that finishes.
+/// A script that starts programs on SIGTERM, each of which prints a line when it has finished.
 fn cleaning_up(ready: &std::path::Path) -> String {
     let cleaner = "(sleep 0.1 && echo clean) &";
     let cleanup = format!("i=0; while [ $i -lt {CLEANERS} ]; do {cleaner} i=$((i + 1)); done; wait; exit 0");
@@ -146,7 +146,7 @@ fn cleaning_up(ready: &std::path::Path) -> String {
 }
 
 #[tokio::test]
-async fn programs_that_a_cancelled_child_starts_to_clean_up_are_not_asked_to_end() {
+async fn programs_that_a_cancelled_child_starts_to_clean_up_get_no_sigterm() {
     let cancel = CancellationToken::new();
     let context = Context { cancel: cancel.clone(), ..context() };
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
@@ -160,7 +160,7 @@ async fn programs_that_a_cancelled_child_starts_to_clean_up_are_not_asked_to_end
 }
 
 #[tokio::test]
-async fn a_program_that_left_the_group_cleans_up_although_the_cancelled_child_is_gone() {
+async fn a_program_that_left_the_group_can_clean_up_after_the_cancelled_child_has_ended() {
     let cancel = CancellationToken::new();
     let context = Context { cancel: cancel.clone(), ..context() };
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
@@ -174,7 +174,7 @@ async fn a_program_that_left_the_group_cleans_up_although_the_cancelled_child_is
 }
 
 #[tokio::test]
-async fn a_dropped_child_is_gone_with_its_tree() {
+async fn a_dropped_child_is_killed_with_its_tree() {
     let (context, nap) = (context(), unique(2));
     let script = format!("setsid sleep {nap} & sleep {nap}");
     let job = tokio::spawn(async move { finished(&script, &context).await.0 });
@@ -185,25 +185,25 @@ async fn a_dropped_child_is_gone_with_its_tree() {
 }
 
 #[tokio::test]
-async fn neighbours_of_a_stopped_child_live_on() {
+async fn another_child_continues_when_a_child_is_stopped() {
     let (context, other, nap) = (context(), unique(3), unique(4));
-    let neighbour = { (context.clone(), format!("setsid sleep {other} & sleep {other}")) };
-    let neighbour = tokio::spawn(async move { finished(&neighbour.1, &neighbour.0).await.0 });
-    until("the neighbour", || runs(&other)).await;
+    let (other_context, script) = (context.clone(), format!("setsid sleep {other} & sleep {other}"));
+    let other_job = tokio::spawn(async move { finished(&script, &other_context).await.0 });
+    until("the other child", || runs(&other)).await;
     let short = Context { deadline: soon(TimeDelta::milliseconds(100)), ..context };
     assert_eq!(finished(&format!("sleep {nap}"), &short).await.0.ending, Ending::TimedOut);
     assert!(runs(&other));
-    neighbour.abort();
-    until("the end of the neighbour", || !runs(&other)).await;
+    other_job.abort();
+    until("the end of the other child", || !runs(&other)).await;
 }
 
 #[tokio::test]
-async fn a_child_that_leaves_something_running_ends_its_step_at_once() {
+async fn background_processes_of_a_child_continue_and_the_step_ends() {
     let (context, nap) = (Context { deadline: soon(TimeDelta::seconds(30)), ..context() }, unique(5));
     let (exit, capture) = finished(&format!("sleep {nap} & echo started $!"), &context).await;
     assert_eq!(exit, ChildExit { ending: Ending::Code(0), left_behind: true });
     let pid = capture.stdout().trim_start_matches("started ").trim().to_owned();
-    assert!(runs(&nap), "what a child leaves running is its own business");
+    assert!(runs(&nap), "the background process was ended");
     finished(&format!("kill {pid}"), &context).await;
     until("the end of the sleeper", || !runs(&nap)).await;
 }
@@ -215,7 +215,7 @@ async fn a_child_that_closes_its_output_is_still_waited_for() {
 }
 
 #[tokio::test]
-async fn endless_output_is_cut_in_the_middle_and_timed_out() {
+async fn endless_output_is_cut_in_the_middle_and_the_child_times_out() {
     let context = Context { deadline: soon(TimeDelta::seconds(1)), ..context() };
     let (exit, capture) = finished("echo first; yes", &context).await;
     assert_eq!(exit.ending, Ending::TimedOut);
@@ -225,11 +225,11 @@ async fn endless_output_is_cut_in_the_middle_and_timed_out() {
 }
 
 #[tokio::test]
-async fn secrets_are_scrubbed_before_the_cut_and_over_reads() {
+async fn secrets_are_redacted_across_reads_and_before_the_cut() {
     let redactor = Arc::new(Redactor::new([("db", "hunter22")]).expect("long enough"));
     let lines = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&lines);
-    let progress = Progress::new(move |line| told.lock().expect("no panic").push(line.to_owned()));
+    let received = Arc::clone(&lines);
+    let progress = Progress::new(move |line| received.lock().expect("no panic").push(line.to_owned()));
     let context = Context { redactor, progress, ..context() };
     let filler = KEPT - 4;
     let script = format!(
@@ -245,7 +245,7 @@ async fn secrets_are_scrubbed_before_the_cut_and_over_reads() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_are_made_text() {
+async fn bytes_that_are_not_utf_8_are_replaced() {
     let (_, capture) = finished(r"printf 'a\377\303\251b'", &context()).await;
     assert_eq!(capture.stdout(), "a\u{fffd}éb");
 }
@@ -275,14 +275,14 @@ async fn hostile_values_reach_a_program_as_data() {
 }
 
 #[tokio::test]
-async fn a_command_gives_its_code_its_words_and_its_json() {
+async fn the_outcome_of_a_command_has_its_exit_code_and_parsed_output() {
     let context = context();
     let ok = Command.perform(&json!({"argv": ["sh", "-c", "echo '{\"a\":[1]}'"], "parse": "json"}), &context).await;
     assert_eq!((ok.verdict, &ok.output["json"]), (Verdict::Succeeded, &json!({"a": [1]})));
     let lines = Command.perform(&json!({"argv": ["printf", "a\nb\n"], "parse": "lines"}), &context).await;
     assert_eq!(lines.output["lines"], json!(["a", "b"]));
     let none = Command.perform(&json!({"argv": ["echo", "x"], "parse": "json"}), &context).await;
-    assert!(none.summary.starts_with("`echo` printed no JSON"), "{}", none.summary);
+    assert!(none.summary.starts_with("`echo` did not print JSON"), "{}", none.summary);
     let failed = Command.perform(&json!({"argv": ["sh", "-c", "echo why >&2; exit 3"]}), &context).await;
     assert_eq!(failed.summary, "`sh` ended with code 3: why");
     assert_eq!(failed.output["exit_code"], json!(3));
@@ -293,23 +293,23 @@ async fn a_command_gives_its_code_its_words_and_its_json() {
 }
 
 #[tokio::test]
-async fn what_a_step_declares_wrongly_is_said() {
+async fn an_invalid_field_is_an_error_that_names_it() {
     let context = context();
-    for (spec, said) in [
+    for (spec, message) in [
         (json!({"argv": "true"}), "`argv` is not a list"),
         (json!({"argv": ["a", ["b"]]}), "`argv[1]` is a list, not text"),
-        (json!({"argv": ["true"], "env": {"A=B": "x"}}), "`A=B` is no name for an environment variable"),
+        (json!({"argv": ["true"], "env": {"A=B": "x"}}), "`A=B` cannot be the name of an environment variable"),
         (json!({"argv": ["true"], "env": {"A": {"secret": "nope"}}}), "secret `nope` is not in the estate"),
         (json!({"argv": ["true"], "cwd": "/no/where"}), "there is no directory `/no/where`"),
     ] {
         let outcome = Command.perform(&spec, &context).await;
-        assert_eq!((outcome.verdict, outcome.summary.as_str()), (Verdict::Failed, said));
+        assert_eq!((outcome.verdict, outcome.summary.as_str()), (Verdict::Failed, message));
     }
     assert!(Command.perform(&json!({"argv": ["true"], "x": 1}), &context).await.summary.contains("unknown field `x`"));
 }
 
 #[tokio::test]
-async fn output_that_later_steps_see_is_bounded() {
+async fn output_for_later_steps_is_limited() {
     let script = "yes '\"\\' | head -c 3000000; yes \\' | head -c 300000 >&2";
     for parse in ["none", "lines"] {
         let outcome = Shell.perform(&json!({"script": script, "parse": parse}), &context()).await;
@@ -331,7 +331,7 @@ async fn a_script_stops_at_the_first_failure() {
 }
 
 #[tokio::test]
-async fn a_step_that_runs_out_of_time_keeps_what_it_printed() {
+async fn the_outcome_of_a_step_that_timed_out_has_its_output() {
     let context = Context { deadline: soon(TimeDelta::milliseconds(300)), ..context() };
     let outcome = Shell.perform(&json!({"script": "echo begun; sleep 77"}), &context).await;
     assert_eq!(outcome.verdict, Verdict::TimedOut);

@@ -1,13 +1,14 @@
-//! Explains why ssh could not connect, and what to type. ssh has no error codes; its messages are the only source.
+//! Explains why ssh could not connect, and which command to type. ssh has one exit code for every failure, so its messages
+//! are the only source.
 //!
-//! Not here: the remedy. A person compares and accepts a host key; this program never does.
+//! Not here: accepting a host key. A person compares and accepts it.
 
 use crate::domain::config::estate::SshHost;
 use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::domain::core::text::one_line;
 
 /// Characters of an ssh message that are quoted.
-const SAID: usize = 200;
+const SHOWN: usize = 200;
 
 /// Why a host cannot be used. The host and the problem are separate fields, since callers may have named the host
 /// already.
@@ -20,9 +21,14 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
-    /// For a host that ssh cannot connect to.
-    pub(crate) fn unreachable(host: &SshHost, why: impl std::fmt::Display) -> Self {
-        Self { host: host.to.clone(), what: format!("cannot be reached: {why}") }
+    /// ssh cannot connect to the host.
+    pub(crate) fn unreachable(host: &SshHost, reason: impl std::fmt::Display) -> Self {
+        Self { host: host.to.clone(), what: format!("cannot be reached: {reason}") }
+    }
+
+    /// The host accepts a connection, but runs no command.
+    pub(crate) fn no_command(host: &SshHost, reason: &str) -> Self {
+        Self { host: host.to.clone(), what: format!("runs no command: {reason}") }
     }
 }
 
@@ -38,46 +44,51 @@ impl From<ConnectError> for Reason {
     }
 }
 
-/// Translates what ssh printed when it could not connect.
-pub(crate) fn of(said: &str, host: &SshHost) -> ConnectError {
-    let by_hand = manual_command(host).replacen("ssh", "ssh -o StrictHostKeyChecking=ask", 1);
-    let reason = if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
-        let forget = line_with(said, "ssh-keygen -f").map_or_else(|| "ssh-keygen -R <host>".to_owned(), str::to_owned);
+/// The error for the messages that ssh printed when it could not connect.
+pub(crate) fn of(messages: &str, host: &SshHost) -> ConnectError {
+    let by_hand = ssh_command(host, &["-o StrictHostKeyChecking=ask"]);
+    let reason = if messages.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        let forget = line_with(messages, "ssh-keygen -f").unwrap_or("ssh-keygen -R <host>");
         format!(
-            "its host key is another than the one that is known; somebody may be listening in between. If it was really set up anew, \
-             `{}` forgets the old key",
-            one_line(&forget, SAID)
+            "its host key has changed; the connection may be intercepted. If the host was installed again, \
+             `{}` removes the old key",
+            one_line(forget, SHOWN)
         )
-    } else if said.contains("key is known for") || said.contains("Host key verification failed") {
-        let name = between(said, "key is known for ", " and you have");
-        let whose = name
-            .map_or_else(|| "its host key".to_owned(), |name| format!("the host key of `{}`", one_line(name, SAID)));
-        format!("{whose} is not known; compare it with the host's own and take it in once, by `{by_hand}`")
-    } else if let Some(line) = line_with(said, "Permission denied") {
-        format!("it does not let us in ({}); `{by_hand}` has to work without a password", one_line(line, SAID))
+    } else if messages.contains("key is known for") || messages.contains("Host key verification failed") {
+        let name = between(messages, "key is known for ", " and you have");
+        let key = name
+            .map_or_else(|| "its host key".to_owned(), |name| format!("the host key of `{}`", one_line(name, SHOWN)));
+        format!("{key} is unknown; `{by_hand}` shows it: compare it with the key on the host, and accept it once")
+    } else if let Some(line) = line_with(messages, "Permission denied") {
+        format!("it refused the login ({}); `{by_hand}` must work without a password", one_line(line, SHOWN))
     } else {
-        let last = said.lines().rev().find(|line| !line.trim().is_empty());
-        last.map_or_else(|| "ssh says nothing about why".to_owned(), |line| one_line(line, SAID))
+        let last = messages.lines().rev().find(|line| !line.trim().is_empty());
+        last.map_or_else(|| "ssh printed no reason".to_owned(), |line| one_line(line, SHOWN))
     };
     ConnectError::unreachable(host, reason)
 }
 
-/// The command a person types to connect as this program does. A remote command may follow it.
+/// The command to type to connect as this program does. A remote command may follow it.
 pub fn manual_command(host: &SshHost) -> String {
-    let mut words = vec!["ssh".to_owned()];
-    words.extend(host.config.iter().map(|config| format!("-F {config}")));
-    words.extend(host.port.map(|port| format!("-p {port}")));
-    words.extend(host.options.iter().map(|(name, value)| format!("-o {name}={value}")));
-    words.push(host.to.clone());
-    words.join(" ")
+    ssh_command(host, &[])
 }
 
-fn line_with<'s>(said: &'s str, part: &str) -> Option<&'s str> {
-    said.lines().map(str::trim).find(|line| line.contains(part))
+fn ssh_command(host: &SshHost, first_options: &[&str]) -> String {
+    let mut parts = vec!["ssh".to_owned()];
+    parts.extend(first_options.iter().map(|&option| option.to_owned()));
+    parts.extend(host.config.iter().map(|config| format!("-F {config}")));
+    parts.extend(host.port.map(|port| format!("-p {port}")));
+    parts.extend(host.options.iter().map(|(name, value)| format!("-o {name}={value}")));
+    parts.push(host.to.clone());
+    parts.join(" ")
 }
 
-fn between<'s>(said: &'s str, before: &str, after: &str) -> Option<&'s str> {
-    said.split_once(before)?.1.split_once(after).map(|(name, _)| name)
+fn line_with<'m>(messages: &'m str, part: &str) -> Option<&'m str> {
+    messages.lines().map(str::trim).find(|line| line.contains(part))
+}
+
+fn between<'m>(messages: &'m str, before: &str, after: &str) -> Option<&'m str> {
+    messages.split_once(before)?.1.split_once(after).map(|(name, _)| name)
 }
 
 #[cfg(test)]
@@ -85,16 +96,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_key_that_is_not_known_is_told_with_what_to_type() {
+    fn the_error_for_an_unknown_host_key_has_the_command_to_type() {
         let host = SshHost { to: "deploy@web1".to_owned(), port: Some(2222), ..SshHost::default() };
-        let said = "No ED25519 host key is known for [web1]:2222 and you have requested strict checking.\r\nHost key verification failed.\r\n";
+        let messages = "No ED25519 host key is known for [web1]:2222 and you have requested strict checking.\r\nHost key verification failed.\r\n";
         assert_eq!(
-            of(said, &host).to_string(),
-            "`deploy@web1` cannot be reached: the host key of `[web1]:2222` is not known; compare it with the host's own and take it in \
-             once, by `ssh -o StrictHostKeyChecking=ask -p 2222 deploy@web1`"
+            of(messages, &host).to_string(),
+            "`deploy@web1` cannot be reached: the host key of `[web1]:2222` is unknown; \
+             `ssh -o StrictHostKeyChecking=ask -p 2222 deploy@web1` shows it: compare it with the key on the host, and \
+             accept it once"
         );
         let denied = of("deploy@web1: Permission denied (publickey).\r\n", &host).what;
-        assert!(denied.contains("does not let us in (deploy@web1: Permission denied (publickey).)"), "{denied}");
+        assert!(denied.contains("refused the login (deploy@web1: Permission denied (publickey).)"), "{denied}");
         assert!(
             of("ssh: connect to host web1 port 22: Connection refused\n", &host).what.ends_with("Connection refused")
         );

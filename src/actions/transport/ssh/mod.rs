@@ -1,4 +1,4 @@
-//! The SSH part of [`host`](super::host): one connection per host and process, and the sessions over it.
+//! The SSH part of [`host`](super::host): one connection per host in this process, and the sessions over it.
 
 pub(crate) mod connect_error;
 pub(crate) mod connection;

@@ -1,36 +1,37 @@
 //! The shell script that starts and supervises a program on a remote host.
 //!
-//! Every session runs one constant command, [`FIRST`], since the login shell may be sh, bash, csh or fish. Then
-//! `/bin/sh` reads program, arguments, environment and secrets from standard input. Secrets are in no argument list.
+//! The command of every session is the constant [`FIRST`], which every login shell understands: sh, bash, csh, fish. It
+//! starts `/bin/sh`, which reads the script from standard input: program, arguments, environment and secrets. So no
+//! secret is in an argument list.
 //!
-//! The program runs in its own session. The script ends it, with daemons, when standard input ends or the time is over.
-//! It needs only a POSIX shell, but finds daemons only with `setsid` and `prlimit`.
+//! The program runs in a new session. The script ends it, daemons included, when standard input ends or the time limit
+//! has passed. The script needs only a POSIX shell, but finds daemons only with `setsid` and `prlimit`.
 //!
-//! **Invariant:** [`FIRST`] holds no data, and a script that did not arrive completely is not run.
+//! **Invariant:** [`FIRST`] contains no data, and a script that did not arrive completely is not run.
 
 use crate::domain::core::text::shell_quoted;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// Printed on both streams when the supervisor is ready. Output before it comes from login scripts.
+/// The line on both streams when the supervisor is ready. Output before it comes from login scripts.
 pub(crate) const BEGIN: &str = "runbook:begin";
 
-/// The command of every session. It must hold no quote, backslash, exclamation mark or line feed inside its quotes:
-/// fish, csh and sh treat those differently.
+/// The command of every session. Inside its quotes it must contain no quote, backslash, exclamation mark or line feed,
+/// which fish, csh and sh treat differently.
 pub(crate) const FIRST: &str =
     "exec /bin/sh -c 'echo runbook:begin; echo runbook:begin >&2; IFS= read -r first && eval \"$first\"'";
 
 /// Time between SIGTERM and SIGKILL, as on this machine.
 const GRACE: Duration = crate::actions::transport::process::GRACE;
 
-/// Watches the program, ends it with its descendants, and reports; see the head of this file. The lines before it set
-/// `$_tag`, `$_mark`, `$grace` and `$limit`, and define `job`, a function that becomes the program.
+/// Watches the program, ends it with its descendants, and reports its exit. [`script`] puts lines before it, which set
+/// `$_tag`, `$_mark`, `$grace` and `$limit` and define the function `job`, which becomes the program.
 ///
-/// `ask` determines what runs outside the program's group before it asks anything to end, and asks each process once: what
-/// starts later is clean-up, and has until the end of the grace.
+/// `ask` sends SIGTERM once to each process. It determines the processes outside the program's group before the first
+/// signal: a process that starts later does clean-up, and has time until the end of the grace period.
 ///
-/// What the shell starts in the background it lets ignore the keyboard's interrupt; no keyboard is there.
+/// A shell lets background commands ignore SIGINT. That does not matter, since there is no keyboard.
 const SUPERVISOR: &str = r#"
 marked() {
   [ -n "$_mark" ] || return 1
@@ -102,7 +103,7 @@ kill -s 0 -- "-$job" 2>/dev/null && left=1
 leave "code $code $left"
 "#;
 
-/// Finds a program as `execvp` does, so that a missing program differs from one that exits with 127.
+/// Searches a program as `execvp` does, so that a missing program differs from one that exits with 127.
 const LOCATE: &str = r#"
 located() (
   case $1 in
@@ -119,11 +120,11 @@ become() {
 }
 "#;
 
-/// The parts of the script of one job.
+/// The parameters of the script of one job.
 pub(crate) struct SupervisorScript<'a> {
     pub(crate) argv: &'a [String],
     pub(crate) environment: &'a BTreeMap<String, String>,
-    /// Relative to the account's home directory.
+    /// A relative path starts in the account's home directory.
     pub(crate) directory: &'a Path,
     pub(crate) input: Option<&'a str>,
     /// Time until the supervisor ends the program by itself, even without a connection to us.
@@ -132,27 +133,26 @@ pub(crate) struct SupervisorScript<'a> {
     pub(crate) mark: u64,
 }
 
-/// The complete standard input of a session that runs `work`.
-pub(crate) fn of(work: &SupervisorScript<'_>, tag: &str) -> String {
-    let mut body = format!("_tag={}\n_mark={}\ngrace={}\n", shell_quoted(tag), work.mark, GRACE.as_secs());
-    let limit = work.limit.map_or_else(String::new, |limit| limit.as_secs().max(1).to_string());
+/// The complete standard input of a session that runs a job.
+pub(crate) fn script(job: &SupervisorScript<'_>, tag: &str) -> String {
+    let mut body = format!("_tag={}\n_mark={}\ngrace={}\n", shell_quoted(tag), job.mark, GRACE.as_secs());
+    let limit = job.limit.map_or_else(String::new, |limit| limit.as_secs().max(1).to_string());
     body.push_str(&format!("limit={}\n", shell_quoted(&limit)));
     body.push_str(LOCATE);
     body.push_str("job() {\n");
-    let directory = work.directory.to_string_lossy();
+    let directory = job.directory.to_string_lossy();
     if !directory.is_empty() {
-        let front = if directory.starts_with('/') { "" } else { "./" };
-        let directory = shell_quoted(&format!("{front}{directory}"));
+        let prefix = if directory.starts_with('/') { "" } else { "./" };
+        let directory = shell_quoted(&format!("{prefix}{directory}"));
         body.push_str(&format!(
             "CDPATH= cd -- {directory} 2>/dev/null || {{ echo \"$_tag directory\" >&2; exit 1; }}\n"
         ));
     }
-    for (name, value) in work.environment {
+    for (name, value) in job.environment {
         body.push_str(&format!("export {name}={}\n", shell_quoted(value)));
     }
-    let words: Vec<String> = work.argv.iter().map(|word| shell_quoted(word)).collect();
-    body.push_str(&format!("become {}\n}}\n", words.join(" ")));
-    let start = match work.input {
+    body.push_str(&format!("become {}\n}}\n", quoted(job.argv)));
+    let start = match job.input {
         None => "job 3<&- &".to_owned(),
         Some(input) => format!("printf %s {} 3<&- | job 3<&- &", shell_quoted(input)),
     };
@@ -160,11 +160,14 @@ pub(crate) fn of(work: &SupervisorScript<'_>, tag: &str) -> String {
     framed(&body, tag)
 }
 
-/// The standard input of a session that becomes one program with exclusive use of the streams. It needs no supervision,
-/// since that program ends when its streams end.
-pub(crate) fn becoming(argv: &[String], tag: &str) -> String {
-    let words: Vec<String> = argv.iter().map(|word| shell_quoted(word)).collect();
-    framed(&format!("exec {}\n", words.join(" ")), tag)
+/// The standard input of a session that becomes one program. It is not supervised, so the program must end when its
+/// standard input ends.
+pub(crate) fn exec_script(argv: &[String], tag: &str) -> String {
+    framed(&format!("exec {}\n", quoted(argv)), tag)
+}
+
+fn quoted(argv: &[String]) -> String {
+    argv.iter().map(|argument| shell_quoted(argument)).collect::<Vec<_>>().join(" ")
 }
 
 /// Frames a script so that [`FIRST`] can run it. Its first line reads the others up to the end tag, and runs them only
@@ -179,8 +182,8 @@ fn framed(body: &str, tag: &str) -> String {
 
 /// Whether a shell accepts a variable of this name.
 pub(crate) fn is_variable(name: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    !name.is_empty() && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.chars().all(is_allowed) && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -188,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_command_is_one_that_every_login_shell_understands_alike() {
+    fn the_first_command_has_no_character_that_login_shells_treat_differently() {
         let inner =
             FIRST.strip_prefix("exec /bin/sh -c '").and_then(|rest| rest.strip_suffix('\'')).expect("one quoted word");
         assert!(!inner.contains(['\'', '\\', '!', '\n', '`']), "{inner}");

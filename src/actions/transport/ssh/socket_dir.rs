@@ -1,6 +1,6 @@
-//! The private directory of this process's connections: their sockets and the configuration that ssh is given.
+//! The private directory for the connections of this process: their sockets, and the generated configuration of ssh.
 //!
-//! **Invariant:** nobody but this account can look into it, and no socket's name is too long for an address.
+//! **Invariant:** only this account can read it, and no path of a socket is too long for a socket address.
 
 use std::fs;
 use std::io;
@@ -14,45 +14,46 @@ use crate::sync::lock;
 /// Prefix of the directory's name; the process id follows.
 const NAME: &str = "runbook-ssh-";
 
-/// Longest temporary directory in bytes. A socket address holds 107 bytes: the rest is for our directory name, the
-/// socket's name, and the twenty characters that ssh appends while it creates one.
+/// Longest path of the temporary directory in bytes. A socket address has at most 107 bytes; the others are for this
+/// directory's name, the socket's name, and the twenty characters that ssh appends while it creates a socket.
 const LONGEST: usize = 40;
 
-static ROOM: Mutex<Option<PathBuf>> = Mutex::new(None);
+static DIRECTORY: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// The directory. The first call creates it.
 pub(crate) fn socket_dir() -> io::Result<PathBuf> {
-    let mut room = lock(&ROOM);
-    if let Some(path) = room.as_ref().filter(|path| path.is_dir()) {
+    let mut directory = lock(&DIRECTORY);
+    if let Some(path) = directory.as_ref().filter(|path| path.is_dir()) {
         return Ok(path.clone());
     }
     let parent = parent();
-    sweep(&parent);
+    remove_leftovers(&parent);
     let path = parent.join(format!("{NAME}{}-{}", std::process::id(), &nonce()[..8]));
     // Fails if the name exists already, even as a link that another user made.
     fs::DirBuilder::new().mode(0o700).create(&path)?;
-    *room = Some(path.clone());
+    *directory = Some(path.clone());
     Ok(path)
 }
 
-/// Forgets the directory and returns its path. The caller closes the connections in it, then removes it.
-pub(crate) fn remove_socket_dir() -> Option<PathBuf> {
-    lock(&ROOM).take()
+/// Takes the path of the directory, which the caller removes. A later call of [`socket_dir`] creates another one.
+pub(crate) fn take_socket_dir() -> Option<PathBuf> {
+    lock(&DIRECTORY).take()
 }
 
 fn parent() -> PathBuf {
-    let usual = std::env::temp_dir();
-    if usual.as_os_str().len() <= LONGEST { usual } else { PathBuf::from("/tmp") }
+    let temporary = std::env::temp_dir();
+    if temporary.as_os_str().len() <= LONGEST { temporary } else { PathBuf::from("/tmp") }
 }
 
 /// Removes the directories of processes that were killed. Their connections end by themselves.
-fn sweep(parent: &Path) {
-    let us = rustix::process::geteuid().as_raw();
+fn remove_leftovers(parent: &Path) {
+    let account = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let owner = name.strip_prefix(NAME).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
         let is_left = owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists());
-        if is_left && fs::symlink_metadata(entry.path()).is_ok_and(|about| about.is_dir() && about.uid() == us) {
+        let is_ours = |metadata: fs::Metadata| metadata.is_dir() && metadata.uid() == account;
+        if is_left && fs::symlink_metadata(entry.path()).is_ok_and(is_ours) {
             // It may be gone already.
             let _ = fs::remove_dir_all(entry.path());
         }

@@ -1,6 +1,6 @@
 //! TLS over a forwarded stream. It trusts the certificate authorities of this machine.
 //!
-//! Not here: checking a certificate, which is the kind `tls`.
+//! Not here: reporting the problems of a certificate; see the kind `tls`.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,15 +13,16 @@ use tokio_rustls::client::TlsStream;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
-/// Characters of a reason that are kept.
-const SAID: usize = 200;
+/// Characters of a message that are kept.
+const SHOWN: usize = 200;
 
 /// Starts TLS on a stream. The server must prove that it is `name`.
 ///
 /// # Errors
 /// `tls`, with the reason.
 pub async fn secured<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: &str) -> Result<TlsStream<S>, Reason> {
-    let distrusted = |reason: String| Reason::new("tls", format!("no trusted connection: {}", one_line(&reason, SAID)));
+    let distrusted =
+        |reason: String| Reason::new("tls", format!("no trusted connection: {}", one_line(&reason, SHOWN)));
     let server = ServerName::try_from(name.trim_matches(['[', ']']).to_owned());
     let server = server.map_err(|error| distrusted(error.to_string()))?;
     TlsConnector::from(config()).connect(server, stream).await.map_err(|error| distrusted(error.to_string()))
@@ -29,12 +30,12 @@ pub async fn secured<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: &str) -
 
 fn config() -> Arc<ClientConfig> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    let made = CONFIG.get_or_init(|| {
+    let config = CONFIG.get_or_init(|| {
         // `main` has installed it; a test or a library user may not have.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
     });
-    Arc::clone(made)
+    Arc::clone(config)
 }

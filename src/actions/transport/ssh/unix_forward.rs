@@ -19,7 +19,7 @@ use crate::sync::lock;
 pub struct UnixForward {
     directory: PathBuf,
     task: JoinHandle<()>,
-    trouble: Arc<Mutex<Option<Reason>>>,
+    last_error: Arc<Mutex<Option<Reason>>>,
 }
 
 impl UnixForward {
@@ -30,7 +30,7 @@ impl UnixForward {
 
     /// Why the last connection failed, if that is known.
     pub fn last_error(&self) -> Option<Reason> {
-        lock(&self.trouble).clone()
+        lock(&self.last_error).clone()
     }
 }
 
@@ -56,28 +56,27 @@ pub async fn open_unix_forward(
     if !context.environment.host.ssh().is_some_and(|ssh| ssh.reaches(host)) {
         return Ok(None);
     }
-    let failed = |error: std::io::Error| Reason::new("system", format!("there is no place for a socket: {error}"));
+    let failed = |error: std::io::Error| Reason::new("system", format!("a socket cannot be created: {error}"));
     let directory = socket_dir::socket_dir().map_err(failed)?.join(format!("d{}", &nonce()[..8]));
     std::fs::create_dir(&directory).map_err(failed)?;
     let listener = UnixListener::bind(directory.join(name)).map_err(failed)?;
-    let trouble = Arc::new(Mutex::new(None));
-    let (noted, host, context) = (Arc::clone(&trouble), host.to_owned(), context.clone());
+    let last_error = Arc::new(Mutex::new(None));
+    let (task_error, host, context) = (Arc::clone(&last_error), host.to_owned(), context.clone());
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            if let Err(why) = carried(stream, &host, port, &context).await {
-                *lock(&noted) = Some(why);
+            if let Err(error) = forward(stream, &host, port, &context).await {
+                *lock(&task_error) = Some(error);
             }
         }
     });
-    Ok(Some(UnixForward { directory, task, trouble }))
+    Ok(Some(UnixForward { directory, task, last_error }))
 }
 
 /// Forwards one connection until it ends. If nothing was received, returns the reason.
-async fn carried(mut stream: UnixStream, host: &str, port: u16, context: &Context) -> Result<(), Reason> {
-    let Some(mut passage) = port_forward::open_forward(host, port, context).await? else { return Ok(()) };
-    let carried = tokio::io::copy_bidirectional(&mut stream, &mut passage.stream).await;
-    match carried {
-        Ok((_, answered)) if answered > 0 => Ok(()),
-        _ => passage.fate.reason().await.map_or(Ok(()), Err),
+async fn forward(mut stream: UnixStream, host: &str, port: u16, context: &Context) -> Result<(), Reason> {
+    let Some(mut forwarded) = port_forward::open_forward(host, port, context).await? else { return Ok(()) };
+    match tokio::io::copy_bidirectional(&mut stream, &mut forwarded.stream).await {
+        Ok((_, received)) if received > 0 => Ok(()),
+        _ => forwarded.end.reason().await.map_or(Ok(()), Err),
     }
 }

@@ -1,11 +1,11 @@
-//! Rules of the hosts of an environment.
+//! The rules of hosts.
 
 use super::{EstateChecker, entries};
 use crate::domain::config::host::LOCAL;
 use crate::domain::config::yaml::node::Node;
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 
-/// The longest value of an option of ssh: a path, or a list of algorithms.
+/// The longest value of an option of ssh, in bytes. The longest in use are paths and lists of algorithms.
 const LONGEST_VALUE: usize = 1_000;
 
 impl EstateChecker<'_> {
@@ -16,8 +16,8 @@ impl EstateChecker<'_> {
             }
             for host in entries(&environment.value, "hosts") {
                 if host.key == LOCAL {
-                    let problem = Problem::new(host.key_span.clone(), "`local` is this machine and no further host");
-                    self.report.add(problem.help("Give the host another name."));
+                    let message = "`local` is always this machine, so no further host can have the name";
+                    self.report.add(Problem::new(host.key_span.clone(), message).help("Give the host another name."));
                 }
                 self.ssh_options(&host.value);
             }
@@ -28,13 +28,14 @@ impl EstateChecker<'_> {
         for option in entries(host, "options") {
             if option.value.as_text().is_some_and(|text| !text.trim().is_empty() && !is_value(text)) {
                 let name = visible(&option.key, MAX_QUOTED);
-                self.report.add(Problem::new(option.value.span.clone(), format!("this is no value of `{name}`")));
+                let message = format!("this cannot be a value of `{name}`");
+                self.report.add(Problem::new(option.value.span.clone(), message));
             }
         }
     }
 }
 
-/// Whether a text can be the value of an option: one line without quotes that does not begin as an option does.
+/// Whether a text can be the value of an option: one line without `"` that does not begin with `-`.
 fn is_value(text: &str) -> bool {
     text.len() <= LONGEST_VALUE && !text.starts_with('-') && !text.contains(|c: char| c == '"' || c.is_control())
 }

@@ -1,21 +1,22 @@
-//! From an estate without problems, in its normal form, to an [`Estate`]: where the file is written for people, the struct
-//! is made for programs.
+//! Makes an [`Estate`] from the normal form of a file without problems: where the file has another form than the structs, the
+//! value is changed here.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use super::sender::form_of;
+use crate::domain::alert::field;
 use crate::domain::config::estate::{Environment, Estate};
-use crate::domain::config::sender::{Mapping, Sender, SenderFormat};
+use crate::domain::config::sender::{Sender, SenderFormat};
 
-/// The usual ports of SMTP: submission, submissions (RFC 8314) and plain.
+/// The default ports of SMTP by `tls`: submission, submissions (RFC 8314) and smtp.
 const SMTP_PORTS: [(&str, u16); 3] = [("starttls", 587), ("implicit", 465), ("none", 25)];
 
-/// Makes an estate.
+/// The estate.
 ///
 /// # Errors
-/// Where the value is none.
+/// The value does not have the fields of an estate.
 pub(super) fn estate(mut value: Value) -> serde_json::Result<Estate> {
     each(&mut value, "environments", |_, environment| {
         environment.get_mut("host").map(host);
@@ -27,7 +28,7 @@ pub(super) fn estate(mut value: Value) -> serde_json::Result<Estate> {
     });
     each(&mut value, "senders", sender);
     let mut estate: Estate = serde_json::from_value(value)?;
-    know_branches(&mut estate.senders, &estate.environments);
+    set_branches(&mut estate.senders, &estate.environments);
     Ok(estate)
 }
 
@@ -45,7 +46,6 @@ fn each_value(part: Option<&mut Value>, resolve: impl Fn(&str, &mut Value)) {
     }
 }
 
-/// Gives a field another name.
 fn rename(fields: &mut Map<String, Value>, from: &str, to: &str) {
     if let Some(value) = fields.remove(from) {
         fields.insert(to.to_owned(), value);
@@ -62,8 +62,8 @@ fn host(host: &mut Value) {
 fn email(email: &mut Value) {
     let Some(fields) = email.as_object_mut() else { return };
     let tls = fields.get("tls").and_then(Value::as_str).unwrap_or_default();
-    let usual = SMTP_PORTS.iter().find(|(of, _)| *of == tls).map(|(_, port)| *port);
-    fields.entry("port").or_insert_with(|| usual.into());
+    let default = SMTP_PORTS.iter().find(|(of, _)| *of == tls).map(|(_, port)| *port);
+    fields.entry("port").or_insert_with(|| default.into());
 }
 
 fn command(command: &mut Value) {
@@ -76,15 +76,15 @@ fn sender(name: &str, sender: &mut Map<String, Value>) {
     let written = sender.get("form").and_then(Value::as_str).map(str::to_owned);
     let form = form_of(name, written.as_deref(), sender.contains_key("mapping")).map(str::to_owned);
     sender.insert("form".to_owned(), form.into());
-    let auth = sender.remove("auth").map_or_else(|| "sns".into(), proof);
+    let auth = sender.remove("auth").map_or_else(|| "sns".into(), auth);
     sender.insert("auth".to_owned(), auth);
-    if let Some(Value::Object(words)) = sender.get_mut("severities") {
-        *words = std::mem::take(words).into_iter().map(|(word, severity)| (word.to_lowercase(), severity)).collect();
+    if let Some(Value::Object(names)) = sender.get_mut("severities") {
+        *names = std::mem::take(names).into_iter().map(|(name, severity)| (name.to_lowercase(), severity)).collect();
     }
     sender.get_mut("mapping").map(mapping);
 }
 
-fn proof(mut auth: Value) -> Value {
+fn auth(mut auth: Value) -> Value {
     if auth.get("none").is_some() {
         return "none".into();
     }
@@ -100,7 +100,7 @@ fn proof(mut auth: Value) -> Value {
 
 fn mapping(mapping: &mut Value) {
     let Some(given) = mapping.as_object_mut() else { return };
-    let fields: Map<String, Value> = Mapping::FIELDS.iter().filter_map(|field| given.remove_entry(*field)).collect();
+    let fields: Map<String, Value> = field::mapped().filter_map(|name| given.remove_entry(name)).collect();
     given.insert("fields".to_owned(), fields.into());
     for key in ["labels", "annotations"] {
         given.get_mut(key).map(pairs);
@@ -115,16 +115,16 @@ fn pairs(pairs: &mut Value) {
     *pairs = json!({ key: pairs.take() });
 }
 
-/// Tells every sender of GitHub's which environment a branch is deployed to, where that is one alone.
-fn know_branches(senders: &mut BTreeMap<String, Sender>, environments: &BTreeMap<String, Environment>) {
-    let of = |branch: &String| {
-        let mut names =
-            environments.iter().filter(|(_, place)| place.branch.as_ref() == Some(branch)).map(|(name, _)| name);
-        names.next().filter(|_| names.next().is_none()).cloned()
-    };
-    let branches = environments.values().filter_map(|place| place.branch.as_ref());
-    let branches: BTreeMap<String, String> =
-        branches.filter_map(|branch| Some((branch.clone(), of(branch)?))).collect();
+/// Sets the environment of each branch in the senders of GitHub. A branch with two environments is left out.
+fn set_branches(senders: &mut BTreeMap<String, Sender>, environments: &BTreeMap<String, Environment>) {
+    let mut deployed: BTreeMap<&String, Vec<&String>> = BTreeMap::new();
+    for (name, environment) in environments {
+        if let Some(branch) = &environment.branch {
+            deployed.entry(branch).or_default().push(name);
+        }
+    }
+    let single = deployed.into_iter().filter(|(_, names)| names.len() == 1);
+    let branches: BTreeMap<String, String> = single.map(|(branch, names)| (branch.clone(), names[0].clone())).collect();
     for sender in senders.values_mut().filter(|sender| sender.form == SenderFormat::Github) {
         sender.branches.clone_from(&branches);
     }

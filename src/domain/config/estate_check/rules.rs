@@ -1,6 +1,6 @@
-//! What values of an estate must be to each other: the rules that no shape can say.
+//! The rules between values of an estate, which no shape can express.
 //!
-//! Each rule looks at the file as it is written and passes over what has the wrong shape: that is reported already.
+//! A rule reads the nodes of the file. It ignores a value of a wrong shape, because that is reported by `shape`.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::domain::config::yaml::node::Node;
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, SourceSpan, visible};
 
 impl EstateChecker<'_> {
-    /// Holds the whole file against the rules.
+    /// Checks every rule.
     pub(super) fn rules(&mut self, estate: &Node) {
         self.hosts(estate);
         self.no_service_needs_itself(estate);
@@ -35,7 +35,7 @@ impl EstateChecker<'_> {
         }
     }
 
-    /// Two services on one unit would be restarted as one and judged as two.
+    /// Two services with one unit would be restarted together and have separate states.
     fn units_differ(&mut self, estate: &Node) {
         let mut seen: BTreeMap<&str, &SourceSpan> = BTreeMap::new();
         for node in entries(estate, "services").filter_map(|entry| entry.value.get("unit")) {
@@ -50,7 +50,7 @@ impl EstateChecker<'_> {
         }
     }
 
-    /// One who proves to be somebody must not be two people.
+    /// An account, a Slack user id and an address each identify one person.
     fn people_differ(&mut self, estate: &Node) {
         for key in ["account", "slack", "email"] {
             let mut seen: Vec<(&str, &SourceSpan)> = Vec::new();
@@ -71,13 +71,13 @@ impl EstateChecker<'_> {
     fn keys_are_of_files(&mut self, estate: &Node) {
         for secret in entries(estate, "secrets") {
             if let (Some(key), None) = (entry(&secret.value, "key"), entry(&secret.value, "file")) {
-                let problem = Problem::new(key.key_span.clone(), "`key` names a line of a `file`");
+                let problem = Problem::new(key.key_span.clone(), "`key` needs a `file`");
                 self.report.add(problem.help("Add `file: …`."));
             }
         }
     }
 
-    /// A sender's alerts need an environment even when they name none.
+    /// With several environments, there is one for alerts that name none.
     fn alerts_have_an_environment(&mut self, estate: &Node) {
         let (Some(senders), None) = (entry(estate, "senders"), estate.get("default_environment")) else { return };
         let given = estate.get("alerts").and_then(|node| node.get("environment")).is_some();
@@ -86,25 +86,24 @@ impl EstateChecker<'_> {
             return;
         }
         let known: Vec<&str> = environments.iter().map(String::as_str).collect();
-        let problem =
-            Problem::new(senders.key_span.clone(), "nothing says what an alert is about that names no environment");
+        let problem = Problem::new(senders.key_span.clone(), "there is no environment for alerts that name none");
         self.report.add(problem.help(format!("Add `alerts: {{ environment: … }}` with one of {}.", list(&known))));
     }
 
-    /// The Slack app has a way in, and a channel in which messages can be changed.
+    /// The Slack app can receive requests, and its channel allows messages to be changed.
     fn slack(&mut self, estate: &Node) {
         let Some(app) = estate.get("slack").filter(|node| node.as_map().is_some()) else { return };
         if app.get("app_token").is_none() && app.get("signing_secret").is_none() {
-            let problem = Problem::new(app.span.clone(), "Slack has no way in");
-            self.report.add(problem.help("Give `app_token` for Socket Mode, or `signing_secret` for HTTP."));
+            let problem = Problem::new(app.span.clone(), "the Slack app cannot receive requests");
+            self.report.add(problem.help("Add `app_token` for Socket Mode, or `signing_secret` for HTTP."));
         }
         let Some(channel) = app.get("channel") else { return };
         let Some(name) = channel.as_text().filter(|name| self.is_channel(name)) else { return };
         if !self.names.slack_channels.contains(name) {
             let message = format!("`{name}` is no Slack channel with a bot's token");
             let problem = Problem::new(channel.span.clone(), message);
-            self.report
-                .add(problem.help("Incidents are shown where messages can be changed: name one with `slack: \"#…\"`."));
+            let help = "The incident's message is changed later, so the channel needs `slack: \"#…\"` and `token`.";
+            self.report.add(problem.help(help));
         }
     }
 

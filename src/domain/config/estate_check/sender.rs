@@ -1,4 +1,4 @@
-//! Rules of the senders of an estate: each has a form and a proof, and only what its form needs.
+//! The rules of senders: each has a form, authentication, and only the keys of its form.
 
 use super::{EstateChecker, entries, entry};
 use crate::domain::config::estate_schema::FORMS;
@@ -6,8 +6,8 @@ use crate::domain::config::yaml::fields::list;
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::Problem;
 
-/// The keys that only senders of one form have.
-const OF_ONE_FORM: [(&str, &str); 5] = [
+/// The keys that belong to one form, with that form.
+const KEYS_OF_ONE_FORM: [(&str, &str); 5] = [
     ("topics", "sns"),
     ("certificate", "sns"),
     ("catch_up", "alertmanager"),
@@ -20,28 +20,28 @@ impl EstateChecker<'_> {
         for sender in entries(estate, "senders").filter(|sender| sender.value.as_map().is_some()) {
             let form = match sender.value.get("form") {
                 Some(node) => node.as_text().filter(|form| FORMS.contains(form)),
-                None => self.form_unless_written(sender),
+                None => self.default_form(sender),
             };
-            self.proof(sender, form);
+            self.auth(sender, form);
             if let Some(form) = form {
-                self.form_fits(sender, form);
+                self.keys_fit_form(sender, form);
             }
             self.workflows(&sender.value);
         }
     }
 
-    fn form_unless_written<'n>(&mut self, sender: &'n Entry) -> Option<&'n str> {
+    fn default_form<'n>(&mut self, sender: &'n Entry) -> Option<&'n str> {
         let form = form_of(&sender.key, None, sender.value.get("mapping").is_some());
         if form.is_none() {
-            let problem = Problem::new(sender.key_span.clone(), "it is not said what the sender speaks");
+            let problem = Problem::new(sender.key_span.clone(), "the sender has no `form`");
             self.report.add(problem.help(format!("Give it a `form`, one of {}.", list(&FORMS))));
         }
         form
     }
 
-    /// The sender has what its form cannot be without, and nothing that belongs to another form.
-    fn form_fits(&mut self, sender: &Entry, form: &str) {
-        for (key, owner) in OF_ONE_FORM {
+    /// The sender has the keys that its form needs, and none that belongs to another form.
+    fn keys_fit_form(&mut self, sender: &Entry, form: &str) {
+        for (key, owner) in KEYS_OF_ONE_FORM {
             if let Some(found) = entry(&sender.value, key).filter(|_| owner != form) {
                 let message = format!("only a sender of the form `{owner}` has `{key}`");
                 self.report.add(Problem::new(found.key_span.clone(), message));
@@ -59,16 +59,15 @@ impl EstateChecker<'_> {
         }
     }
 
-    fn proof(&mut self, sender: &Entry, form: Option<&str>) {
+    fn auth(&mut self, sender: &Entry, form: Option<&str>) {
         match sender.value.get("auth") {
             None if form != Some("sns") => {
-                let message = "it is not said how the sender proves who it is";
-                let problem = Problem::new(sender.key_span.clone(), message);
-                self.report.add(problem.help("Add `auth: { bearer: { secret: … } }`, or another way."));
+                let problem = Problem::new(sender.key_span.clone(), "the sender has no authentication");
+                self.report.add(problem.help("Add `auth: { bearer: { secret: … } }`, or another key of `auth`."));
             }
             Some(auth) => {
                 if let Some(node) = auth.get("none").filter(|node| node.content == Content::Boolean(false)) {
-                    self.report.add(Problem::new(node.span.clone(), "`none` is either `true` or not there"));
+                    self.report.add(Problem::new(node.span.clone(), "`none` is either `true` or left out"));
                 }
             }
             None => {}
@@ -78,14 +77,14 @@ impl EstateChecker<'_> {
     fn workflows(&mut self, sender: &Node) {
         for workflow in entries(sender, "workflows").filter(|workflow| workflow.value.as_map().is_some()) {
             if workflow.value.get("failure").is_none() && workflow.value.get("success").is_none() {
-                let problem = Problem::new(workflow.key_span.clone(), "the workflow becomes no alert");
+                let problem = Problem::new(workflow.key_span.clone(), "no run of the workflow becomes an alert");
                 self.report.add(problem.help("Give it `failure: <name of the alert>`, `success: …`, or both."));
             }
         }
     }
 }
 
-/// The form of a sender: as it is written, else by its mapping, else by its name.
+/// The form of a sender: the given one, otherwise `mapping` if it has one, otherwise its name if that is a form.
 pub(super) fn form_of<'n>(name: &'n str, written: Option<&'n str>, has_mapping: bool) -> Option<&'n str> {
     written.or(has_mapping.then_some("mapping")).or_else(|| FORMS.iter().copied().find(|form| *form == name))
 }

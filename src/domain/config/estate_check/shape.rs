@@ -1,7 +1,7 @@
-//! Values of the estate, each held against the shape that the table gives it.
+//! Checks each value of the estate against the shape in the table, and returns it in its normal form.
 //!
-//! What comes out is plain data in one form: an optional list is a list, an address has no slash at its end, a field that
-//! was left out has its default. It means something only when no problem was reported.
+//! In the normal form, a value that may be a list is a list, an address does not end in a slash, and a field that was left out
+//! has its default. The result is valid only when no problem was reported.
 
 use serde_json::{Map, Value};
 
@@ -17,11 +17,11 @@ use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, Source, SourceSpan, v
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
 
-/// Entries that one part of the estate may have.
+/// The most entries of one mapping of the estate.
 const MAX_ENTRIES: usize = 1_000;
 
 impl EstateChecker<'_> {
-    /// The value in its normal form; every mistake in its shape is reported.
+    /// The value in its normal form. Every problem of its shape is reported.
     pub(super) fn shaped(&mut self, node: &Node, shape: &EstateShape) -> Value {
         match shape {
             EstateShape::Text => self.report.text(node).into(),
@@ -31,7 +31,7 @@ impl EstateChecker<'_> {
             EstateShape::Boolean | EstateShape::True => self.report.boolean(node).into(),
             EstateShape::Duration => self.report.duration(node).map(|span| span.to_string()).into(),
             EstateShape::Any => node.to_json(),
-            EstateShape::OneOf(words) => self.one_of(node, words).into(),
+            EstateShape::OneOf(choices) => self.one_of(node, choices).into(),
             EstateShape::Pattern(pattern) => self.fitting(node, pattern).into(),
             EstateShape::NameIn(part) => self.known(node, *part).into(),
             EstateShape::Recipient => self.recipient(node).into(),
@@ -50,7 +50,7 @@ impl EstateChecker<'_> {
 
     // ── mappings ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// A mapping with known keys. One without any is pointed at by the key that it stands under.
+    /// A mapping with known keys. Problems of an empty mapping have the place of `key`, the key above it.
     pub(super) fn section(&mut self, node: &Node, section: &Section, key: Option<&SourceSpan>) -> Value {
         if section.may_be_empty && node.content == Content::Null {
             return Value::Object(Map::new());
@@ -68,7 +68,7 @@ impl EstateChecker<'_> {
         if let Some(ways) = section.ways {
             self.one_alternative(&fields, ways, key.unwrap_or(&fields.span));
         }
-        let brought = section.brings.filter(|(key, name)| fields.get(key).is_none() && self.hidden.insert(*name));
+        let hidden = section.brings.filter(|(key, name)| fields.get(key).is_none() && self.hidden.insert(*name));
         let mut values = Map::new();
         for field in section.fields {
             let value = match fields.get(field.name) {
@@ -81,7 +81,7 @@ impl EstateChecker<'_> {
             };
             values.extend(value.map(|value| (field.name.to_owned(), value)));
         }
-        if let Some((_, name)) = brought {
+        if let Some((_, name)) = hidden {
             self.hidden.remove(name);
         }
         Value::Object(values)
@@ -162,7 +162,7 @@ impl EstateChecker<'_> {
 
     // ── texts ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// A word of another program, in small letters. A number or boolean stands for its text.
+    /// A value of another program as text in lower case.
     fn lowercase_text(&mut self, node: &Node) -> Option<String> {
         match &node.content {
             Content::Integer(number) => Some(number.to_string()),
@@ -171,12 +171,12 @@ impl EstateChecker<'_> {
         }
     }
 
-    fn one_of(&mut self, node: &Node, words: &[&str]) -> Option<String> {
+    fn one_of(&mut self, node: &Node, choices: &[&str]) -> Option<String> {
         let text = self.report.text(node)?;
-        if words.contains(&text) {
+        if choices.contains(&text) {
             return Some(text.to_owned());
         }
-        self.report.unknown_keyword(node, text, words);
+        self.report.unknown_keyword(node, text, choices);
         None
     }
 
@@ -190,15 +190,15 @@ impl EstateChecker<'_> {
             Some(wider) => self.fitting_text(text, span, wider)?,
             None => text.to_owned(),
         };
-        let kept = (pattern.read)(&wider);
-        if kept.is_none() {
+        let normal = (pattern.read)(&wider);
+        if normal.is_none() {
             let shown = visible(text, MAX_QUOTED);
             let problem = Problem::new(span.clone(), pattern.message.replace("{}", &shown));
             let problem = problem.did_you_mean(text, pattern.words.iter().copied());
             let help = pattern.help.replace("{words}", &list(pattern.words)).replace("{}", &shown);
             self.report.add(if help.is_empty() { problem } else { problem.or_help(help) });
         }
-        kept
+        normal
     }
 
     /// An address, or the address of a person of the estate.
@@ -218,7 +218,7 @@ impl EstateChecker<'_> {
 
     // ── names ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// A name that another part of the file must give.
+    /// A name that the file must define in a section.
     fn known(&mut self, node: &Node, part: Part) -> Option<String> {
         let text = self.report.text(node)?;
         let known = self.names.of_part(part);
@@ -230,14 +230,14 @@ impl EstateChecker<'_> {
             return None;
         }
         if part == Part::Secrets && self.names.families.contains(text) {
-            let message = format!("`{text}` is a family of secrets and has no value of its own");
+            let message = format!("`{text}` is a family of secrets, which has no single value");
             self.report.add(Problem::new(node.span.clone(), message));
             return None;
         }
         Some(text.to_owned())
     }
 
-    /// `{ secret: name }`, or the name alone: nothing else can stand there.
+    /// `{ secret: name }`, or the name alone. Any other text is reported as a secret in the file.
     fn secret_key(&mut self, node: &Node) -> Value {
         let is_name = |text: &str| self.names.of_part(Part::Secrets).iter().any(|name| name == text);
         match node.as_text() {
@@ -250,13 +250,13 @@ impl EstateChecker<'_> {
     }
 
     fn written_secret(&mut self, node: &Node) {
-        let problem = Problem::new(node.span.clone(), "a secret does not stand in this file");
-        self.report.add(problem.help("Name it under `secrets`, and write `{ secret: <its name> }` here."));
+        let problem = Problem::new(node.span.clone(), "the value of a secret does not belong in this file");
+        self.report.add(problem.help("Declare it under `secrets`, and write `{ secret: <its name> }` here."));
     }
 
     // ── expressions ──────────────────────────────────────────────────────────────────────────────────────────
 
-    /// An expression that sees these names.
+    /// An expression that can use these names, except hidden ones.
     fn expression(&mut self, node: &Node, names: &[&'static str]) -> Option<String> {
         let text = self.report.text(node)?;
         if let Some(inner) = expression::scanner::whole_expression(text) {
@@ -285,13 +285,13 @@ impl EstateChecker<'_> {
     }
 }
 
-/// The value of a field that was left out.
+/// The default of a field.
 fn default_of(field: &EstateField) -> Option<Value> {
     let node = reader::read(&Source::new(field.name, field.default?)).ok()?;
     Some(node.to_json())
 }
 
-/// The problem with its help, if there is any.
+/// The problem with this help, unless the help is empty.
 fn helped(problem: Problem, help: String) -> Problem {
     if help.is_empty() { problem } else { problem.help(help) }
 }

@@ -1,4 +1,4 @@
-//! A right estate, and one mistake at a time in it.
+//! A valid estate, and mistakes in it one at a time.
 
 use super::*;
 use crate::domain::config::estate_schema::pattern::SSH_OPTION;
@@ -51,7 +51,7 @@ fn wrong(from: &str, to: &str, expected: &[&str]) {
 }
 
 #[test]
-fn a_whole_estate_is_read() {
+fn a_valid_estate_is_read() {
     let estate = check(&Source::new("estate.yaml", VALID)).unwrap_or_else(|problems| panic!("{problems:?}"));
     assert_eq!(estate.services["gateway"].health.as_deref(), Some("http://127.0.0.1:8000"));
     assert_eq!(estate.services["backend"].ready, "/health/ready");
@@ -61,7 +61,7 @@ fn a_whole_estate_is_read() {
 }
 
 #[test]
-fn every_mistake_is_reported_where_it_stands() {
+fn every_mistake_is_reported_at_its_place() {
     wrong(
         "default_environment: staging",
         "default_environment: stagin",
@@ -79,7 +79,7 @@ fn every_mistake_is_reported_where_it_stands() {
         "token: { secret: slack }",
         "token: xoxb-1",
         &[
-            "12:44 a secret does not stand in this file | Name it under `secrets`, and write `{ secret: <its name> }` here.",
+            "12:44 the value of a secret does not belong in this file | Declare it under `secrets`, and write `{ secret: <its name> }` here.",
         ],
     );
     wrong(
@@ -103,7 +103,7 @@ fn every_mistake_is_reported_where_it_stands() {
     wrong(
         "{ env: SLACK_TOKEN }",
         "{}",
-        &["21:3 it is not said where the secret is found | Give exactly one of `env`, `file` and `credential`."],
+        &["21:3 the secret has no source | Give exactly one of `env`, `file` and `credential`."],
     );
     wrong("systemd: user", "systemd: usr", &["5:20 `usr` is no systemd manager | Did you mean `user`?"]);
     wrong("shop-backend.service", "shop-gateway.service", &["8:20 two services have the unit `shop-gateway.service`"]);
@@ -119,7 +119,7 @@ fn every_mistake_is_reported_where_it_stands() {
 }
 
 #[test]
-fn all_problems_come_at_once() {
+fn all_problems_are_reported_at_once() {
     let text = VALID
         .replace("port: 8000", "port: x")
         .replace("people: [ada]", "people: [eve]")
@@ -128,23 +128,23 @@ fn all_problems_come_at_once() {
 }
 
 #[test]
-fn a_family_of_secrets_ends_in_a_star_and_stands_only_in_a_file() {
+fn the_key_of_a_family_of_secrets_ends_in_a_star_and_is_of_a_file() {
     let with = |source: &str| VALID.replace("secrets:\n", &format!("secrets:\n  pay: {source}\n"));
     assert_eq!(problems(&with("{ file: /x, key: \"PAY_*\" }")), Vec::<String>::new());
     for wrong in ["{ env: \"PAY_*\" }", "{ file: /x, key: \"*\" }", "{ file: /x, key: \"P*Y\" }"] {
         assert_eq!(problems(&with(wrong)).len(), 1, "{wrong}");
     }
     let used = with("{ file: /x, key: \"PAY_*\" }").replacen("token: { secret: slack }", "token: { secret: pay }", 1);
-    assert_eq!(problems(&used), ["12:54 `pay` is a family of secrets and has no value of its own"]);
+    assert_eq!(problems(&used), ["12:54 `pay` is a family of secrets, which has no single value"]);
 }
 
-/// What is done about alerts, behind the valid estate.
+/// The problems of the valid estate with these `alerts`.
 fn alerts(text: &str) -> Vec<String> {
     problems(&format!("{VALID}alerts: {text}\n"))
 }
 
 #[test]
-fn what_is_done_about_alerts_is_read_and_each_mistake_told() {
+fn the_alert_policy_is_read_and_its_mistakes_are_reported() {
     let whole = "{ environment: live, environment_from: 'labels.stack', service_from: 'labels.app', group_by: [environment, name], \
         window: 10m, resolve_after: 1m, cool_down: 5m, notify: incidents, budget: { at_most: 2, within: 1h }, \
         automatic: [{ action: systemd.restart, of: 'shop-*', environments: [staging] }] }";
@@ -160,18 +160,19 @@ fn what_is_done_about_alerts_is_read_and_each_mistake_told() {
         ("{ budget: { at_most: 0, within: 1h } }", "`0` is not between 1 and 1000"),
         ("{ windw: 5m }", "unknown key `windw` in `alerts` | Did you mean `window`?"),
     ] {
-        let told = alerts(text);
-        let told: Vec<&str> = told.iter().filter_map(|line| line.split_once(' ')).map(|(_, told)| told).collect();
-        assert_eq!(told, [expected], "{text}");
+        let problems = alerts(text);
+        let messages: Vec<&str> =
+            problems.iter().filter_map(|line| line.split_once(' ')).map(|(_, message)| message).collect();
+        assert_eq!(messages, [expected], "{text}");
     }
 }
 
 #[test]
-fn alerts_that_name_no_environment_need_one() {
+fn senders_need_an_environment_for_alerts_that_name_none() {
     let senders = "senders: { alertmanager: { auth: { none: true } } }\n";
     let without = VALID.replace("default_environment: staging\n", "");
-    let told = problems(&format!("{without}{senders}"));
-    assert!(told[0].contains("nothing says what an alert is about that names no environment"), "{told:?}");
+    let missing = problems(&format!("{without}{senders}"));
+    assert!(missing[0].contains("there is no environment for alerts that name none"), "{missing:?}");
     assert_eq!(problems(&format!("{without}{senders}alerts: {{ environment: live }}\n")), Vec::<String>::new());
     assert_eq!(problems(&format!("{VALID}{senders}")), Vec::<String>::new());
 }
@@ -189,18 +190,18 @@ proptest::proptest! {
 }
 
 #[test]
-fn a_page_has_an_address_that_may_carry_a_key_and_a_secret_that_is_there() {
+fn a_page_has_a_secure_address_and_a_declared_secret() {
     let page = |keys: &str| problems(&format!("{VALID}page: {{ {keys} }}\n"));
     assert_eq!(page("url: \"https://runbook.shop.example/\", secret: slack"), [""; 0]);
     assert_eq!(page("url: \"http://127.0.0.1:8417\", secret: { secret: slack }"), [""; 0]);
     assert_eq!(
         page("url: \"http://runbook.shop.example\", secret: slack"),
-        ["24:14 a message goes in clear only to this machine | Write `https://…`."]
+        ["24:14 `http` is only for an address of this machine | Write `https://…`."]
     );
     assert_eq!(
         page("url: \"https://runbook.shop.example/?a=b\", secret: slack"),
         [
-            "24:14 a link cannot begin with an address that has a `?` or a `#` | Write only where it is reached, such as `https://runbook.shop.example`."
+            "24:14 a link cannot begin with an address that has a `?` or a `#` | Write the address without them, such as `https://runbook.shop.example`."
         ]
     );
     assert_eq!(page("url: \"https://runbook.shop.example\"").len(), 1);
@@ -216,21 +217,21 @@ fn a_host_is_local_or_a_destination_of_ssh_and_nothing_that_could_be_more() {
     assert_eq!((ssh.to.as_str(), ssh.port, ssh.options["ProxyJump"].as_str()), ("deploy@web1", Some(2222), "bastion"));
     assert!(ssh.reaches("10.0.7.7"));
     let destination = "Write `host` or `user@host`; the port has a key of its own, `port`.";
-    for word in ["-oProxyCommand=id", "deploy@-web1", "'a b'", "a@b;id", "ssh://web1", "web1:22/x"] {
-        let shown = word.trim_matches('\'');
+    for invalid in ["-oProxyCommand=id", "deploy@-web1", "'a b'", "a@b;id", "ssh://web1", "web1:22/x"] {
+        let shown = invalid.trim_matches('\'');
         let expected = format!("5:24 `{shown}` is no destination of ssh | {destination}");
-        wrong(host, &format!("{{ host: {{ ssh: {word} }} }}"), &[&expected]);
+        wrong(host, &format!("{{ host: {{ ssh: {invalid} }} }}"), &[&expected]);
     }
     wrong(
         host,
         "{ host: { ssh: w, options: { StrictHostKeyChecking: x, IdentityFil: k, HostName: -x } } }",
         &[
             &format!(
-                "5:38 `StrictHostKeyChecking` is no option that an estate sets | These may be set: {}.",
+                "5:38 `StrictHostKeyChecking` is no option that an estate may set | These may be set: {}.",
                 list(SSH_OPTION.words)
             ),
-            "5:64 `IdentityFil` is no option that an estate sets | Did you mean `IdentityFile`?",
-            "5:90 this is no value of `HostName`",
+            "5:64 `IdentityFil` is no option that an estate may set | Did you mean `IdentityFile`?",
+            "5:90 this cannot be a value of `HostName`",
         ],
     );
     wrong(
@@ -242,46 +243,46 @@ fn a_host_is_local_or_a_destination_of_ssh_and_nothing_that_could_be_more() {
     wrong(
         host,
         "{ hosts: { local: { ssh: w } } }",
-        &["5:20 `local` is this machine and no further host | Give the host another name."],
+        &["5:20 `local` is always this machine, so no further host can have the name | Give the host another name."],
     );
 }
 
 #[test]
-fn the_fields_of_a_trace_may_be_the_shops_own() {
+fn the_estate_may_set_the_fields_of_traces() {
     let with = |logs: &str| check(&Source::new("estate.yaml", format!("{VALID}logs: {logs}\n")));
     let logs = with("{ trace: dd.trace_id, span: [dd.span_id, spanId] }").expect("it is right").logs;
     assert_eq!(
         (logs.trace, logs.span),
         (vec!["dd.trace_id".to_owned()], vec!["dd.span_id".to_owned(), "spanId".to_owned()])
     );
-    assert!(logs.parent.contains(&"parentSpanId".to_owned()), "what is not said is as usual");
+    assert!(logs.parent.contains(&"parentSpanId".to_owned()), "a field that is left out has its default");
     assert_eq!(problems(&format!("{VALID}logs: {{ spam: x }}\n")).len(), 1);
 }
 
 #[test]
-fn a_channel_has_one_way_out_with_what_belongs_to_it() {
+fn a_channel_has_one_route_and_only_its_keys() {
     let channel = "{ slack_webhook: { secret: slack } }";
     let two = "Make two channels of it, and name the second in `fallback` of the first.";
     wrong(
         channel,
         "{}",
         &[
-            "13:3 the channel has no way out | Give exactly one of `slack`, `slack_webhook`, `email`, `webhook` and `command`.",
+            "13:3 the channel has no route | Give exactly one of `slack`, `slack_webhook`, `email`, `webhook` and `command`.",
         ],
     );
     wrong(
         channel,
         "{ slack_webhook: { secret: slack }, command: [x] }",
-        &[&format!("13:45 the channel has two ways out, `slack_webhook` and `command` | {two}")],
+        &[&format!("13:45 the channel has two routes, `slack_webhook` and `command` | {two}")],
     );
     wrong(
         channel,
         "{ slack_webhook: { secret: slack }, api: 'https://x' }",
-        &["13:3 `slack_webhook` takes no `token` and no `api` | Take them away; they belong to `slack`."],
+        &["13:3 `slack_webhook` takes no `token` and no `api` | Remove them; they belong to `slack`."],
     );
     wrong(channel, "{ command: [] }", &["13:20 no program is given"]);
     wrong(channel, "{ command: { env: { A: x } } }", &["13:22 `command` needs `argv` | Add `argv: …`."]);
-    wrong(channel, "{ command: [x], fallback: [hook] }", &["13:36 a channel cannot stand in for itself"]);
+    wrong(channel, "{ command: [x], fallback: [hook] }", &["13:36 a channel cannot be its own fallback"]);
     wrong(
         channel,
         "{ command: { argv: [x], env: { 1A: { secret: slak } } } }",
@@ -293,7 +294,7 @@ fn a_channel_has_one_way_out_with_what_belongs_to_it() {
 }
 
 #[test]
-fn a_letter_has_a_server_that_keeps_it_secret_and_people_with_addresses() {
+fn email_has_recipients_with_addresses_and_an_encrypted_connection() {
     let channel = "{ slack_webhook: { secret: slack } }";
     let email = |keys: &str| format!("{{ email: {{ from: a@x, {keys} }} }}");
     wrong(
@@ -304,18 +305,18 @@ fn a_letter_has_a_server_that_keeps_it_secret_and_people_with_addresses() {
     wrong(
         channel,
         &email("to: b@, server: mx"),
-        &["13:35 `b@` is no e-mail address | Write it bare, such as `oncall@shop.example`."],
+        &["13:35 `b@` is no e-mail address | Write only the address, such as `oncall@shop.example`."],
     );
-    wrong(channel, &email("to: [], server: mx"), &["13:35 a letter goes to 1 to 50 people, this one to 0"]);
+    wrong(channel, &email("to: [], server: mx"), &["13:35 an e-mail has 1 to 50 recipients, this one has 0"]);
     wrong(
         channel,
         &email("to: b@y, server: mx, tls: none"),
-        &["13:57 without TLS a letter goes only to this machine | Write `tls: starttls` or `tls: implicit`."],
+        &["13:57 `tls: none` is only for a server on this machine | Write `tls: starttls` or `tls: implicit`."],
     );
     wrong(
         channel,
         &email("to: b@y, server: mx, user: u"),
-        &["13:52 an account has a `user` and a `password` | Give both, or neither."],
+        &["13:52 an account needs both `user` and `password` | Give both, or neither."],
     );
     let text = VALID.replacen(channel, &email("to: b@y, server: localhost, tls: none"), 1);
     let estate = check(&Source::new("estate.yaml", text)).expect("it is right");
@@ -323,10 +324,13 @@ fn a_letter_has_a_server_that_keeps_it_secret_and_people_with_addresses() {
 }
 
 #[test]
-fn an_estate_without_environments_is_none() {
+fn an_estate_without_environments_is_refused() {
     for text in ["environments: {}", "environments:"] {
-        let told = problems(&format!("estate: Shop\n{text}\n"));
-        assert!(told.len() == 1 && told[0].ends_with("an estate needs at least one environment"), "{told:?}");
+        let problems = problems(&format!("estate: Shop\n{text}\n"));
+        assert!(
+            problems.len() == 1 && problems[0].ends_with("an estate needs at least one environment"),
+            "{problems:?}"
+        );
     }
 }
 
@@ -344,7 +348,7 @@ fn every_default_of_the_table_has_the_shape_of_its_field_and_its_normal_form() {
     }
 }
 
-/// Old incidents have estates without the fields that were left out, so the structs have defaults of their own.
+/// The structs have defaults too, because the estate of an old incident may lack fields.
 #[test]
 fn the_defaults_of_the_table_are_those_of_the_structs() {
     let text = r#"{

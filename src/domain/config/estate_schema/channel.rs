@@ -1,10 +1,11 @@
-//! Channels: where messages go.
+//! Channels: the destinations of messages.
 
 use super::inventory::SECRET_REF;
 use super::pattern::{ADDRESS, MAILBOX, SECURE_ADDRESS, VARIABLE_KEY};
 use super::{Alternative, Alternatives, Entries, EntryKey, EstateField, EstateShape, Items, Part, Section};
 
 pub(super) static CHANNEL: Section = Section {
+    about: "Exactly one of `slack`, `slack_webhook`, `email`, `webhook` and `command`, which is how messages are sent.",
     ways: Some(&Alternatives {
         ways: &[
             Alternative { key: "slack", with: &["token"], may: &["api"] },
@@ -13,45 +14,45 @@ pub(super) static CHANNEL: Section = Section {
             Alternative::alone("webhook"),
             Alternative::alone("command"),
         ],
-        none: "the channel has no way out",
-        two: "the channel has two ways out",
+        none: "the channel has no route",
+        two: "the channel has two routes",
         two_help: "Make two channels of it, and name the second in `fallback` of the first.",
     }),
     ..Section::new(
         "a channel",
-        "A channel has exactly one way out",
+        "A channel",
         &[
             EstateField::optional(
                 "slack",
                 EstateShape::Text,
-                "A Slack channel by the Web API: `\"#incidents\"`; with `token`.",
+                "A Slack channel, posted to with the Web API: `\"#incidents\"`. It needs `token`.",
             ),
-            EstateField::optional("token", EstateShape::Section(&SECRET_REF), "The bot's token."),
+            EstateField::optional("token", EstateShape::Section(&SECRET_REF), "The bot's token for `slack`."),
             EstateField::optional(
                 "api",
                 EstateShape::Pattern(&ADDRESS),
-                "The address of the Web API, when it is not Slack's own.",
+                "The address of the Web API for `slack`, if it is not Slack's.",
             ),
             EstateField::optional(
                 "slack_webhook",
                 EstateShape::Section(&SECRET_REF),
-                "An incoming webhook of Slack, which has no threads.",
+                "The address of an incoming webhook of Slack, which has no threads.",
             ),
-            EstateField::optional("email", EstateShape::Section(&EMAIL), "Letters by SMTP."),
+            EstateField::optional("email", EstateShape::Section(&EMAIL), "E-mail by SMTP."),
             EstateField::optional(
                 "webhook",
                 EstateShape::Section(&WEBHOOK),
-                "A post that is signed as Standard Webhooks has it.",
+                "A POST request with a signature of Standard Webhooks.",
             ),
             EstateField::optional(
                 "command",
                 EstateShape::MappingOr { mapping: &EstateShape::Section(&PROGRAM), other: &EstateShape::Items(&ARGV) },
-                "A program, run once a message, which comes on its standard input. A list stands for `argv`.",
+                "A program that is run once for each message. It reads the message from standard input. A list is short for `argv`.",
             ),
             EstateField::optional(
                 "fallback",
                 EstateShape::OneOrMany(&EstateShape::NameIn(Part::Channels)),
-                "What is tried in its place, in this order.",
+                "The channels that are tried when this one fails, in this order.",
             ),
         ],
     )
@@ -61,22 +62,26 @@ static EMAIL: Section = Section::new(
     "`email`",
     "A channel, `email`",
     &[
-        EstateField::required("to", EstateShape::Items(&RECIPIENTS), "The addresses, or people who have one."),
+        EstateField::required(
+            "to",
+            EstateShape::Items(&RECIPIENTS),
+            "The recipients: addresses, or people with `email`.",
+        ),
         EstateField::required("from", EstateShape::Pattern(&MAILBOX), "The sender's address."),
         EstateField::required("server", EstateShape::Text, "The name or address of the SMTP server."),
         EstateField::optional(
             "port",
             EstateShape::PORT,
-            "Its port; 587 with `starttls`, 465 with `implicit` and 25 with `none` unless given.",
+            "The port of the server. Default: 587 with `starttls`, 465 with `implicit`, 25 with `none`.",
         ),
         EstateField::with_default(
             "tls",
             EstateShape::OneOf(&["starttls", "implicit", "none"]),
             "starttls",
-            "How the connection is kept secret. `none` is for a server on this machine alone.",
+            "The encryption of the connection. `none` is only for a server on this machine.",
         ),
-        EstateField::optional("user", EstateShape::Text, "The account; with `password`."),
-        EstateField::optional("password", EstateShape::Section(&SECRET_REF), "Its password; with `user`."),
+        EstateField::optional("user", EstateShape::Text, "The account; it needs `password`."),
+        EstateField::optional("password", EstateShape::Section(&SECRET_REF), "The password of `user`."),
         EstateField::optional(
             "trust",
             EstateShape::Text,
@@ -85,13 +90,13 @@ static EMAIL: Section = Section::new(
     ],
 );
 
-/// A channel is no mailing list.
+/// The limit keeps a channel from being used as a mailing list.
 static RECIPIENTS: Items = Items {
     item: EstateShape::Recipient,
     one: true,
     min: 1,
     max: 50,
-    message: "a letter goes to 1 to 50 people, this one to {}",
+    message: "an e-mail has 1 to 50 recipients, this one has {}",
     help: "",
 };
 
@@ -102,9 +107,9 @@ static WEBHOOK: Section = Section::new(
         EstateField::required(
             "url",
             EstateShape::Pattern(&SECURE_ADDRESS),
-            "Where it is posted to; `https` except to this machine.",
+            "The address it is posted to; `https` except to this machine.",
         ),
-        EstateField::required("secret", EstateShape::SecretKey, "What it is signed with."),
+        EstateField::required("secret", EstateShape::SecretKey, "The secret it is signed with."),
     ],
 );
 
@@ -116,7 +121,7 @@ static PROGRAM: Section = Section::new(
         EstateField::optional(
             "env",
             EstateShape::Entries(&VARIABLES),
-            "Environment variables; the safest way to hand over a secret.",
+            "Environment variables: texts, or `{ secret: name }`, which is how a secret reaches the program.",
         ),
     ],
 );

@@ -8,12 +8,12 @@ pub(super) static ENVIRONMENT: Section = Section::new(
     "An environment",
     &[
         EstateField::optional("branch", EstateShape::Text, "The branch that is deployed there."),
-        EstateField::optional("domain", EstateShape::Text, "The name under which customers reach it."),
+        EstateField::optional("domain", EstateShape::Text, "The domain name that customers use."),
         EstateField::with_default(
             "host",
             HOST,
             "local",
-            "Where steps act: `local` is the machine that `runbook` runs on; a mapping is one that is reached by SSH.",
+            "The host on which steps act: `local` is the machine that `runbook` runs on; a mapping is a host reached by SSH.",
         ),
         EstateField::optional(
             "hosts",
@@ -23,24 +23,24 @@ pub(super) static ENVIRONMENT: Section = Section::new(
         EstateField::optional(
             "hostname",
             EstateShape::Text,
-            "A pattern that the host's name must match, such as `shop-1-*`; nothing is done on any other.",
+            "A pattern that the host's name must match, such as `shop-1-*`. Steps do not run on any other host.",
         ),
         EstateField::with_default(
             "systemd",
             EstateShape::Pattern(&MANAGER),
             "system",
-            "The manager of the units, or the address of its bus.",
+            "The systemd manager of the units: `system`, `user`, or the address of its D-Bus.",
         ),
-        EstateField::optional("repository", EstateShape::Text, "The work tree of the shop's code."),
+        EstateField::optional("repository", EstateShape::Text, "The work tree of the deployed code."),
         EstateField::optional(
             "journal",
             EstateShape::Text,
-            "A directory with journal files in place of the host's own.",
+            "A directory with journal files, in place of the host's journal.",
         ),
         EstateField::optional(
             "vars",
             EstateShape::Entries(&VARS),
-            "Whatever else runbooks need, as `environment.vars.<name>`.",
+            "Any other values that runbooks need; they use them as `environment.vars.<name>`.",
         ),
     ],
 );
@@ -58,17 +58,17 @@ static SSH_HOST: Section = Section::new(
         EstateField::required(
             "ssh",
             EstateShape::Pattern(&DESTINATION),
-            "Where it is, as ssh is told: `deploy@web1`, or a name of its configuration.",
+            "The destination as `ssh` takes it: `deploy@web1`, or a host of its configuration.",
         ),
         EstateField::optional(
             "port",
             EstateShape::PORT,
-            "The port of its SSH server; the configuration says it unless given.",
+            "The port of its SSH server. Default: the port in the configuration of ssh.",
         ),
         EstateField::optional(
             "config",
             EstateShape::Text,
-            "The configuration file of ssh in place of the account's own, relative to the shop's directory.",
+            "A configuration file of ssh in place of the account's, relative to the project directory.",
         ),
         EstateField::optional(
             "options",
@@ -78,7 +78,7 @@ static SSH_HOST: Section = Section::new(
         EstateField::optional(
             "reaches",
             EstateShape::Items(&REACHES),
-            "Patterns of names and addresses that are reached from there, besides its own loopback. See [hosts.md](hosts.md).",
+            "Patterns of names and addresses that are connected to from this host, besides its loopback. See [hosts.md](hosts.md).",
         ),
     ],
 );
@@ -97,6 +97,6 @@ static REACHES: Items = Items {
     one: true,
     min: 0,
     max: 100,
-    message: "a host has at most 100 patterns of what is reached from it",
+    message: "`reaches` has at most 100 patterns",
     help: "",
 };

@@ -1,4 +1,4 @@
-//! The estate as a whole, and its sections that stand once: post-mortems, reports, the Slack app, the page, logs.
+//! The whole estate, and its small sections: post-mortems, reports, the Slack app, the page, logs.
 
 use super::alerts::ALERTS;
 use super::channel::CHANNEL;
@@ -13,35 +13,47 @@ pub static ESTATE: Section = Section::new(
     "an estate",
     "The estate, `estate.yaml`",
     &[
-        EstateField::required("estate", EstateShape::Text, "The shop's name."),
+        EstateField::required("estate", EstateShape::Text, "The name of the estate, such as the shop's."),
         EstateField::optional(
             "default_environment",
             EstateShape::NameIn(Part::Environments),
-            "The environment of a run that names none. Without it, `--env` has to be typed.",
+            "The environment of a run that names none. Without it, `--env` is required.",
         ),
-        EstateField::required("environments", EstateShape::Entries(&ENVIRONMENTS), "Where runbooks run."),
+        EstateField::required(
+            "environments",
+            EstateShape::Entries(&ENVIRONMENTS),
+            "The environments in which runbooks run.",
+        ),
         EstateField::optional(
             "services",
             EstateShape::Entries(&SERVICES),
-            "What is kept running. Runbooks act on no other units.",
+            "The services. Runbooks act on no other units than those of services and datastores.",
         ),
-        EstateField::optional("datastores", EstateShape::Entries(&DATASTORES), "What services lean on."),
-        EstateField::optional("channels", EstateShape::Entries(&CHANNELS), "Where messages go."),
-        EstateField::optional("people", EstateShape::Entries(&PEOPLE), "Who is known."),
+        EstateField::optional(
+            "datastores",
+            EstateShape::Entries(&DATASTORES),
+            "The datastores that services depend on.",
+        ),
+        EstateField::optional("channels", EstateShape::Entries(&CHANNELS), "The destinations of messages."),
+        EstateField::optional("people", EstateShape::Entries(&PEOPLE), "The people, and how each is identified."),
         EstateField::optional(
             "roles",
             EstateShape::Entries(&ROLES),
-            "Who may agree to what. A role without people is anybody's.",
+            "The roles of people in an incident. An approval can require a role.",
         ),
-        EstateField::optional("secrets", EstateShape::Entries(&SECRETS), "Where each secret is found."),
+        EstateField::optional("secrets", EstateShape::Entries(&SECRETS), "The source of each secret's value."),
         EstateField::optional(
             "senders",
             EstateShape::Entries(&SENDERS),
-            "Who may post alerts: each posts to `/hooks/<name>`.",
+            "The monitoring systems that may post alerts, each to `/hooks/<name>`.",
         ),
         EstateField::optional("postmortem", EstateShape::Section(&POSTMORTEM), "Where post-mortems are written."),
         EstateField::optional("report", EstateShape::Section(&REPORT), "Where the reports of maintenance are written."),
-        EstateField::optional("alerts", EstateShape::Section(&ALERTS), "What is done about alerts in general."),
+        EstateField::optional(
+            "alerts",
+            EstateShape::Section(&ALERTS),
+            "How alerts are assigned to incidents, and which changes may happen automatically.",
+        ),
         EstateField::optional("slack", EstateShape::Section(&SLACK), "The Slack app that people use."),
         EstateField::optional(
             "page",
@@ -51,7 +63,7 @@ pub static ESTATE: Section = Section::new(
         EstateField::optional(
             "logs",
             EstateShape::Section(&LOGS),
-            "By which fields the services' lines say where in a trace they belong.",
+            "The fields of the services' log lines that identify traces and spans.",
         ),
     ],
 );
@@ -75,12 +87,12 @@ static POSTMORTEM: Section = Section::new(
         EstateField::optional(
             "directory",
             EstateShape::Text,
-            "The directory of the drafts, relative to the shop's directory; `postmortems` unless given.",
+            "The directory of the drafts, relative to the project directory. Default: `postmortems`.",
         ),
         EstateField::optional(
             "template",
             EstateShape::Text,
-            "A minijinja file in place of the built-in form, relative to the shop's directory.",
+            "A minijinja file in place of the built-in template, relative to the project directory.",
         ),
     ],
 );
@@ -91,7 +103,7 @@ static REPORT: Section = Section::new(
     &[EstateField::optional(
         "directory",
         EstateShape::Text,
-        "The directory, relative to the shop's directory; `reports` unless given.",
+        "The directory, relative to the project directory. Default: `reports`.",
     )],
 );
 
@@ -107,24 +119,24 @@ static SLACK: Section = Section::new(
         EstateField::optional(
             "app_token",
             EstateShape::Section(&SECRET_REF),
-            "The app-level token, which opens Socket Mode. This, `signing_secret` or both are needed.",
+            "The app-level token, for a connection in Socket Mode. This, `signing_secret` or both are needed.",
         ),
         EstateField::optional(
             "signing_secret",
             EstateShape::Section(&SECRET_REF),
-            "What requests are signed with; it opens the addresses `/slack/command` and `/slack/interactive`.",
+            "The secret with which Slack signs requests, for the addresses `/slack/command` and `/slack/interactive`.",
         ),
         EstateField::with_default(
             "strangers",
             EstateShape::OneOf(&["nothing", "look", "acknowledge"]),
             "nothing",
-            "What people of the workspace may do who are not under `people`.",
+            "What users of the workspace may do who are not under `people`: `look` is to see incidents, `acknowledge` to acknowledge them too.",
         ),
         EstateField::with_default(
             "channel_an_incident",
             EstateShape::Boolean,
             "false",
-            "Whether each incident gets a channel of its own besides.",
+            "Whether each incident has a Slack channel of its own too.",
         ),
     ],
 );
@@ -141,7 +153,7 @@ static PAGE: Section = Section::new(
         EstateField::required(
             "secret",
             EstateShape::SecretKey,
-            "It makes the key in each link, without which nothing is shown.",
+            "The secret from which the key in each link is made. Without the key, the page is not shown.",
         ),
     ],
 );
@@ -153,18 +165,22 @@ static LOGS: Section = Section::new(
         EstateField::optional(
             "trace",
             ONE_OR_MANY_TEXTS,
-            "Which trace: `traceId` and its usual spellings unless given.",
+            "The id of the trace. Default: `traceId` and its usual spellings.",
         ),
-        EstateField::optional("span", ONE_OR_MANY_TEXTS, "Which span: `spanId` and its usual spellings unless given."),
+        EstateField::optional(
+            "span",
+            ONE_OR_MANY_TEXTS,
+            "The id of the span. Default: `spanId` and its usual spellings.",
+        ),
         EstateField::optional(
             "parent",
             ONE_OR_MANY_TEXTS,
-            "Which span began that one: `parentSpanId` and its usual spellings unless given.",
+            "The id of the parent span. Default: `parentSpanId` and its usual spellings.",
         ),
         EstateField::optional(
             "span_name",
             ONE_OR_MANY_TEXTS,
-            "What the span does: `spanName` and its usual spellings unless given.",
+            "The name of the span. Default: `spanName` and its usual spellings.",
         ),
     ],
 );

@@ -9,30 +9,35 @@ pub(super) static SERVICE: Section = Section::new(
     &[
         EstateField::required("unit", EstateShape::Pattern(&UNIT), "Its systemd unit, the whole name."),
         EstateField::optional("port", EstateShape::PORT, "Its port."),
-        EstateField::optional("language", EstateShape::Text, "What it is written in."),
+        EstateField::optional("language", EstateShape::Text, "The programming language."),
         EstateField::optional(
             "health",
             EstateShape::Pattern(&ADDRESS),
-            "Where it is asked for its health, such as `http://127.0.0.1:8000`.",
+            "The address of its health endpoints, such as `http://127.0.0.1:8000`. The paths below are appended.",
         ),
-        EstateField::with_default("live", EstateShape::Pattern(&PATH), "/health", "Where it says that it lives."),
+        EstateField::with_default("live", EstateShape::Pattern(&PATH), "/health", "The path of the liveness endpoint."),
         EstateField::with_default(
             "ready",
             EstateShape::Pattern(&PATH),
             "/health/ready",
-            "Where it says that it is ready.",
+            "The path of the readiness endpoint.",
         ),
-        EstateField::with_default("metrics", EstateShape::Pattern(&PATH), "/health/metrics", "Where its metrics are."),
+        EstateField::with_default(
+            "metrics",
+            EstateShape::Pattern(&PATH),
+            "/health/metrics",
+            "The path of the Prometheus metrics.",
+        ),
         EstateField::with_default(
             "criticality",
             EstateShape::OneOf(&["critical", "normal"]),
             "normal",
-            "Whether the shop is down without it.",
+            "`critical` if the platform is down without it.",
         ),
         EstateField::optional(
             "depends_on",
             EstateShape::OneOrMany(&EstateShape::NameIn(Part::Services)),
-            "The services that it leans on.",
+            "The services that it depends on.",
         ),
     ],
 );
@@ -41,7 +46,7 @@ pub(super) static DATASTORE: Section = Section::new(
     "a datastore",
     "A datastore",
     &[
-        EstateField::required("kind", EstateShape::Name, "`postgres`, `redis`, `meilisearch`, or another word."),
+        EstateField::required("kind", EstateShape::Name, "`postgres`, `redis`, `meilisearch`, or another name."),
         EstateField::optional("unit", EstateShape::Pattern(&UNIT), "Its systemd unit, where it runs on the host."),
         EstateField::optional("url", EstateShape::Section(&SECRET_REF), "The secret that holds its address."),
         EstateField::optional("port", EstateShape::PORT, "Its port."),
@@ -58,14 +63,14 @@ pub(super) static PERSON: Section = Section {
             EstateField::optional(
                 "account",
                 EstateShape::Text,
-                "The account on the host, which proves who it is at the command line.",
+                "The account on the host, which identifies the person on the command line.",
             ),
             EstateField::optional(
                 "slack",
                 EstateShape::Text,
-                "The Slack user id, such as `U024BE7LH`; a display name proves nothing.",
+                "The Slack user id, such as `U024BE7LH`; a display name does not identify a person.",
             ),
-            EstateField::optional("email", EstateShape::Pattern(&MAILBOX), "The address."),
+            EstateField::optional("email", EstateShape::Pattern(&MAILBOX), "The e-mail address."),
         ],
     )
 };
@@ -80,37 +85,38 @@ pub(super) static ROLE: Section = Section {
             EstateField::optional(
                 "people",
                 EstateShape::OneOrMany(&EstateShape::NameIn(Part::People)),
-                "Who may take it; anybody when it is left out, and then it is theirs until somebody takes it from them.",
+                "The people who may take the role. Without them, anybody may take it, also from the person who has it.",
             ),
         ],
     )
 };
 
 pub(super) static SECRET_SOURCE: Section = Section {
+    about: "Exactly one of `env`, `file` and `credential`: the source of its value.",
     ways: Some(&Alternatives {
         ways: &[
             Alternative::alone("env"),
             Alternative { key: "file", with: &[], may: &["key"] },
             Alternative::alone("credential"),
         ],
-        none: "it is not said where the secret is found",
-        two: "the secret is found in two places",
+        none: "the secret has no source",
+        two: "the secret has two sources",
         two_help: "",
     }),
     ..Section::new(
         "a secret",
-        "A secret is found in exactly one place",
+        "A secret",
         &[
             EstateField::optional("env", EstateShape::Pattern(&VARIABLE), "An environment variable of `runbook`."),
             EstateField::optional(
                 "file",
                 EstateShape::Text,
-                "A file, whose whole text is the secret, or with `key` one line `KEY=value` of it.",
+                "A file. Its whole text is the secret, or with `key`, the value of one line `KEY=value`.",
             ),
             EstateField::optional(
                 "key",
                 EstateShape::Pattern(&VARIABLES),
-                "The line of `file`. A `key` that ends in `*` stands for every line that begins so; such a family is only scrubbed.",
+                "The key of the line in `file`. A `key` that ends in `*` is a family: all lines whose key begins so. A family is redacted, but its values cannot be used.",
             ),
             EstateField::optional(
                 "credential",
@@ -121,7 +127,7 @@ pub(super) static SECRET_SOURCE: Section = Section {
     )
 };
 
-/// A secret, named where its value is needed.
+/// A reference to a secret, in place of its value.
 pub(in crate::domain) static SECRET_REF: Section = Section {
     is_secret: true,
     ..Section::new(

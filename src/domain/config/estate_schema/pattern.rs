@@ -1,10 +1,10 @@
-//! The texts of an estate that have a form of their own: addresses, paths, units, names of variables.
+//! The patterns of texts in an estate: addresses, paths, units, names of variables.
 
 use super::Pattern;
 use crate::domain::config::host::{LOCAL, is_destination};
 use crate::domain::core::id::is_name;
 
-/// The longest name of a systemd unit, from systemd's own limit.
+/// The longest name of a systemd unit, which is systemd's limit.
 const MAX_UNIT: usize = 255;
 
 /// The longest e-mail address, from RFC 5321.
@@ -13,7 +13,7 @@ const MAX_MAILBOX: usize = 254;
 /// The longest name of a variable or of a header: longer than any in use.
 const MAX_KEY: usize = 128;
 
-/// A text as it stands, if it fits.
+/// The unchanged text, if it fits.
 fn accepted(text: &str, fits: bool) -> Option<String> {
     fits.then(|| text.to_owned())
 }
@@ -28,10 +28,10 @@ pub(super) static ADDRESS: Pattern = Pattern {
     })
 };
 
-/// An address to which secrets may be sent.
+/// An address to which messages and keys may be sent: `https`, or this machine.
 pub(super) static SECURE_ADDRESS: Pattern = Pattern {
     wider: Some(&ADDRESS),
-    message: "a message goes in clear only to this machine",
+    message: "`http` is only for an address of this machine",
     help: "Write `https://…`.",
     ..Pattern::new("address", "^https?://\\S+$", |text| {
         let host = text.strip_prefix("http://").map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
@@ -39,11 +39,11 @@ pub(super) static SECURE_ADDRESS: Pattern = Pattern {
     })
 };
 
-/// An address that a link can begin with.
+/// The beginning of a link.
 pub(super) static BASE_ADDRESS: Pattern = Pattern {
     wider: Some(&SECURE_ADDRESS),
     message: "a link cannot begin with an address that has a `?` or a `#`",
-    help: "Write only where it is reached, such as `https://runbook.shop.example`.",
+    help: "Write the address without them, such as `https://runbook.shop.example`.",
     ..Pattern::new("address", "^https?://[^\\s?#]+$", |text| accepted(text, !text.contains(['?', '#'])))
 };
 
@@ -51,7 +51,7 @@ fn is_loopback_address(host: &str) -> bool {
     ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| host == *name || host.starts_with(&format!("{name}:")))
 }
 
-/// Whether the host of a server, without a port, is this machine.
+/// Whether a host without a port is this machine.
 pub(in crate::domain) fn is_loopback_host(host: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "::1")
 }
@@ -71,10 +71,10 @@ pub(super) static UNIT: Pattern = Pattern {
     })
 };
 
-/// An e-mail address, as far as it can be told without asking its server.
+/// An e-mail address. Only its server knows whether it exists.
 pub(in crate::domain) static MAILBOX: Pattern = Pattern {
     message: "`{}` is no e-mail address",
-    help: "Write it bare, such as `oncall@shop.example`.",
+    help: "Write only the address, such as `oncall@shop.example`.",
     ..Pattern::new("e-mail address", "^[^\\s<>,;\"]+@[^\\s<>,;\"@]+$", |text| {
         let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | ',' | ';' | '"');
         let whole = text.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
@@ -83,24 +83,24 @@ pub(in crate::domain) static MAILBOX: Pattern = Pattern {
 };
 
 const VARIABLE_REGEX: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
-/// The text is not repeated: it may be the secret itself.
+/// The message does not quote the text, because it may be the secret.
 const NO_VARIABLE: &str = "this is not the name of a variable";
 const WRITE_THE_NAME: &str = "Write the variable's name, never its value.";
 
-/// The key of an environment variable.
+/// The name of an environment variable, as a key.
 pub(super) static VARIABLE_KEY: Pattern = Pattern {
     message: NO_VARIABLE,
     ..Pattern::new("variable", VARIABLE_REGEX, |text| accepted(text, is_variable(text)))
 };
 
-/// An environment variable that holds a secret.
+/// The name of an environment variable that holds a secret.
 pub(super) static VARIABLE: Pattern = Pattern {
     message: NO_VARIABLE,
     help: WRITE_THE_NAME,
     ..Pattern::new("variable", VARIABLE_REGEX, |text| accepted(text, is_variable(text)))
 };
 
-/// A variable of a file, or with a trailing `*` every one that begins so.
+/// The name of a variable in a file, or with a trailing `*` a prefix of names.
 pub(super) static VARIABLES: Pattern = Pattern {
     message: NO_VARIABLE,
     help: WRITE_THE_NAME,
@@ -118,7 +118,7 @@ fn is_variable(text: &str) -> bool {
         && !text.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// The name of a header, kept in small letters.
+/// The name of a header; its normal form is in lower case.
 pub(super) static HEADER: Pattern = Pattern {
     message: "`{}` is not the name of a header",
     ..Pattern::new("header", "^[A-Za-z0-9_-]+$", |text| {
@@ -148,8 +148,7 @@ pub(super) static WORKFLOW_FILE: Pattern = Pattern {
     })
 };
 
-/// A kind, or a kind and one of its verbs. The estate does not know which kinds there are; a name that no kind has allows
-/// nothing.
+/// A kind, or a kind and one of its verbs. The name is not compared with the list of kinds: an unknown one allows nothing.
 pub(super) static ACTION: Pattern = Pattern {
     message: "`{}` is no action",
     help: "Write a kind and its verb, such as `systemd.restart`.",
@@ -159,7 +158,7 @@ pub(super) static ACTION: Pattern = Pattern {
     })
 };
 
-/// Which systemd manager.
+/// A systemd manager.
 pub(super) static MANAGER: Pattern = Pattern {
     message: "`{}` is no systemd manager",
     help: "Write `system`, `user`, or a D-Bus address such as `unix:path=/run/user/1000/bus`.",
@@ -169,7 +168,7 @@ pub(super) static MANAGER: Pattern = Pattern {
     })
 };
 
-/// This machine, where a host is named.
+/// The name of this machine in place of a host.
 pub(super) static LOCAL_HOST: Pattern = Pattern {
     message: "`{}` is no host",
     help: "Write `local`, or `{ ssh: deploy@host }` for one that is reached by SSH.",
@@ -188,7 +187,7 @@ pub(super) static DESTINATION: Pattern = Pattern {
 };
 
 /// The options of ssh that an estate may set: those that a connection needs. None of them starts a program, forwards an
-/// agent, or takes the known hosts less seriously.
+/// agent, or weakens the check of host keys.
 const SSH_OPTIONS: &[&str] = &[
     "AddressFamily",
     "BindAddress",
@@ -211,9 +210,9 @@ const SSH_OPTIONS: &[&str] = &[
     "UserKnownHostsFile",
 ];
 
-/// An option of ssh, kept as its manual writes it.
+/// An option of ssh; its normal form has the case of the manual.
 pub(in crate::domain) static SSH_OPTION: Pattern = Pattern {
-    message: "`{}` is no option that an estate sets",
+    message: "`{}` is no option that an estate may set",
     help: "These may be set: {words}.",
     words: SSH_OPTIONS,
     ..Pattern::new("option", "", |text| {
@@ -226,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wider_pattern_is_never_narrower() {
+    fn a_text_that_matches_a_pattern_matches_its_wider_pattern() {
         for text in ["https://a/b", "http://127.0.0.1:1", "http://[::1]/x", "https://a?b"] {
             assert!((ADDRESS.read)(text).is_some(), "{text}");
         }

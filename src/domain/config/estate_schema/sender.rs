@@ -1,4 +1,4 @@
-//! Senders of alerts, and how they prove who they are.
+//! Senders of alerts and their authentication.
 
 use super::pattern::{ADDRESS, HEADER, TOPIC, WORKFLOW_FILE};
 use super::senders_mapping::MAPPING;
@@ -6,8 +6,8 @@ use super::{Alternative, Alternatives, Entries, EntryKey, EstateField, EstateSha
 use crate::domain::config::sender::SenderFormat;
 use crate::domain::core::severity::SEVERITIES;
 
-/// The forms of senders.
-pub(in crate::domain) static FORMS: [&str; SenderFormat::WORDS.len()] = names(SenderFormat::WORDS);
+/// The formats of senders, by name.
+pub(in crate::domain) static FORMS: [&str; SenderFormat::NAMES.len()] = names(SenderFormat::NAMES);
 
 static SEVERITY_NAMES: [&str; SEVERITIES.len()] = names(SEVERITIES);
 
@@ -18,43 +18,39 @@ pub(super) static SENDER: Section = Section::new(
         EstateField::optional(
             "form",
             EstateShape::OneOf(&FORMS),
-            "What it speaks. Its name says so unless given, and a `mapping` does.",
+            "The format of its bodies. Default: `mapping` if there is a `mapping`, otherwise the name of the sender.",
         ),
         EstateField::optional(
             "auth",
             EstateShape::Section(&AUTH),
-            "How it proves who it is. Every sender needs it but one of the form `sns`, for which AWS's own signature may do.",
+            "How its requests are authenticated. Only the form `sns` needs none: then the signature of AWS is verified.",
         ),
-        EstateField::optional("topics", EstateShape::Items(&TOPICS), "The SNS topics that may post."),
+        EstateField::optional("topics", EstateShape::Items(&TOPICS), "For `sns`: the topics that may post."),
         EstateField::optional(
             "certificate",
             EstateShape::Text,
-            "A file with the certificate of SNS, for a host that reaches no network. It is fetched unless given.",
+            "For `sns`: a file with the certificate of SNS, for a host without network access. Without it, the certificate is fetched.",
         ),
         EstateField::optional(
             "environment",
             EstateShape::NameIn(Part::Environments),
-            "What its alerts are about when they do not say.",
+            "The environment of alerts that name none.",
         ),
         EstateField::optional(
             "catch_up",
             EstateShape::Pattern(&ADDRESS),
-            "An Alertmanager that is asked after a down-time what fires.",
+            "For `alertmanager`: its address. After a downtime, the firing alerts are fetched from it.",
         ),
         EstateField::optional(
             "severities",
-            EstateShape::Entries(&SEVERITY_WORDS),
-            "What its own words mean. `critical`, `warning`, `info` and their like are known.",
+            EstateShape::Entries(&SEVERITIES_BY_NAME),
+            "The sender's names for severities. Common ones such as `critical`, `warning` and `info` are known.",
         ),
-        EstateField::optional(
-            "mapping",
-            EstateShape::Section(&MAPPING),
-            "How the body of a sender is read that has no form of its own.",
-        ),
+        EstateField::optional("mapping", EstateShape::Section(&MAPPING), "For `mapping`: how the body is read."),
         EstateField::optional(
             "workflows",
             EstateShape::Entries(&WORKFLOWS),
-            "For `github`: the workflows that matter. Pull requests and forks are left out.",
+            "For `github`: the workflows whose runs become alerts. Runs of pull requests and forks are ignored.",
         ),
     ],
 );
@@ -64,12 +60,12 @@ static TOPICS: Items = Items {
     one: true,
     min: 1,
     max: usize::MAX,
-    message: "no topic may post then",
+    message: "no topic is given",
     help: "Name at least one.",
 };
 
-static SEVERITY_WORDS: Entries = Entries {
-    plural: "words",
+static SEVERITIES_BY_NAME: Entries = Entries {
+    plural: "names",
     by: "to severities",
     key: EntryKey::Free,
     value: EstateShape::OneOf(&SEVERITY_NAMES),
@@ -99,13 +95,13 @@ static WORKFLOW: Section = Section::new(
         EstateField::optional(
             "environment",
             EstateShape::NameIn(Part::Environments),
-            "What its alerts are about; the environment that the branch is deployed to unless given.",
+            "The environment of its alerts. Default: the environment to which the branch is deployed.",
         ),
     ],
 );
 
 static AUTH: Section = Section {
-    about: "Exactly one of these. In place of one secret there may be a list: during a rotation any of them does.",
+    about: "Exactly one of these. `secret` may be a list, for a rotation: then each of the secrets is accepted.",
     ways: Some(&Alternatives {
         ways: &[
             Alternative::alone("bearer"),
@@ -117,22 +113,22 @@ static AUTH: Section = Section {
             Alternative::alone("standard"),
             Alternative::alone("none"),
         ],
-        none: "it is not said how the sender proves who it is",
-        two: "the sender proves who it is in two ways",
+        none: "the sender has no authentication",
+        two: "the sender has two kinds of authentication",
         two_help: "",
     }),
     ..Section::new(
         "`auth`",
-        "How a sender proves who it is",
+        "The authentication of a sender",
         &[
             EstateField::optional("bearer", EstateShape::Section(&BEARER), "`Authorization: Bearer …`."),
             EstateField::optional("basic", EstateShape::Section(&BASIC), "`Authorization: Basic …`."),
-            EstateField::optional("header", EstateShape::Section(&OWN_HEADER), "A token in a header of its own."),
+            EstateField::optional("header", EstateShape::Section(&TOKEN_HEADER), "A token in a custom header."),
             EstateField::optional("github", EstateShape::Section(&GITHUB), "HMAC-SHA256 in `X-Hub-Signature-256`."),
             EstateField::optional(
                 "grafana",
                 EstateShape::Section(&GRAFANA),
-                "HMAC-SHA256 in `X-Grafana-Alerting-Signature`; with `timestamp_header` as Grafana has it, old posts are refused.",
+                "HMAC-SHA256 in `X-Grafana-Alerting-Signature`. With the `timestamp_header` that is set in Grafana, old requests are refused.",
             ),
             EstateField::optional(
                 "pagerduty",
@@ -156,7 +152,7 @@ static AUTH: Section = Section {
 const SECRET: EstateField =
     EstateField::required("secret", EstateShape::Items(&SECRETS), "Its name in `secrets`, or several.");
 
-/// Two during a rotation, and more while the old ones are forgotten.
+/// A rotation needs two; more allow for old ones that were not removed.
 static SECRETS: Items = Items {
     item: EstateShape::NameIn(Part::Secrets),
     one: true,
@@ -166,16 +162,16 @@ static SECRETS: Items = Items {
     help: "",
 };
 
-/// A proof that needs a secret and nothing else.
-const fn keyed(what: &'static str) -> Section {
+/// A section with `secret` alone.
+const fn with_secret(what: &'static str) -> Section {
     Section { is_secret: true, ..Section::new(what, "", &[SECRET]) }
 }
 
-static BEARER: Section = keyed("`bearer`");
-static GITHUB: Section = keyed("`github`");
-static PAGERDUTY: Section = keyed("`pagerduty`");
-static STANDARD: Section = keyed("`standard`");
-static PASSWORD: Section = keyed("a secret");
+static BEARER: Section = with_secret("`bearer`");
+static GITHUB: Section = with_secret("`github`");
+static PAGERDUTY: Section = with_secret("`pagerduty`");
+static STANDARD: Section = with_secret("`standard`");
+static PASSWORD: Section = with_secret("a secret");
 
 static BASIC: Section = Section {
     is_secret: true,
@@ -189,7 +185,7 @@ static BASIC: Section = Section {
     )
 };
 
-static OWN_HEADER: Section = Section {
+static TOKEN_HEADER: Section = Section {
     is_secret: true,
     ..Section::new(
         "`header`",

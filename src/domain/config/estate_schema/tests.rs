@@ -1,10 +1,11 @@
-//! The table against the structs, the checker and the schema.
+//! The table agrees with the structs, the checker and the schema.
 
 use serde::de::value::Error;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde_json::Value;
 
 use super::*;
+use crate::domain::alert::field;
 use crate::domain::config::alert_policy::{AlertPolicy, Budget, Permission};
 use crate::domain::config::estate::{
     Channel, Datastore, Email, Environment, Estate, Person, PostmortemPolicy, Program, Role, SecretSource, Service,
@@ -23,10 +24,10 @@ use crate::domain::runbook::schema;
 /// An estate with every field of the table.
 const WHOLE: &str = include_str!("whole.yaml");
 
-/// A deserializer that only learns which fields or variants a type asks for.
-struct Asked<'a>(&'a mut Vec<&'static str>);
+/// A deserializer that collects the names of a type's fields or variants, and then fails.
+struct NameCollector<'a>(&'a mut Vec<&'static str>);
 
-impl<'de> Deserializer<'de> for Asked<'_> {
+impl<'de> Deserializer<'de> for NameCollector<'_> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
@@ -59,54 +60,54 @@ impl<'de> Deserializer<'de> for Asked<'_> {
     }
 }
 
-/// The fields of a struct or the variants of an enum, in the order of the alphabet.
-fn asked<T: DeserializeOwned>() -> Vec<&'static str> {
+/// The fields of a struct or the variants of an enum, in alphabetical order.
+pub(in crate::domain) fn names_of<T: DeserializeOwned>() -> Vec<&'static str> {
     let mut names = Vec::new();
-    assert!(T::deserialize(Asked(&mut names)).is_err() && !names.is_empty());
+    assert!(T::deserialize(NameCollector(&mut names)).is_err() && !names.is_empty());
     names.sort_unstable();
     names
 }
 
-/// The same without one that is written otherwise in the file, or nowhere in it.
-fn without(mut names: Vec<&'static str>, name: &str) -> Vec<&'static str> {
+/// The names without one that the file does not have, or has under another name.
+pub(in crate::domain) fn without(mut names: Vec<&'static str>, name: &str) -> Vec<&'static str> {
     assert!(names.contains(&name), "{name}");
     names.retain(|known| *known != name);
     names
 }
 
-/// What a struct has, by the heading of its section.
-fn structs() -> Vec<(&'static str, Vec<&'static str>)> {
-    let ssh = [without(asked::<SshHost>(), "to"), vec!["ssh"]].concat();
-    let mapping = [&without(asked::<Mapping>(), "fields")[..], Mapping::FIELDS].concat();
+/// The keys of each section as its struct has them, by the heading of the section.
+fn keys_of_structs() -> Vec<(&'static str, Vec<&'static str>)> {
+    let ssh = [without(names_of::<SshHost>(), "to"), vec!["ssh"]].concat();
+    let mapping = without(names_of::<Mapping>(), "fields").into_iter().chain(field::mapped()).collect();
     vec![
-        ("The estate, `estate.yaml`", asked::<Estate>()),
-        ("An environment", asked::<Environment>()),
+        ("The estate, `estate.yaml`", names_of::<Estate>()),
+        ("An environment", names_of::<Environment>()),
         ("A host that is reached by SSH", ssh),
-        ("A service", asked::<Service>()),
-        ("A datastore", asked::<Datastore>()),
-        ("A channel has exactly one way out", asked::<Channel>()),
-        ("A channel, `email`", asked::<Email>()),
-        ("A channel, `webhook`", asked::<Webhook>()),
-        ("A channel, `command`", asked::<Program>()),
-        ("A person", asked::<Person>()),
-        ("A role", asked::<Role>()),
-        ("A secret is found in exactly one place", asked::<SecretSource>()),
-        // Where a branch is deployed stands at the environments.
-        ("A sender", without(asked::<Sender>(), "branches")),
-        // The signature of SNS is what counts where no proof is written.
-        ("How a sender proves who it is", without(asked::<Auth>(), "sns")),
+        ("A service", names_of::<Service>()),
+        ("A datastore", names_of::<Datastore>()),
+        ("A channel", names_of::<Channel>()),
+        ("A channel, `email`", names_of::<Email>()),
+        ("A channel, `webhook`", names_of::<Webhook>()),
+        ("A channel, `command`", names_of::<Program>()),
+        ("A person", names_of::<Person>()),
+        ("A role", names_of::<Role>()),
+        ("A secret", names_of::<SecretSource>()),
+        // The branches come from `environments`.
+        ("A sender", without(names_of::<Sender>(), "branches")),
+        // In the file, a sender without `auth` is authenticated by the signature of SNS.
+        ("The authentication of a sender", without(names_of::<Auth>(), "sns")),
         ("A mapping", mapping),
-        ("The status of an alert, `status`", asked::<StatusMapping>()),
-        ("A workflow of GitHub", asked::<Workflow>()),
-        ("Post-mortems", asked::<PostmortemPolicy>()),
-        // A report has the built-in form.
-        ("Reports of maintenance", without(asked::<PostmortemPolicy>(), "template")),
-        ("Alerts", asked::<AlertPolicy>()),
-        ("A budget of automatic changes", asked::<Budget>()),
-        ("A change that may happen by itself", asked::<Permission>()),
-        ("The Slack app", asked::<SlackApp>()),
-        ("The page of an incident", asked::<PageConfig>()),
-        ("Traces in logs", asked::<TraceFields>()),
+        ("The status of an alert, `status`", names_of::<StatusMapping>()),
+        ("A workflow of GitHub", names_of::<Workflow>()),
+        ("Post-mortems", names_of::<PostmortemPolicy>()),
+        // A report has no template.
+        ("Reports of maintenance", without(names_of::<PostmortemPolicy>(), "template")),
+        ("Alerts", names_of::<AlertPolicy>()),
+        ("A budget of automatic changes", names_of::<Budget>()),
+        ("A change that may happen automatically", names_of::<Permission>()),
+        ("The Slack app", names_of::<SlackApp>()),
+        ("The page of an incident", names_of::<PageConfig>()),
+        ("Traces in logs", names_of::<TraceFields>()),
     ]
 }
 
@@ -121,11 +122,11 @@ fn the_table_and_the_structs_have_the_same_fields() {
             (section.title, keys)
         })
         .collect();
-    let mut structs = structs();
+    let mut structs = keys_of_structs();
     structs.iter_mut().for_each(|(_, names)| names.sort_unstable());
     structs.sort_by_key(|(title, _)| table.iter().position(|(known, _)| known == title));
     assert_eq!(table, structs);
-    assert_eq!(SECRET_REF.keys(), asked::<SecretRef>());
+    assert_eq!(SECRET_REF.keys(), names_of::<SecretRef>());
 }
 
 fn checked(value: &Value) -> Result<Estate, Vec<Problem>> {
@@ -137,24 +138,24 @@ fn whole() -> Value {
 }
 
 #[test]
-fn an_estate_with_every_field_is_right_for_the_checker_and_for_the_schema() {
+fn checker_and_schema_accept_an_estate_with_every_field() {
     let estate = check(&Source::new("estate.yaml", WHOLE)).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let schema = jsonschema::draft202012::new(&schema::estate()).expect("the schema compiles");
     let errors: Vec<String> =
         schema.iter_errors(&whole()).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(errors.is_empty(), "{errors:#?}");
-    let kept = serde_json::to_string(&estate).expect("it can be written");
-    assert_eq!(serde_json::from_str::<Estate>(&kept).expect("it can be read"), estate);
+    let written = serde_json::to_string(&estate).expect("it can be written");
+    assert_eq!(serde_json::from_str::<Estate>(&written).expect("it can be read"), estate);
 }
 
-/// What is found along the table in a value: the fields, and the places of words.
+/// The fields of the table that a value uses, and the places of its [`EstateShape::OneOf`] values.
 #[derive(Default)]
-struct Seen {
+struct UsedFields {
     fields: Vec<*const EstateField>,
-    words: Vec<(String, &'static [&'static str])>,
+    choices: Vec<(String, &'static [&'static str])>,
 }
 
-impl Seen {
+impl UsedFields {
     fn value(&mut self, value: &Value, at: &str, shape: &EstateShape) {
         match shape {
             EstateShape::Section(section) => self.section(value, at, section),
@@ -169,7 +170,7 @@ impl Seen {
             EstateShape::MappingOr { mapping, other } => {
                 self.value(value, at, if value.is_object() { mapping } else { other });
             }
-            EstateShape::OneOf(words) => self.words.push((at.to_owned(), words)),
+            EstateShape::OneOf(choices) => self.choices.push((at.to_owned(), choices)),
             _ => {}
         }
     }
@@ -196,30 +197,30 @@ impl Seen {
 }
 
 #[test]
-fn the_estate_with_every_field_has_every_field() {
-    let mut seen = Seen::default();
-    seen.section(&whole(), "", &ESTATE);
+fn whole_yaml_has_every_field_of_the_table() {
+    let mut used = UsedFields::default();
+    used.section(&whole(), "", &ESTATE);
     for section in ESTATE.sections() {
         for field in section.fields {
-            let is_there = seen.fields.iter().any(|known| std::ptr::eq(*known, field));
-            assert!(is_there, "{} has `{}`, which stands nowhere in whole.yaml", section.what, field.name);
+            let is_used = used.fields.iter().any(|known| std::ptr::eq(*known, field));
+            assert!(is_used, "{} has `{}`, which is missing in whole.yaml", section.what, field.name);
         }
     }
 }
 
 #[test]
-fn every_word_of_the_table_is_a_word_of_its_enum() {
-    let mut seen = Seen::default();
-    seen.section(&whole(), "", &ESTATE);
+fn every_choice_of_the_table_is_a_variant_of_its_enum() {
+    let mut used = UsedFields::default();
+    used.section(&whole(), "", &ESTATE);
     // The forms of senders come from their enum, and a sender of another form has other fields.
-    seen.words.retain(|(at, _)| !at.ends_with("/form"));
-    assert!(seen.words.len() > 4);
-    for (at, words) in seen.words {
-        for word in words {
+    used.choices.retain(|(at, _)| !at.ends_with("/form"));
+    assert!(used.choices.len() > 4);
+    for (at, choices) in used.choices {
+        for choice in choices {
             let mut estate = whole();
-            *estate.pointer_mut(&at).expect("it is there") = (*word).into();
+            *estate.pointer_mut(&at).expect("the value is in the estate") = (*choice).into();
             if let Err(problems) = checked(&estate) {
-                panic!("{at}: {word}: {problems:#?}");
+                panic!("{at}: {choice}: {problems:#?}");
             }
         }
     }

@@ -1,27 +1,27 @@
-//! Reading mappings and scalars of a file with every mistake reported: unknown, doubled, missing, wrong.
+//! Reads mappings and scalars of a file and reports every problem: unknown, duplicate, missing and wrong values.
 //!
-//! **Invariant:** a function that gives `None` has reported why, or what it was asked for was not there.
+//! **Invariant:** a function that returns `None` has reported the problem, except for an optional key that is missing.
 //!
-//! Deliberately absent: what the keys mean; the rooms that own them say so.
+//! Not here: the meaning of keys; see [`estate_check`](crate::domain::config::estate_check) and
+//! [`check`](crate::domain::runbook::check).
 
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, Source, SourceSpan, visible};
 use crate::domain::core::id::is_name;
 use crate::domain::core::time;
 
-/// The longest text of one field, in bytes; a script is the longest thing that a runbook holds.
+/// The longest text of one field, in bytes; scripts are the longest texts in use.
 const MAX_TEXT: usize = 64 << 10;
 
-/// The problems of one file, gathered.
+/// The problems of one file.
 pub(in crate::domain) struct FileProblems<'a> {
-    /// The file.
     pub source: &'a Source,
-    /// What is wrong, in the order in which it was found.
+    /// In the order in which they were found.
     pub problems: Vec<Problem>,
 }
 
 impl<'a> FileProblems<'a> {
-    /// A report with nothing in it.
+    /// A list without problems.
     pub const fn new(source: &'a Source) -> Self {
         Self { source, problems: Vec::new() }
     }
@@ -31,7 +31,7 @@ impl<'a> FileProblems<'a> {
         self.problems.push(problem);
     }
 
-    /// Adds "expected …, found …".
+    /// Reports "expected …, found …".
     pub fn expected<T>(&mut self, node: &Node, what: &str) -> Option<T> {
         self.add(Problem::new(node.span.clone(), format!("expected {what}, found {}", node.what())));
         None
@@ -74,18 +74,18 @@ impl<'a> FileProblems<'a> {
         None
     }
 
-    /// One of a few words.
-    pub fn keyword<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
+    /// The value of one of these keywords.
+    pub fn keyword<T: Copy>(&mut self, node: &Node, keywords: &[(&str, T)]) -> Option<T> {
         let text = self.text(node)?;
-        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
-            return Some(*meaning);
+        if let Some((_, value)) = keywords.iter().find(|(keyword, _)| *keyword == text) {
+            return Some(*value);
         }
-        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        self.unknown_keyword(node, text, &names);
+        let known: Vec<&str> = keywords.iter().map(|(keyword, _)| *keyword).collect();
+        self.unknown_keyword(node, text, &known);
         None
     }
 
-    /// Reports a word that is none of `known`.
+    /// Reports a text that is none of `known`.
     pub fn unknown_keyword(&mut self, node: &Node, text: &str, known: &[&str]) {
         let problem =
             Problem::new(node.span.clone(), format!("`{}` is not one of {}", visible(text, MAX_QUOTED), list(known)));
@@ -157,7 +157,7 @@ impl<'a> FileProblems<'a> {
         }
     }
 
-    /// The items of a list, or the one value.
+    /// The items of a list, or the value if it is no list.
     pub fn one_or_many<'n>(&mut self, node: &'n Node) -> &'n [Node] {
         match &node.content {
             Content::List(items) => items,
@@ -165,54 +165,54 @@ impl<'a> FileProblems<'a> {
         }
     }
 
-    /// The entries of a mapping, doubled keys reported and left out.
+    /// The entries of a mapping. Duplicate keys are reported and left out.
     pub fn entries<'n>(&mut self, node: &'n Node, what: &str) -> Option<Vec<&'n Entry>> {
         let Content::Map(entries) = &node.content else { return self.expected(node, what) };
-        let mut kept: Vec<&Entry> = Vec::with_capacity(entries.len());
+        let mut unique: Vec<&Entry> = Vec::with_capacity(entries.len());
         let mut seen = std::collections::HashMap::with_capacity(entries.len());
         for entry in entries {
             match seen.get(entry.key.as_str()) {
-                Some(first) => self.doubled(entry, first),
+                Some(first) => self.duplicate_key(entry, first),
                 None => {
                     seen.insert(entry.key.as_str(), entry.key_span.clone());
-                    kept.push(entry);
+                    unique.push(entry);
                 }
             }
         }
-        Some(kept)
+        Some(unique)
     }
 
-    fn doubled(&mut self, entry: &Entry, first: &SourceSpan) {
+    fn duplicate_key(&mut self, entry: &Entry, first: &SourceSpan) {
         let message = format!("the key `{}` is there twice", visible(&entry.key, MAX_QUOTED));
         let problem = Problem::new(entry.key_span.clone(), message).related(first.clone(), "it is here first");
         self.add(problem.help("Take one of the two away."));
     }
 }
 
-/// The longest time that a file may name: nothing in an incident takes longer than a year.
+/// The longest length of time in a file: nothing in an incident takes longer than a year.
 const MAX_SPAN: time::Span = time::Span::seconds(366 * 24 * 3600);
 
-/// A mapping whose keys are known.
+/// The entries of a mapping, without duplicate keys.
 pub(in crate::domain) struct Fields<'n> {
     entries: Vec<&'n Entry>,
-    /// Where it starts.
+    /// The place of its first key, or of the mapping if it is empty.
     pub span: SourceSpan,
 }
 
 impl<'n> Fields<'n> {
-    /// Opens a mapping; unknown and doubled keys are reported.
+    /// Opens a mapping with known keys. Unknown and duplicate keys are reported and left out.
     pub fn open(report: &mut FileProblems<'_>, node: &'n Node, what: &str, known: &[&str]) -> Option<Self> {
         let mut fields = Self::open_any(report, node, what)?;
-        let (kept, unknown): (Vec<&Entry>, Vec<&Entry>) =
+        let (allowed, unknown): (Vec<&Entry>, Vec<&Entry>) =
             fields.entries.iter().partition(|entry| known.contains(&entry.key.as_str()));
         for entry in unknown {
             unknown_key(report, entry, what, known);
         }
-        fields.entries = kept;
+        fields.entries = allowed;
         Some(fields)
     }
 
-    /// Opens a mapping whose unknown keys somebody else looks at.
+    /// Opens a mapping with any keys, which the caller checks. Duplicate keys are reported and left out.
     pub fn open_any(report: &mut FileProblems<'_>, node: &'n Node, what: &str) -> Option<Self> {
         let entries = report.entries(node, what)?;
         let span = entries.first().map_or_else(|| node.span.clone(), |entry| entry.key_span.clone());
@@ -229,7 +229,7 @@ impl<'n> Fields<'n> {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// The value under a key that must be there.
+    /// The value under a required key; a missing key is reported.
     pub fn required(&self, report: &mut FileProblems<'_>, key: &str, what: &str) -> Option<&'n Node> {
         let found = self.get(key);
         if found.is_none() {
@@ -245,7 +245,7 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// Reports a key that nobody knows.
+/// Reports an unknown key.
 pub(in crate::domain) fn unknown_key(report: &mut FileProblems<'_>, entry: &Entry, what: &str, known: &[&str]) {
     let message = format!("unknown key `{}` in {what}", visible(&entry.key, MAX_QUOTED));
     let problem = Problem::new(entry.key_span.clone(), message).did_you_mean(&entry.key, known.iter().copied());
@@ -257,8 +257,8 @@ pub(in crate::domain) fn unknown_key(report: &mut FileProblems<'_>, entry: &Entr
 }
 
 /// `` `a`, `b` and `c` ``.
-pub(in crate::domain) fn list(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+pub(in crate::domain) fn list(texts: &[&str]) -> String {
+    let quoted: Vec<String> = texts.iter().map(|text| format!("`{text}`")).collect();
     match quoted.split_last() {
         None => "nothing".to_owned(),
         Some((only, [])) => only.clone(),

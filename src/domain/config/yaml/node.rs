@@ -1,45 +1,39 @@
-//! YAML as it was written: values with their places, nothing decided yet.
+//! The nodes of a YAML document: values with their places in the file.
 //!
-//! Deliberately absent: reading (that is [`file`](super::reader)) and meaning (that is [`check`](crate::domain::runbook::check)).
+//! Not here: parsing (see [`reader`](super::reader)) and checking (see [`fields`](super::fields)).
 
 use crate::domain::core::diagnostic::{Source, SourceSpan};
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// What was written.
     pub content: Content,
-    /// Where. A scalar's range covers its characters in the file; a list's or mapping's is its first character.
+    /// A scalar's range covers its characters in the file; a list's or mapping's range is its first character.
     pub span: SourceSpan,
 }
 
-/// What a node holds.
+/// The value of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    /// Nothing, `~` or `null`.
+    /// An empty value, `~` or `null`.
     Null,
-    /// `true` or `false`.
     Boolean(bool),
-    /// A whole number.
     Integer(i64),
-    /// Another number.
+    /// Any other number.
     Number(f64),
     /// Any other scalar.
     Text(String),
-    /// A list.
     List(Vec<Node>),
-    /// A mapping in the order of the file, doubled keys included.
+    /// A mapping in the order of the file, duplicate keys included.
     Map(Vec<Entry>),
 }
 
 /// One key of a mapping and its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// The key.
     pub key: String,
     /// The key's place.
     pub key_span: SourceSpan,
-    /// The value.
     pub value: Node,
 }
 
@@ -65,7 +59,7 @@ impl Node {
         self.as_map()?.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
-    /// What it is, with its article, for "expected …, found …".
+    /// Its description for "expected …, found …".
     pub fn what(&self) -> String {
         match &self.content {
             Content::Null => "nothing".to_owned(),
@@ -78,7 +72,7 @@ impl Node {
         }
     }
 
-    /// The same value as plain JSON; of a doubled key the first stays.
+    /// The value as JSON. Of a duplicate key, the first value is used.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value;
         match &self.content {
@@ -98,7 +92,8 @@ impl Node {
         }
     }
 
-    /// Where a range of this text's bytes stands in the file: through quotes, escapes, indentation and folding.
+    /// The place in the file of a range of this text's bytes. Quotes, escapes, indentation and folding are taken into account.
+    /// If it cannot be found, the place of the whole text.
     pub fn span_within(&self, source: &Source, inner: std::ops::Range<usize>) -> SourceSpan {
         let Content::Text(value) = &self.content else { return self.span.clone() };
         let raw = &source.text[self.span.range.start.min(source.text.len())..];
@@ -115,38 +110,47 @@ impl Node {
     }
 }
 
-/// The byte of `raw`, a scalar as written, that gave the byte `target` of its `value`.
+/// The offset in `raw`, a scalar as written, of the byte at `target` in its `value`.
 ///
-/// Quotes are decoded and blanks are not compared, because folding, indentation and line ends change nothing else: the
-/// character wanted is the n-th that is not blank, in both.
+/// Folding, indentation and line ends change only white space. So, after quotes and escapes are decoded, the n-th character that
+/// is not white space is the same in both.
 fn offset_in_raw(value: &str, raw: &str, target: usize) -> Option<usize> {
-    let wanted = value.get(..target)?.chars().filter(|c| !c.is_whitespace()).count();
-    let mut units = Units::new(raw);
-    let mut seen = 0;
-    loop {
-        let (at, character) = units.next()?;
-        if character.is_whitespace() {
-            continue;
-        }
-        if seen == wanted {
-            return Some(at);
-        }
-        seen += 1;
-    }
+    let before = value.get(..target)?.chars().filter(|c| !c.is_whitespace()).count();
+    DecodedScalar::new(raw).filter(|(_, character)| !character.is_whitespace()).nth(before).map(|(at, _)| at)
 }
 
-/// The characters of a scalar as YAML reads them, each with the byte where it starts.
-struct Units<'a> {
+/// The decoded characters of a scalar, each with its offset in the scalar as written.
+struct DecodedScalar<'a> {
     raw: &'a str,
     at: usize,
     quote: Option<char>,
 }
 
-impl<'a> Units<'a> {
+impl<'a> DecodedScalar<'a> {
     fn new(raw: &'a str) -> Self {
         let quote = raw.chars().next().filter(|c| matches!(c, '"' | '\''));
         Self { raw, at: usize::from(quote.is_some()), quote }
     }
+
+    /// Reads the rest of an escape. The character need not be exact, only white space or not.
+    fn escape(&mut self) -> char {
+        let Some(kind) = self.raw[self.at..].chars().next() else { return ' ' };
+        self.at += kind.len_utf8();
+        let digits = match kind {
+            'x' => 2,
+            'u' => 4,
+            'U' => 8,
+            'n' | 't' | 'r' | ' ' | '\t' | '\n' | '\r' | 'N' | '_' | 'L' | 'P' | 'v' | 'f' => return ' ',
+            other => return other,
+        };
+        let code = self.raw.get(self.at..self.at + digits).unwrap_or_default();
+        self.at += code.len();
+        u32::from_str_radix(code, 16).ok().and_then(char::from_u32).unwrap_or('x')
+    }
+}
+
+impl Iterator for DecodedScalar<'_> {
+    type Item = (usize, char);
 
     fn next(&mut self) -> Option<(usize, char)> {
         let at = self.at;
@@ -162,21 +166,5 @@ impl<'a> Units<'a> {
             (Some('"'), '\\') => Some((at, self.escape())),
             _ => Some((at, first)),
         }
-    }
-
-    /// Reads the rest of an escape; which character it is matters only as far as blank or not.
-    fn escape(&mut self) -> char {
-        let Some(kind) = self.raw[self.at..].chars().next() else { return ' ' };
-        self.at += kind.len_utf8();
-        let digits = match kind {
-            'x' => 2,
-            'u' => 4,
-            'U' => 8,
-            'n' | 't' | 'r' | ' ' | '\t' | '\n' | '\r' | 'N' | '_' | 'L' | 'P' | 'v' | 'f' => return ' ',
-            other => return other,
-        };
-        let code = self.raw.get(self.at..self.at + digits).unwrap_or_default();
-        self.at += code.len();
-        u32::from_str_radix(code, 16).ok().and_then(char::from_u32).unwrap_or('x')
     }
 }

@@ -1,9 +1,9 @@
-//! Reading YAML into spanned nodes, leniently in meaning and strictly in size.
+//! Parses YAML into nodes with their places, within limits of size and depth.
 //!
-//! This is the only file that knows the YAML reader. Doubled keys come through as they are, so that the checker can
-//! report each; what is not YAML at all is one problem, because nothing after it can be trusted.
+//! This is the only file that uses the YAML crate. Duplicate keys are allowed here, because the checker reports each of them. A
+//! syntax error is one problem, because the text after it cannot be interpreted.
 //!
-//! **Invariant:** whatever the bytes, reading ends in well under a second with nodes or with a problem that has a line.
+//! **Invariant:** for any bytes, parsing ends in well under a second, with a node or with a problem that has a line.
 
 use std::fmt;
 
@@ -18,20 +18,20 @@ use crate::domain::core::diagnostic::{Problem, Source, SourceSpan};
 /// The largest file that is read, in bytes: a thousand steps fit in a tenth of it.
 pub const MAX_FILE: usize = 1 << 20;
 
-/// How deep lists and mappings may nest. A step within `parallel` needs about twelve; the reader recurses, and twice
-/// this fits on the two MiB stack of a thread even without optimisation.
+/// The deepest nesting of lists and mappings. A step within `parallel` needs about twelve. The parser is recursive, and twice
+/// this depth fits on the stack of a thread (2 MiB) even without optimisation.
 const MAX_DEPTH: usize = 32;
 
-/// Values that a file may have, aliases expanded.
+/// The most values in a file, aliases expanded.
 const MAX_NODES: usize = 20_000;
 
-/// Aliases that a file may use.
+/// The most aliases in a file.
 const MAX_ALIASES: usize = 100;
 
-/// Reads one YAML document.
+/// Parses one YAML document.
 ///
 /// # Errors
-/// The first thing that makes the text no YAML document within the limits.
+/// The first syntax error or exceeded limit.
 pub fn read(source: &Source) -> Result<Node, Box<Problem>> {
     if source.text.len() > MAX_FILE {
         return Err(Box::new(too_large(source)));
@@ -40,7 +40,7 @@ pub fn read(source: &Source) -> Result<Node, Box<Problem>> {
         .map_err(|error| Box::new(problem(source, &error)))
 }
 
-/// The problem of a file over [`MAX_FILE`], for a reader that stops there: `source` may hold only the file's start.
+/// The problem of a file over [`MAX_FILE`]. `source` may hold only the file's first [`MAX_FILE`] bytes.
 pub fn too_large(source: &Source) -> Problem {
     let at = source.text.len().min(MAX_FILE);
     Problem::new(source.span(at..at), "the file is larger than 1 MiB")
@@ -172,14 +172,17 @@ fn span(location: Location) -> SourceSpan {
     }
 }
 
-/// What is said of a file that is small and would be huge.
+/// The message for a small file whose aliases would make it very large.
 const TOO_MANY_ALIASES: &str = "the file's aliases expand to too much";
 
-/// Says in our words what the reader refused.
+/// The help for [`TOO_MANY_ALIASES`].
+const WITHOUT_ALIASES: &str = "Write the values out, or use `params`.";
+
+/// The problem of an error of the parser.
 fn problem(source: &Source, error: &Error) -> Problem {
     let error = error.without_snippet();
-    let place = error.location().map_or_else(|| source.span(0..0), |location| placed(source, span(location)));
-    let (message, help) = words(error);
+    let place = error.location().map_or_else(|| source.span(0..0), |location| with_range(source, span(location)));
+    let (message, help) = message(error);
     let problem = Problem::new(place, message);
     match help {
         Some(help) => problem.help(help),
@@ -187,40 +190,43 @@ fn problem(source: &Source, error: &Error) -> Problem {
     }
 }
 
-/// The place with its bytes: some errors of the reader know only line and column.
-fn placed(source: &Source, place: SourceSpan) -> SourceSpan {
+/// The place with the range of its first byte. Some errors of the parser have only line and column.
+fn with_range(source: &Source, place: SourceSpan) -> SourceSpan {
     let from = source.text.split_inclusive('\n').take(place.line.saturating_sub(1)).map(str::len).sum::<usize>();
     let line = source.text[from..].lines().next().unwrap_or_default();
     let start = from + line.char_indices().nth(place.column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
     SourceSpan { range: start..start + 1, ..place }
 }
 
-fn words(error: &Error) -> (String, Option<&'static str>) {
-    let said = |message: &str, help| (message.to_owned(), Some(help));
+/// The message and the help for an error of the parser.
+fn message(error: &Error) -> (String, Option<&'static str>) {
+    let with_help = |message: &str, help| (message.to_owned(), Some(help));
     match error {
         Error::Budget { breach, .. } => exceeded(breach),
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            said(TOO_MANY_ALIASES, "Write the values out, or use `params`.")
-        }
+        | Error::AliasReplayStackDepthExceeded { .. } => with_help(TOO_MANY_ALIASES, WITHOUT_ALIASES),
         Error::MultipleDocuments { .. } => {
-            said("the file holds more than one document", "Write one file for each; take `---` away.")
+            with_help("the file holds more than one document", "Write one file for each; take `---` away.")
         }
         Error::UnknownAnchor { .. } => {
-            said("an alias to an anchor that is not there", "Quote a text that starts with `*`.")
+            with_help("an alias to an anchor that is not there", "Quote a text that starts with `*`.")
         }
-        Error::TaggedScalarCannotDeserializeIntoString { .. } => said("tags are not read", "Take the `!…` away."),
-        Error::Eof { .. } => said("the file is empty", "Start with `runbook: <id>`."),
+        Error::TaggedScalarCannotDeserializeIntoString { .. } => {
+            with_help("tags are not supported", "Remove the `!…`.")
+        }
+        Error::Eof { .. } => {
+            with_help("the file is empty", "Begin a runbook with `runbook: <id>`, and an estate with `estate: <name>`.")
+        }
         other => {
             let text = other.to_string();
             let text = text.split(" at line ").next().unwrap_or_default();
             if text.starts_with("recursion limit") {
                 return (format!("lists and mappings nest deeper than {MAX_DEPTH}"), None);
             }
-            // Inside a value the reader's own error comes as its text.
+            // An alias error within a value is wrapped: only its text is left.
             if text.starts_with("alias replay") || text.starts_with("alias expansion") {
-                return said(TOO_MANY_ALIASES, "Write the values out, or use `params`.");
+                return with_help(TOO_MANY_ALIASES, WITHOUT_ALIASES);
             }
             let help = text.contains("mapping values are not allowed").then_some("Quote a text that holds `: `.");
             (format!("not YAML: {text}"), help)
@@ -238,7 +244,7 @@ fn exceeded(breach: &BudgetBreach) -> (String, Option<&'static str>) {
             format!("the file has more than {MAX_ALIASES} aliases")
         }
         BudgetBreach::Documents { .. } => "the file holds more than one document".to_owned(),
-        _ => "the file is larger than is read".to_owned(),
+        _ => "the file is too large".to_owned(),
     };
     (message, None)
 }

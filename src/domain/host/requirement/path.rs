@@ -1,4 +1,4 @@
-//! Paths, programs and repositories, and everything that the estate itself names.
+//! The paths, programs and repositories that steps need, and all that the estate needs.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,25 @@ use super::{Needs, Reader, Users, note};
 use crate::domain::config::estate::{Channel, Environment, Estate, Variable};
 use crate::domain::core::glob_name::suffixed;
 use crate::domain::core::secret_ref::SecretRef;
+use crate::domain::host::unit_permission::texts;
 use crate::domain::runbook::Action;
 
-/// Fields whose text is a path, by kind.
+/// The fields that are paths, as kind and field.
 const PATHS: &[(&str, &str)] =
     &[("disk", "path"), ("journal", "directory"), ("tls", "ca"), ("command", "cwd"), ("shell", "cwd")];
 
-/// Programs that start the program that is their first argument which is no option.
-const STARTERS: &[&str] = &["sudo", "env", "nice", "timeout"];
+/// Programs that start another program: their first argument that is neither an option nor a value of one.
+const WRAPPERS: &[&str] = &["sudo", "env", "nice", "timeout"];
 
 impl Reader<'_> {
-    pub(super) fn places(&mut self, action: &Action) {
+    /// Adds the paths, programs and repositories of an action.
+    pub(super) fn paths_and_programs(&mut self, action: &Action) {
         for (_, field) in PATHS.iter().filter(|(kind, _)| *kind == action.kind) {
-            for text in texts(action.spec.get(*field)) {
+            for text in texts_of(action, field) {
                 if let Some(path) = self.known(text) {
-                    // A certificate is read by this program itself.
+                    // This program reads the certificate.
                     self.is_here |= action.kind == "tls";
-                    self.place(|needs| &mut needs.paths, &path);
+                    self.add(|needs| &mut needs.paths, &path);
                 }
             }
         }
@@ -32,15 +34,15 @@ impl Reader<'_> {
             "git" => self.repository(action),
             "shell" => {
                 let shell = action.spec.get("shell").and_then(Value::as_str).unwrap_or("sh");
-                self.place(|needs| &mut needs.programs, shell);
+                self.add(|needs| &mut needs.programs, shell);
             }
-            "command" => self.command(&texts(action.spec.get("argv"))),
+            "command" => self.command(&texts_of(action, "argv")),
             _ => {}
         }
     }
 
-    /// Writes down that the step needs a path or a program where it acts.
-    fn place(&mut self, into: fn(&mut Needs) -> &mut BTreeMap<String, Users>, name: &str) {
+    /// Adds a path or a program that the step needs on its host.
+    fn add(&mut self, into: fn(&mut Needs) -> &mut BTreeMap<String, Users>, name: &str) {
         note(into(self.needs), name, self.user);
         if self.is_here {
             note(&mut self.needs.here, name, self.user);
@@ -48,38 +50,38 @@ impl Reader<'_> {
     }
 
     fn repository(&mut self, action: &Action) {
-        self.place(|needs| &mut needs.programs, "git");
-        if let Some(tree) = texts(action.spec.get("repository")).first().and_then(|tree| self.known(tree)) {
+        self.add(|needs| &mut needs.programs, "git");
+        if let Some(tree) = texts_of(action, "repository").first().and_then(|tree| self.known(tree)) {
             note(&mut self.needs.repositories, &tree, self.user);
         }
     }
 
     fn command(&mut self, argv: &[&str]) {
-        // An expression may be the whole list.
+        // One expression may give the whole list.
         let whole = match argv {
             [whole] => self.known(whole).and_then(|text| serde_json::from_str::<Vec<String>>(&text).ok()),
             _ => None,
         };
-        if let Some(words) = whole.filter(|words| words.len() > 1) {
-            return self.command(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        if let Some(argv) = whole.filter(|argv| argv.len() > 1) {
+            return self.command(&argv.iter().map(String::as_str).collect::<Vec<_>>());
         }
         let Some((program, arguments)) = argv.split_first() else { return };
         if let Some(program) = self.known(program) {
-            self.place(|needs| &mut needs.programs, &program);
-            if STARTERS.contains(&program.as_str()) {
-                return self.started(arguments);
+            self.add(|needs| &mut needs.programs, &program);
+            if WRAPPERS.contains(&program.as_str()) {
+                return self.wrapped(arguments);
             }
         }
         self.arguments(arguments);
     }
 
-    /// What a starter starts: a bare name or a path; `timeout`'s length of time and assignments are neither.
-    fn started(&mut self, arguments: &[&str]) {
-        let is_program = |word: &&&str| {
-            !word.starts_with('-') && !word.contains('=') && !word.starts_with(|c: char| c.is_ascii_digit())
+    /// Adds the program that a wrapper starts. The duration of `timeout` and the assignments of `env` are not the program.
+    fn wrapped(&mut self, arguments: &[&str]) {
+        let is_program = |text: &&&str| {
+            !text.starts_with('-') && !text.contains('=') && !text.starts_with(|c: char| c.is_ascii_digit())
         };
         if let Some(program) = arguments.iter().find(is_program).and_then(|program| self.known(program)) {
-            self.place(|needs| &mut needs.programs, &program);
+            self.add(|needs| &mut needs.programs, &program);
         }
         self.arguments(arguments);
     }
@@ -88,19 +90,15 @@ impl Reader<'_> {
         for argument in arguments {
             let path = self.known(argument).filter(|text| text.starts_with('/') && !text.contains(['*', '\n']));
             if let Some(path) = path.filter(|path| !self.needs.programs.contains_key(path)) {
-                self.place(|needs| &mut needs.arguments, &path);
+                self.add(|needs| &mut needs.arguments, &path);
             }
         }
     }
 }
 
-/// One text or several.
-fn texts(value: Option<&Value>) -> Vec<&str> {
-    match value {
-        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
-        Some(value) => value.as_str().into_iter().collect(),
-        None => Vec::new(),
-    }
+/// The texts of a field that is one text or a list; none if the field is missing.
+fn texts_of<'a>(action: &'a Action, field: &str) -> Vec<&'a str> {
+    action.spec.get(field).map(texts).unwrap_or_default()
 }
 
 impl Needs {
@@ -113,9 +111,9 @@ impl Needs {
         if let Some(journal) = &environment.journal {
             note(&mut self.paths, journal, &user);
         }
-        // A fact that is an absolute path is there to be used; the work tree is looked at as such.
-        let facts = environment.vars.values().filter_map(Value::as_str);
-        for path in facts.filter(|fact| fact.starts_with('/') && environment.repository.as_deref() != Some(fact)) {
+        // A variable that is an absolute path is needed. The repository is checked as a work tree.
+        let vars = environment.vars.values().filter_map(Value::as_str);
+        for path in vars.filter(|text| text.starts_with('/') && environment.repository.as_deref() != Some(text)) {
             note(&mut self.paths, path, &user);
         }
     }
@@ -137,17 +135,18 @@ impl Needs {
         for (name, sender) in &estate.senders {
             let user = format!("sender {name}");
             sender.auth.secrets().iter().for_each(|secret| note(&mut self.secrets, secret, &user));
-            sender.certificate.iter().for_each(|file| self.own_file(file, &user));
+            sender.certificate.iter().for_each(|file| self.local_file(file, &user));
         }
+        self.secret(estate.page.as_ref().map(|page| &page.secret), "the incident page");
         if let Some(app) = &estate.slack {
             self.secret(app.app_token.as_ref(), "the Slack app");
             self.secret(app.signing_secret.as_ref(), "the Slack app");
         }
-        estate.postmortem.template.iter().for_each(|file| self.own_file(file, "post-mortems"));
+        estate.postmortem.template.iter().for_each(|file| self.local_file(file, "post-mortems"));
     }
 
-    /// A file that this program itself reads.
-    fn own_file(&mut self, file: &str, user: &str) {
+    /// Adds a file that this program reads.
+    fn local_file(&mut self, file: &str, user: &str) {
         note(&mut self.paths, file, user);
         note(&mut self.here, file, user);
     }
@@ -158,7 +157,7 @@ impl Needs {
         self.secret(channel.webhook.as_ref().map(|webhook| &webhook.secret), user);
         if let Some(email) = &channel.email {
             self.secret(email.password.as_ref(), user);
-            email.trust.iter().for_each(|file| self.own_file(file, user));
+            email.trust.iter().for_each(|file| self.local_file(file, user));
         }
         if let Some(program) = &channel.command {
             if let Some(name) = program.argv.first() {

@@ -1,10 +1,10 @@
-//! What is needed, read off small shops.
+//! The requirements of a small estate and runbook.
 
 use serde_json::{Value, json};
 
 use super::*;
 
-/// The kinds that these tests use, as far as they say what a value is.
+/// The kinds of these tests, with only the fields that they use.
 static FORMS: [KindForm; 2] = [
     KindForm {
         fields: &[crate::domain::config::kind_schema::Field::optional("status", Shape::OneOrMany(&Shape::Unit), "")],
@@ -44,13 +44,14 @@ fn needs(estate: Value, specs: &[(&str, Value)]) -> Needs {
     Needs::of(&estate, "live", &[&runbook], &FORMS.iter().collect::<Vec<_>>())
 }
 
-fn shop() -> Value {
+fn estate() -> Value {
     json!({
         "estate": "shop",
         "environments": { "live": { "repository": "/srv/shop", "vars": { "env": "/srv/.env", "word": "x" } } },
         "services": { "web": { "unit": "shop-web" } },
         "datastores": { "db": { "kind": "postgres", "url": { "secret": "db_url" } } },
         "channels": { "sms": { "command": { "argv": ["/opt/sms"], "env": { "T": { "secret": "sms" } } } } },
+        "page": { "url": "https://runbook.shop.example", "secret": { "secret": "page_key" } },
     })
 }
 
@@ -59,10 +60,11 @@ fn names(of: &BTreeMap<String, Users>) -> Vec<&str> {
 }
 
 #[test]
-fn what_the_estate_names_is_needed() {
-    let needs = needs(shop(), &[]);
+fn the_estate_needs_what_it_names() {
+    let needs = needs(estate(), &[]);
     assert_eq!(names(&needs.units), ["shop-web.service"]);
-    assert_eq!(names(&needs.secrets), ["db_url", "sms"]);
+    assert_eq!(names(&needs.secrets), ["db_url", "page_key", "sms"]);
+    assert!(needs.secrets["page_key"].contains("the incident page"));
     assert_eq!(names(&needs.paths), ["/srv/.env"]);
     assert_eq!(names(&needs.programs), ["/opt/sms", "git"]);
     assert_eq!(names(&needs.repositories), ["/srv/shop"]);
@@ -73,14 +75,14 @@ fn what_the_estate_names_is_needed() {
 #[test]
 fn a_command_that_is_one_expression_needs_its_program() {
     let argv = "{{ ['sudo', 'tool', '--now'] if environment.vars.word == 'x' else ['tool'] }}";
-    let needs = needs(shop(), &[("command", json!({ "argv": argv }))]);
+    let needs = needs(estate(), &[("command", json!({ "argv": argv }))]);
     assert_eq!(names(&needs.programs), ["/opt/sms", "git", "sudo", "tool"]);
 }
 
 #[test]
-fn what_a_step_names_is_needed_where_it_is_known_before_the_run() {
+fn a_step_needs_what_it_names_unless_the_value_is_known_only_in_a_run() {
     let needs = needs(
-        shop(),
+        estate(),
         &[
             ("systemd", json!({"status": ["web", "cron", "{{ services.web.unit }}", "shop-*", "{{ steps.a.unit }}"]})),
             (
@@ -100,8 +102,8 @@ fn what_a_step_names_is_needed_where_it_is_known_before_the_run() {
 }
 
 #[test]
-fn a_runbook_of_another_environment_needs_nothing_here() {
-    let estate: Estate = serde_json::from_value(shop()).expect("the test's estate");
+fn a_runbook_of_another_environment_is_ignored() {
+    let estate: Estate = serde_json::from_value(estate()).expect("the test's estate");
     let runbook = json!({
         "id": "drill", "title": "Drill", "severity": "p1", "environments": ["test"],
         "steps": [{"id": "s", "name": "S", "body": {"action": {"kind": "command", "spec": {"argv": ["nmap"]}, "effect": "read"}}}],

@@ -1,4 +1,4 @@
-//! The first files, put to the checker.
+//! The checker accepts the first files.
 
 use super::*;
 use crate::domain::config::estate_check;
@@ -36,7 +36,7 @@ fn found() -> DiscoveredProject {
 }
 
 #[test]
-fn each_stack_is_an_environment_and_in_those_elsewhere_nothing_runs_yet() {
+fn no_host_matches_an_environment_on_another_machine() {
     let environments = vec!["staging".to_owned(), "production".to_owned()];
     let estate = checked(&DiscoveredProject { environments, ..found() });
     assert_eq!(estate.default_environment.as_deref(), Some("staging"));
@@ -51,7 +51,7 @@ fn checked(found: &DiscoveredProject) -> crate::domain::config::estate::Estate {
 }
 
 #[test]
-fn what_was_found_stands_in_an_estate_that_is_sound() {
+fn the_estate_is_valid_and_has_what_was_discovered() {
     let estate = checked(&found());
     let web = &estate.services["web"];
     assert_eq!((web.port, web.live.as_str(), web.ready.as_str()), (Some(8000), "/healthz", "/healthz"));
@@ -64,22 +64,22 @@ fn what_was_found_stands_in_an_estate_that_is_sound() {
 }
 
 #[test]
-fn where_nothing_was_found_the_estate_is_sound_all_the_same() {
+fn the_estate_is_valid_when_nothing_was_discovered() {
     let nothing = DiscoveredProject { hostname: "h".into(), systemd: "system".into(), ..DiscoveredProject::default() };
     assert!(checked(&nothing).services.is_empty());
 }
 
 #[test]
-fn a_runbook_asks_git_only_where_there_is_a_work_tree() {
+fn runbooks_have_git_steps_only_with_a_work_tree() {
     for found in [found(), DiscoveredProject { tree: None, ..found() }] {
-        let asking = runbooks(&found).into_iter().filter(|(_, text)| text.contains("git:")).count();
-        assert_eq!(asking, if found.tree.is_some() { 3 } else { 0 });
+        let with_git = runbooks(&found).into_iter().filter(|(_, text)| text.contains("git:")).count();
+        assert_eq!(with_git, if found.tree.is_some() { 3 } else { 0 });
         assert!(runbooks(&found).iter().all(|(_, text)| !text.contains("#{") && !text.contains("#}")));
     }
 }
 
 #[test]
-fn the_prefix_is_what_most_units_begin_with() {
+fn the_prefix_is_the_most_frequent_one() {
     assert_eq!(prefix(["shop-a.service", "cron.service", "shop-b.service", "my-x.service"]).as_deref(), Some("shop-"));
     assert_eq!(prefix(["a-x.service", "b-x.service"]), None);
 }

@@ -1,27 +1,25 @@
-//! What has changed between two looks at a subject, in a few words.
-//!
-//! Deliberately absent: when. Whoever looks knows that.
+//! The change between two checks of a subject, in a short text.
 
 use super::{HealthGrade, StatusRow};
 
-/// What is new about a subject; nothing when a reader would not call it news.
+/// The change of grade, the automatic or manual restart, or the new reason of a problem; none if nothing of these changed.
 pub fn changes(before: &StatusRow, after: &StatusRow) -> Option<String> {
     let reason = after.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
     if before.grade != after.grade {
         return Some(match (before.grade, after.grade) {
-            // Before the first answer nothing is known, and that is no news.
+            // The grade is unknown before the first check, so this is no change.
             (HealthGrade::Unknown, HealthGrade::Up) => return None,
             (_, HealthGrade::Up) => format!("up again, was {}{reason}", before.grade.code()),
             (_, grade) => format!("{}{reason}", grade.code()),
         });
     }
     restarted(before, after).or_else(|| {
-        let is_news = before.reason != after.reason && after.grade != HealthGrade::Up;
-        is_news.then(|| format!("{}{reason}", after.grade.code()))
+        let has_new_reason = before.reason != after.reason && after.grade != HealthGrade::Up;
+        has_new_reason.then(|| format!("{}{reason}", after.grade.code()))
     })
 }
 
-/// That it was started again in between.
+/// A text if the unit was restarted between the checks.
 fn restarted(before: &StatusRow, after: &StatusRow) -> Option<String> {
     let (before, after) = (before.seen()?, after.seen()?);
     let (was, is) = (before.restarts.unwrap_or(0), after.restarts.unwrap_or(0));

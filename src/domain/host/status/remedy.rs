@@ -1,38 +1,37 @@
-//! Which runbook is for a row: one that takes a service as a parameter.
-//!
-//! Deliberately absent: starting it.
+//! The runbook that the status board proposes for a row.
 
 use super::StatusRow;
 use crate::domain::core::severity::Severity;
 use crate::domain::runbook::{Param, ParamKind, Runbook};
 
-/// A runbook to start.
+/// A proposed runbook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remedy {
     /// The runbook's id.
     pub runbook: String,
-    /// The parameter that takes the row's name.
+    /// The parameter whose value is the row's name.
     pub param: Option<String>,
 }
 
-/// The runbook for a row, if there is one that needs to be told nothing else. For a service it is one that takes a
-/// service: for a critical one the gravest, for another the one that cannot do without. What services lean on is no
-/// parameter of anything: for that, the gravest runbook that needs none.
+/// The runbook for a row, if there is one of the environment that needs no other parameter.
+///
+/// For a service, it has a parameter for a service: the most severe runbook for a critical service, and for another one, a
+/// runbook that requires the parameter, if there is one. For a datastore, it is the most severe runbook without such a parameter.
 pub fn remedy<'r>(row: &StatusRow, runbooks: impl Iterator<Item = &'r Runbook>, environment: &str) -> Option<Remedy> {
     let fits = |runbook: &Runbook| {
         runbook.environments.is_empty() || runbook.environments.iter().any(|name| name == environment)
     };
-    let offered = runbooks.filter(|runbook| fits(runbook)).filter_map(|runbook| {
+    let candidates = runbooks.filter(|runbook| fits(runbook)).filter_map(|runbook| {
         let param = runbook.params.iter().find(|param| param.kind == ParamKind::Service && row.is_service());
-        let is_enough = runbook.params.iter().all(|other| other.default.is_some() || Some(other) == param);
-        (is_enough && param.is_some() == row.is_service()).then_some((runbook, param))
+        let is_complete = runbook.params.iter().all(|other| other.default.is_some() || Some(other) == param);
+        (is_complete && param.is_some() == row.is_service()).then_some((runbook, param))
     });
-    let best = offered.min_by_key(|(runbook, param)| rank(row, runbook, *param));
+    let best = candidates.min_by_key(|(runbook, param)| rank(row, runbook, *param));
     best.map(|(runbook, param)| Remedy { runbook: runbook.id.clone(), param: param.map(|param| param.name.clone()) })
 }
 
-/// The smaller, the better. A runbook that an alert starts is for that alert, and only then for others.
+/// The smallest rank is the best. Runbooks without a trigger are preferred, because one with a trigger is meant for its alert.
 fn rank<'r>(row: &StatusRow, runbook: &'r Runbook, param: Option<&Param>) -> (bool, bool, Severity, &'r str) {
-    let is_vague = row.is_service() && !row.critical && param.is_some_and(|param| param.default.is_some());
-    (!runbook.on.is_empty(), is_vague, runbook.severity, &runbook.id)
+    let is_general = row.is_service() && !row.critical && param.is_some_and(|param| param.default.is_some());
+    (!runbook.on.is_empty(), is_general, runbook.severity, &runbook.id)
 }

@@ -1,4 +1,4 @@
-//! What rows are judged as, which of them comes first, what is news, and which runbook is for one.
+//! The grades of rows, their order, the changes that are reported, and the runbook for a row.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn unit(active: &str, sub: &str) -> UnitState {
     }
 }
 
-fn well() -> Probe {
+fn healthy() -> Probe {
     Probe { live: Some(true), ready: Some(true), latency_ms: Some(3), ..Probe::default() }
 }
 
@@ -30,19 +30,19 @@ fn row(unit: Sighting, health: Option<Probe>) -> StatusRow {
     StatusRow::of(&subject("fraud"), unit, health)
 }
 
-fn judged_as(unit: Sighting, health: Option<Probe>) -> (HealthGrade, String) {
+fn grade_and_reason(unit: Sighting, health: Option<Probe>) -> (HealthGrade, String) {
     let row = row(unit, health);
     (row.grade, row.reason.unwrap_or_default())
 }
 
 #[test]
-fn a_unit_and_an_answer_together_make_one_word_and_one_reason() {
+fn the_unit_and_the_health_check_give_a_grade_and_a_reason() {
     let running = || Sighting::Seen(unit("active", "running"));
     let looping = UnitState { exit: Some("exited 1".to_owned()), ..unit("activating", "auto-restart") };
     let missing = UnitState { load: "not-found".to_owned(), name: "x.service".to_owned(), ..unit("inactive", "dead") };
-    let unready = Probe { ready: Some(false), trouble: Some("postgres is timeout".to_owned()), ..well() };
+    let unready = Probe { ready: Some(false), error: Some("postgres is timeout".to_owned()), ..healthy() };
     let table = [
-        (running(), Some(well()), HealthGrade::Up, ""),
+        (running(), Some(healthy()), HealthGrade::Up, ""),
         (running(), None, HealthGrade::Up, ""),
         (running(), Some(unready), HealthGrade::Degraded, "postgres is timeout"),
         (running(), Some(Probe::dead("no answer within 3s")), HealthGrade::Down, "no answer within 3s"),
@@ -52,22 +52,22 @@ fn a_unit_and_an_answer_together_make_one_word_and_one_reason() {
         (Sighting::Seen(unit("inactive", "dead")), None, HealthGrade::Down, "stopped"),
         (
             Sighting::Seen(unit("inactive", "dead")),
-            Some(well()),
+            Some(healthy()),
             HealthGrade::Degraded,
             "it answers, and its unit is inactive",
         ),
-        (Sighting::Blind, Some(well()), HealthGrade::Up, ""),
+        (Sighting::Blind, Some(healthy()), HealthGrade::Up, ""),
         (Sighting::Blind, None, HealthGrade::Unknown, "systemd cannot be reached"),
-        (Sighting::None, None, HealthGrade::Unknown, "nobody has been asked"),
+        (Sighting::None, None, HealthGrade::Unknown, "not checked"),
     ];
     for (unit, health, grade, reason) in table {
         let shown = format!("{unit:?} {health:?}");
-        assert_eq!(judged_as(unit, health), (grade, reason.to_owned()), "{shown}");
+        assert_eq!(grade_and_reason(unit, health), (grade, reason.to_owned()), "{shown}");
     }
 }
 
 #[test]
-fn trouble_comes_first_and_of_that_what_the_shop_cannot_do_without() {
+fn problems_come_first_and_critical_ones_before_others() {
     let of = |name: &str, kind: &str, critical, up| {
         let subject = StatusSubject { kind: kind.to_owned(), critical, ..subject(name) };
         let sighting = Sighting::Seen(unit(if up { "active" } else { "failed" }, "x"));
@@ -85,27 +85,27 @@ fn trouble_comes_first_and_of_that_what_the_shop_cannot_do_without() {
 }
 
 #[test]
-fn news_is_what_a_reader_would_call_so() {
+fn changes_of_grade_reason_and_restarts_are_reported() {
     let at = |seconds| Timestamp::from_timestamp(seconds, 0);
     let since =
         |seconds, restarts| UnitState { since: at(seconds), restarts: Some(restarts), ..unit("active", "running") };
-    let seen = |unit: UnitState| row(Sighting::Seen(unit), Some(well()));
+    let seen = |unit: UnitState| row(Sighting::Seen(unit), Some(healthy()));
     let down = row(Sighting::Seen(UnitState { exit: Some("exited 1".to_owned()), ..unit("failed", "failed") }), None);
     let first = row(Sighting::None, None);
-    let told = |before: &StatusRow, after: &StatusRow| changes(before, after).unwrap_or_default();
-    assert_eq!(told(&seen(since(1, 0)), &down), "down: failed: exited 1");
-    assert_eq!(told(&down, &seen(since(9, 0))), "up again, was down");
-    assert_eq!(told(&seen(since(1, 1)), &seen(since(9, 3))), "restarted by systemd, 3 times now");
-    assert_eq!(told(&seen(since(1, 0)), &seen(since(9, 0))), "restarted");
-    assert_eq!(told(&first, &seen(since(1, 0))), "", "the first look is no news");
-    assert_eq!(told(&seen(since(1, 0)), &seen(since(1, 0))), "");
+    let change = |before: &StatusRow, after: &StatusRow| changes(before, after).unwrap_or_default();
+    assert_eq!(change(&seen(since(1, 0)), &down), "down: failed: exited 1");
+    assert_eq!(change(&down, &seen(since(9, 0))), "up again, was down");
+    assert_eq!(change(&seen(since(1, 1)), &seen(since(9, 3))), "restarted by systemd, 3 times now");
+    assert_eq!(change(&seen(since(1, 0)), &seen(since(9, 0))), "restarted");
+    assert_eq!(change(&first, &seen(since(1, 0))), "", "the first check is no change");
+    assert_eq!(change(&seen(since(1, 0)), &seen(since(1, 0))), "");
 }
 
 #[test]
-fn the_runbook_for_a_row_is_one_that_takes_its_name() {
+fn the_runbook_for_a_service_has_it_as_a_parameter() {
     use crate::domain::core::severity::Severity;
     use crate::domain::runbook::{Param, ParamKind, Runbook};
-    let book = |id: &str, severity, params: &[(ParamKind, bool)]| Runbook {
+    let runbook = |id: &str, severity, params: &[(ParamKind, bool)]| Runbook {
         id: id.to_owned(),
         title: String::new(),
         severity,
@@ -125,16 +125,17 @@ fn the_runbook_for_a_row_is_one_that_takes_its_name() {
         steps: Vec::new(),
         finally: Vec::new(),
     };
-    let books = [
-        book("p1", Severity::P1, &[(ParamKind::Service, true)]),
-        book("p3", Severity::P3, &[(ParamKind::Service, false)]),
-        book("p4", Severity::P4, &[(ParamKind::Text, false)]),
+    let runbooks = [
+        runbook("p1", Severity::P1, &[(ParamKind::Service, true)]),
+        runbook("p3", Severity::P3, &[(ParamKind::Service, false)]),
+        runbook("p4", Severity::P4, &[(ParamKind::Text, false)]),
     ];
-    let ask = |row: &StatusRow| remedy(row, books.iter(), "production").map(|remedy| (remedy.runbook, remedy.param));
+    let chosen =
+        |row: &StatusRow| remedy(row, runbooks.iter(), "production").map(|remedy| (remedy.runbook, remedy.param));
     let mut down = row(Sighting::None, None);
-    assert_eq!(ask(&down), Some(("p3".to_owned(), Some("service".to_owned()))));
+    assert_eq!(chosen(&down), Some(("p3".to_owned(), Some("service".to_owned()))));
     down.critical = true;
-    assert_eq!(ask(&down), Some(("p1".to_owned(), Some("service".to_owned()))));
+    assert_eq!(chosen(&down), Some(("p1".to_owned(), Some("service".to_owned()))));
     down.kind = "redis".to_owned();
-    assert_eq!(ask(&down), Some(("p1".to_owned(), None)), "a datastore is no service");
+    assert_eq!(chosen(&down), Some(("p1".to_owned(), None)), "a datastore is no service");
 }

@@ -1,10 +1,10 @@
-//! What an alert does to an incident: open it, join it, count a repetition, or resolve a firing.
+//! The report of an alert: it opens an incident, joins one, counts a repetition, or resolves the alert.
 //!
-//! Which incident an alert belongs to and which runbook handles it is decided before ([`crate::domain::runbook::trigger`],
-//! [`crate::domain::config::alert_policy`]); here that is checked against the state of the incident.
+//! The incident and the runbook are chosen before, by [`crate::domain::runbook::trigger`] and
+//! [`crate::domain::config::alert_policy`]. Here the choice is checked against the incident's state.
 //!
-//! **Invariant:** a firing is never lost. Where its runbook cannot start, the incident says so and the notice is sent.
-//! **Invariant:** one firing has one `AlertFired`, in whatever order its reports arrive.
+//! **Invariant:** no alert is lost. If its runbook cannot start, the incident records why, and the notice is sent.
+//! **Invariant:** one alert has one `AlertFired`, in whatever order its reports arrive.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::domain::incident::command::{AlertPlan, AlertReport, AlertResponse, Re
 use crate::domain::incident::event::{AlertEvent, Event, IncidentEvent, SuggestedRunbook};
 use crate::domain::incident::{Incident, IncidentStatus};
 
-/// The parameter of the notice that says which runbook a person may start, and why it did not start by itself.
+/// The notice's parameter with the runbook that a person may start, and the reason why it did not start automatically.
 pub const PROPOSAL: &str = "proposal";
 
 pub(super) fn decide(incident: Option<&Incident>, report: &AlertReport, now: Timestamp) -> Result<Vec<Event>, Refused> {
@@ -31,27 +31,27 @@ pub(super) fn decide(incident: Option<&Incident>, report: &AlertReport, now: Tim
             ends_at: report.alert.ends_at,
             quiet_until: report.resolve_after.after(now),
         })]),
-        // What is over stays over: a firing that is reported late is the same firing once more.
+        // A late report does not reopen a resolved alert.
         (Some(_), Some(_), _) => Ok(vec![Event::Alert(AlertEvent::Repeated { key: report.key, times: report.times })]),
-        // The end of something that never began here.
+        // The end of an alert that is not in the incident.
         (_, None, AlertStatus::Resolved) | (None, Some(_), _) => Ok(Vec::new()),
     }
 }
 
 fn planned(report: &AlertReport) -> Result<&AlertPlan, Refused> {
-    report.plan.as_ref().ok_or_else(|| Refused::usage("nothing says what is to be done about this alert"))
+    report.plan.as_ref().ok_or_else(|| Refused::usage("no response to this alert is planned"))
 }
 
 fn open(report: &AlertReport, plan: &AlertPlan, now: Timestamp) -> Vec<Event> {
     let alert = &report.alert;
-    let runbook = match &plan.answer {
+    let runbook = match &plan.response {
         AlertResponse::Start(start) | AlertResponse::Propose { start, .. } => Some(&start.runbook),
         AlertResponse::Notice => None,
     };
-    let words = || alert.summary.clone().unwrap_or_else(|| alert.name.clone());
+    let title = || alert.summary.clone().unwrap_or_else(|| alert.name.clone());
     let opened = Event::Incident(IncidentEvent::Opened {
         id: report.incident.clone(),
-        title: runbook.map_or_else(words, |runbook| runbook.title.clone()),
+        title: runbook.map_or_else(title, |runbook| runbook.title.clone()),
         severity: runbook.map_or(plan.severity, |runbook| runbook.severity),
         environment: plan.environment.clone(),
         detected_at: alert.starts_at.filter(|at| *at <= now),
@@ -75,9 +75,9 @@ fn fired(report: &AlertReport) -> Event {
     Event::Alert(AlertEvent::Fired { key: report.key, alert: Arc::clone(&report.alert) })
 }
 
-/// What is done about a firing that is new to the incident.
+/// The events of the response to a new alert.
 fn respond(incident: Option<&Incident>, plan: &AlertPlan, now: Timestamp) -> Vec<Event> {
-    let (start, proposed) = match &plan.answer {
+    let (start, proposed_because) = match &plan.response {
         AlertResponse::Notice => return notice(incident, plan, None, now),
         AlertResponse::Start(start) => (start, None),
         AlertResponse::Propose { start, reason } => (start, Some(reason.clone())),
@@ -85,43 +85,43 @@ fn respond(incident: Option<&Incident>, plan: &AlertPlan, now: Timestamp) -> Vec
     if incident.is_some_and(|incident| is_answered(incident, &start.runbook.id, plan.cool_down, now)) {
         return Vec::new();
     }
-    let reason = match proposed {
+    let reason = match proposed_because {
         Some(reason) => reason,
-        None => match begun(incident, start, now) {
+        None => match start_events(incident, start, now) {
             Ok(events) => return events,
             Err(refused) => refused.to_string(),
         },
     };
     let id = &start.runbook.id;
-    let words = format!("`{id}`: {reason}. Type `runbook start {id} --incident {}`.", start.incident);
+    let text = format!("`{id}`: {reason}. Type `runbook start {id} --incident {}`.", start.incident);
     let proposal = Event::Incident(IncidentEvent::RunProposed(SuggestedRunbook {
         runbook: id.clone(),
         params: start.params.clone(),
         reason,
     }));
-    std::iter::once(proposal).chain(notice(incident, plan, Some(words), now)).collect()
+    std::iter::once(proposal).chain(notice(incident, plan, Some(text), now)).collect()
 }
 
-/// Whether a runbook runs in the incident already, has run a short while ago, or is proposed.
+/// Whether the runbook is already running or proposed in the incident, or ended within the cool-down.
 pub fn is_answered(incident: &Incident, runbook: &str, cool_down: Span, now: Timestamp) -> bool {
-    let recent = |ended: Option<Timestamp>| ended.is_none_or(|ended| now < cool_down.after(ended));
-    incident.runs.iter().any(|run| run.runbook.id == runbook && recent(run.ended_at))
+    let is_recent = |ended: Option<Timestamp>| ended.is_none_or(|ended| now < cool_down.after(ended));
+    incident.runs.iter().any(|run| run.runbook.id == runbook && is_recent(run.ended_at))
         || incident.proposals.iter().any(|proposal| proposal.runbook == runbook)
 }
 
-/// The events of a run, without those of an incident's opening: this one's were made from the alert.
-fn begun(incident: Option<&Incident>, start: &StartRequest, now: Timestamp) -> Result<Vec<Event>, Refused> {
+/// The events that start a run, without an opening: the alert has opened the incident.
+fn start_events(incident: Option<&Incident>, start: &StartRequest, now: Timestamp) -> Result<Vec<Event>, Refused> {
     let events = start_run(incident, start, now)?;
     Ok(events.into_iter().filter(|event| !matches!(event, Event::Incident(IncidentEvent::Opened { .. }))).collect())
 }
 
-/// The run that tells people of an alert that nothing else is done about.
+/// The events of the run that notifies people of an alert.
 fn notice(incident: Option<&Incident>, plan: &AlertPlan, proposal: Option<String>, now: Timestamp) -> Vec<Event> {
     let Some(start) = &plan.notice else { return Vec::new() };
     let mut start = (**start).clone();
-    if let Some(words) = proposal {
-        start.params.insert(PROPOSAL.to_owned(), Value::String(words));
+    if let Some(text) = proposal {
+        start.params.insert(PROPOSAL.to_owned(), Value::String(text));
     }
-    // The notice takes these parameters by construction; were it refused, the incident is there all the same.
-    begun(incident, &start, now).unwrap_or_default()
+    // The built-in runbook has these parameters. Even if it were refused, the incident is recorded.
+    start_events(incident, &start, now).unwrap_or_default()
 }

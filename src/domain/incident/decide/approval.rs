@@ -1,35 +1,32 @@
-//! Whether a person may approve or deny a change.
+//! Approving and denying a change: whether it waits, whether it is the same change, and whether the person may.
 //!
-//! **Invariant:** a refusal because of the person, the plan or the time is recorded with who asked; no other refusal is.
+//! **Invariant:** every such refusal is recorded with the person, up to a limit.
 
 use super::required_text;
 use super::step::{run, unchanged};
+use super::step_verb::StepVerb;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::incident::approval_refusal::{ApprovalRefusal, RefusalCause};
-use crate::domain::incident::command::{Refused, WORDS_LIMIT};
-use crate::domain::incident::event::{Actor, Event, Gate, RoleEvent, StepEvent};
-use crate::domain::incident::permission::{counted, is_one_of, named};
+use crate::domain::incident::command::target::{StepReference, StepTarget};
+use crate::domain::incident::command::{Refused, TEXT_LIMIT};
+use crate::domain::incident::event::{Actor, ApprovalRefusal, ApprovalRefusalCause, Event, Gate, RoleEvent, StepEvent};
+use crate::domain::incident::permission::{approvers, is_one_of, person_key};
 use crate::domain::incident::run::Run;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::domain::incident::target::{StepReference, StepTarget};
 
-/// The fewest characters of a digest that name it: what git takes for unmistakable in a small repository is seven.
-const DIGEST_SHORTEST: usize = 8;
-/// The most refusals that one incident records: who goes on asking fills no log.
+/// The fewest characters that identify a digest; git uses seven in a small repository.
+const DIGEST_MIN: usize = 8;
+/// The most refusals that one incident records, so that repeated attempts do not fill the log.
 const REFUSALS_LIMIT: u32 = 200;
-/// How many of them are recorded at most when a stranger is turned away: the others are kept for agreement.
-const STRANGERS_LIMIT: u32 = 100;
+/// The number of recorded refusals from which those of unknown users are no longer recorded. The rest is for approvals.
+const UNKNOWN_USERS_LIMIT: u32 = 100;
 
-/// What was asked, for the record of a refusal.
-pub(in crate::domain::incident) struct ApprovalRequest<'a> {
-    /// The run, where it is known.
+/// A request for the record of a refusal.
+pub(super) struct ApprovalRequest<'a> {
     pub run: Option<RunId>,
-    /// The step, where one was named.
     pub step: Option<&'a StepKey>,
-    /// The digest that was given.
+    /// The digest that the person gave.
     pub digest: Option<&'a str>,
 }
 
@@ -38,13 +35,8 @@ impl<'a> ApprovalRequest<'a> {
         Self { run: Some(target.run), step: Some(&target.step), digest }
     }
 
-    /// A refusal with its record, as long as the incident has room for it.
-    pub(in crate::domain::incident) fn record(
-        &self,
-        incident: &Incident,
-        cause: RefusalCause,
-        refused: Refused,
-    ) -> Refused {
+    /// The refusal with its record, unless the incident has too many.
+    pub(super) fn record(&self, incident: &Incident, cause: ApprovalRefusalCause, refused: Refused) -> Refused {
         if incident.refusals >= REFUSALS_LIMIT {
             return refused;
         }
@@ -53,7 +45,7 @@ impl<'a> ApprovalRequest<'a> {
             step: self.step.cloned(),
             digest: self.digest.map(|digest| one_line(digest, 64)),
             cause,
-            reason: one_line(&refused.message, WORDS_LIMIT),
+            reason: one_line(&refused.message, TEXT_LIMIT),
         }));
         refused.recorded(event)
     }
@@ -66,36 +58,39 @@ pub(super) fn approve(
     seen: &str,
     now: Timestamp,
 ) -> Result<Vec<Event>, Refused> {
-    let asked = ApprovalRequest::of(target, Some(seen));
-    let (run, gate) = waiting(incident, target, &asked, StepVerb::Approve)?;
+    let request = ApprovalRequest::of(target, Some(seen));
+    let (run, gate) = waiting(incident, target, &request, StepVerb::Approve)?;
     let Gate::Approve { by: roles, digest, not_requester, expires_at, given, .. } = gate else {
         return Err(Refused::usage("no change waits for agreement"));
     };
     let step = &target.step;
-    let no = |cause, refused| Err(asked.record(incident, cause, refused));
+    let refuse = |cause, refused| Err(request.record(incident, cause, refused));
     if expires_at.is_some_and(|at| now >= at) {
         let refused = Refused::usage(format!("the time to agree to `{step}` is over"));
         let again = format!("Ask again: `runbook retry {} {}`.", incident.id, incident.reference(run.id, step));
-        return no(RefusalCause::Expired, refused.hint(again));
+        return refuse(ApprovalRefusalCause::Expired, refused.hint(again));
     }
-    if !names_digest(seen, digest) {
+    if !matches_digest(seen, digest) {
         let refused = Refused::usage(format!("what `{step}` would do has changed since, or that was another question"));
-        return no(RefusalCause::AnotherPlan, refused.hint(format!("Look again: `runbook watch {}`.", incident.id)));
+        return refuse(
+            ApprovalRefusalCause::AnotherPlan,
+            refused.hint(format!("Look again: `runbook watch {}`.", incident.id)),
+        );
     }
     if let Err(refused) = unchanged(incident, target) {
-        return no(RefusalCause::AnotherPlan, refused);
+        return refuse(ApprovalRefusalCause::AnotherPlan, refused);
     }
     if let Err(refused) = may(incident, run, by, roles) {
-        return no(RefusalCause::WrongPerson, refused);
+        return refuse(ApprovalRefusalCause::WrongPerson, refused);
     }
-    let person = counted(&run.estate, by);
-    if *not_requester && person == counted(&run.estate, &run.by) {
+    let person = person_key(&run.estate, by);
+    if *not_requester && person == person_key(&run.estate, &run.by) {
         let refused = Refused::not_allowed(format!("`{}` has started this, and somebody else must agree", by.name()));
-        return no(RefusalCause::Requester, refused.hint(who(run, roles)));
+        return refuse(ApprovalRefusalCause::Requester, refused.hint(whom_to_ask(run, roles)));
     }
     if given.contains(&person) {
         let refused = Refused::not_allowed(format!("`{}` has agreed already, and somebody else is wanted", by.name()));
-        return no(RefusalCause::Twice, refused.hint(who(run, roles)));
+        return refuse(ApprovalRefusalCause::Twice, refused.hint(whom_to_ask(run, roles)));
     }
     Ok(vec![Event::Step(StepEvent::Approved {
         run: run.id,
@@ -106,11 +101,13 @@ pub(super) fn approve(
 }
 
 pub(super) fn deny(incident: &Incident, by: &Actor, target: &StepTarget, reason: &str) -> Result<Vec<Event>, Refused> {
-    let asked = ApprovalRequest::of(target, None);
-    let (run, gate) = waiting(incident, target, &asked, StepVerb::Deny)?;
-    unchanged(incident, target).map_err(|refused| asked.record(incident, RefusalCause::AnotherPlan, refused))?;
+    let request = ApprovalRequest::of(target, None);
+    let (run, gate) = waiting(incident, target, &request, StepVerb::Deny)?;
+    unchanged(incident, target)
+        .map_err(|refused| request.record(incident, ApprovalRefusalCause::AnotherPlan, refused))?;
     if let Gate::Approve { by: roles, .. } = gate {
-        may(incident, run, by, roles).map_err(|refused| asked.record(incident, RefusalCause::WrongPerson, refused))?;
+        may(incident, run, by, roles)
+            .map_err(|refused| request.record(incident, ApprovalRefusalCause::WrongPerson, refused))?;
     }
     let reason = required_text("reason", reason)?;
     Ok(vec![Event::Step(StepEvent::Denied { run: run.id, step: target.step.clone(), reason })])
@@ -120,34 +117,35 @@ pub(super) fn deny(incident: &Incident, by: &Actor, target: &StepTarget, reason:
 fn waiting<'a>(
     incident: &'a Incident,
     target: &StepTarget,
-    asked: &ApprovalRequest<'_>,
+    request: &ApprovalRequest<'_>,
     verb: StepVerb,
 ) -> Result<(&'a Run, &'a Gate), Refused> {
     let run = run(incident, target)?;
     let checked = verb.check(incident, run, &target.step);
-    checked.map_err(|refused| asked.record(incident, RefusalCause::NotWaiting, refused))?;
+    checked.map_err(|refused| request.record(incident, ApprovalRefusalCause::NotWaiting, refused))?;
     let gate = run.state(&target.step).and_then(|state| state.gate());
     gate.map(|gate| (run, gate)).ok_or_else(|| Refused::usage("no change waits for agreement"))
 }
 
-/// Whether what somebody typed is a digest, or enough of its beginning.
-pub(in crate::domain::incident) fn names_digest(typed: &str, digest: &str) -> bool {
-    typed.len() >= DIGEST_SHORTEST && digest.starts_with(typed)
+/// Whether `typed` is the digest, or at least [`DIGEST_MIN`] characters of its beginning.
+pub(super) fn matches_digest(typed: &str, digest: &str) -> bool {
+    typed.len() >= DIGEST_MIN && digest.starts_with(typed)
 }
 
-/// That somebody was turned away by a face, as long as there is room for it.
+/// The event that an interface refused a request of an unknown user, unless the incident has too many.
 pub(super) fn refuse_unknown_user(
     incident: &Incident,
     by: &Actor,
     step: Option<&StepReference>,
     wanted: &str,
 ) -> Vec<Event> {
-    if incident.refusals >= STRANGERS_LIMIT {
+    if incident.refusals >= UNKNOWN_USERS_LIMIT {
         return Vec::new();
     }
     let refused = Refused::not_allowed(format!("`{}` may not {wanted}", by.name()));
     let (run, step) = (step.and_then(|step| step.run), step.map(|step| &step.step));
-    let recorded = ApprovalRequest { run, step, digest: None }.record(incident, RefusalCause::Stranger, refused).record;
+    let recorded =
+        ApprovalRequest { run, step, digest: None }.record(incident, ApprovalRefusalCause::UnknownUser, refused).record;
     recorded.into_iter().map(|event| *event).collect()
 }
 
@@ -157,11 +155,11 @@ fn may(incident: &Incident, run: &Run, by: &Actor, roles: &[String]) -> Result<(
     }
     let wanted = if roles.is_empty() { "one of the estate's `people`".to_owned() } else { roles.join(" or ") };
     let refused = Refused::not_allowed(format!("`{}` is not {wanted}", by.name()));
-    Err(refused.hint(who(run, roles)))
+    Err(refused.hint(whom_to_ask(run, roles)))
 }
 
-/// A sentence that says whom to ask.
-fn who(run: &Run, roles: &[String]) -> String {
-    let names = named(&run.estate, roles);
+/// A sentence that names the people who may approve.
+fn whom_to_ask(run: &Run, roles: &[String]) -> String {
+    let names = approvers(&run.estate, roles);
     if names.is_empty() { "Ask anybody else.".to_owned() } else { format!("Ask one of: {}.", names.join(", ")) }
 }

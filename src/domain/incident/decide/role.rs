@@ -1,6 +1,6 @@
 //! Taking, assigning and releasing a role.
 //!
-//! **Invariant:** nobody gets a role that the estate reserves for others.
+//! **Invariant:** if the estate lists people for a role, only they get it.
 
 use super::suggest;
 use crate::domain::config::estate::Estate;
@@ -48,7 +48,7 @@ pub(super) fn release(incident: &Incident, by: &Actor, role: &str) -> Result<Vec
     Ok(vec![Event::Role(RoleEvent::Released { role: role.to_owned() })])
 }
 
-/// The estate that knows the role.
+/// The estate of the latest run, which must have the role.
 fn estate<'a>(incident: &'a Incident, role: &str) -> Result<&'a Estate, Refused> {
     let estate = incident.runs.last().map(|run| &*run.estate).ok_or_else(|| {
         Refused::usage("the incident has no run, and so no estate that names roles")
@@ -62,17 +62,17 @@ fn estate<'a>(incident: &'a Incident, role: &str) -> Result<&'a Estate, Refused>
     Err(refused.hint(suggest(role, &known, "")))
 }
 
-/// A role with people listed is theirs.
-fn may_have(estate: &Estate, role: &str, person: Option<&str>, called: &str) -> Result<(), Refused> {
+/// Whether a person may have the role; `name` is the person's name in the refusal.
+fn may_have(estate: &Estate, role: &str, person: Option<&str>, name: &str) -> Result<(), Refused> {
     let people = estate.roles.get(role).map(|role| role.people.as_slice()).unwrap_or_default();
-    if people.is_empty() || person.is_some_and(|person| people.iter().any(|name| name == person)) {
+    if people.is_empty() || person.is_some_and(|person| people.iter().any(|listed| listed == person)) {
         return Ok(());
     }
-    Err(Refused::not_allowed(format!("`{}` may not be {role}", called.escape_debug()))
+    Err(Refused::not_allowed(format!("`{}` may not be {role}", name.escape_debug()))
         .hint(format!("Those who may: {}.", people.join(", "))))
 }
 
-/// Who has the role passes it on; so does who may have it, since taking it and passing it on comes to the same.
+/// Whether the actor may assign or release the role: as its holder, or as a person who may take it.
 fn may_pass_on(incident: &Incident, estate: &Estate, by: &Actor, role: &str) -> Result<(), Refused> {
     let holds = |holder: &Holder| is_holder(estate, by, holder);
     if incident.roles.get(role).is_some_and(holds) {

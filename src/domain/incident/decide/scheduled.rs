@@ -1,4 +1,4 @@
-//! What a schedule produces, and what maintenance does not need.
+//! Starting and skipping the occurrences of a schedule.
 
 use super::start_run;
 use crate::domain::core::time::Timestamp;
@@ -7,7 +7,7 @@ use crate::domain::incident::event::{Event, IncidentEvent, RunEvent};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::runbook::schedule::{Occurrence, Skipped};
 
-/// The events of a record that an occurrence opens.
+/// The events that start the run of an occurrence.
 pub(super) fn start(
     incident: Option<&Incident>,
     start: &StartRequest,
@@ -23,7 +23,7 @@ pub(super) fn start(
     Ok(events)
 }
 
-/// The record that still goes on says that the occurrence was skipped because of it.
+/// Records that an occurrence is skipped, in the incident whose run has not ended.
 pub(super) fn skip(incident: &Incident, skipped: &Skipped) -> Result<Vec<Event>, Refused> {
     if incident.status == IncidentStatus::Resolved {
         return Err(Refused::usage("it is over, so the occurrence can run"));
@@ -31,7 +31,7 @@ pub(super) fn skip(incident: &Incident, skipped: &Skipped) -> Result<Vec<Event>,
     Ok(vec![Event::Incident(IncidentEvent::OccurrenceSkipped(skipped.clone()))])
 }
 
-/// Our no to a severity of planned work.
+/// The refusal to change the severity of maintenance, or to make an incident maintenance.
 pub(super) fn has_no_severity() -> Refused {
     Refused::usage("maintenance has no severity: nothing is wrong")
         .hint("If something is, open an incident: `runbook start <runbook>`.")

@@ -1,18 +1,18 @@
 //! Commands to one step: answer a question, retry, skip and undo.
 //!
-//! **Invariant:** nothing is looked up here. A target that is not the step's present question and attempt is refused.
+//! **Invariant:** a command whose target is not the step's present question and attempt is refused.
 
 use serde_json::Value;
 
+use super::step_verb::StepVerb;
 use super::{HAPPENED, required_text};
 use crate::domain::core::id::{StepKey, StepPart};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::Refused;
+use crate::domain::incident::command::target::StepTarget;
 use crate::domain::incident::event::{Event, Gate, SkipReason, StepEvent};
 use crate::domain::incident::run::Run;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::domain::incident::target::StepTarget;
 
 pub(super) fn answer(incident: &Incident, target: &StepTarget, value: &Value) -> Result<Vec<Event>, Refused> {
     let run = current(incident, target, StepVerb::Answer)?;
@@ -20,11 +20,11 @@ pub(super) fn answer(incident: &Incident, target: &StepTarget, value: &Value) ->
     let answer = match run.state(key).and_then(|state| state.gate()) {
         Some(Gate::Ask { choices, many, .. }) => chosen(key, choices, *many, value)?,
         Some(Gate::Unclear { .. }) if value.as_str() != Some(HAPPENED) => {
-            return Err(Refused::usage(format!("`{key}` was cut off: it is asked whether it happened"))
+            return Err(Refused::usage(format!("`{key}` was interrupted, and the question is whether it happened"))
                 .hint(format!("Answer `{HAPPENED}`, or type `runbook retry` or `runbook skip`.")));
         }
         Some(Gate::Unclear { .. }) => value.clone(),
-        // The check has left what is done by hand.
+        // Work by hand: `current` has refused the other gates.
         _ => Value::Null,
     };
     Ok(vec![Event::Step(StepEvent::Answered { run: run.id, step: key.clone(), answer })])
@@ -46,7 +46,7 @@ pub(super) fn undo(incident: &Incident, target: &StepTarget) -> Result<Vec<Event
     Ok(vec![Event::Step(StepEvent::UndoRequested { run: run.id, step: target.step.part(StepPart::Undo) })])
 }
 
-/// The run of a target that is current and allows the command.
+/// The run of a target, if the target is the present one and the step's state allows the command.
 fn current<'a>(incident: &'a Incident, target: &StepTarget, verb: StepVerb) -> Result<&'a Run, Refused> {
     let run = run(incident, target)?;
     unchanged(incident, target)?;
@@ -54,7 +54,7 @@ fn current<'a>(incident: &'a Incident, target: &StepTarget, verb: StepVerb) -> R
     Ok(run)
 }
 
-/// The run that a target names, if it has the step.
+/// The run of a target, if it is of this incident and has the step.
 pub(super) fn run<'a>(incident: &'a Incident, target: &StepTarget) -> Result<&'a Run, Refused> {
     let StepTarget { incident: id, run, step, .. } = target;
     if *id != incident.id {
@@ -67,7 +67,7 @@ pub(super) fn run<'a>(incident: &'a Incident, target: &StepTarget) -> Result<&'a
     Ok(found)
 }
 
-/// Whether a target's attempt and question are those of now.
+/// Whether a target's attempt and question are the present ones.
 pub(super) fn unchanged(incident: &Incident, target: &StepTarget) -> Result<(), Refused> {
     let now = incident.target(target.run, &target.step);
     let (what, present, then) = match (now.attempt == target.attempt, now.question == target.question) {
@@ -81,7 +81,7 @@ pub(super) fn unchanged(incident: &Incident, target: &StepTarget) -> Result<(), 
         .hint(format!("Look again: `runbook watch {id}`.")))
 }
 
-/// The answer among the choices: one of them, or a list where several may be given.
+/// The answer to a question, checked against its choices: one text, or a list if `many` are allowed.
 fn chosen(key: &StepKey, choices: &[String], many: bool, value: &Value) -> Result<Value, Refused> {
     let texts: Vec<String> = match value {
         Value::String(text) if many => {

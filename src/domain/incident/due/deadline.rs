@@ -1,6 +1,7 @@
-//! What deadlines need recorded or sent: met, missed, warnings, and the next update.
+//! What deadlines require: events for met, missed and near deadlines, notices, and the next period of a repeating deadline.
 //!
-//! **Invariant:** a deadline that was met in time is recorded as met, however late that is noticed; nothing is due early.
+//! **Invariant:** a deadline that was met in time is recorded as met, even if that is recorded after it was due. No event is due
+//! early.
 
 use crate::domain::core::id::StepKey;
 use crate::domain::core::time::Timestamp;
@@ -11,14 +12,15 @@ use crate::domain::incident::message::{Message, MessageId, NoticeCause};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::runbook::DeadlineFrom;
 
+/// When a deadline was met, and the step that met it, if one did.
 type Met = (Timestamp, Option<StepKey>);
 
-/// What deadlines owe the log.
+/// The events of deadlines that are due.
 pub(super) fn pending(incident: &Incident, now: Timestamp) -> Vec<Event> {
     let mut events = Vec::new();
     for deadline in &incident.deadlines {
-        let next = of(incident, deadline, now).or_else(|| notified(incident, deadline, now));
-        // One at a time: each notice takes the number that is next.
+        let next = status_event(incident, deadline, now).or_else(|| notice(incident, deadline, now));
+        // At most one notice: it takes the next number.
         let next = next.filter(|event| !is_notice(event) || !events.iter().any(is_notice));
         events.extend(next);
     }
@@ -29,25 +31,25 @@ fn is_notice(event: &Event) -> bool {
     matches!(event, Event::Message(MessageEvent::NoticeOwed { .. }))
 }
 
-fn of(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
+fn status_event(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
     if !deadline.is_open() {
-        return again(incident, deadline, deadline.due.min(now));
+        return next_period(incident, deadline, deadline.due.min(now));
     }
     let name = || deadline.name.clone();
     let met = met(incident, deadline);
     if let Some((at, step)) = met.filter(|(at, _)| *at <= deadline.due || deadline.status == DeadlineStatus::Missed) {
         return Some(Event::Deadline(DeadlineEvent::Met { name: name(), met_at: at, step }));
     }
-    let over = incident.status == IncidentStatus::Resolved;
-    if over && (deadline.repeats() || deadline.role().is_some()) {
+    let is_resolved = incident.status == IncidentStatus::Resolved;
+    if is_resolved && (deadline.repeats() || deadline.role().is_some()) {
         return Some(Event::Deadline(DeadlineEvent::Lifted { name: name() }));
     }
-    let passed = deadline.status == DeadlineStatus::Missed && deadline.repeats();
-    deadline.due_event(now).or_else(|| again(incident, deadline, now).filter(|_| passed))
+    let is_missed_period = deadline.status == DeadlineStatus::Missed && deadline.repeats();
+    deadline.due_event(now).or_else(|| next_period(incident, deadline, now).filter(|_| is_missed_period))
 }
 
-/// A deadline that repeats is set anew: from the last word on, and after a miss from the end of the missed time on.
-fn again(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
+/// Sets the next period of a repeating deadline: from the last update, or after a miss from the end of the missed period.
+fn next_period(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
     let rule = deadline.rule.as_ref().filter(|rule| rule.repeats)?;
     if incident.status == IncidentStatus::Resolved || deadline.status == DeadlineStatus::Lifted {
         return None;
@@ -55,7 +57,7 @@ fn again(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Eve
     let from = match &deadline.status {
         DeadlineStatus::Met { at, .. } => *at,
         _ => {
-            // What passed while nobody was at work is one miss, not many.
+            // Periods that passed while no worker was running count as one miss.
             let mut from = deadline.due;
             while rule.within.after(from) <= now && !rule.within.0.is_zero() {
                 from = rule.within.after(from);
@@ -66,51 +68,51 @@ fn again(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Eve
     Some(set(rule, from))
 }
 
-/// Who is to hear of it: those who are named for it, and stakeholders when nobody else has told them.
-fn notified(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
-    if deadline.status == DeadlineStatus::Missed && !deadline.told_miss && !deadline.escalate().is_empty() {
+/// The notice that is due: an escalation of a miss or a warning, or the fallback message to stakeholders.
+fn notice(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
+    if deadline.status == DeadlineStatus::Missed && !deadline.miss_notified && !deadline.escalate().is_empty() {
         return auto_notice::escalation(incident, deadline, true);
     }
-    let running = deadline.status == DeadlineStatus::Running;
-    if running && deadline.warned && !deadline.told_warning && !deadline.escalate().is_empty() {
+    let is_running = deadline.status == DeadlineStatus::Running;
+    if is_running && deadline.warned && !deadline.warning_notified && !deadline.escalate().is_empty() {
         return auto_notice::escalation(incident, deadline, false);
     }
     fallback_at(incident, deadline).filter(|at| *at <= now).and_then(|_| auto_notice::fallback(incident, deadline))
 }
 
-/// When the engine has to tell stakeholders itself: unless a message that keeps the deadline is owed, for that one takes
-/// other ways by itself.
+/// When the engine notifies stakeholders itself; none while a message that meets the deadline is pending, because that message
+/// takes fallback routes.
 fn fallback_at(incident: &Incident, deadline: &Deadline) -> Option<Timestamp> {
-    let at = deadline.falls_back_at().filter(|_| auto_notice::is_notified(incident, deadline))?;
-    let keeps = |message: &&Message| message.deadline.as_deref() == Some(&*deadline.name) && !message.withdrawn;
-    let on_its_way = incident.messages.values().filter(keeps).any(|message| message.open().next().is_some());
-    (!on_its_way).then_some(at)
+    let at = deadline.falls_back_at().filter(|_| auto_notice::can_notify(incident, deadline))?;
+    let meets = |message: &&Message| message.deadline.as_deref() == Some(&*deadline.name) && !message.withdrawn;
+    let is_pending = incident.messages.values().filter(meets).any(|message| message.open().next().is_some());
+    (!is_pending).then_some(at)
 }
 
-/// Every instant at which a deadline may owe something without a further event.
+/// Every instant at which an event of a deadline may become due.
 pub(super) fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
     let fallbacks = incident.deadlines.iter().filter_map(|deadline| fallback_at(incident, deadline));
     incident.deadlines.iter().flat_map(Deadline::instants).chain(fallbacks)
 }
 
-/// When what it asks for was done, and by which step.
+/// When a deadline's requirement was fulfilled, whether in time or not.
 fn met(incident: &Incident, deadline: &Deadline) -> Option<Met> {
     if deadline.from == DeadlineFrom::Resolved {
-        return incident.completed.as_ref().map(|mark| (mark.at, None));
+        return incident.completed.as_ref().map(|stamp| (stamp.at, None));
     }
     if let Some(role) = deadline.role() {
         return incident.roles.get(role).map(|holder| (holder.since, None));
     }
     if let Some(rule) = deadline.rule.as_ref().filter(|rule| rule.repeats) {
         let counts = |channel: &String| rule.to.is_empty() || rule.to.contains(channel);
-        let told = incident.told.iter().filter(|(channel, at)| counts(channel) && **at > deadline.set_at);
-        return told.map(|(_, at)| (*at, None)).max_by_key(|(at, _)| *at);
+        let notified = incident.notified_at.iter().filter(|(channel, at)| counts(channel) && **at > deadline.set_at);
+        return notified.map(|(_, at)| (*at, None)).max_by_key(|(at, _)| *at);
     }
-    let by_message = messages(incident, &deadline.name);
-    by_step(incident, &deadline.name).into_iter().chain(by_message).min_by_key(|(at, _)| *at)
+    let by_message = met_by_message(incident, &deadline.name);
+    met_by_step(incident, &deadline.name).into_iter().chain(by_message).min_by_key(|(at, _)| *at)
 }
 
-fn by_step(incident: &Incident, name: &str) -> Option<Met> {
+fn met_by_step(incident: &Incident, name: &str) -> Option<Met> {
     let meeting = incident.runs.iter().flat_map(|run| {
         run.runbook.all_steps().into_iter().filter(|step| step.meets.as_deref() == Some(name)).filter_map(|step| {
             let key = StepKey::main(step.id.clone());
@@ -122,17 +124,17 @@ fn by_step(incident: &Incident, name: &str) -> Option<Met> {
     meeting.min_by_key(|(at, _)| *at)
 }
 
-/// A message that keeps it counts when it has arrived, whatever became of its step meanwhile.
-fn messages(incident: &Incident, name: &str) -> Option<Met> {
-    let keeping = incident.messages.iter().filter(|(_, message)| message.deadline.as_deref() == Some(name));
-    let arrived = keeping.filter_map(|(id, message)| {
+/// A delivered message counts even if its step has not succeeded.
+fn met_by_message(incident: &Incident, name: &str) -> Option<Met> {
+    let messages = incident.messages.iter().filter(|(_, message)| message.deadline.as_deref() == Some(name));
+    let delivered = messages.filter_map(|(id, message)| {
         let at = message.delivered()?;
         let step = match id {
             MessageId::Step(_, key) => Some(key.clone()),
             MessageId::Notice(_) => None,
         };
-        let keeps = step.is_some() || matches!(message.cause, Some(NoticeCause::Fallback { .. }));
-        keeps.then_some((at, step))
+        let meets = step.is_some() || matches!(message.cause, Some(NoticeCause::Fallback { .. }));
+        meets.then_some((at, step))
     });
-    arrived.min_by_key(|(at, _)| *at)
+    delivered.min_by_key(|(at, _)| *at)
 }

@@ -1,6 +1,7 @@
-//! Pending effects, from state alone; so resuming after a crash is the normal path.
+//! Pending effects: what the engine has to record or do, computed from the incident's state.
 //!
-//! **Invariant:** nothing here remembers earlier requests. An effect stays pending until the event that completes it is in the log.
+//! **Invariant:** an effect is pending until the event that completes it is in the log. Nothing here remembers earlier calls, so
+//! resuming after a crash is the normal path.
 
 use serde_json::{Map, Value};
 
@@ -17,95 +18,84 @@ use crate::domain::core::time::{Span, Timestamp};
 
 mod deadline;
 mod message;
+mod pending_posts;
 mod position;
 mod step;
 
-pub use self::step::occasion;
+pub use self::step::approval_digest;
 
-/// Something that the world is owed.
+/// A pending effect.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// A fact that follows from the state; extinguished by being recorded.
+    /// Append an event that follows from the state.
     Record(Event),
-    /// A person has to agree to a change; extinguished by `Asked`.
+    /// Ask a person to approve a change; completed by `Asked`.
     Ask(Box<Confirmation>),
-    /// An attempt; extinguished by `StepStarted`, then `StepEnded`.
-    Perform {
-        /// The run.
-        run: RunId,
-        /// The attempt.
-        attempt: Box<Attempt>,
-    },
-    /// An attempt has begun and not ended: whoever makes it goes on; else the world is asked what became of it.
+    /// Begin an attempt; completed by `StepStarted`.
+    Perform { run: RunId, attempt: Box<Attempt> },
+    /// End an attempt that has begun. The process that makes it continues; an interrupted attempt is reconciled. Completed by
+    /// `StepEnded` or `Reconciled`.
     Settle {
-        /// The run.
         run: RunId,
-        /// The step.
         step: StepKey,
-        /// Whether the run goes no further, so that whoever makes it should stop.
+        /// Whether the attempt should be stopped, because its run is stopping.
         halt: bool,
     },
-    /// One try to deliver a message; extinguished by `Notified`, and put off by `NotifyFailed`.
+    /// Attempt to deliver a message; completed by `Notified`, and postponed by `NotifyFailed`.
     Deliver(Box<PendingDelivery>),
-    /// A further run of the same incident; extinguished by its `RunStarted`.
+    /// Start a further run of the incident; completed by its `RunStarted`.
     StartRun {
-        /// The run that starts it.
+        /// The run of the `start` step.
         run: RunId,
-        /// The step that starts it.
+        /// The `start` step.
         step: StepKey,
-        /// The runbook's id.
+        /// The id of the runbook to start.
         runbook: String,
-        /// Its parameters.
         params: Map<String, Value>,
     },
-    /// The post-mortem draft or the report; extinguished by `PostmortemWritten` or `ReportWritten`.
+    /// Write the post-mortem draft or the report; completed by `PostmortemWritten` or `ReportWritten`.
     WritePostmortem,
 }
 
-/// One try to deliver a message by one channel.
+/// A pending attempt to deliver a message by one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingDelivery {
-    /// The message.
     pub id: MessageId,
-    /// The channel that it is for.
+    /// The channel that the message is for.
     pub target: String,
-    /// The channel that it goes to: the same, or a fallback of it.
+    /// The channel that is used: the same, or a fallback of it.
     pub channel: String,
-    /// What it says.
     pub text: String,
-    /// Since when it is owed.
-    pub owed_at: Timestamp,
+    pub requested_at: Timestamp,
 }
 
-/// A change that a person has to agree to.
+/// A request for the approval of a change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Confirmation {
     pub run: RunId,
-    /// The step.
     pub step: StepKey,
-    /// Any of these roles; empty means anybody.
+    /// The roles or people who may approve; empty means anybody.
     pub by: Vec<String>,
-    /// Exactly what would run.
     pub action: RenderedAction,
-    /// Its digest.
+    /// See [`approval_digest`].
     pub digest: String,
-    /// Why, from the runbook.
+    /// The step's `why`.
     pub why: Option<String>,
-    /// How it would be taken back, when the runbook says so.
+    /// The step's undo.
     pub undo: Option<RenderedAction>,
-    /// How many people have to agree.
+    /// How many people have to approve.
     pub count: u32,
-    /// Whether who started the run does not count.
+    /// Whether the person who started the run may not approve.
     pub not_requester: bool,
-    /// How long the question stands.
+    /// How long the request is valid.
     pub expires: Option<Span>,
 }
 
-/// What the world is owed.
+/// The effects that are pending at `now`.
 pub fn due(incident: &Incident, now: Timestamp) -> Vec<Effect> {
     let mut effects: Vec<Effect> = deadline::pending(incident, now).into_iter().map(Effect::Record).collect();
     if needs_resolution(incident, now) {
-        let summary = Some(resolution_of(incident).to_owned());
+        let summary = Some(resolution_summary(incident).to_owned());
         effects.extend(resolution(incident, summary, now).into_iter().map(Effect::Record));
     }
     for run in &incident.runs {
@@ -118,17 +108,17 @@ pub fn due(incident: &Incident, now: Timestamp) -> Vec<Effect> {
     effects
 }
 
-/// When to ask again; none when only an event can change what is due.
+/// When an effect may become due without a further event; none if only an event can cause one.
 pub fn wake_at(incident: &Incident) -> Option<Timestamp> {
     instants(incident).min()
 }
 
-/// When to ask again after `now`, what is owed already being under way.
+/// As [`wake_at`], but after `now`: for a caller that already performs the effects of `now`.
 pub fn wake_after(incident: &Incident, now: Timestamp) -> Option<Timestamp> {
     instants(incident).filter(|at| *at > now).min()
 }
 
-/// Every instant at which something may be owed without a further event.
+/// Every instant at which an effect may become due without a further event.
 fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
     let deadlines = deadline::instants(incident);
     let states = incident.runs.iter().flat_map(|run| {
@@ -136,7 +126,7 @@ fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
         let is_reached = move |key: &StepKey| reached.as_ref().is_none_or(|ids| ids.contains(&key.id.as_str()));
         run.steps.iter().filter(move |(key, _)| key.part == StepPart::Undo || is_reached(key)).map(|(_, state)| state)
     });
-    let steps = states.filter_map(|state| match &state.standing {
+    let steps = states.filter_map(|state| match &state.status {
         StepStatus::Ready { at } | StepStatus::Waiting(Gate::Timer { until: at }) => Some(*at),
         StepStatus::Waiting(Gate::Approve { expires_at, .. }) => *expires_at,
         StepStatus::Running => state.attempt.as_ref().filter(|attempt| attempt.action.is_message())?.deadline,
@@ -146,7 +136,7 @@ fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
     deadlines.chain(steps).chain(quiet).chain(message::instants(incident))
 }
 
-/// Whether something may be owed without a further event.
+/// Whether the incident needs a worker: it is unresolved, or an effect is or may become due.
 pub fn is_live(incident: &Incident) -> bool {
     incident.status != IncidentStatus::Resolved
         || !is_quiet(incident)
@@ -154,18 +144,18 @@ pub fn is_live(incident: &Incident) -> bool {
         || needs_postmortem(incident)
 }
 
-/// Whether an alert opened it, and nobody has said that it is over.
+/// Whether an alert opened the incident and it is unresolved.
 fn follows_alerts(incident: &Incident) -> bool {
     matches!(incident.opened.by, Actor::Sender { .. }) && incident.status != IncidentStatus::Resolved
 }
 
-/// Whether nothing is being done.
+/// Whether no run and no undo is in progress.
 fn is_quiet(incident: &Incident) -> bool {
     incident.live_runs().next().is_none() && !incident.runs.iter().any(Run::is_undoing)
 }
 
-/// An incident that alerts opened is over when none of them has fired for a while and nothing is being done; planned work
-/// when its runs are.
+/// Whether the engine resolves the incident. An incident that an alert opened ends when its alerts have been quiet for long
+/// enough and no run is in progress; maintenance ends with its runs.
 fn needs_resolution(incident: &Incident, now: Timestamp) -> bool {
     if incident.is_maintenance() {
         return incident.status != IncidentStatus::Resolved && is_quiet(incident) && !incident.runs.is_empty();
@@ -173,7 +163,7 @@ fn needs_resolution(incident: &Incident, now: Timestamp) -> bool {
     follows_alerts(incident) && is_quiet(incident) && incident.alerts.quiet_until().is_some_and(|until| until <= now)
 }
 
-fn resolution_of(incident: &Incident) -> &'static str {
+fn resolution_summary(incident: &Incident) -> &'static str {
     let all_well = incident.runs.iter().all(|run| run.status == RunStatus::Ended(RunOutcome::Succeeded));
     match (incident.is_maintenance(), all_well) {
         (false, _) => "every alert is resolved",
@@ -182,11 +172,11 @@ fn resolution_of(incident: &Incident) -> &'static str {
     }
 }
 
-/// A draft is owed when the work is over and something has happened since the last one.
+/// Whether a draft is to be written: the runs are over, and the log has facts that the last draft lacks.
 fn needs_postmortem(incident: &Incident) -> bool {
     let over = match incident.status {
         IncidentStatus::Resolved => !incident.live_runs().any(Run::is_at_work),
-        // A storm would have it written again and again.
+        // These incidents get a draft when they are resolved. Before that, each alert would cause another draft.
         IncidentStatus::Open | IncidentStatus::Acknowledged
             if follows_alerts(incident) || incident.is_maintenance() =>
         {

@@ -1,6 +1,6 @@
-//! How far a run has come, and therefore which steps are pending.
+//! The position of a run: the walk over its steps that finds the pending ones.
 //!
-//! **Invariant:** the walk goes from the first step to the first that is not done, and does not look further.
+//! **Invariant:** the walk ends at the first step that is not done; steps after it have no effects.
 
 use std::num::NonZeroU32;
 
@@ -20,29 +20,30 @@ use crate::domain::runbook::{ITEM_LIMIT, OnFailure, Step, StepBody};
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
 
-/// How far a sequence has come.
+/// The progress of a sequence of steps.
 enum SequenceProgress {
-    /// Something is being done or waited for.
+    /// A step is in progress or waits.
     Blocked,
-    /// Nothing is left.
+    /// Every step is done.
     Passed,
-    /// A step failed and the run is to stop.
+    /// This step failed, and the run stops.
     Stopped(StepKey),
 }
 
+/// A walk over the steps of one run, and the effects that it has found.
 pub(super) struct Walk<'a> {
     pub(super) incident: &'a Incident,
     pub(super) run: &'a Run,
     pub(super) now: Timestamp,
     pub(super) effects: Vec<Effect>,
-    /// Whether the walk has come to what always runs at the end.
-    closing: bool,
+    /// Whether the walk is in `finally`.
+    in_finally: bool,
 }
 
 impl<'a> Walk<'a> {
-    /// What a run is owed.
+    /// The pending effects of a run.
     pub(super) fn of(incident: &'a Incident, run: &'a Run, now: Timestamp) -> Vec<Effect> {
-        let mut walk = Self { incident, run, now, effects: Vec::new(), closing: false };
+        let mut walk = Self { incident, run, now, effects: Vec::new(), in_finally: false };
         walk.undoings();
         walk.run();
         walk.effects
@@ -70,10 +71,10 @@ impl Walk<'_> {
         }
     }
 
-    /// Does what always runs at the end, then ends the run.
+    /// Runs the steps of `finally`, then ends the run.
     fn finish(&mut self, outcome: RunOutcome) {
         let run = self.run;
-        self.closing = true;
+        self.in_finally = true;
         let outcome = match self.sequence(&run.runbook.finally) {
             SequenceProgress::Blocked => return,
             SequenceProgress::Passed => outcome,
@@ -83,16 +84,16 @@ impl Walk<'_> {
         self.record(Event::Run(RunEvent::Ended { run: run.id, outcome }));
     }
 
-    /// Ends what the stopped run has begun; whether something of it is still going on.
+    /// Ends the steps that the stopped run has begun. Returns whether one of them has not ended yet.
     fn wind_down(&mut self) -> bool {
         let run = self.run;
-        let last: Vec<&str> = finally_ids(run);
+        let finally = ids(&run.runbook.finally);
         let mut busy = false;
         for key in &run.order {
-            if key.part == StepPart::Undo || last.contains(&key.id.as_str()) {
+            if key.part == StepPart::Undo || finally.contains(&key.id.as_str()) {
                 continue;
             }
-            match run.standing(key) {
+            match run.step_status(key) {
                 StepStatus::Concluded(_) => continue,
                 StepStatus::Running => self.settle(key, true),
                 _ => self.conclude(key, Conclusion::Cancelled, Some("the run was stopped".to_owned())),
@@ -102,19 +103,19 @@ impl Walk<'_> {
         busy
     }
 
-    /// Changes that a person wants taken back: they may be asked for at any time, also after the run.
+    /// Undos that a person has requested. They are possible at any time, also after the run has ended.
     fn undoings(&mut self) {
         let run = self.run;
         for key in run.order.iter().filter(|key| key.part == StepPart::Undo) {
             let Some(action) = run.runbook.step(&key.id).and_then(|step| step.undo.as_ref()) else {
                 continue;
             };
-            match run.standing(key) {
+            match run.step_status(key) {
                 StepStatus::Pending => self.attempt(key, action, None, None),
                 StepStatus::Ready { at } if self.now >= *at => self.attempt(key, action, None, None),
                 StepStatus::Running => self.settle(key, false),
-                StepStatus::Acted => self.conclude(key, Conclusion::Succeeded, None),
-                StepStatus::Faltered => {
+                StepStatus::AttemptSucceeded => self.conclude(key, Conclusion::Succeeded, None),
+                StepStatus::AttemptFailed => {
                     let error = last_summary(run.state(key));
                     self.ask(key, Gate::Failure { error });
                 }
@@ -137,7 +138,7 @@ impl Walk<'_> {
 
     fn step(&mut self, step: &Step, key: &StepKey) -> SequenceProgress {
         let run = self.run;
-        if self.is_moot(step, key) {
+        if self.is_obsolete(step, key) {
             self.record(Event::Step(StepEvent::Skipped {
                 run: run.id,
                 step: key.clone(),
@@ -145,7 +146,7 @@ impl Walk<'_> {
             }));
             return SequenceProgress::Blocked;
         }
-        match run.standing(key) {
+        match run.step_status(key) {
             StepStatus::Concluded(Conclusion::Succeeded | Conclusion::Skipped | Conclusion::Tolerated) => {
                 return SequenceProgress::Passed;
             }
@@ -156,13 +157,13 @@ impl Walk<'_> {
             StepStatus::Expanded => self.members(step, key),
             StepStatus::Ready { at } => {
                 if self.now >= *at {
-                    // A group whose items could not be found out begins from its beginning.
+                    // A group that is retried failed before it was expanded.
                     if step.is_group(key) { self.enter(step, key) } else { self.body(step, key) }
                 }
             }
             StepStatus::Running => self.settle(key, false),
-            StepStatus::Acted => self.after_action(step, key),
-            StepStatus::Faltered => self.fail(step, key, last_summary(run.state(key))),
+            StepStatus::AttemptSucceeded => self.after_action(step, key),
+            StepStatus::AttemptFailed => self.fail(step, key, last_summary(run.state(key))),
             StepStatus::Unclear => self.unclear(key),
             StepStatus::Waiting(Gate::Timer { until }) => {
                 if self.now >= *until {
@@ -170,20 +171,20 @@ impl Walk<'_> {
                 }
             }
             StepStatus::Waiting(gate @ Gate::Approve { expires_at: Some(at), .. }) if self.now >= *at => {
-                self.lapse(step, key, gate);
+                self.expire(step, key, gate);
             }
             StepStatus::Waiting(_) => {}
         }
         SequenceProgress::Blocked
     }
 
-    /// Whether the alerts that an unattended run began for are all resolved, so that nothing more is changed and nobody is
-    /// waited for. What is being done is done to its end, and readings and messages go on: they are the evidence.
-    fn is_moot(&self, step: &Step, key: &StepKey) -> bool {
-        if self.run.mode != Mode::Unattended || self.closing || !self.incident.alerts.are_resolved() {
+    /// Whether the step is skipped because every alert of an unattended run is resolved. Changes, questions and waits are
+    /// skipped. Checks and messages still run, because they are evidence, and attempts in progress are finished.
+    fn is_obsolete(&self, step: &Step, key: &StepKey) -> bool {
+        if self.run.mode != Mode::Unattended || self.in_finally || !self.incident.alerts.are_resolved() {
             return false;
         }
-        match self.run.standing(key) {
+        match self.run.step_status(key) {
             StepStatus::Waiting(_) => true,
             StepStatus::Pending | StepStatus::Ready { .. } => match &step.body {
                 StepBody::Action(action) => action.is_change(),
@@ -192,14 +193,14 @@ impl Walk<'_> {
             },
             StepStatus::Expanded
             | StepStatus::Running
-            | StepStatus::Acted
-            | StepStatus::Faltered
+            | StepStatus::AttemptSucceeded
+            | StepStatus::AttemptFailed
             | StepStatus::Unclear
             | StepStatus::Concluded(_) => false,
         }
     }
 
-    /// A step is reached: is it wanted, and for which items?
+    /// Enters a step: evaluates `when` and `for_each`, then expands the step or begins its body.
     fn enter(&mut self, step: &Step, key: &StepKey) {
         if key.index.is_some() {
             return self.body(step, key);
@@ -237,7 +238,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A group's steps all at once; a `for_each`'s items as many at once as it says.
+    /// Walks over the members of a group, or the items of a `for_each`.
     fn members(&mut self, step: &Step, key: &StepKey) {
         let progress = match (&step.body, self.run.state(key).and_then(|state| state.items.as_ref())) {
             (_, Some(items)) => self.each(step, key, items.len()),
@@ -255,20 +256,21 @@ impl Walk<'_> {
         }
     }
 
-    /// Items begin in their order, so many at once. After one that stops the run none begins any more.
+    /// Walks over the items of a `for_each`. They begin in their order, at most `max_parallel` at a time, and none after a
+    /// failure that stops the run.
     fn each(&mut self, step: &Step, key: &StepKey, count: usize) -> SequenceProgress {
-        let (run, most) = (self.run, step.max_parallel.map_or(1, NonZeroU32::get) as usize);
+        let (run, limit) = (self.run, step.max_parallel.map_or(1, NonZeroU32::get) as usize);
         let keys: Vec<StepKey> = (0..u32::try_from(count).unwrap_or(u32::MAX)).map(|index| key.at(index)).collect();
-        let is_begun = |key: &StepKey| !matches!(run.standing(key), StepStatus::Pending);
-        let is_over = |key: &StepKey| matches!(run.standing(key), StepStatus::Concluded(_));
-        let mut room = most.saturating_sub(keys.iter().filter(|key| is_begun(key) && !is_over(key)).count());
+        let is_begun = |key: &StepKey| !matches!(run.step_status(key), StepStatus::Pending);
+        let is_over = |key: &StepKey| matches!(run.step_status(key), StepStatus::Concluded(_));
+        let mut free = limit.saturating_sub(keys.iter().filter(|key| is_begun(key) && !is_over(key)).count());
         let (mut blocked, mut stopped) = (false, None);
         for key in &keys {
             if !is_begun(key) {
-                if room == 0 || stopped.is_some() {
+                if free == 0 || stopped.is_some() {
                     continue;
                 }
-                room -= 1;
+                free -= 1;
             }
             match self.step(step, key) {
                 SequenceProgress::Blocked => blocked = true,
@@ -296,13 +298,13 @@ impl Walk<'_> {
             .run
             .state(key)
             .and_then(|state| state.reason.clone())
-            .unwrap_or_else(|| "it was cut off, and the world does not show whether it happened".to_owned());
+            .unwrap_or_else(|| "it was interrupted, and nothing shows whether it happened".to_owned());
         self.ask(key, Gate::Unclear { detail });
     }
 
     pub(super) fn settle(&mut self, key: &StepKey, halt: bool) {
         if self.is_message(key) {
-            return self.message(key, halt);
+            return self.settle_message(key, halt);
         }
         self.effects.push(Effect::Settle { run: self.run.id, step: key.clone(), halt });
     }
@@ -336,7 +338,7 @@ impl Walk<'_> {
     }
 }
 
-/// How far several have come that go on at the same time.
+/// The progress of several steps that run at the same time.
 fn joined(blocked: bool, stopped: Option<StepKey>) -> SequenceProgress {
     match (blocked, stopped) {
         (true, _) => SequenceProgress::Blocked,
@@ -345,21 +347,17 @@ fn joined(blocked: bool, stopped: Option<StepKey>) -> SequenceProgress {
     }
 }
 
-fn finally_ids(run: &Run) -> Vec<&str> {
-    ids(&run.runbook.finally)
-}
-
-/// The steps that a run may be at; none when it may be at any. A person's retry takes it back to a step before those that
-/// wait already, and these are not looked at until it has come to them again.
+/// The ids of the steps that the walk can reach now; none if it can reach any step. After a retry of an earlier step, later steps
+/// that wait have no effects until the walk reaches them again.
 pub(super) fn reached(run: &Run) -> Option<Vec<&str>> {
     match (&run.status, run.runbook.steps.get(run.passed)) {
         (RunStatus::Running, Some(step)) => Some(ids(std::slice::from_ref(step))),
-        (RunStatus::Running, None) => Some(finally_ids(run)),
+        (RunStatus::Running, None) => Some(ids(&run.runbook.finally)),
         (RunStatus::Stopping(_) | RunStatus::Ended(_), _) => None,
     }
 }
 
-/// Steps and the members of groups among them.
+/// The ids of steps, and of the members of groups among them.
 fn ids(steps: &[Step]) -> Vec<&str> {
     let mut ids = Vec::new();
     let mut open: Vec<&Step> = steps.iter().collect();

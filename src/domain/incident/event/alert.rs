@@ -11,31 +11,24 @@ use crate::domain::core::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum AlertEvent {
-    /// Something that is watched is not as it should be.
+    /// An alert fired.
     #[serde(rename = "alert_fired")]
-    Fired {
-        /// The firing's name.
-        key: AlertKey,
-        /// What its sender says.
-        alert: Arc<Alert>,
-    },
-    /// The same firing was reported again.
+    Fired { key: AlertKey, alert: Arc<Alert> },
+    /// The sender reported the same alert again.
     #[serde(rename = "alert_repeated")]
     Repeated {
-        /// The firing's name.
         key: AlertKey,
-        /// How often since it was recorded last.
+        /// How many reports arrived since the last recorded one.
         times: u32,
     },
-    /// What an alert warned of is over.
+    /// An alert is resolved.
     #[serde(rename = "alert_resolved")]
     Resolved {
-        /// The firing's name.
         key: AlertKey,
-        /// When it ended, as its sender says.
+        /// The end of the alert, as its sender reports it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ends_at: Option<Timestamp>,
-        /// When the incident is over, unless something fires again before.
+        /// When the incident is resolved, unless an alert fires before.
         quiet_until: Timestamp,
     },
 }

@@ -1,4 +1,4 @@
-//! Deadlines: set, warned of, met, missed, lifted. The table is [`crate::domain::incident::deadline`].
+//! Deadlines: set, near, met, missed, lifted. The table is [`crate::domain::incident::deadline`].
 
 use serde::{Deserialize, Serialize};
 
@@ -10,52 +10,39 @@ use crate::domain::runbook::{DeadlineFrom, DeadlineRule};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum DeadlineEvent {
-    /// A deadline began to run.
+    /// A deadline was set.
     #[serde(rename = "deadline_set")]
     Set {
-        /// Its name.
         name: String,
-        /// When its time began.
+        /// Whether its time is counted from the opening or the resolution.
         from: DeadlineFrom,
-        /// When it is missed.
         due: Timestamp,
-        /// When to warn.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         warn_at: Option<Timestamp>,
-        /// When the engine tells stakeholders itself, and messages that keep it take other ways.
+        /// When the engine notifies stakeholders itself, and fallback routes open for messages that meet the deadline.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fallback_at: Option<Timestamp>,
-        /// The rule that it follows, for what is not an instant.
+        /// The runbook's rule; none in old logs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<Box<DeadlineRule>>,
     },
-    /// It comes near.
+    /// The deadline's `warn_at` was reached.
     #[serde(rename = "deadline_warned")]
-    Warned {
-        /// Its name.
-        name: String,
-    },
-    /// It was kept.
+    Warned { name: String },
+    /// The deadline was met, in time or late.
     #[serde(rename = "deadline_met")]
     Met {
-        /// Its name.
         name: String,
-        /// When what it asks for was done.
+        /// When the requirement was fulfilled; the event may be recorded later.
         met_at: Timestamp,
-        /// By which step, when it was one.
+        /// The step that met it, if one did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         step: Option<StepKey>,
     },
-    /// It passed.
+    /// The deadline was not met when it was due.
     #[serde(rename = "deadline_missed")]
-    Missed {
-        /// Its name.
-        name: String,
-    },
-    /// It is not asked for any more, since the trouble is over.
+    Missed { name: String },
+    /// The deadline no longer applies, because the incident is resolved.
     #[serde(rename = "deadline_lifted")]
-    Lifted {
-        /// Its name.
-        name: String,
-    },
+    Lifted { name: String },
 }

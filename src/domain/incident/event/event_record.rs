@@ -1,22 +1,21 @@
-//! An event with its position in the stream.
+//! An event with its position in the incident's log.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, Event};
 use crate::domain::core::time::Timestamp;
 
-/// The most events one incident may hold; a run that would pass it is refused.
+/// The most events of one incident. A command that would exceed it is refused.
 pub const EVENT_LIMIT: u64 = 100_000;
 
-/// An event with its place in the stream.
+/// An event with its position in the incident's log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recorded {
-    /// 1 for the first of an incident, without gaps.
+    /// The number of the event: 1 for the first, without gaps.
     pub seq: u64,
     /// When it was recorded.
     pub at: Timestamp,
-    /// Who or what it comes from.
+    /// Who caused it.
     pub by: Actor,
-    /// What happened.
     pub event: Event,
 }

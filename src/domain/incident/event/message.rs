@@ -1,4 +1,4 @@
-//! Messages: pending, delivered, failed, posted. The table is [`crate::domain::incident::message_state`].
+//! Messages: requested, delivered, failed, posted. The table is `apply/message_state.rs`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,68 +11,63 @@ use crate::domain::incident::slack_post::SlackPost;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum MessageEvent {
-    /// A message is owed that no step says.
+    /// A message of the engine or of a person was requested.
     NoticeOwed {
         /// Its number within the incident.
         notice: u32,
-        /// Why.
         cause: NoticeCause,
-        /// The channels of the estate.
+        /// The names of channels in the estate.
         to: Vec<String>,
-        /// What it says.
         text: String,
     },
-    /// A message reached a channel.
+    /// A message was delivered to a channel.
     Notified {
-        /// Which message, and to which channel.
         #[serde(flatten)]
         delivery: Delivery,
-        /// The message's id there, such as Slack's `ts`.
+        /// The message's id in the channel, such as Slack's `ts`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
-        /// Where it went, as the channel names it.
+        /// The place in the channel's own notation, such as Slack's `C0123456`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         place: Option<String>,
     },
-    /// A message did not reach a channel.
+    /// An attempt to deliver a message failed.
     NotifyFailed {
-        /// Which message, and to which channel.
         #[serde(flatten)]
         delivery: Delivery,
-        /// Why not.
         error: String,
-        /// How long the channel asks to be left alone.
+        /// The pause that the channel demands.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<Span>,
-        /// Whether trying again cannot help.
+        /// Whether a retry cannot succeed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         permanent: bool,
     },
-    /// A message was posted that shows how the incident stands.
+    /// A message that shows the incident in Slack was posted.
     Posted(SlackPost),
 }
 
-/// One try of a message, in a channel.
+/// One attempt to deliver a message to a channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// The run of the step whose message it is.
+    /// The run of the step that sends the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
-    /// The step whose message it is.
+    /// The step that sends the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepKey>,
-    /// The notice, when it is no step's message.
+    /// The number of the notice, if no step sends the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<u32>,
     /// The channel's name in the estate.
     pub channel: String,
-    /// The channel that the message was for, when this one is a fallback of it.
+    /// The channel that the message was for, if `channel` is a fallback of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<String>,
 }
 
 impl Delivery {
-    /// A try of the message for `target`, in `channel`.
+    /// An attempt to deliver the message for `target` by `channel`.
     pub fn new(id: &MessageId, target: &str, channel: &str) -> Self {
         let (run, step, notice) = match id {
             MessageId::Step(run, step) => (Some(*run), Some(step.clone()), None),
@@ -82,12 +77,12 @@ impl Delivery {
         Self { run, step, notice, channel: channel.to_owned(), instead_of }
     }
 
-    /// The step whose message it is, if it is a step's.
+    /// The run and step that send the message; none for a notice.
     pub fn step(&self) -> Option<(RunId, &StepKey)> {
         Some((self.run?, self.step.as_ref()?))
     }
 
-    /// The message; none in a log that names neither step nor notice.
+    /// The message's id; none in a damaged log that has neither step nor notice.
     pub fn message(&self) -> Option<MessageId> {
         let of_step = self.step().map(|(run, step)| MessageId::Step(run, step.clone()));
         of_step.or_else(|| self.notice.map(MessageId::Notice))
@@ -100,7 +95,7 @@ impl Delivery {
 }
 
 impl MessageEvent {
-    /// The try that this is the result of, if it is one.
+    /// The attempt whose result this event is, if it is one.
     pub const fn delivery(&self) -> Option<&Delivery> {
         match self {
             Self::Notified { delivery, .. } | Self::NotifyFailed { delivery, .. } => Some(delivery),
@@ -115,7 +110,7 @@ mod tests {
     use crate::domain::incident::event::Event;
 
     #[test]
-    fn what_became_of_a_try_is_flat_in_the_log() {
+    fn the_result_of_a_delivery_is_flat_in_the_log() {
         let of_step = MessageId::Step(RunId(1), StepKey::main("stakeholders"));
         let notified = MessageEvent::Notified {
             delivery: Delivery::new(&of_step, "customers", "mail"),
@@ -145,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_try_names_its_message_and_the_channel_that_it_was_for() {
+    fn a_delivery_names_its_message_and_the_channel_that_it_was_for() {
         let id = MessageId::Step(RunId(1), StepKey::main("stakeholders"));
         let fallback = Delivery::new(&id, "customers", "mail");
         assert_eq!((fallback.message(), fallback.target()), (Some(id.clone()), "customers"));

@@ -1,32 +1,28 @@
-//! Roles and permission: who has which role, and who was refused. The table is
+//! Roles and refused approvals. The table is
 //! [`Incident::apply`](crate::domain::incident::Incident::apply).
 
 use serde::{Deserialize, Serialize};
 
+use super::approval_refusal::ApprovalRefusal;
 use crate::domain::core::actor::Identity;
-use crate::domain::incident::approval_refusal::ApprovalRefusal;
 
-/// An event of a role or of a permission.
+/// An event of a role, or a refused approval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum RoleEvent {
-    /// A person has a role from now on.
+    /// A person takes a role, or gets it from another person.
     #[serde(rename = "role_taken")]
     Taken {
-        /// The role.
         role: String,
-        /// Who: the key in the estate's `people`, else the bare account or id.
+        /// The key in the estate's `people`; for an unknown person, the account or id.
         person: String,
-        /// What proves who that is; none where it was given by name and the estate knows no identity.
+        /// The verified identity; none for a person who was named and has no identity in the estate.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<Identity>,
     },
-    /// Nobody has the role any more.
+    /// A role has no holder any more.
     #[serde(rename = "role_released")]
-    Released {
-        /// The role.
-        role: String,
-    },
-    /// Somebody wanted to agree to a change or to refuse it, and may not.
+    Released { role: String },
+    /// An approval, a denial or another request was refused.
     ApprovalRefused(ApprovalRefusal),
 }

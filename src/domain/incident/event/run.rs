@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::run_lifecycle::{Mode, Parent, RunOutcome, StopCause};
 use crate::domain::alert::AlertKey;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::RunId;
-use crate::domain::incident::run_lifecycle::{Mode, Parent, RunOutcome, StopCause};
 use crate::domain::runbook::Runbook;
 use crate::domain::runbook::schedule::Occurrence;
 
@@ -14,45 +14,33 @@ use crate::domain::runbook::schedule::Occurrence;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum RunEvent {
-    /// A runbook began.
+    /// A run started.
     #[serde(rename = "run_started")]
     Started {
-        /// Its number.
         run: RunId,
-        /// The copy that this run keeps.
+        /// The runbook as it is when the run starts.
         runbook: Box<Runbook>,
-        /// SHA-256 of the file's text, in hex.
+        /// SHA-256 of the runbook's file, in hex.
         digest: String,
-        /// The copy of the estate that this run keeps.
+        /// The estate as it is when the run starts.
         estate: Box<Estate>,
         /// Every parameter with its value.
         params: Map<String, Value>,
-        /// How much it asks.
         mode: Mode,
-        /// The run and step that started it, for a runbook started by another.
+        /// The run and step that started it, if a `start` step did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<Parent>,
-        /// The firing that started it.
+        /// The alert that started it, if one did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         alert: Option<AlertKey>,
-        /// The occurrence of its schedule that started it.
+        /// The occurrence of a schedule that started it, if one did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         schedule: Option<Box<Occurrence>>,
     },
-    /// The run goes no further; what `finally` holds still runs.
+    /// No further step begins, except those of `finally`.
     #[serde(rename = "run_stopping")]
-    Stopping {
-        /// The run.
-        run: RunId,
-        /// Why.
-        cause: StopCause,
-    },
-    /// The run is over.
+    Stopping { run: RunId, cause: StopCause },
+    /// The run ended.
     #[serde(rename = "run_ended")]
-    Ended {
-        /// The run.
-        run: RunId,
-        /// How.
-        outcome: RunOutcome,
-    },
+    Ended { run: RunId, outcome: RunOutcome },
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::gate::{Conclusion, Gate, Reconciliation, SkipReason};
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::gate::{Conclusion, Gate, Reconciliation, SkipReason};
 use crate::domain::incident::outcome::{self, Outcome};
 use crate::domain::incident::plan::RenderedAction;
 
@@ -15,139 +15,85 @@ use crate::domain::incident::plan::RenderedAction;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum StepEvent {
-    /// A step was passed over.
+    /// A step was skipped.
     #[serde(rename = "step_skipped")]
-    Skipped {
-        /// The run.
-        run: RunId,
-        /// The step.
-        step: StepKey,
-        /// Why.
-        reason: SkipReason,
-    },
-    /// A group began, or a `for_each` has its items.
+    Skipped { run: RunId, step: StepKey, reason: SkipReason },
+    /// A group or a `for_each` began.
     #[serde(rename = "step_expanded")]
     Expanded {
-        /// The run.
         run: RunId,
-        /// The step.
         step: StepKey,
         /// The items of a `for_each`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         items: Option<Vec<Value>>,
     },
-    /// A gate closed: a person or a timer is waited for.
-    Asked {
-        /// The run.
-        run: RunId,
-        /// The step.
-        step: StepKey,
-        /// What is waited for.
-        gate: Gate,
-    },
-    /// A question was answered, or a timer's time came.
+    /// A gate closed: the step waits for a person or a timer.
+    Asked { run: RunId, step: StepKey, gate: Gate },
+    /// A question was answered, work by hand was done, or a timer ended.
     Answered {
-        /// The run.
         run: RunId,
-        /// The step.
         step: StepKey,
-        /// The answer; null for a timer and for something done by hand.
+        /// The answer; null for a timer and for work by hand.
         #[serde(default)]
         answer: Value,
     },
-    /// A change was agreed to.
+    /// A person approved a change.
     Approved {
-        /// The run.
         run: RunId,
-        /// The step.
         step: StepKey,
-        /// The digest of exactly what was agreed to.
+        /// The digest of the approved change.
         digest: String,
-        /// Who agreed, as one person is counted once: a key in the estate's `people`, else an identity.
+        /// The key under which the person counts once; none in old logs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         person: Option<String>,
     },
-    /// A change was refused by a person.
-    Denied {
-        /// The run.
-        run: RunId,
-        /// The step.
-        step: StepKey,
-        /// Why.
-        reason: String,
-    },
-    /// An attempt begins: written before anything is done.
+    /// A person denied a change.
+    Denied { run: RunId, step: StepKey, reason: String },
+    /// An attempt begins. The event is on disk before the action runs.
     #[serde(rename = "step_started")]
     Started {
-        /// The run.
         run: RunId,
-        /// The step.
         step: StepKey,
         /// 1 for the first.
         attempt: u32,
-        /// The claim under which it is done; a later claim's worker knows that this one is gone.
+        /// The epoch of the worker's lease. A worker with a later epoch knows that this attempt was interrupted.
         epoch: u64,
-        /// Exactly what is done.
         action: Arc<RenderedAction>,
-        /// SHA-256 of what is done and where, in hex.
+        /// See [`approval_digest`](crate::domain::incident::due::approval_digest).
         digest: String,
-        /// What the world looked like, as far as reconciling needs it.
+        /// The state that was observed before the action, for reconciliation.
         #[serde(default, skip_serializing_if = "outcome::is_nothing")]
         before: Arc<Value>,
-        /// When its time is over.
+        /// When it times out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline: Option<Timestamp>,
     },
     /// An attempt ended.
     #[serde(rename = "step_ended")]
-    Ended {
-        /// The run.
-        run: RunId,
-        /// The step.
-        step: StepKey,
-        /// Which attempt.
-        attempt: u32,
-        /// How.
-        outcome: Arc<Outcome>,
-    },
-    /// An attempt was cut off, and the world was asked what became of it.
-    Reconciled {
-        /// The run.
-        run: RunId,
-        /// The step.
-        step: StepKey,
-        /// Which attempt.
-        attempt: u32,
-        /// What the world says.
-        finding: Reconciliation,
-    },
-    /// Another attempt is to be made.
+    Ended { run: RunId, step: StepKey, attempt: u32, outcome: Arc<Outcome> },
+    /// An interrupted attempt was reconciled: its result was determined from what can be observed.
+    Reconciled { run: RunId, step: StepKey, attempt: u32, finding: Reconciliation },
+    /// Another attempt follows.
     RetryScheduled {
-        /// The run.
         run: RunId,
-        /// The step.
         step: StepKey,
-        /// Not before.
+        /// The earliest time of the attempt.
         at: Timestamp,
     },
-    /// Nothing more will be done for this step.
+    /// The step is over, unless a person retries it.
     #[serde(rename = "step_concluded")]
     Concluded {
-        /// The run.
         run: RunId,
-        /// The step.
         step: StepKey,
-        /// How it stands.
         conclusion: Conclusion,
-        /// One line, for a step that has no attempt of its own or fails.
+        /// One line, for a step that failed or had no attempt.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// A person wants a change taken back.
+    /// A person requested the undo of a step's change.
     UndoRequested {
-        /// The run.
         run: RunId,
-        /// The step whose change it is.
+        /// The undo part of the step.
         step: StepKey,
     },
 }

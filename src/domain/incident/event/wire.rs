@@ -1,9 +1,9 @@
-//! Reading an event: its `type` says which family reads the rest.
+//! Deserialization of an event: its `type` selects the family that reads the other fields.
 //!
-//! The log is flat: `{"type":"run_started","run":1,…}`. What we write has `type` first, so that a family reads from the
-//! stream; what stands before a `type` that comes later is kept until then.
+//! An event is flat: `{"type":"run_started","run":1,…}`. Serialization writes `type` first, so the family reads the following
+//! fields without a copy. Fields before a `type` that comes later are buffered.
 //!
-//! **Invariant:** every family's types are in the table, and no others. A test compares them.
+//! **Invariant:** the table has exactly the types of the families. A test compares them.
 
 use std::fmt;
 use std::mem;
@@ -15,10 +15,10 @@ use serde_json::Value;
 
 use super::{AlertEvent, DeadlineEvent, Event, IncidentEvent, MessageEvent, RoleEvent, RunEvent, StepEvent};
 
-/// The families, and which of them each type belongs to.
+/// Defines the table of types and their families.
 macro_rules! types {
     ($($name:literal => $family:ident,)*) => {
-        /// Every type of event, as it stands in the log. The error about an unknown type lists them in this order.
+        /// Every `type` of an event. The error about an unknown type lists them in this order.
         pub const TYPES: &[&str] = &[$($name),*];
 
         impl Type {
@@ -87,7 +87,7 @@ enum Family {
     Step,
 }
 
-/// What stands in `type`.
+/// The value of `type`.
 #[derive(Debug, Clone, Copy)]
 struct Type {
     name: &'static str,
@@ -167,22 +167,22 @@ impl Visitor<'_> for TypeVisitor {
     }
 }
 
-/// An event's fields for its family: the type, what stood before it, what follows.
+/// The fields of an event in the order in which its family reads them: `type`, the buffered fields, the following fields.
 struct Fields<A> {
     before: vec::IntoIter<(String, Value)>,
     next: Next,
     rest: A,
 }
 
-/// What is read next.
+/// The position in [`Fields`].
 enum Next {
     /// The key `type`.
     Type(&'static str),
     /// The value of `type`.
     TypeValue(&'static str),
-    /// The value of a field that stood before.
+    /// The value of a buffered field.
     Value(Value),
-    /// A field.
+    /// A buffered or following field.
     Field,
 }
 

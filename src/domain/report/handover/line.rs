@@ -1,4 +1,4 @@
-//! One line of a hand-over: words, and instants that a face may show in its reader's own zone.
+//! A line of a hand-over: text and instants. An interface may show the instants in the reader's time zone.
 
 use std::fmt;
 
@@ -6,23 +6,22 @@ use serde::{Serialize, Serializer};
 
 use crate::domain::core::time::{Timestamp, stamp};
 
-/// A line; written out, its instants are in UTC.
+/// A line. Its `Display` shows instants in UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandoverLine(pub Vec<HandoverPiece>);
 
 /// A piece of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HandoverPiece {
-    /// Words.
-    Words(String),
-    /// An instant.
+    Text(String),
+    /// An instant with its date.
     At(Timestamp),
-    /// An instant of which the time of day is enough.
+    /// An instant that is shown as the time of day.
     Clock(Timestamp),
 }
 
-pub(super) fn text(words: impl Into<String>) -> HandoverPiece {
-    HandoverPiece::Words(words.into())
+pub(super) fn text(text: impl Into<String>) -> HandoverPiece {
+    HandoverPiece::Text(text.into())
 }
 
 pub(super) fn at(at: Timestamp) -> HandoverPiece {
@@ -30,15 +29,15 @@ pub(super) fn at(at: Timestamp) -> HandoverPiece {
 }
 
 impl From<String> for HandoverLine {
-    fn from(said: String) -> Self {
-        Self(vec![text(said)])
+    fn from(line: String) -> Self {
+        Self(vec![text(line)])
     }
 }
 
 impl fmt::Display for HandoverLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|piece| match piece {
-            HandoverPiece::Words(words) => f.write_str(words),
+            HandoverPiece::Text(text) => f.write_str(text),
             HandoverPiece::At(at) => f.write_str(&stamp(*at)),
             HandoverPiece::Clock(at) => write!(f, "{}", at.format("%H:%M:%SZ")),
         })

@@ -1,4 +1,4 @@
-//! The attempts of a log: what was begun, what came of it, and who had agreed.
+//! The attempts in a log, with their outcomes and approvals.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use super::Moment;
 use crate::domain::core::id::{RunId, StepKey};
-use crate::domain::incident::event::{Event, Gate, Reconciliation, Recorded, StepEvent};
+use crate::domain::incident::event::{Actor, Event, Gate, Reconciliation, Recorded, StepEvent};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::{PlannedChange, RenderedAction};
 
-/// One attempt, as the log has it.
+/// One attempt in the log.
 #[derive(Debug, Clone)]
 pub(super) struct StepAttempt<'a> {
     pub run: RunId,
@@ -19,43 +19,44 @@ pub(super) struct StepAttempt<'a> {
     pub begun: Moment,
     pub action: &'a RenderedAction,
     pub before: &'a serde_json::Value,
-    /// How it ended; none when it was cut off, or goes on.
+    /// Its end and outcome; none if it was interrupted or is in progress.
     pub ended: Option<(Moment, &'a Outcome)>,
-    /// What a person was shown, and who agreed.
+    /// The description that people were asked to approve.
     pub change: Option<&'a PlannedChange>,
-    pub approved: Vec<(Moment, &'a crate::domain::incident::event::Actor)>,
+    pub approvals: Vec<(Moment, &'a Actor)>,
 }
 
 impl StepAttempt<'_> {
-    /// Whether it is known to have worked.
-    pub fn worked(&self) -> bool {
+    /// Whether it ended with success.
+    pub fn succeeded(&self) -> bool {
         self.ended.is_some_and(|(_, outcome)| outcome.is_success())
     }
 }
 
+/// The latest request for the approval of a step, and its approvals.
 #[derive(Debug, Default)]
-struct Agreement<'a> {
+struct Approvals<'a> {
     change: Option<&'a PlannedChange>,
-    approved: Vec<(Moment, &'a crate::domain::incident::event::Actor)>,
+    given: Vec<(Moment, &'a Actor)>,
 }
 
-/// Every attempt of a log, in the order in which they began.
+/// The attempts in a log, in the order in which they began.
 pub(super) fn gather(log: &[Recorded]) -> Vec<StepAttempt<'_>> {
     let mut attempts: Vec<StepAttempt<'_>> = Vec::new();
-    let mut agreements: BTreeMap<(RunId, &StepKey), Agreement<'_>> = BTreeMap::new();
+    let mut approvals: BTreeMap<(RunId, &StepKey), Approvals<'_>> = BTreeMap::new();
     for recorded in log {
         let Event::Step(event) = &recorded.event else { continue };
         let moment = Moment::of(recorded.seq, recorded.at);
         match event {
             StepEvent::Asked { run, step, gate: Gate::Approve { change, .. } } => {
-                // Each question is another one: who agreed to the one before has not agreed to this.
-                agreements.insert((*run, step), Agreement { change: Some(change), approved: Vec::new() });
+                // A new request replaces the approvals of the one before.
+                approvals.insert((*run, step), Approvals { change: Some(change), given: Vec::new() });
             }
             StepEvent::Approved { run, step, .. } => {
-                agreements.entry((*run, step)).or_default().approved.push((moment, &recorded.by));
+                approvals.entry((*run, step)).or_default().given.push((moment, &recorded.by));
             }
             StepEvent::Started { run, step, attempt, action, before, .. } => {
-                let agreement = agreements.get(&(*run, step));
+                let approved = approvals.get(&(*run, step));
                 attempts.push(StepAttempt {
                     run: *run,
                     step,
@@ -64,16 +65,16 @@ pub(super) fn gather(log: &[Recorded]) -> Vec<StepAttempt<'_>> {
                     action,
                     before,
                     ended: None,
-                    change: agreement.and_then(|agreement| agreement.change),
-                    approved: agreement.map(|agreement| agreement.approved.clone()).unwrap_or_default(),
+                    change: approved.and_then(|approved| approved.change),
+                    approvals: approved.map(|approved| approved.given.clone()).unwrap_or_default(),
                 });
             }
             StepEvent::Ended { run, step, attempt, outcome }
             | StepEvent::Reconciled { run, step, attempt, finding: Reconciliation::Happened(outcome) } => {
-                let of =
-                    |tried: &&mut StepAttempt<'_>| tried.run == *run && tried.step == step && tried.number == *attempt;
-                if let Some(tried) = attempts.iter_mut().rev().find(of) {
-                    tried.ended = Some((moment, outcome));
+                let is_this =
+                    |one: &&mut StepAttempt<'_>| one.run == *run && one.step == step && one.number == *attempt;
+                if let Some(attempt) = attempts.iter_mut().rev().find(is_this) {
+                    attempt.ended = Some((moment, outcome));
                 }
             }
             StepEvent::Asked { .. }

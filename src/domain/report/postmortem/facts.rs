@@ -1,4 +1,4 @@
-//! Facts gathered from the log: what was found, what was changed, who was told.
+//! Facts from the log: results of checks, changes, messages, and services concerned.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -20,97 +20,92 @@ use crate::domain::runbook::{ParamKind, Step, StepBody};
 
 /// The longest name, in characters.
 pub(super) const NAME_LIMIT: usize = 100;
-/// The longest single line of foreign text, in characters.
+/// The longest line of text from outside, in characters.
 pub(super) const TEXT_LIMIT: usize = 500;
-/// The longest text that a person wrote, in characters.
-pub(super) const WORDS_LIMIT: usize = 4_000;
-/// How many lines of a transcript are shown from its beginning and from its end.
+/// The longest text of a person, in characters.
+pub(super) const SUMMARY_LIMIT: usize = 4_000;
+/// How many lines of a transcript are shown from its beginning.
 const HEAD_LINES: usize = 8;
+/// How many lines of a transcript are shown from its end.
 const TAIL_LINES: usize = 6;
 /// The longest line of a transcript, in characters.
 const LINE_LIMIT: usize = 200;
 
-/// What a reading found.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CheckedFact {
-    /// What the step is called.
+    /// The step's name.
     pub name: String,
-    /// When it ended.
+    /// When the attempt ended.
     pub at: Moment,
-    /// Whether it got an answer.
+    /// Whether the check succeeded.
     pub ok: bool,
-    /// The answer on one line, or why there is none.
+    /// The outcome on one line.
     pub summary: String,
-    /// Head and tail of what was printed; a cut is a line of its own.
+    /// The beginning and end of the printed output, with a line in place of what was left out.
     pub transcript: Option<String>,
 }
 
-/// What was changed.
+/// A change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ChangeFact {
-    /// What the step is called.
+    /// The step's name.
     pub name: String,
-    /// What was done, as the person was told, else kind and fields.
+    /// The description that people approved; without one, kind and fields.
     pub what: String,
-    /// Where, as the person was told.
+    /// The place in that description.
     #[serde(rename = "where")]
     pub place: Option<String>,
-    /// Why, from the runbook.
+    /// The step's `why`.
     pub why: Option<String>,
-    /// Exactly what ran: the kind and its fields as JSON.
+    /// The action that ran: its kind, and its fields as JSON.
     pub action: String,
-    /// Who agreed.
+    /// The people who approved.
     pub approved_by: Option<String>,
-    /// When they did.
+    /// When the last of them approved.
     pub approved: Option<Moment>,
-    /// When it began.
     pub begun: Moment,
-    /// When it ended; none when nobody knows.
+    /// When it ended; none if that is unknown.
     pub ended: Option<Moment>,
-    /// How long it took.
     pub took: Option<Length>,
-    /// Which attempt this was.
+    /// The number of the last attempt, which this is.
     pub attempt: u32,
-    /// Whether it worked, as far as the action itself can tell.
+    /// Whether the action succeeded, before any verification.
     pub ok: bool,
-    /// What it answered.
+    /// The outcome on one line.
     pub summary: String,
-    /// The state that was recorded before, as JSON.
+    /// The state that was observed before, as JSON.
     pub before: Option<String>,
-    /// What it left for later steps, as JSON.
+    /// The output, as JSON.
     pub after: Option<String>,
-    /// Its check.
     pub check: Option<Verification>,
-    /// What became of taking it back.
     pub undone: Option<Verification>,
 }
 
-/// The last try of a check, or of taking a change back.
+/// The last attempt of a change's verification or undo.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verification {
-    /// Whether it came true.
+    /// Whether it succeeded.
     pub ok: bool,
-    /// When it ended; none when nobody knows.
+    /// When it ended; none if that is unknown.
     pub at: Option<Moment>,
-    /// What it answered.
+    /// The outcome on one line.
     pub summary: String,
 }
 
-/// A message that arrived, or did not.
+/// An attempt to deliver a message.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MessageFact {
-    /// When.
     pub at: Moment,
-    /// The channel.
     pub channel: String,
-    /// Why it did not arrive; none when it did.
+    /// Why it failed; none if the message was delivered.
     pub error: Option<String>,
 }
 
-/// What every reading found: the last attempt of each, in the order in which they began.
+/// The results of the checks: the last attempt of each, in the order in which they began.
 pub(super) fn findings(incident: &Incident, attempts: &[StepAttempt<'_>]) -> Vec<CheckedFact> {
-    let readings = last_of_each(attempts).filter(|tried| !tried.action.effect.changes());
-    readings
+    let checks = last_of_each(attempts).filter(|tried| !tried.action.effect.changes());
+    checks
         .filter(|tried| tried.step.part == StepPart::Main)
         .filter_map(|tried| {
             let (at, outcome) = tried.ended?;
@@ -118,19 +113,22 @@ pub(super) fn findings(incident: &Incident, attempts: &[StepAttempt<'_>]) -> Vec
                 name: name(incident, tried.run, tried.step),
                 at,
                 ok: outcome.is_success(),
-                summary: verdict(outcome),
+                summary: summary(Some(outcome)),
                 transcript: outcome.transcript.as_deref().map(transcript).filter(|text| !text.is_empty()),
             })
         })
         .collect()
 }
 
-/// What was changed: every change that was begun, with its last attempt. A message is no change.
+/// The changes: the last attempt of each. A message is no change.
 pub(super) fn changes(incident: &Incident, log: &[Recorded], attempts: &[StepAttempt<'_>]) -> Vec<ChangeFact> {
-    let told: BTreeSet<(RunId, &StepKey)> = log.iter().filter_map(|recorded| message_place(&recorded.event)).collect();
+    let messages: BTreeSet<(RunId, &StepKey)> =
+        log.iter().filter_map(|recorded| message_place(&recorded.event)).collect();
     last_of_each(attempts)
         .filter(|tried| tried.action.effect.changes() && tried.step.part == StepPart::Main)
-        .filter(|tried| !told.contains(&(tried.run, tried.step)) && !is_message(step(incident, tried.run, tried.step)))
+        .filter(|tried| {
+            !messages.contains(&(tried.run, tried.step)) && !is_message(step(incident, tried.run, tried.step))
+        })
         .map(|tried| change(incident, attempts, tried))
         .collect()
 }
@@ -138,7 +136,7 @@ pub(super) fn changes(incident: &Incident, log: &[Recorded], attempts: &[StepAtt
 fn change(incident: &Incident, attempts: &[StepAttempt<'_>], tried: &StepAttempt<'_>) -> ChangeFact {
     let (ended, outcome) = tried.ended.unzip();
     let action = format!("{}: {}", tried.action.kind, tried.action.spec);
-    let told = tried.change.filter(|change| !change.what.is_empty());
+    let description = tried.change.filter(|change| !change.what.is_empty());
     let last = |part: StepPart| {
         let key = tried.step.part(part);
         let other = attempts.iter().rev().find(|other| other.run == tried.run && *other.step == key);
@@ -146,21 +144,21 @@ fn change(incident: &Incident, attempts: &[StepAttempt<'_>], tried: &StepAttempt
     };
     ChangeFact {
         name: name(incident, tried.run, tried.step),
-        what: one_line(told.map_or(action.as_str(), |change| change.what.as_str()), TEXT_LIMIT),
-        place: told.map(|change| one_line(&change.place, TEXT_LIMIT)).filter(|place| !place.is_empty()),
+        what: one_line(description.map_or(action.as_str(), |change| change.what.as_str()), TEXT_LIMIT),
+        place: description.map(|change| one_line(&change.place, TEXT_LIMIT)).filter(|place| !place.is_empty()),
         why: why(incident, tried),
         action: one_line(&action, TEXT_LIMIT),
-        approved_by: (!tried.approved.is_empty())
-            .then(|| tried.approved.iter().map(|(_, by)| who(by)).collect::<Vec<_>>().join(" and ")),
-        approved: tried.approved.last().map(|(at, _)| *at),
+        approved_by: (!tried.approvals.is_empty())
+            .then(|| tried.approvals.iter().map(|(_, by)| who(by)).collect::<Vec<_>>().join(" and ")),
+        approved: tried.approvals.last().map(|(at, _)| *at),
         begun: tried.begun,
         ended,
         took: ended.map(|ended| Length::between(tried.begun.at, ended.at)),
         attempt: tried.number,
-        ok: tried.worked(),
-        summary: outcome.map_or_else(|| "nobody knows how it ended".to_owned(), verdict),
+        ok: tried.succeeded(),
+        summary: summary(outcome),
         before: json(tried.before),
-        after: outcome.and_then(|outcome| json(afterwards(&outcome.output))),
+        after: outcome.and_then(|outcome| json(state_after(&outcome.output))),
         check: last(StepPart::Verify),
         undone: last(StepPart::Undo),
     }
@@ -168,11 +166,7 @@ fn change(incident: &Incident, attempts: &[StepAttempt<'_>], tried: &StepAttempt
 
 fn verification(tried: &StepAttempt<'_>) -> Verification {
     let (at, outcome) = tried.ended.unzip();
-    Verification {
-        ok: tried.worked(),
-        at,
-        summary: outcome.map_or_else(|| "nobody knows how it ended".to_owned(), verdict),
-    }
+    Verification { ok: tried.succeeded(), at, summary: summary(outcome) }
 }
 
 fn why(incident: &Incident, tried: &StepAttempt<'_>) -> Option<String> {
@@ -181,7 +175,7 @@ fn why(incident: &Incident, tried: &StepAttempt<'_>) -> Option<String> {
     template_scope::text(incident, run, tried.step, why).ok().map(|why| one_line(&why, TEXT_LIMIT))
 }
 
-/// Who was told, and who was not.
+/// The results of deliveries.
 pub(super) fn messages(log: &[Recorded]) -> Vec<MessageFact> {
     log.iter()
         .filter_map(|recorded| {
@@ -192,17 +186,17 @@ pub(super) fn messages(log: &[Recorded]) -> Vec<MessageFact> {
                 MessageEvent::NoticeOwed { .. } | MessageEvent::Posted(_) => return None,
             };
             let at = Moment::of(recorded.seq, recorded.at);
-            Some(MessageFact { at, channel: one_line(&named(delivery), NAME_LIMIT), error })
+            Some(MessageFact { at, channel: one_line(&channel_name(delivery), NAME_LIMIT), error })
         })
         .collect()
 }
 
-fn named(delivery: &Delivery) -> String {
+fn channel_name(delivery: &Delivery) -> String {
     let Delivery { channel, instead_of, .. } = delivery;
     instead_of.as_ref().map_or_else(|| channel.clone(), |target| format!("{channel} in place of {target}"))
 }
 
-/// The services of the estate that parameters and changes name.
+/// The services of the estate that parameters and changes name, by their name or their unit.
 pub(super) fn services(incident: &Incident, attempts: &[StepAttempt<'_>]) -> Vec<String> {
     let mut named = BTreeSet::new();
     for run in &incident.runs {
@@ -215,11 +209,11 @@ pub(super) fn services(incident: &Incident, attempts: &[StepAttempt<'_>]) -> Vec
     for tried in attempts.iter().filter(|tried| tried.action.effect.changes() && tried.step.part == StepPart::Main) {
         gather_texts(&tried.action.spec, &mut named);
     }
-    let estates = incident.runs.iter().flat_map(|run| run.estate.services.iter());
-    let concerned = estates.filter(|(name, service)| {
+    let services = incident.runs.iter().flat_map(|run| run.estate.services.iter());
+    let concerned = services.filter(|(name, service)| {
         let unit = service.unit.as_str();
         let stem = unit.strip_suffix(".service").unwrap_or(unit);
-        [name.as_str(), unit, stem].iter().any(|word| named.contains(word))
+        [name.as_str(), unit, stem].iter().any(|text| named.contains(text))
     });
     concerned.map(|(name, _)| name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -235,8 +229,8 @@ fn gather_texts<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
     }
 }
 
-/// Facts that a person may want to think about: under "well" and under "badly".
-pub(super) fn prompts(facts: &Postmortem) -> (Vec<String>, Vec<String>) {
+/// Facts to consider under "what went well" and "what went badly".
+pub(super) fn well_and_badly(facts: &Postmortem) -> (Vec<String>, Vec<String>) {
     let (mut well, mut badly) = (Vec::new(), Vec::new());
     for deadline in &facts.deadlines {
         let margin = deadline.margin.map(|margin| margin.to_string()).unwrap_or_default();
@@ -265,7 +259,7 @@ pub(super) fn prompts(facts: &Postmortem) -> (Vec<String>, Vec<String>) {
     (well, badly)
 }
 
-/// What the step is called, else its key.
+/// The step's name; without one, its key.
 fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
     let name = incident.run(run).and_then(|run| timeline::name(incident, run, key));
     name.unwrap_or_else(|| key.to_string())
@@ -279,16 +273,17 @@ fn is_message(step: Option<&Step>) -> bool {
     step.is_some_and(|step| matches!(&step.body, StepBody::Action(action) if action.is_message()))
 }
 
-/// The step whose message was delivered, or was not.
+/// The run and step of a delivery's message.
 fn message_place(event: &Event) -> Option<(RunId, &StepKey)> {
     if let Event::Message(event) = event { event.delivery()?.step() } else { None }
 }
 
-/// Whether the gate is one that a person opens by doing something by hand.
+/// Whether the gate waits for work by hand.
 pub(super) fn is_by_hand(gate: &Gate) -> bool {
     matches!(gate, Gate::Manual { .. })
 }
 
+/// The last attempt of each step.
 fn last_of_each<'a, 'b>(attempts: &'b [StepAttempt<'a>]) -> impl Iterator<Item = &'b StepAttempt<'a>> {
     let last: BTreeMap<(RunId, &StepKey), usize> =
         attempts.iter().enumerate().map(|(at, tried)| ((tried.run, tried.step), at)).collect();
@@ -299,8 +294,9 @@ fn last_of_each<'a, 'b>(attempts: &'b [StepAttempt<'a>]) -> impl Iterator<Item =
         .map(|(_, tried)| tried)
 }
 
-/// The outcome on one line, with the word for how it ended unless it succeeded.
-fn verdict(outcome: &Outcome) -> String {
+/// The outcome on one line, after how it ended unless it succeeded.
+fn summary(outcome: Option<&Outcome>) -> String {
+    let Some(outcome) = outcome else { return "nobody knows how it ended".to_owned() };
     let how = match outcome.verdict {
         Verdict::Succeeded => "",
         Verdict::Failed => "failed: ",
@@ -311,8 +307,9 @@ fn verdict(outcome: &Outcome) -> String {
     one_line(&format!("{how}{}", outcome.summary), TEXT_LIMIT)
 }
 
-/// What an outcome says of the time after: a kind that tells both has told the time before already.
-pub(super) fn afterwards(output: &Value) -> &Value {
+/// The part of an output that describes the state after the change. A kind that returns `before` and `after` has recorded the
+/// state before already.
+pub(super) fn state_after(output: &Value) -> &Value {
     output.get("after").filter(|_| output.get("before").is_some()).unwrap_or(output)
 }
 
@@ -325,7 +322,7 @@ fn json(value: &Value) -> Option<String> {
     (!empty).then(|| one_line(&value.to_string(), TEXT_LIMIT))
 }
 
-/// Head and tail of what was printed.
+/// The beginning and end of printed output.
 fn transcript(text: &str) -> String {
     let text = printable(text);
     let lines: Vec<&str> = text.trim_matches('\n').lines().collect();

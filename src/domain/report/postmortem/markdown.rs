@@ -1,21 +1,21 @@
-//! Markdown that foreign text cannot take part in.
+//! Escaping for Markdown.
 //!
-//! A template writes Markdown; everything that it interpolates is text, and is escaped by [`escape`] unless a filter
-//! of ours has put it into a place of its own: `fence`, `code`, `yaml`. There is no way to interpolate raw Markdown.
+//! A template interpolates text, which [`escape`] escapes, unless one of the filters `fence`, `code` and `yaml` quotes it. Raw
+//! Markdown cannot be interpolated.
 //!
-//! **Invariant:** an interpolated text is one line, is shown as it is, and begins and ends nothing: no emphasis, link,
+//! **Invariant:** an interpolated text is one line, is shown as it is, and begins or ends no Markdown construct: no emphasis, link,
 //! image, HTML, heading, list, table cell, code span, comment, or template of a site generator.
 
-/// Characters that mean something to Markdown wherever they stand.
+/// Characters that have a meaning everywhere.
 const ALWAYS: &[char] = &['\\', '`', '*', '[', ']', '<', '>', '|', '~', '$', '^'];
 
-/// Characters that mean something at the beginning of a line. Where a text will stand is not known here.
+/// Characters that have a meaning at the beginning of a line. Any text may be at the beginning of a line.
 const LEADING: &[char] = &['#', '+', '-', '=', ':', '.', ')', '!', '_'];
 
 /// The shortest fence.
 const FENCE: usize = 3;
 
-/// Text as Markdown that shows it: one line, nothing in it has a meaning.
+/// Text as one line of Markdown in which no character has a meaning.
 pub(super) fn escape(text: &str) -> String {
     let line = flat(text);
     let mut safe = String::with_capacity(line.len() + 8);
@@ -25,7 +25,7 @@ pub(super) fn escape(text: &str) -> String {
     let mut numbering = true;
     while let Some(c) = rest.next() {
         let next = rest.peek().copied();
-        let meaning = ALWAYS.contains(&c)
+        let has_meaning = ALWAYS.contains(&c)
             || (before.is_none() && LEADING.contains(&c))
             || (numbering && before.is_some() && matches!(c, '.' | ')'))
             || (c == '_' && !(is_word(before) && is_word(next)))
@@ -33,7 +33,7 @@ pub(super) fn escape(text: &str) -> String {
             || (c == '!' && next == Some('['))
             || (before == Some('{') && matches!(c, '{' | '%' | '#' | ':' | '.'))
             || (c == '-' && before == Some('-'));
-        if meaning {
+        if has_meaning {
             safe.push('\\');
         }
         safe.push(c);
@@ -43,8 +43,8 @@ pub(super) fn escape(text: &str) -> String {
     safe
 }
 
-/// Text as a code span: its marks are longer than any run of back-ticks in it. Not for tables, where `|` ends a cell
-/// even inside of a code span.
+/// Text as a code span, between more back-ticks than the text has in a row. Not for tables: there `|` ends a cell even in a code
+/// span.
 pub(super) fn code(text: &str) -> String {
     let line = flat(text);
     if line.is_empty() {
@@ -55,7 +55,7 @@ pub(super) fn code(text: &str) -> String {
     format!("{marks}{pad}{line}{pad}{marks}")
 }
 
-/// Text as a fenced block that no line of it can close.
+/// Text as a fenced block, between more back-ticks than the text has in a row.
 pub(super) fn fence(text: &str) -> String {
     let text = crate::domain::core::text::printable(text);
     let marks = "`".repeat(FENCE.max(longest_run(&text, '`') + 1));
@@ -77,7 +77,7 @@ pub(super) fn yaml(text: &str) -> String {
     quoted
 }
 
-/// Text on one line and printable.
+/// Text on one line, without control characters.
 fn flat(text: &str) -> String {
     let mut line = String::new();
     for word in text.split_whitespace() {
@@ -103,7 +103,7 @@ mod tests {
     use proptest::prelude::*;
     use pulldown_cmark::{Event, Options, Parser, TagEnd};
 
-    /// What a reader of every extension sees: the structure, and the text in it.
+    /// The structure of a Markdown text and its plain text, parsed with every extension.
     fn read(markdown: &str) -> (Vec<String>, String) {
         let (mut structure, mut text) = (Vec::new(), String::new());
         let options = Options::all() - Options::ENABLE_SMART_PUNCTUATION;
@@ -119,8 +119,8 @@ mod tests {
         (structure, text)
     }
 
-    /// Foreign text that is full of what Markdown has meanings for.
-    fn foreign() -> impl Strategy<Value = String> {
+    /// Text with many characters that have a meaning in Markdown.
+    fn hostile() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             r"[\`*_\[\]<>|~$^&#+\-=:.)(!{}%@/0-9a-b \t\n]{1,6}",
             Just("<!-- x -->".to_owned()),
@@ -135,7 +135,7 @@ mod tests {
         prop::collection::vec(piece, 1..6).prop_map(|pieces| pieces.concat())
     }
 
-    /// Places where a template puts text: what stands around it, and the structure that must come of it.
+    /// Places in which a template interpolates text: the text before and after, and the expected structure.
     const PLACES: &[(&str, &str, &str)] = &[
         ("", "", "Paragraph"),
         ("before ", " after", "Paragraph"),
@@ -147,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn foreign_text_is_shown_as_it_is_and_means_nothing(text in foreign()) {
+        fn escaped_text_is_shown_as_it_is_and_has_no_structure(text in hostile()) {
             let line = flat(&text);
             prop_assume!(!line.is_empty());
             for (before, after, structure) in PLACES {
@@ -158,14 +158,14 @@ mod tests {
         }
 
         #[test]
-        fn no_line_of_a_fenced_block_ends_it(text in "(`{0,5}[a-z~# ]{0,3}\n?){0,8}") {
+        fn no_line_of_a_fenced_text_ends_the_block(text in "(`{0,5}[a-z~# ]{0,3}\n?){0,8}") {
             let (structure, shown) = read(&format!("{}\n\nafter\n", fence(&text)));
             prop_assert_eq!(structure.join(" "), "CodeBlock Paragraph");
             prop_assert!(shown.ends_with("after"));
         }
 
         #[test]
-        fn a_code_span_is_one(text in foreign()) {
+        fn a_text_is_exactly_one_code_span(text in hostile()) {
             prop_assume!(!flat(&text).is_empty());
             let (structure, _) = read(&format!("x {} y\n", code(&text)));
             prop_assert_eq!(structure.len(), 2, "{:?}", structure);
@@ -173,14 +173,14 @@ mod tests {
         }
 
         #[test]
-        fn a_yaml_scalar_is_read_back(text in foreign()) {
+        fn a_yaml_scalar_is_read_back(text in hostile()) {
             let read: String = serde_yaml::from_str(&yaml(&text)).unwrap();
             prop_assert_eq!(read, flat(&text));
         }
     }
 
     #[test]
-    fn ordinary_text_stays_readable() {
+    fn ordinary_text_is_not_escaped() {
         for text in ["pakashop-gateway.service runs again after 3.6s", "18 of 19 units run; 2 failed (a, b)", "x_y & z"]
         {
             assert_eq!(escape(text), text);

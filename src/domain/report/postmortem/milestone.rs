@@ -1,4 +1,4 @@
-//! The times that are measured, and what each of them means.
+//! The milestones of an incident, and their definitions.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -14,84 +14,83 @@ use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 use crate::domain::incident::event::{DeadlineEvent, Event, MessageEvent, Recorded, StepEvent};
 use crate::domain::runbook::{DeadlineFrom, StepBody};
 
-/// The phase whose steps take the trouble away, as runbooks call it.
+/// The `phase` of steps that remedy the problem.
 const MITIGATE: &str = "mitigate";
 
-/// One of the times that are measured.
+/// A milestone of an incident.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Milestone {
     /// `Detected`, `Opened`, `Acknowledged`, `Notified`, `Mitigated` or `Resolved`.
     pub name: &'static str,
-    /// When; none when the log does not say.
+    /// When it was reached; none if the log does not contain it.
     pub at: Option<Moment>,
-    /// How long after the opening, or before it.
+    /// The time between the opening and the milestone.
     pub after: Option<Length>,
     /// Whether it was before the opening.
     pub before_opening: bool,
-    /// What the time means, so that numbers of several incidents can be compared.
+    /// The definition, so that the times of several incidents can be compared.
     pub meaning: &'static str,
 }
 
-/// The first notice against its deadline.
+/// The first notice to stakeholders, compared with its deadline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Notice {
     /// The deadline's name.
     pub deadline: String,
-    /// How much time it gave, from the opening.
+    /// The time from the opening to `due`.
     pub within: Length,
-    /// When it was due.
     pub due: Moment,
-    /// When notice was given; none when it was not.
+    /// When the notice was given, if it was.
     pub given: Option<Moment>,
-    /// How far before or after it was due that was.
+    /// The time between `given` and `due`.
     pub margin: Option<Length>,
-    /// Whether it was too late, or has not been given.
+    /// Whether the notice was late, or has not been given.
     pub late: bool,
 }
 
-/// Every milestone, in the order in which they are meant to come.
+/// All milestones, in their intended order.
 pub(super) fn of(
     incident: &Incident,
     log: &[Recorded],
     attempts: &[StepAttempt<'_>],
     changes: &[ChangeFact],
 ) -> Vec<Milestone> {
-    let opened = Moment::mark(&incident.opened);
+    let opened = Moment::of_stamp(&incident.opened);
     let detected = incident.detected_at.map_or(opened, |at| Moment { at, seq: Some(incident.opened.seq) });
-    let of = |name, at: Option<Moment>, meaning| Milestone {
+    let milestone = |name, at: Option<Moment>, meaning| Milestone {
         name,
         at,
         after: at.map(|at| margin(at.at, opened.at).0),
         before_opening: at.is_some_and(|at| at.at < opened.at),
         meaning,
     };
-    let told = match notice_deadline(incident) {
+    let notified_means = match notice_deadline(incident) {
         Some(_) => "the step that meets the notice deadline succeeded",
         None => "the first message arrived",
     };
     vec![
-        of("Detected", Some(detected), "the trouble was first noticed, as far as the opening says"),
-        of("Opened", Some(opened), "the incident was opened"),
-        of(
+        milestone("Detected", Some(detected), "the trouble was first noticed, as far as the opening says"),
+        milestone("Opened", Some(opened), "the incident was opened"),
+        milestone(
             "Acknowledged",
-            incident.acknowledged.as_ref().map(Moment::mark),
+            incident.acknowledged.as_ref().map(Moment::of_stamp),
             "a person said that they had taken notice",
         ),
-        of("Notified", notified(incident, log), told),
-        of(
+        milestone("Notified", notified(incident, log), notified_means),
+        milestone(
             "Mitigated",
             mitigated(incident, log, attempts, changes),
             "the last remedy was seen to work: its check, or a mitigating wait or work by hand, ended well",
         ),
-        of(
+        milestone(
             "Resolved",
-            incident.resolved.as_ref().map(Moment::mark),
+            incident.resolved.as_ref().map(Moment::of_stamp),
             "the trouble was over: a person said so, or its alerts were",
         ),
     ]
 }
 
-/// The notice against its deadline; none when no deadline asks for a notice.
+/// The notice compared with its deadline; none if no deadline requires a notice.
 pub(super) fn notice(incident: &Incident, milestones: &[Milestone]) -> Option<Notice> {
     let deadline = notice_deadline(incident)?;
     let given = milestones.iter().find(|milestone| milestone.name == "Notified").and_then(|milestone| milestone.at);
@@ -106,10 +105,10 @@ pub(super) fn notice(incident: &Incident, milestones: &[Milestone]) -> Option<No
     })
 }
 
-/// The deadline for telling people: counted from the opening, and met by a message or by hand; among several
-/// the first to run out.
+/// The deadline for the first notice: counted from the opening, and met by a step that sends a message or is done by hand. Of
+/// several, the one that is due first.
 fn notice_deadline(incident: &Incident) -> Option<&Deadline> {
-    let told = |deadline: &&Deadline| {
+    let is_met_by_notice = |deadline: &&Deadline| {
         let steps = incident.runs.iter().flat_map(|run| run.runbook.all_steps());
         let mut meeting = steps.filter(|step| step.meets.as_ref() == Some(&deadline.name));
         meeting.any(|step| match &step.body {
@@ -119,7 +118,7 @@ fn notice_deadline(incident: &Incident) -> Option<&Deadline> {
         })
     };
     let opened = incident.deadlines.iter().filter(|deadline| deadline.from == DeadlineFrom::Opened);
-    opened.filter(told).min_by_key(|deadline| deadline.due)
+    opened.filter(is_met_by_notice).min_by_key(|deadline| deadline.due)
 }
 
 fn notified(incident: &Incident, log: &[Recorded]) -> Option<Moment> {
@@ -135,8 +134,8 @@ fn notified(incident: &Incident, log: &[Recorded]) -> Option<Moment> {
     Some(Moment::of(first.seq, first.at))
 }
 
-/// The end of the last remedy that worked: a change whose check came true and which was not taken back, or a step of
-/// the phase `mitigate` that waits until things are well or is done by hand.
+/// The end of the last remedy that worked: a verified change that was not undone, or a step of the phase `mitigate` that is done by
+/// hand or waits until a condition holds.
 fn mitigated(
     incident: &Incident,
     log: &[Recorded],
@@ -145,18 +144,18 @@ fn mitigated(
 ) -> Option<Moment> {
     let checked = changes.iter().filter(|change| change.ok && !change.undone.as_ref().is_some_and(|undone| undone.ok));
     let checked = checked.filter_map(|change| change.check.as_ref().filter(|check| check.ok)?.at);
-    let waited = attempts.iter().filter(|tried| tried.worked() && tried.step.part == StepPart::Main);
-    let waited = waited.filter(|tried| !tried.action.effect.changes() && waits_to_mitigate(incident, tried));
-    let waited = waited.filter_map(|tried| Some(tried.ended?.0));
+    let waits = attempts.iter().filter(|attempt| attempt.succeeded() && attempt.step.part == StepPart::Main);
+    let waits = waits.filter(|attempt| !attempt.action.effect.changes() && waits_to_mitigate(incident, attempt));
+    let waited = waits.filter_map(|attempt| Some(attempt.ended?.0));
     checked.chain(waited).chain(by_hand(incident, log)).max_by_key(|moment| (moment.at, moment.seq))
 }
 
-fn waits_to_mitigate(incident: &Incident, tried: &StepAttempt<'_>) -> bool {
-    facts::step(incident, tried.run, tried.step)
+fn waits_to_mitigate(incident: &Incident, attempt: &StepAttempt<'_>) -> bool {
+    facts::step(incident, attempt.run, attempt.step)
         .is_some_and(|step| step.until.is_some() && step.phase.as_deref() == Some(MITIGATE))
 }
 
-/// What was done by hand to mitigate.
+/// When work by hand in the phase `mitigate` was done.
 fn by_hand(incident: &Incident, log: &[Recorded]) -> Vec<Moment> {
     let mut asked: Vec<(RunId, &StepKey)> = Vec::new();
     let mut done = Vec::new();

@@ -1,4 +1,4 @@
-//! People who took part in an incident, and what each of them did.
+//! The people who took part in an incident, and their actions.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -10,17 +10,16 @@ use crate::domain::incident::event::{
     Actor, Event, IncidentEvent, MessageEvent, Recorded, RoleEvent, RunEvent, StepEvent,
 };
 
-/// Somebody who took part.
+/// A person who took part.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Participant {
-    /// Who.
     pub name: String,
-    /// What they did, such as `approved 2`.
+    /// What the person did, such as `approved 2×`.
     pub deeds: Vec<String>,
 }
 
-/// Who took part, in the order of their first deed.
-pub(super) fn people(log: &[Recorded]) -> Vec<Participant> {
+/// The people who took part, in the order of their first event.
+pub(super) fn participants(log: &[Recorded]) -> Vec<Participant> {
     let mut people: Vec<(String, Vec<(&'static str, u32)>)> = Vec::new();
     for recorded in log {
         let Actor::Person { name, .. } = &recorded.by else { continue };
@@ -29,23 +28,25 @@ pub(super) fn people(log: &[Recorded]) -> Vec<Participant> {
             people.push((name, Vec::new()));
             people.len() - 1
         });
-        let Some(deed) = deed(&recorded.event) else { continue };
-        match people[at].1.iter_mut().find(|(known, _)| *known == deed) {
+        let Some(action) = action(&recorded.event) else { continue };
+        match people[at].1.iter_mut().find(|(known, _)| *known == action) {
             Some((_, count)) => *count += 1,
-            None => people[at].1.push((deed, 1)),
+            None => people[at].1.push((action, 1)),
         }
     }
-    let times = |(deed, count): (&str, u32)| if count > 1 { format!("{deed} {count}×") } else { deed.to_owned() };
+    let times =
+        |(action, count): (&str, u32)| if count > 1 { format!("{action} {count}×") } else { action.to_owned() };
     people
         .into_iter()
-        .map(|(name, deeds)| Participant { name, deeds: deeds.into_iter().map(times).collect() })
+        .map(|(name, actions)| Participant { name, deeds: actions.into_iter().map(times).collect() })
         .collect()
 }
 
-fn deed(event: &Event) -> Option<&'static str> {
+/// What a person did by an event; none for an event that is no action of a person.
+fn action(event: &Event) -> Option<&'static str> {
     match event {
-        Event::Incident(event) => deed_to_incident(event),
-        Event::Step(event) => deed_to_step(event),
+        Event::Incident(event) => incident_action(event),
+        Event::Step(event) => step_action(event),
         Event::Run(RunEvent::Stopping { .. }) => Some("stopped a run"),
         Event::Role(RoleEvent::Taken { .. }) => Some("took or gave a role"),
         Event::Role(RoleEvent::ApprovalRefused(_)) => Some("was refused"),
@@ -58,7 +59,7 @@ fn deed(event: &Event) -> Option<&'static str> {
     }
 }
 
-fn deed_to_incident(event: &IncidentEvent) -> Option<&'static str> {
+fn incident_action(event: &IncidentEvent) -> Option<&'static str> {
     Some(match event {
         IncidentEvent::Opened { .. } => "opened it",
         IncidentEvent::Acknowledged => "acknowledged it",
@@ -73,7 +74,7 @@ fn deed_to_incident(event: &IncidentEvent) -> Option<&'static str> {
     })
 }
 
-fn deed_to_step(event: &StepEvent) -> Option<&'static str> {
+fn step_action(event: &StepEvent) -> Option<&'static str> {
     Some(match event {
         StepEvent::Answered { .. } => "answered",
         StepEvent::Approved { .. } => "approved",

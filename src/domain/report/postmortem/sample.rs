@@ -1,6 +1,6 @@
-//! Facts of incidents that never were, to try a template on: one that has everything, and one that has just begun.
+//! Sample facts for the check of a template: an incident with all facts, and one that was just opened.
 //!
-//! **Invariant:** whatever a template may speak of is in the whole one, and whatever may be missing is missing in the bare one.
+//! **Invariant:** [`whole`] contains every fact that a template can use; [`without_details`] lacks every fact that can be missing.
 
 use chrono::DateTime;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::domain::core::time::Span;
 
-/// An incident with everything in it; of each sort of thing also one with nothing in it that need not be there.
+/// An incident with all facts. Lists also have an item that lacks every optional field.
 pub(super) fn whole() -> Postmortem {
     let (change, message) = (change(), MessageFact { at: moment(), channel: text(), error: Some(text()) });
     let milestone =
@@ -45,7 +45,7 @@ pub(super) fn whole() -> Postmortem {
     }
 }
 
-/// An incident of which nothing is known but that it was opened.
+/// An incident that was just opened.
 pub(super) fn without_details() -> Postmortem {
     Postmortem {
         id: text(),

@@ -1,8 +1,8 @@
-//! The template of a post-mortem, ours or a shop's, and its rendering.
+//! The template of a post-mortem, shipped or from the project, and its rendering.
 //!
-//! A template sees the fields of [`Postmortem`] and these filters: `code` (a code span), `fence` (a fenced block),
-//! `yaml` (a quoted scalar for the front matter), and minijinja's own. Filters that would let raw Markdown through
-//! (`safe`, `escape`, `tojson`) are not there.
+//! A template can use the fields of [`Postmortem`], the filters `code` (a code span), `fence` (a fenced block) and `yaml` (a quoted
+//! scalar for the front matter), and those of minijinja. Filters that would let raw Markdown through (`safe`, `escape`, `tojson`)
+//! are removed.
 
 use std::fmt::Write as _;
 
@@ -12,61 +12,59 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::{Postmortem, markdown};
 
-/// How much work a template may be in any case, in instructions: ours needs a hundredth of it for an empty log.
+/// The instructions that a template may always execute. The shipped one needs a hundredth for an incident without facts.
 pub(super) const FUEL: u64 = 200_000;
 
-/// How much more it may be for each fact that a template goes through: ours needs 40.
+/// The further instructions for each fact. The shipped template needs 40.
 const FUEL_A_FACT: u64 = 500;
 
-/// How deeply a template may call itself.
+/// The deepest recursion of a template.
 const DEPTH: usize = 50;
 
-/// A template with the name that its errors are reported under.
+/// A template with the file name for its errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
-    /// The file, as the estate names it.
+    /// The file's name in the estate.
     pub file: String,
-    /// Its text.
     pub source: String,
 }
 
 impl Template {
-    /// The template of a report that comes with the program.
+    /// The shipped template of a report.
     pub fn shipped_report() -> Self {
         Self { file: "report.md.jinja".to_owned(), source: include_str!("report.md.jinja").to_owned() }
     }
 
-    /// The template of a post-mortem that comes with the program.
+    /// The shipped template of a post-mortem.
     pub fn shipped() -> Self {
         Self { file: "postmortem.md.jinja".to_owned(), source: include_str!("postmortem.md.jinja").to_owned() }
     }
 }
 
-/// What is wrong with a template.
+/// A problem of a template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {message}")]
 pub struct TemplateError {
-    /// The file, as the estate names it.
+    /// The file's name in the estate.
     pub file: String,
     /// 1 for the first.
     pub line: usize,
-    /// A fragment.
     pub message: String,
 }
 
-/// The draft: the facts in the template. The same facts and template give the same bytes.
+/// Renders the facts with the template. The same facts and template give the same bytes.
 pub fn render(facts: &Postmortem, template: &Template) -> Result<String, TemplateError> {
     let environment = environment(fuel(facts));
-    let wrong = |error: Error| wrong(template, &error);
-    let parsed = environment.template_from_named_str(&template.file, &template.source).map_err(wrong)?;
-    let mut text = parsed.render(Value::from(Serde(facts))).map_err(wrong)?;
+    let problem = |error: Error| problem(template, &error);
+    let parsed = environment.template_from_named_str(&template.file, &template.source).map_err(problem)?;
+    let mut text = parsed.render(Value::from(Serde(facts))).map_err(problem)?;
     if !text.ends_with('\n') {
         text.push('\n');
     }
     Ok(text)
 }
 
-fn wrong(template: &Template, error: &Error) -> TemplateError {
+fn problem(template: &Template, error: &Error) -> TemplateError {
     TemplateError { file: template.file.clone(), line: error.line().unwrap_or(1), message: message(error) }
 }
 
@@ -75,20 +73,20 @@ fn fuel(facts: &Postmortem) -> u64 {
     FUEL + FUEL_A_FACT * lists.iter().map(|length| *length as u64).sum::<u64>()
 }
 
-/// What reads templates, with so much work for each.
+/// The environment that renders a template with at most `fuel` instructions.
 pub(super) fn environment(fuel: u64) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(fuel));
     environment.set_recursion_limit(DEPTH);
-    // A line that holds only a block leaves nothing behind.
+    // A line that contains only a block produces no line.
     environment.set_syntax(syntax());
     environment.set_auto_escape_callback(|_| AutoEscape::Custom("markdown".into()));
     environment.set_formatter(|out, _, value| {
         let written = match value {
             value if value.is_safe() => out.write_str(value.as_str().unwrap_or_default()),
             value if value.is_undefined() || value.is_none() => {
-                return Err(Error::new(ErrorKind::UndefinedError, "there is nothing here to show; ask with `if`"));
+                return Err(Error::new(ErrorKind::UndefinedError, "the value is missing; test it with `if` first"));
             }
             value => out.write_str(&markdown::escape(&text(value))),
         };

@@ -1,7 +1,7 @@
-//! A template is tried before it is needed: names that are not there, and where it breaks off on an incident that has
-//! everything and on one that has just begun.
+//! The check of a template: unknown names, and errors when it renders two sample incidents, one with all facts and one that was
+//! just opened.
 //!
-//! Deliberately absent: what stands in a branch that neither incident takes, unless it is a name.
+//! In a branch that neither sample takes, only unknown names are found.
 
 use minijinja::Error;
 use minijinja::value::{Serde, Value};
@@ -12,7 +12,7 @@ use crate::domain::core::diagnostic::{MAX_SHOWN, Problem, Source};
 use crate::domain::template::expression::scanner::{PieceKind, pieces};
 use crate::domain::template::expression::{Reference, explain, mentions};
 
-/// What is wrong with a template.
+/// The problems of a template.
 pub fn check(source: &Source) -> Vec<Problem> {
     let whole = Value::from(Serde(sample::whole()));
     let environment = environment(FUEL);
@@ -22,10 +22,10 @@ pub fn check(source: &Source) -> Vec<Problem> {
     };
     let mentions = mentions(&source.text, &|name| roots.contains(name));
     let mut problems: Vec<Problem> =
-        mentions.into_iter().filter_map(|mention| unknown(source, mention, &whole)).collect();
-    let text = problems.iter().fold(source.text.clone(), |text, problem| without(&text, problem).unwrap_or(text));
+        mentions.into_iter().filter_map(|mention| unknown_name(source, mention, &whole)).collect();
+    let text = problems.iter().fold(source.text.clone(), |text, problem| blank_out(&text, problem).unwrap_or(text));
     for facts in [sample::whole(), sample::without_details()] {
-        for problem in tried(source, text.clone(), &facts, &whole) {
+        for problem in render_problems(source, text.clone(), &facts, &whole) {
             if !problems.iter().any(|known| known.span == problem.span) {
                 problems.push(problem);
             }
@@ -34,15 +34,16 @@ pub fn check(source: &Source) -> Vec<Problem> {
     problems
 }
 
-/// Where a template breaks off. What breaks is taken out, and the rest tried again.
-fn tried(source: &Source, mut text: String, facts: &Postmortem, whole: &Value) -> Vec<Problem> {
+/// The errors when a template renders these facts. After each error the failing expression is blanked out and the rest is rendered
+/// again.
+fn render_problems(source: &Source, mut text: String, facts: &Postmortem, whole: &Value) -> Vec<Problem> {
     let mut problems = Vec::new();
     let environment = environment(FUEL);
     while problems.len() < MAX_SHOWN {
         let parsed = environment.template_from_named_str(&source.name, &text);
         let Err(error) = parsed.and_then(|parsed| parsed.render(Value::from(Serde(facts)))) else { break };
         let problem = problem(source, &error, whole);
-        let rest = without(&text, &problem);
+        let rest = blank_out(&text, &problem);
         problems.push(problem);
         match rest {
             Some(rest) => text = rest,
@@ -53,12 +54,12 @@ fn tried(source: &Source, mut text: String, facts: &Postmortem, whole: &Value) -
 }
 
 fn problem(source: &Source, error: &Error, whole: &Value) -> Problem {
-    let told = explain(&source.text, error, whole);
-    Problem { help: told.hint, ..Problem::new(source.span(told.range), told.message) }
+    let explained = explain(&source.text, error, whole);
+    Problem { help: explained.hint, ..Problem::new(source.span(explained.range), explained.message) }
 }
 
-/// The text with blanks in place of the expression that has the problem; none when it is in no expression.
-fn without(text: &str, problem: &Problem) -> Option<String> {
+/// The text with blanks in place of the expression that has the problem; none if the problem is in no expression.
+fn blank_out(text: &str, problem: &Problem) -> Option<String> {
     let at = problem.span.range.start;
     let piece = pieces(text).into_iter().find(|piece| piece.outer.contains(&at))?;
     (piece.kind == PieceKind::Expression).then(|| {
@@ -68,8 +69,8 @@ fn without(text: &str, problem: &Problem) -> Option<String> {
     })
 }
 
-/// That an incident with everything has no such name.
-fn unknown(source: &Source, mention: Reference, whole: &Value) -> Option<Problem> {
+/// The problem of a name that [`sample::whole`] does not have.
+fn unknown_name(source: &Source, mention: Reference, whole: &Value) -> Option<Problem> {
     let mut value = whole.clone();
     for part in mention.parts() {
         let inner = value.get_attr(part).ok().filter(|inner| !inner.is_undefined());

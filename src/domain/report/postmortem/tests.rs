@@ -1,4 +1,4 @@
-//! The facts of a golden log, the names of files, and templates that go wrong.
+//! The facts of a golden log, file names, and wrong templates.
 
 use super::*;
 use crate::domain::core::diagnostic::Source;
@@ -27,7 +27,7 @@ fn clock(facts: &Postmortem, name: &str) -> Option<String> {
 }
 
 #[test]
-fn the_times_are_those_of_the_log() {
+fn milestones_have_the_times_of_their_events() {
     let facts = facts(&log());
     let times = ["Detected", "Opened", "Acknowledged", "Notified", "Mitigated", "Resolved"]
         .map(|name| clock(&facts, name).unwrap());
@@ -36,7 +36,7 @@ fn the_times_are_those_of_the_log() {
 }
 
 #[test]
-fn the_notice_is_measured_against_the_deadline_in_the_log() {
+fn the_notice_is_compared_with_the_deadline_in_the_log() {
     let notice = facts(&log()).notice.unwrap();
     assert_eq!(
         (notice.within.to_string(), notice.margin.unwrap().to_string(), notice.late),
@@ -47,7 +47,7 @@ fn the_notice_is_measured_against_the_deadline_in_the_log() {
 }
 
 #[test]
-fn a_change_that_nobody_has_seen_to_work_mitigates_nothing() {
+fn a_change_that_is_not_verified_does_not_mitigate() {
     let unchecked = facts_until(
         |event| matches!(event, Event::Step(StepEvent::Ended { step, .. }) if step.part == crate::domain::core::id::StepPart::Verify),
     );
@@ -56,7 +56,7 @@ fn a_change_that_nobody_has_seen_to_work_mitigates_nothing() {
 }
 
 #[test]
-fn a_message_is_no_change_and_a_change_says_who_agreed() {
+fn a_message_is_no_change_and_a_change_names_its_approvers() {
     let facts = facts(&log());
     assert_eq!(facts.changes.len(), 1);
     let change = &facts.changes[0];
@@ -69,7 +69,7 @@ fn a_message_is_no_change_and_a_change_says_who_agreed() {
 }
 
 #[test]
-fn it_is_due_a_day_after_the_resolution() {
+fn a_post_mortem_is_due_a_day_after_the_resolution() {
     let due = facts(&log()).due.unwrap();
     assert_eq!(stamp(due.at), "2026-11-23T03:08:20Z");
     let open = facts_until(|event| matches!(event, Event::Incident(IncidentEvent::Resolved { .. })));
@@ -77,15 +77,15 @@ fn it_is_due_a_day_after_the_resolution() {
 }
 
 #[test]
-fn the_time_before_a_change_is_not_told_again_with_the_time_after() {
+fn the_state_after_a_change_does_not_repeat_the_state_before() {
     let both = serde_json::json!({ "units": [], "before": { "active": "failed" }, "after": { "active": "active" } });
-    assert_eq!(super::facts::afterwards(&both), &both["after"]);
+    assert_eq!(super::facts::state_after(&both), &both["after"]);
     let only = serde_json::json!({ "after": 1 });
-    assert_eq!(super::facts::afterwards(&only), &only);
+    assert_eq!(super::facts::state_after(&only), &only);
 }
 
 #[test]
-fn a_file_name_is_made_of_harmless_characters() {
+fn a_file_name_has_only_safe_characters() {
     let log = log();
     let mut incident = fold(&log).unwrap().unwrap();
     for (title, name) in [
@@ -111,40 +111,40 @@ fn a_template_cannot_let_raw_text_through() {
     }
 }
 
-/// What is wrong with a template, each problem with its place.
-fn wrong(text: &str) -> Vec<String> {
-    let problems = check(&Source::new("t.jinja", text));
-    problems.iter().map(|at| format!("{}:{} {}", at.span.line, at.span.column, at.message)).collect()
+/// The problems of a template, each with its place.
+fn problems(text: &str) -> Vec<String> {
+    let found = check(&Source::new("t.jinja", text));
+    found.iter().map(|at| format!("{}:{} {}", at.span.line, at.span.column, at.message)).collect()
 }
 
 #[test]
-fn our_own_template_has_no_problem() {
-    assert_eq!(check(&Source::new("ours", Template::shipped().source)), []);
+fn the_shipped_template_has_no_problem() {
+    assert_eq!(check(&Source::new("shipped", Template::shipped().source)), []);
 }
 
 #[test]
-fn a_template_is_tried_before_it_is_needed() {
-    assert_eq!(wrong("# {{ title }}\n{% if due %}\n{% endfor %}").len(), 1, "it cannot be read");
+fn the_check_finds_syntax_errors_and_unknown_names() {
+    assert_eq!(problems("# {{ title }}\n{% if due %}\n{% endfor %}").len(), 1, "it cannot be read");
     let names = "{{ titel }}\n{% if due %}{{ due.stmp }}{% endif %}\n{% for at in timeline %}{{ at.wo }}{% endfor %}";
-    let names = wrong(names);
-    assert_eq!(names[..2], ["1:4 `titel` is not defined", "2:16 `due.stmp` is not defined"]);
-    assert_eq!(names.len(), 3, "every problem at once: {names:?}");
+    let found = problems(names);
+    assert_eq!(found[..2], ["1:4 `titel` is not defined", "2:16 `due.stmp` is not defined"]);
+    assert_eq!(found.len(), 3, "every problem at once: {found:?}");
     let help = check(&Source::new("t.jinja", "{{ opened.stmp }}"))[0].help.clone();
     assert_eq!(help.as_deref(), Some("Did you mean `stamp`?"));
-    assert_eq!(wrong("{% for line in timeline %}\n{{ line.wo }}\n{% endfor %}"), ["2:4 `line.wo` is not defined"]);
-    assert!(wrong("{{ title }}\n{{ title | shout }}")[0].starts_with("2:"), "there is no such filter");
+    assert_eq!(problems("{% for line in timeline %}\n{{ line.wo }}\n{% endfor %}"), ["2:4 `line.wo` is not defined"]);
+    assert!(problems("{{ title }}\n{{ title | shout }}")[0].starts_with("2:"), "there is no such filter");
     let sets = "{% set at = opened %}{% for run in runs %}{{ loop.index }} {{ run.title }} {{ at.clock }}{% endfor %}";
-    assert_eq!(wrong(sets), [""; 0]);
+    assert_eq!(problems(sets), [""; 0]);
 }
 
 #[test]
-fn what_an_open_incident_does_not_have_must_be_asked_for() {
-    assert_eq!(wrong("{{ title }}\n{{ resolution.by }}").len(), 1);
-    assert_eq!(wrong("{% if resolution %}{{ resolution.by }} after {{ lasted }}{% endif %}"), [""; 0]);
+fn a_fact_that_an_open_incident_lacks_must_be_tested_with_if() {
+    assert_eq!(problems("{{ title }}\n{{ resolution.by }}").len(), 1);
+    assert_eq!(problems("{% if resolution %}{{ resolution.by }} after {{ lasted }}{% endif %}"), [""; 0]);
 }
 
 #[test]
-fn a_template_that_does_not_end_is_stopped() {
+fn a_template_that_executes_too_many_instructions_is_stopped() {
     let source = "{% for a in range(10000) %}{% for b in range(10000) %}{{ b }}{% endfor %}{% endfor %}".to_owned();
     let error = render(&facts(&log()), &Template { file: "t.jinja".to_owned(), source }).unwrap_err();
     assert_eq!((error.file.as_str(), error.line), ("t.jinja", 1));

@@ -1,39 +1,39 @@
-//! A draft made again without losing what a person has written into it.
+//! The merge of a new draft into a file that a person has edited.
 //!
-//! With the text that was generated before, this is a three-way merge: what only the log has changed is brought up to
-//! date, what only a person has changed stays. Where both have changed the same lines, the person's stay, and the
-//! newer facts follow under a marker. Without the text that was generated before (the template has changed since, say)
-//! every line of the file stays, and what the new draft has more follows under a marker at the end of its section.
+//! With the previously generated text, it is a three-way merge. Lines that only the log has changed are updated; lines that only
+//! a person has changed stay. Where both have changed the same lines, the person's lines stay, and the new facts follow under a
+//! marker. Without the previous text, for example because the template has changed, every line of the file stays, and the
+//! additional lines of each section of the new draft follow that section under a marker.
 //!
-//! **Invariant:** a line that a person has written is never lost, changed or moved before another one of theirs.
+//! **Invariant:** a person's line is never lost, changed, or moved before another of the person's lines.
 
 use similar::{MergeResolution, TextMerge};
 
-/// What stands above facts that do not agree with what a person wrote.
+/// The marker above facts that conflict with a person's lines.
 const NEWER: &str = "<!-- runbook: the log says now what follows; take over what is right and delete this line -->";
 
-/// What stands above facts that an older draft could not be merged with.
+/// The marker above facts that a section of the file lacks.
 const MORE: &str = "<!-- runbook: the log has this as well; take over what is right and delete this line -->";
 
-/// What stands before facts in the front matter, where HTML is no comment.
+/// The marker before facts in the front matter, where an HTML comment is not valid.
 const NEWER_YAML: &str = "# runbook: the log says now: ";
 
-/// A draft with what a person has written.
+/// The merged draft.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
     pub text: String,
-    /// In how many places a person and the log do not agree.
+    /// The number of places at which the person's lines and the log conflict.
     pub conflicts: usize,
 }
 
-/// Brings a file up to date. `previous` is the text that was generated when it was last written, `on_disk` what it
-/// has become since, `new` what is generated now.
+/// Merges `new`, the generated draft, into `on_disk`, the file. `previous` is the draft that was generated when the file was last
+/// written.
 pub fn merge(previous: Option<&str>, on_disk: &str, new: &str) -> Merged {
     if on_disk == new || on_disk.trim().is_empty() {
         return Merged { text: new.to_owned(), conflicts: 0 };
     }
     if let Some(unix) = unix_lines(on_disk) {
-        // An editor that has changed the ends of all lines has not edited anything, and keeps its ends.
+        // Windows line ends of the whole file are no edit, and are preserved.
         let merged = merge(previous, &unix, new);
         return Merged { text: merged.text.replace('\n', "\r\n"), ..merged };
     }
@@ -44,7 +44,7 @@ pub fn merge(previous: Option<&str>, on_disk: &str, new: &str) -> Merged {
     }
 }
 
-/// The text with line feeds alone, when every line ends as on Windows.
+/// The text with Unix line ends, if every line has a Windows line end.
 fn unix_lines(text: &str) -> Option<String> {
     let unix = text.replace("\r\n", "\n");
     (unix.len() < text.len() && !unix.contains('\r') && unix.replace('\n', "\r\n") == text).then_some(unix)
@@ -52,90 +52,90 @@ fn unix_lines(text: &str) -> Option<String> {
 
 fn three_way(previous: &str, on_disk: &str, new: &str) -> Merged {
     let merge = TextMerge::from_lines(previous, on_disk, new);
-    let mut paper = Paper::default();
+    let mut draft = Draft::default();
     let mut conflicts = 0;
     for region in merge.regions() {
         let base: Vec<&str> = region.base_range().filter_map(|at| merge.base_line(at)).collect();
         let ours: Vec<&str> = region.ours_range().filter_map(|at| merge.ours_line(at)).collect();
         let theirs: Vec<&str> = region.theirs_range().filter_map(|at| merge.theirs_line(at)).collect();
         match region.resolution() {
-            MergeResolution::Theirs => paper.lines(&theirs),
-            MergeResolution::Conflict => conflicts += settle(&mut paper, &base, &ours, &theirs),
-            _ => paper.lines(&ours),
+            MergeResolution::Theirs => draft.lines(&theirs),
+            MergeResolution::Conflict => conflicts += merge_conflict(&mut draft, &base, &ours, &theirs),
+            _ => draft.lines(&ours),
         }
     }
-    Merged { text: paper.finish(), conflicts }
+    Merged { text: draft.finish(), conflicts }
 }
 
-/// Both sides have changed these lines; in how many places they disagree.
-fn settle(paper: &mut Paper, base: &[&str], ours: &[&str], theirs: &[&str]) -> usize {
+/// Merges lines that both sides have changed. Returns the number of conflicts.
+fn merge_conflict(draft: &mut Draft, base: &[&str], ours: &[&str], theirs: &[&str]) -> usize {
     if base.len() == ours.len() && base.len() == theirs.len() {
-        return line_by_line(paper, base, ours, theirs);
+        return line_by_line(draft, base, ours, theirs);
     }
-    // Lines that the log has only added before or after the ones that a person changed contradict nobody.
+    // Lines that the log has only added before or after the person's lines are no conflict.
     if let Some(added) = theirs.strip_suffix(base) {
-        paper.lines(added);
-        paper.lines(ours);
+        draft.lines(added);
+        draft.lines(ours);
         return 0;
     }
-    paper.lines(ours);
+    draft.lines(ours);
     if let Some(added) = theirs.strip_prefix(base) {
-        paper.lines(added);
+        draft.lines(added);
         return 0;
     }
-    let news: Vec<&str> =
+    let new: Vec<&str> =
         theirs.iter().copied().filter(|line| !ours.contains(line) && !line.trim().is_empty()).collect();
-    // What the log no longer says, and a person has edited, is simply the person's.
-    if !news.is_empty() {
-        paper.marked(NEWER, &news);
+    // If the log has only removed lines that the person edited, there is no conflict.
+    if !new.is_empty() {
+        draft.marked(NEWER, &new);
     }
-    usize::from(!news.is_empty())
+    usize::from(!new.is_empty())
 }
 
-/// As many lines on each side: neighbours that were changed by different sides are no conflict.
-fn line_by_line(paper: &mut Paper, base: &[&str], ours: &[&str], theirs: &[&str]) -> usize {
+/// Merges the same number of lines on each side. Adjacent lines that different sides have changed are no conflict.
+fn line_by_line(draft: &mut Draft, base: &[&str], ours: &[&str], theirs: &[&str]) -> usize {
     let mut conflicts = 0;
     for ((base, ours), theirs) in base.iter().zip(ours).zip(theirs) {
         let line = if ours == base { theirs } else { ours };
-        paper.lines(&[line]);
+        draft.lines(&[line]);
         if line != theirs && base != theirs {
             conflicts += 1;
-            paper.marked(NEWER, &[theirs]);
+            draft.marked(NEWER, &[theirs]);
         }
     }
     conflicts
 }
 
-/// Section by section: all of the file stays, and what the new draft has more follows under a marker.
+/// Merges section by section: the file stays, and the additional lines of each new section follow under a marker.
 fn by_section(on_disk: &str, new: &str) -> Merged {
-    let fresh = sections(new);
-    let mut paper = Paper::default();
+    let new_sections = sections(new);
+    let mut draft = Draft::default();
     let mut conflicts = 0;
     let mut known = vec![""];
     for section in sections(on_disk) {
-        paper.lines(&section.lines);
-        // What stands before the first section is told by the sections too.
+        draft.lines(&section.lines);
+        // The text before the first heading, and a heading that occurs again, get no additions.
         let repeated = known.contains(&section.heading);
         known.push(section.heading);
         if repeated {
             continue;
         }
-        let counterparts = fresh.iter().filter(|other| other.heading == section.heading);
-        let more: Vec<&str> = counterparts.flat_map(|other| more(other, &section)).collect();
-        if !more.is_empty() {
+        let counterparts = new_sections.iter().filter(|other| other.heading == section.heading);
+        let added: Vec<&str> = counterparts.flat_map(|other| additional_facts(other, &section)).collect();
+        if !added.is_empty() {
             conflicts += 1;
-            paper.marked(MORE, &more);
+            draft.marked(MORE, &added);
         }
     }
-    for section in fresh.iter().filter(|section| !known.contains(&section.heading)) {
-        paper.break_line();
-        paper.lines(&section.lines);
+    for section in new_sections.iter().filter(|section| !known.contains(&section.heading)) {
+        draft.break_line();
+        draft.lines(&section.lines);
     }
-    Merged { text: paper.finish(), conflicts }
+    Merged { text: draft.finish(), conflicts }
 }
 
-/// The lines of a new section that are worth telling: facts that the old one does not have.
-fn more<'a>(new: &Section<'a>, old: &Section<'_>) -> Vec<&'a str> {
+/// The facts of a new section that the old section lacks.
+fn additional_facts<'a>(new: &Section<'a>, old: &Section<'_>) -> Vec<&'a str> {
     let has = |line: &str| old.lines.iter().any(|other| other.trim_end() == line.trim_end());
     let is_fact = |line: &str| !line.trim().is_empty() && !line.contains("TODO") && !line.starts_with("|--");
     new.lines.iter().copied().filter(|line| is_fact(line) && !has(line)).collect()
@@ -147,7 +147,7 @@ struct Section<'a> {
     lines: Vec<&'a str>,
 }
 
-/// A text cut before each `## ` heading that is not inside a fenced block.
+/// The sections of a text: it is cut before each `## ` heading outside fenced blocks.
 fn sections(text: &str) -> Vec<Section<'_>> {
     let mut sections = vec![Section { heading: "", lines: Vec::new() }];
     let mut fence: Option<usize> = None;
@@ -168,19 +168,19 @@ fn sections(text: &str) -> Vec<Section<'_>> {
     sections
 }
 
-/// A text that is being put together, with markers where they do not break what they stand in.
+/// The merged text. It places markers where they do not break tables and front matter.
 #[derive(Debug, Default)]
-struct Paper {
+struct Draft {
     text: String,
-    /// Whether the front matter is open: it is between the first line and the next `---`.
-    front: bool,
-    /// Whether a marked block has just ended, and must not run into what follows.
+    /// Whether the end of the text is in the front matter, between a first line `---` and the next.
+    in_front_matter: bool,
+    /// Whether a marked block has just ended, so that an empty line must follow.
     after_block: bool,
-    /// Blocks that wait for the end of the table that they belong to.
+    /// Blocks that are written after the end of the present table.
     waiting: Vec<(&'static str, Vec<String>)>,
 }
 
-impl Paper {
+impl Draft {
     fn lines(&mut self, lines: &[&str]) {
         for line in lines {
             if !self.waiting.is_empty() && !line.starts_with('|') {
@@ -196,13 +196,13 @@ impl Paper {
             self.text.push('\n');
         }
         let is_rule = line.trim_end() == "---";
-        self.front = if self.text.is_empty() { is_rule } else { self.front && !is_rule };
+        self.in_front_matter = if self.text.is_empty() { is_rule } else { self.in_front_matter && !is_rule };
         self.text.push_str(line);
     }
 
-    /// Puts facts under a marker: in the front matter as comments, after a table, or right here.
+    /// Writes facts under a marker: in the front matter as comments, in a table after its end, otherwise here.
     fn marked(&mut self, marker: &'static str, lines: &[&str]) {
-        if self.front {
+        if self.in_front_matter {
             for line in lines {
                 self.line(&format!("{NEWER_YAML}{}\n", line.trim_end()));
             }
@@ -215,6 +215,7 @@ impl Paper {
         }
     }
 
+    /// Writes the waiting blocks.
     fn release(&mut self) {
         for (marker, lines) in std::mem::take(&mut self.waiting) {
             self.after_block |= !self.text.ends_with("\n\n");
@@ -227,7 +228,7 @@ impl Paper {
         }
     }
 
-    /// Ends a last line that has no end.
+    /// Ends the last line if it has no line end.
     fn break_line(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with('\n') {
             self.text.push('\n');
@@ -249,7 +250,7 @@ mod tests {
         | Time | What |\n|---|---|\n| 1 | a |\n| 2 | b |\n\n## End\n";
 
     #[test]
-    fn neighbours_changed_by_different_sides_are_no_conflict() {
+    fn adjacent_lines_changed_by_different_sides_are_no_conflict() {
         let mine = BASE.replace("resolved: null", "resolved: 4");
         let new = BASE.replace("due: null", "due: 9");
         let merged = merge(Some(BASE), &mine, &new);
@@ -267,17 +268,17 @@ mod tests {
     }
 
     #[test]
-    fn a_disagreement_in_a_table_is_told_below_it() {
+    fn a_conflict_in_a_table_is_shown_below_the_table() {
         let mine = BASE.replace("| 1 | a |", "| 1 | mine |");
         let new = BASE.replace("| 1 | a |", "| 1 | theirs |");
         let merged = merge(Some(BASE), &mine, &new);
         let expected = format!("| 1 | mine |\n| 2 | b |\n\n{NEWER}\n\n| 1 | theirs |\n\n## End\n");
         assert!(merged.text.ends_with(&expected), "{}", merged.text);
-        assert_eq!(merge(Some(&new), &merged.text, &new).text, merged.text, "said once");
+        assert_eq!(merge(Some(&new), &merged.text, &new).text, merged.text, "the conflict is shown once");
     }
 
     #[test]
-    fn line_ends_of_an_editor_are_no_edit_and_stay() {
+    fn windows_line_ends_are_no_edit_and_are_preserved() {
         let mine = BASE.replace('\n', "\r\n").replace("TODO: What?", "This.");
         let new = BASE.replace("| 2 | b |\n", "| 2 | b |\n| 3 | c |\n");
         let merged = merge(Some(BASE), &mine, &new);
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_older_text_every_line_stays_and_facts_follow() {
+    fn without_the_previous_text_every_line_stays_and_facts_follow() {
         let mine = "## Summary\n\nMine.\n\n## Timeline\n\n| Time | What |\n|---|---|\n| 1 | a |\n\n## Mine too\n";
         let merged = merge(None, mine, BASE);
         let expected = format!("| 1 | a |\n\n{MORE}\n\n| 2 | b |\n\n## Mine too\n");
@@ -298,7 +299,7 @@ mod tests {
         lines.iter().all(|line| rest.any(|other| other == *line))
     }
 
-    /// A text whose lines are partly alike, as those of drafts are.
+    /// Lines of which several are equal, as in drafts.
     fn lines() -> impl Strategy<Value = Vec<String>> {
         let line = prop_oneof![
             "[|#`-]{0,3}[a-c ]{0,3}",
@@ -309,7 +310,7 @@ mod tests {
         prop::collection::vec(line, 0..20)
     }
 
-    /// What becomes of lines when somebody replaces, removes and adds some, each new one with `mark`.
+    /// The lines after some are replaced, removed and added; each new line contains `mark`.
     fn edited(lines: &[String], edits: &[(usize, u8)], mark: &str) -> Vec<String> {
         let mut edited = lines.to_vec();
         for (number, (at, how)) in edits.iter().enumerate() {
@@ -330,7 +331,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_person_wrote_is_never_lost_and_every_new_fact_arrives(
+        fn no_line_of_a_person_is_lost_and_every_new_fact_is_added(
             base in lines(),
             mine in prop::collection::vec((0..30_usize, 0..8_u8), 1..8),
             theirs in prop::collection::vec((0..30_usize, 0..8_u8), 0..8),
@@ -351,7 +352,7 @@ mod tests {
         }
 
         #[test]
-        fn any_file_is_kept_whatever_it_holds(on_disk in "\\PC{0,40}(\r?\n\\PC{0,20}){0,6}", new in "[a-z\n#|]{0,60}") {
+        fn every_line_of_any_file_is_preserved(on_disk in "\\PC{0,40}(\r?\n\\PC{0,20}){0,6}", new in "[a-z\n#|]{0,60}") {
             prop_assume!(!on_disk.trim().is_empty());
             let merged = merge(None, &on_disk, &new);
             let lines: Vec<&str> = on_disk.lines().collect();

@@ -1,7 +1,7 @@
-//! Measures of many incidents, put together by what they have in common.
+//! Measures of many incidents, grouped by a common property.
 //!
-//! **Invariant:** an incident is counted once in [`StatsSummary::all`], and once in each group that it belongs to: one that
-//! concerned two services stands under both.
+//! **Invariant:** an incident is counted once in [`StatsSummary::all`], and once in each group that it belongs to: an incident
+//! of two services is in both groups.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use serde::Serialize;
 use super::quantile::Quantiles;
 use super::{DeadlineCounts, DeadlineKind, Measure, Phase};
 
-/// The group of incidents that belong to none: no service was named, or no runbook ran.
+/// The group of incidents without a service or without a run.
 pub const NONE: &str = "(none)";
 
-/// What incidents are put together by.
+/// The property by which incidents are grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
-    /// As last graded.
+    /// The latest severity.
     Severity,
     /// The services that alerts, parameters and changes name.
     Service,
@@ -25,12 +25,11 @@ pub enum By {
     Runbook,
     /// The month of the opening, in UTC.
     Month,
-    /// Where.
     Environment,
 }
 
 impl By {
-    /// The word for people.
+    /// The name in options and tables.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Severity => "severity",
@@ -41,7 +40,7 @@ impl By {
         }
     }
 
-    /// The groups that an incident belongs to, at least one.
+    /// The keys of an incident's groups, at least one.
     fn keys(self, measure: &Measure) -> Vec<String> {
         let named = |names: &std::collections::BTreeSet<String>| match names.is_empty() {
             true => vec![NONE.to_owned()],
@@ -57,35 +56,27 @@ impl By {
     }
 }
 
-/// What some incidents have in common.
+/// The incidents of one group, or of all.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct IncidentGroup {
-    /// What they have in common.
+    /// The common value of the property.
     pub key: String,
-    /// How many there are.
     pub incidents: u64,
-    /// How many of them are not resolved.
+    /// How many of the incidents are unresolved.
     pub open: u64,
-    /// How many alerts fired.
     pub alerts: u64,
-    /// How many runs there were.
     pub runs: u64,
-    /// How many of them neither a person nor another run started.
+    /// How many runs were started by neither a person nor another run.
     pub automatic_runs: u64,
-    /// What they took.
     pub times: BTreeMap<Phase, Quantiles>,
-    /// How their deadlines ended.
     pub deadlines: BTreeMap<DeadlineKind, DeadlineCounts>,
 }
 
-/// Every group, in the order of its key, and all incidents together.
+/// All incidents, and their groups in the order of their keys.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StatsSummary {
-    /// What they are put together by.
     pub by: By,
-    /// All of them.
     pub all: IncidentGroup,
-    /// The groups.
     pub groups: Vec<IncidentGroup>,
 }
 
@@ -107,9 +98,9 @@ fn group(key: String, measures: &[&Measure]) -> IncidentGroup {
     let sum = |of: fn(&Measure) -> u64| measures.iter().map(|measure| of(measure)).sum();
     let times = |phase: Phase| Quantiles::of(measures.iter().map(|measure| measure.times.get(&phase).copied()));
     let mut deadlines: BTreeMap<DeadlineKind, DeadlineCounts> =
-        DeadlineKind::ALL.into_iter().map(|duty| (duty, DeadlineCounts::default())).collect();
-    for (duty, kept) in measures.iter().flat_map(|measure| &measure.deadlines) {
-        deadlines.entry(*duty).or_default().add(*kept);
+        DeadlineKind::ALL.into_iter().map(|kind| (kind, DeadlineCounts::default())).collect();
+    for (kind, counts) in measures.iter().flat_map(|measure| &measure.deadlines) {
+        deadlines.entry(*kind).or_default().add(*counts);
     }
     IncidentGroup {
         key,

@@ -1,4 +1,4 @@
-//! Measures of the golden logs, and of small ones made here.
+//! Measures of the golden logs, and of short logs built here.
 
 use super::summary::{By, NONE, StatsSummary};
 use super::*;
@@ -6,7 +6,7 @@ use crate::domain::incident::event::IncidentEvent;
 use crate::domain::incident::fold;
 
 fn golden(text: &str) -> Vec<Recorded> {
-    text.lines().map(|line| serde_json::from_str(line).expect("a golden log is read for ever")).collect()
+    text.lines().map(|line| serde_json::from_str(line).expect("every golden log can be read")).collect()
 }
 
 fn alerts() -> Vec<Recorded> {
@@ -18,18 +18,18 @@ fn people() -> Vec<Recorded> {
 }
 
 fn measure(log: &[Recorded]) -> Option<Measure> {
-    Measure::of(&fold(log).expect("it folds").expect("it is not empty"), log)
+    Measure::of(&fold(log).expect("the log folds").expect("the log is not empty"), log)
 }
 
-/// The beginning of a log as it would be if `last` had come at `at` of the first event, in seconds.
-fn opened_and(last: &[(u64, Event)], detected_before: Option<u64>) -> Vec<Recorded> {
+/// A log of an opening and the events of `later`, each with its seconds after the opening.
+fn opened_and(later: &[(u64, Event)], detected_before: Option<u64>) -> Vec<Recorded> {
     let mut log = people();
     log.truncate(1);
     let first = log[0].at;
     if let Event::Incident(IncidentEvent::Opened { detected_at, .. }) = &mut log[0].event {
         *detected_at = detected_before.map(|seconds| first - chrono::TimeDelta::seconds(seconds as i64));
     }
-    for (seconds, event) in last {
+    for (seconds, event) in later {
         let (seq, at) = (log.len() as u64 + 1, Span::seconds(*seconds).after(first));
         log.push(Recorded { seq, at, by: Actor::person("ada", "cli"), event: event.clone() });
     }
@@ -52,9 +52,9 @@ fn times_run_from_the_opening_and_detection_runs_up_to_it() {
 }
 
 #[test]
-fn what_nobody_has_said_is_not_zero() {
+fn a_time_that_the_log_lacks_is_unknown_and_not_zero() {
     let measure = measure(&opened_and(&[], None)).unwrap();
-    assert_eq!(measure.times, BTreeMap::new(), "not even detection, when nobody said when it began");
+    assert_eq!(measure.times, BTreeMap::new(), "without a reported detection, the time to detect is unknown too");
     assert!(measure.open);
     let summary = StatsSummary::of(&[measure], By::Service);
     assert_eq!(summary.groups[0].key, NONE);
@@ -70,12 +70,12 @@ fn a_clock_that_was_set_back_gives_no_time() {
 }
 
 #[test]
-fn every_word_to_stakeholders_is_a_deadline_of_its_own() {
+fn every_update_to_stakeholders_counts_as_a_deadline() {
     let measure = measure(&people()).unwrap();
-    let kept = |duty| measure.deadlines.get(&duty).map(|kept| (kept.kept, kept.missed, kept.running));
-    assert_eq!(kept(DeadlineKind::Notify), Some((1, 0, 0)));
-    assert_eq!(kept(DeadlineKind::Role), Some((1, 0, 0)));
-    assert_eq!(kept(DeadlineKind::Update), Some((2, 0, 0)), "the third was lifted by the resolution");
+    let counts = |kind| measure.deadlines.get(&kind).map(|counts| (counts.met, counts.missed, counts.running));
+    assert_eq!(counts(DeadlineKind::Notify), Some((1, 0, 0)));
+    assert_eq!(counts(DeadlineKind::Role), Some((1, 0, 0)));
+    assert_eq!(counts(DeadlineKind::Update), Some((2, 0, 0)), "the third was lifted by the resolution");
 }
 
 #[test]
@@ -99,16 +99,20 @@ fn a_deadline_that_was_missed_stays_missed() {
         })
     };
     let missed = Event::Deadline(DeadlineEvent::Missed { name: "notify".to_owned() });
-    let of =
+    let counts =
         |events: &[(u64, Event)]| deadlines(&opened_and(events, None)).get(&DeadlineKind::Notify).copied().unwrap();
     let set = set(100, &bare);
-    let late = of(&[(0, set.clone()), (100, missed), (120, met(120))]);
-    assert_eq!((late.kept, late.missed), (0, 1));
-    let unnoticed = of(&[(0, set.clone()), (120, met(120))]);
-    assert_eq!((unnoticed.kept, unnoticed.missed), (0, 1));
-    let early = of(&[(0, set.clone()), (120, met(99))]);
-    assert_eq!((early.kept, early.missed), (1, 0), "when it was done counts, not when that was written down");
-    assert_eq!(of(&[(0, set)]).running, 1);
+    let late = counts(&[(0, set.clone()), (100, missed), (120, met(120))]);
+    assert_eq!((late.met, late.missed), (0, 1));
+    let unrecorded = counts(&[(0, set.clone()), (120, met(120))]);
+    assert_eq!((unrecorded.met, unrecorded.missed), (0, 1));
+    let early = counts(&[(0, set.clone()), (120, met(99))]);
+    assert_eq!(
+        (early.met, early.missed),
+        (1, 0),
+        "the time at which it was met counts, not the time at which that was recorded"
+    );
+    assert_eq!(counts(&[(0, set)]).running, 1);
 }
 
 #[test]
@@ -123,7 +127,7 @@ fn runs_that_an_alert_started_are_automatic() {
 }
 
 #[test]
-fn an_incident_stands_once_in_all_and_in_every_group_of_its_own() {
+fn an_incident_counts_once_in_all_and_once_in_each_of_its_groups() {
     let measures: Vec<Measure> = [alerts(), people()].iter().filter_map(|log| measure(log)).collect();
     let summary = StatsSummary::of(&measures, By::Runbook);
     assert_eq!(summary.all.incidents, 2);
@@ -134,7 +138,7 @@ fn an_incident_stands_once_in_all_and_in_every_group_of_its_own() {
 }
 
 #[test]
-fn a_demo_that_plays_by_itself_is_no_incident() {
+fn an_automatic_demo_is_left_out() {
     let mut log = people();
     log[1].by = Actor::person("demo", REHEARSAL);
     assert_eq!(measure(&log), None);

@@ -1,4 +1,4 @@
-//! The words for what alerts say.
+//! The texts of alerts' events.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -7,25 +7,27 @@ use crate::domain::alert::Alert;
 use crate::domain::incident::event::{AlertEvent, SuggestedRunbook};
 use crate::domain::report::timeline::line::{Phrase, Sign, because};
 
-/// Alerts of one incident that a reader in a hurry wants to see; in a storm the others are like them.
-const SHOWN: usize = 20;
+/// The most alerts of one incident that are notable. In an alert storm the others are alike.
+const NOTABLE_LIMIT: usize = 20;
 
-/// The words for an alert's event.
+/// The text of an alert's event.
 pub(super) fn of(reader: &TimelineReader, event: &AlertEvent) -> Phrase {
     let before = reader.incident().map_or(0, |incident| incident.alerts.len());
     match event {
-        AlertEvent::Fired { alert, .. } => Phrase { notable: before < SHOWN, ..fired(alert) },
-        AlertEvent::Repeated { times, .. } => Phrase::quiet(Sign::Inner, format!("alert reported {times} more times")),
+        AlertEvent::Fired { alert, .. } => Phrase { notable: before < NOTABLE_LIMIT, ..fired(alert) },
+        AlertEvent::Repeated { times, .. } => {
+            Phrase::quiet(Sign::Internal, format!("alert reported {times} more times"))
+        }
         AlertEvent::Resolved { .. } => {
             let left = reader.incident().map_or(0, |incident| incident.alerts.firing().saturating_sub(1));
             let rest = if left == 0 { "none is left".to_owned() } else { format!("{left} still firing") };
-            let shown = left == 0 || before <= SHOWN;
-            Phrase { notable: shown, ..Phrase::notable(Sign::Incident, format!("an alert is resolved, {rest}")) }
+            let notable = left == 0 || before <= NOTABLE_LIMIT;
+            Phrase { notable, ..Phrase::notable(Sign::Incident, format!("an alert is resolved, {rest}")) }
         }
     }
 }
 
-/// The words for a runbook that a person may start.
+/// The text of a proposed runbook.
 pub(super) fn proposed(proposal: &SuggestedRunbook) -> Phrase {
     let SuggestedRunbook { runbook, reason, .. } = proposal;
     Phrase::notable(Sign::Question, format!("runbook {runbook} is proposed{}", because(reason)))

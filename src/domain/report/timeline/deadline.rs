@@ -1,4 +1,4 @@
-//! The words for times that must be kept.
+//! The texts of deadlines' events.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -8,10 +8,10 @@ use crate::domain::incident::event::DeadlineEvent;
 use crate::domain::report::timeline::line::{Phrase, Sign};
 use crate::domain::runbook::DeadlineFrom;
 
-/// A miss that is recorded later than this was not noticed in time.
-const NOTICED: Span = Span::seconds(1);
+/// A miss that is recorded later than this gets a detail that says so.
+const ON_TIME: Span = Span::seconds(1);
 
-/// The words for an event of a deadline.
+/// The text of a deadline's event.
 pub(super) fn of(reader: &TimelineReader, event: &DeadlineEvent, at: Timestamp) -> Phrase {
     let due = |name: &str| {
         let deadlines = reader.incident().map(|incident| incident.deadlines.as_slice()).unwrap_or_default();
@@ -36,8 +36,8 @@ pub(super) fn of(reader: &TimelineReader, event: &DeadlineEvent, at: Timestamp) 
             Phrase::notable(Sign::Deadline, format!("deadline {name} met{margin}")).detail(detail)
         }
         DeadlineEvent::Missed { name } => {
-            // Nobody was at work then, and the log was only gone on with later.
-            let late = due(name).filter(|due| at > NOTICED.after(*due));
+            // No worker was running at that time.
+            let late = due(name).filter(|due| at > ON_TIME.after(*due));
             let late =
                 late.map(|due| format!("it was {}, and is noticed {} later", stamp(due), Span::between(due, at)));
             Phrase::notable(Sign::Deadline, format!("deadline {name} missed")).detail(late)
@@ -49,7 +49,7 @@ pub(super) fn of(reader: &TimelineReader, event: &DeadlineEvent, at: Timestamp) 
     }
 }
 
-/// `, 11m 2s to spare`, or by how much it was too late.
+/// `, 11m 2s to spare` or `, 11m 2s late`.
 fn margin(at: Timestamp, due: Timestamp) -> String {
     if at <= due {
         format!(", {} to spare", Span::between(at, due))

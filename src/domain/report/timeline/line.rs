@@ -1,49 +1,49 @@
-//! One line of the timeline: its sign, its text and its detail.
+//! The text of a timeline entry, and its sign.
 
-/// What sort of line an entry is.
+/// The sort of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sign {
-    /// The incident begins, is taken notice of, or is over.
+    /// The incident was opened, acknowledged, changed or resolved, or an alert of it fired or ended.
     Incident,
-    /// A person said something.
-    Words,
-    /// A person is waited for.
+    /// A person decided, answered or noted something.
+    Statement,
+    /// A step waits for a person.
     Question,
-    /// Something begins.
+    /// A run, an attempt or a message begins.
     Begun,
-    /// Something was done or found.
+    /// A check or a change succeeded.
     Done,
-    /// The world said no.
+    /// Something failed or was refused.
     Failed,
-    /// Something was passed over or stopped.
+    /// Something was skipped or stopped.
     Skipped,
-    /// A message arrived.
-    Told,
-    /// A time that must be kept.
+    /// A message was delivered.
+    Delivered,
+    /// A deadline was set, is near, or is over.
     Deadline,
-    /// What we do for ourselves.
-    Inner,
+    /// Bookkeeping of the engine.
+    Internal,
 }
 
 impl Sign {
-    /// One character for it.
+    /// The character for the sign.
     pub fn glyph(self) -> &'static str {
         match self {
             Self::Incident => "●",
-            Self::Words => "›",
+            Self::Statement => "›",
             Self::Question => "?",
             Self::Begun => "▸",
             Self::Done => "✓",
             Self::Failed => "✗",
             Self::Skipped => "–",
-            Self::Told => "→",
+            Self::Delivered => "→",
             Self::Deadline => "⏱",
-            Self::Inner => "·",
+            Self::Internal => "·",
         }
     }
 }
 
-/// An entry's words, not yet made printable.
+/// The text of an entry, before control characters and line breaks are removed.
 #[derive(Debug)]
 pub(super) struct Phrase {
     pub sign: Sign,
@@ -66,6 +66,7 @@ impl Phrase {
     }
 }
 
+/// `: reason`, or nothing for an empty reason.
 pub(super) fn because(reason: &str) -> String {
     if reason.trim().is_empty() { String::new() } else { format!(": {reason}") }
 }

@@ -1,16 +1,16 @@
-//! The words for who was told, who was not, who has which role, and who was refused.
+//! The texts of messages, roles, refused approvals and severities.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use crate::domain::incident::Incident;
-use crate::domain::incident::approval_refusal::{ApprovalRefusal, RefusalCause};
-use crate::domain::incident::event::{Delivery, MessageEvent, RoleEvent};
+use crate::domain::incident::event::{
+    ApprovalRefusal, ApprovalRefusalCause, Delivery, MessageEvent, RoleEvent, SeverityChange,
+};
 use crate::domain::incident::message::{MessageId, NoticeCause};
 use crate::domain::incident::permission::Holder;
-use crate::domain::incident::run_lifecycle::Regrade;
 use crate::domain::report::timeline::line::{Phrase, Sign};
 
-/// The words for a message's event.
+/// The text of a message's event.
 pub(super) fn message(incident: Option<&Incident>, event: &MessageEvent) -> Phrase {
     match event {
         MessageEvent::NoticeOwed { cause, to, text, .. } => {
@@ -18,27 +18,29 @@ pub(super) fn message(incident: Option<&Incident>, event: &MessageEvent) -> Phra
         }
         MessageEvent::Notified { delivery, place, .. } => {
             let detail = place.as_ref().map(|place| format!("as {place}"));
-            Phrase::notable(Sign::Told, format!("told {}", addressee(incident, delivery))).detail(detail)
+            Phrase::notable(Sign::Delivered, format!("told {}", addressee(incident, delivery))).detail(detail)
         }
         MessageEvent::NotifyFailed { delivery, error, .. } => {
             let to = addressee(incident, delivery);
             Phrase::notable(Sign::Failed, format!("message to {to} not delivered: {error}"))
         }
-        MessageEvent::Posted(post) => Phrase::quiet(Sign::Inner, format!("shown in {}", post.channel))
+        MessageEvent::Posted(post) => Phrase::quiet(Sign::Internal, format!("shown in {}", post.channel))
             .detail(Some(format!("as {} {}", post.place, post.message))),
     }
 }
 
-/// The words for a role's event, or for a refusal.
+/// The text of a role's event, or of a refusal.
 pub(super) fn role(incident: Option<&Incident>, event: &RoleEvent, by: &str) -> Phrase {
     match event {
         RoleEvent::Taken { role, person, .. } => {
             let before =
                 incident.and_then(|incident| incident.roles.get(role)).filter(|holder| holder.person != *person);
-            Phrase::notable(Sign::Words, taken(role, person, before, by))
+            Phrase::notable(Sign::Statement, taken(role, person, before, by))
         }
-        RoleEvent::Released { role } => Phrase::notable(Sign::Words, format!("nobody is {role} any more")),
-        RoleEvent::ApprovalRefused(ApprovalRefusal { cause: RefusalCause::Stranger, step, reason, .. }) => {
+        RoleEvent::Released { role } => Phrase::notable(Sign::Statement, format!("nobody is {role} any more")),
+        RoleEvent::ApprovalRefused(ApprovalRefusal {
+            cause: ApprovalRefusalCause::UnknownUser, step, reason, ..
+        }) => {
             let step = step.as_ref().map(|step| format!(" at {step}")).unwrap_or_default();
             Phrase::notable(Sign::Failed, format!("turned away{step}: {reason}"))
         }
@@ -50,8 +52,8 @@ pub(super) fn role(incident: Option<&Incident>, event: &RoleEvent, by: &str) -> 
     }
 }
 
-/// The words for a changed severity.
-pub(super) fn regraded(incident: Option<&Incident>, to: Regrade) -> Phrase {
+/// The text of a changed severity; `incident` is as it was before.
+pub(super) fn severity_changed(incident: Option<&Incident>, to: SeverityChange) -> Phrase {
     let from = incident.map(|incident| format!(", was {}", incident.severity)).unwrap_or_default();
     Phrase::notable(Sign::Incident, format!("severity {}{from}", to.severity))
 }
@@ -59,8 +61,8 @@ pub(super) fn regraded(incident: Option<&Incident>, to: Regrade) -> Phrase {
 fn pending_notice(cause: &NoticeCause, to: &str) -> String {
     match cause {
         NoticeCause::Fallback { deadline, built_in } => {
-            let words = if *built_in { "its own words" } else { "the runbook's words" };
-            format!("nobody has told stakeholders: runbook does it in {words}, to keep {deadline}: {to}")
+            let text = if *built_in { "its own words" } else { "the runbook's words" };
+            format!("nobody has told stakeholders: runbook does it in {text}, to keep {deadline}: {to}")
         }
         NoticeCause::Warning { deadline } => format!("escalated to {to}: deadline {deadline} comes near"),
         NoticeCause::Missed { deadline } => format!("escalated to {to}: deadline {deadline} is missed"),
@@ -68,13 +70,13 @@ fn pending_notice(cause: &NoticeCause, to: &str) -> String {
     }
 }
 
-/// The channel, the one that it stands in for, and what a message that no step says is about.
+/// The channel, the channel that it replaces, and the cause of a notice.
 fn addressee(incident: Option<&Incident>, delivery: &Delivery) -> String {
     let instead = delivery.instead_of.as_ref().map(|target| format!(" in place of {target}")).unwrap_or_default();
-    format!("{}{instead}{}", delivery.channel, what(incident, delivery))
+    format!("{}{instead}{}", delivery.channel, cause(incident, delivery))
 }
 
-fn what(incident: Option<&Incident>, delivery: &Delivery) -> String {
+fn cause(incident: Option<&Incident>, delivery: &Delivery) -> String {
     let Some(notice) = delivery.notice else { return String::new() };
     let message = incident.and_then(|incident| incident.messages.get(&MessageId::Notice(notice)));
     match message.and_then(|message| message.cause.as_ref()) {

@@ -1,13 +1,13 @@
-//! The words for each event, one function a concern.
+//! The text of each event.
 //!
-//! **Invariant:** [`of`] names every event; a new one does not compile until it has words.
+//! **Invariant:** [`of`] names every event. A new event does not compile until it has a text.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::line::{Phrase, Sign, because};
 use serde_json::Value;
 
 use super::TimelineReader;
+use super::line::{Phrase, Sign, because};
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::Incident;
@@ -17,7 +17,7 @@ use crate::domain::incident::event::{
 };
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
-/// The words for an event.
+/// The text of an event; `reader` is at the state before it.
 pub(super) fn of(reader: &mut TimelineReader, recorded: &Recorded) -> Phrase {
     match &recorded.event {
         Event::Incident(event) => incident(reader.incident(), event, recorded.at),
@@ -30,7 +30,7 @@ pub(super) fn of(reader: &mut TimelineReader, recorded: &Recorded) -> Phrase {
     }
 }
 
-/// The incident's own events; it is as it was before the event.
+/// The text of an event of the incident itself; `before` is the incident before the event.
 fn incident(before: Option<&Incident>, event: &IncidentEvent, at: Timestamp) -> Phrase {
     match event {
         IncidentEvent::Opened { title, severity, environment, detected_at, .. } => {
@@ -39,8 +39,8 @@ fn incident(before: Option<&Incident>, event: &IncidentEvent, at: Timestamp) -> 
                 .detail(detected_at.map(noticed))
         }
         IncidentEvent::Acknowledged => Phrase::notable(Sign::Incident, "acknowledged"),
-        IncidentEvent::NoteAdded { text } => Phrase::notable(Sign::Words, format!("note: {text}")),
-        IncidentEvent::SeverityChanged(to) => super::people::regraded(before, *to),
+        IncidentEvent::NoteAdded { text } => Phrase::notable(Sign::Statement, format!("note: {text}")),
+        IncidentEvent::SeverityChanged(to) => super::people::severity_changed(before, *to),
         IncidentEvent::RunProposed(proposal) => super::alert::proposed(proposal),
         IncidentEvent::OccurrenceSkipped(skipped) => super::schedule::skipped(skipped),
         IncidentEvent::Resolved { summary: Some(summary) } => {
@@ -48,9 +48,9 @@ fn incident(before: Option<&Incident>, event: &IncidentEvent, at: Timestamp) -> 
         }
         IncidentEvent::Resolved { summary: None } => Phrase::notable(Sign::Incident, "resolved"),
         IncidentEvent::PostmortemWritten { path, .. } => {
-            Phrase::quiet(Sign::Inner, format!("post-mortem draft: {path}"))
+            Phrase::quiet(Sign::Internal, format!("post-mortem draft: {path}"))
         }
-        IncidentEvent::ReportWritten { path, .. } => Phrase::quiet(Sign::Inner, format!("report: {path}")),
+        IncidentEvent::ReportWritten { path, .. } => Phrase::quiet(Sign::Internal, format!("report: {path}")),
         IncidentEvent::PostmortemCompleted => Phrase::notable(Sign::Incident, "post-mortem completed"),
     }
 }
@@ -72,29 +72,29 @@ fn step(reader: &mut TimelineReader, event: &StepEvent, by: &Actor) -> Phrase {
         StepEvent::Asked { run, step, gate } => asked(&reader.name(*run, step), gate),
         StepEvent::Answered { run, step, answer } => answered(reader, by, *run, step, answer),
         StepEvent::Approved { run, step, .. } => {
-            let what = agreed(reader, *run, step);
-            Phrase::notable(Sign::Words, format!("approved: {what}{}", still_wanted(reader, *run, step)))
+            let what = change(reader, *run, step);
+            Phrase::notable(Sign::Statement, format!("approved: {what}{}", missing_approvals(reader, *run, step)))
         }
         StepEvent::Denied { run, step, reason } => {
-            let what = agreed(reader, *run, step);
-            Phrase::notable(Sign::Words, format!("denied: {what}{}", because(reason)))
+            let what = change(reader, *run, step);
+            Phrase::notable(Sign::Statement, format!("denied: {what}{}", because(reason)))
         }
         StepEvent::UndoRequested { run, step } => {
-            Phrase::notable(Sign::Words, format!("wants to take back: {}", reader.name(*run, step)))
+            Phrase::notable(Sign::Statement, format!("wants to take back: {}", reader.name(*run, step)))
         }
         StepEvent::Expanded { run, step, items } => expanded(&reader.name(*run, step), items.as_ref()),
         StepEvent::Skipped { run, step, reason } => skipped(&reader.name(*run, step), reason),
         StepEvent::Started { run, step, attempt, action, .. } => {
             let name = reader.name(*run, step);
             let detail = format!("{} {}", action.kind, action.spec);
-            Phrase::quiet(Sign::Begun, of_step(&name, &format!("begun{}", again(*attempt)))).detail(detail)
+            Phrase::quiet(Sign::Begun, of_step(&name, &format!("begun{}", attempt_suffix(*attempt)))).detail(detail)
         }
         StepEvent::Ended { run, step, attempt, outcome } => {
-            // What became of each message has a line of its own.
-            let said =
-                matches!(outcome.verdict, Verdict::Succeeded | Verdict::Failed) && reader.has_notified(*run, step);
+            // The entries of the deliveries already show the result.
+            let is_repeated =
+                matches!(outcome.verdict, Verdict::Succeeded | Verdict::Failed) && reader.has_delivery(*run, step);
             let phrase = outcome_of(&reader.name(*run, step), *attempt, outcome);
-            Phrase { notable: !said, ..phrase }
+            Phrase { notable: !is_repeated, ..phrase }
         }
         StepEvent::Reconciled { run, step, finding, .. } => reconciled(&reader.name(*run, step), finding),
         StepEvent::RetryScheduled { run, step, at } => {
@@ -145,7 +145,7 @@ fn ended(reader: &TimelineReader, run: RunId, outcome: RunOutcome) -> Phrase {
     Phrase::notable(sign, format!("run {run}{name} ended: {how}"))
 }
 
-/// A gate closes: quiet, since its answer says all; but what nobody can answer is not.
+/// The text of a closed gate. It is quiet, because the answer repeats it; an unclear attempt is notable.
 fn asked(name: &str, gate: &Gate) -> Phrase {
     match gate {
         Gate::Ask { prompt, choices, suggest, .. } => {
@@ -161,7 +161,7 @@ fn asked(name: &str, gate: &Gate) -> Phrase {
             Phrase::quiet(Sign::Question, format!("approval{by} wanted: {}{at}", change.what))
         }
         Gate::Timer { until } => {
-            Phrase::quiet(Sign::Inner, of_step(name, &format!("waits until {}", clock_time(*until))))
+            Phrase::quiet(Sign::Internal, of_step(name, &format!("waits until {}", clock_time(*until))))
         }
         Gate::Failure { error } => {
             Phrase::quiet(Sign::Question, of_step(name, &format!("again, skip or cancel? {error}")))
@@ -176,28 +176,28 @@ fn answered(reader: &mut TimelineReader, by: &Actor, run: RunId, step: &StepKey,
     let name = reader.name(run, step);
     let gate = reader.run(run).and_then(|run| run.state(step)).and_then(|state| state.gate());
     match gate {
-        Some(Gate::Timer { .. }) => Phrase::quiet(Sign::Inner, of_step(&name, "the time is over")),
+        Some(Gate::Timer { .. }) => Phrase::quiet(Sign::Internal, of_step(&name, "the time is over")),
         Some(Gate::Manual { .. }) => {
-            let said = if answer.is_null() { String::new() } else { format!(": {}", plain(answer)) };
-            Phrase::notable(Sign::Words, format!("did by hand: {name}{said}"))
+            let result = if answer.is_null() { String::new() } else { format!(": {}", plain(answer)) };
+            Phrase::notable(Sign::Statement, format!("did by hand: {name}{result}"))
         }
         Some(Gate::Unclear { .. }) => {
-            Phrase::notable(Sign::Words, format!("says whether it happened: {name} → {}", plain(answer)))
+            Phrase::notable(Sign::Statement, format!("says whether it happened: {name} → {}", plain(answer)))
         }
         Some(Gate::Ask { suggest, .. }) => {
-            let unasked = matches!(by, Actor::Engine).then(|| "taken from the evidence, nobody was asked".to_owned());
-            let against = suggest.as_ref().filter(|suggest| **suggest != plain(answer));
-            let against = against.map(|suggest| format!("the evidence suggested: {suggest}"));
-            Phrase::notable(Sign::Words, format!("{name} → {}", plain(answer))).detail(unasked.or(against))
+            let automatic = matches!(by, Actor::Engine).then(|| "taken from the evidence, nobody was asked".to_owned());
+            let rejected = suggest.as_ref().filter(|suggest| **suggest != plain(answer));
+            let rejected = rejected.map(|suggest| format!("the evidence suggested: {suggest}"));
+            Phrase::notable(Sign::Statement, format!("{name} → {}", plain(answer))).detail(automatic.or(rejected))
         }
         Some(Gate::Approve { .. } | Gate::Failure { .. }) | None => {
-            Phrase::notable(Sign::Words, format!("{name} → {}", plain(answer)))
+            Phrase::notable(Sign::Statement, format!("{name} → {}", plain(answer)))
         }
     }
 }
 
-/// What was agreed to or refused: the change as it was put to the person.
-fn agreed(reader: &mut TimelineReader, run: RunId, step: &StepKey) -> String {
+/// The change that is approved or denied, as the person saw it; without a description, the step's name.
+fn change(reader: &mut TimelineReader, run: RunId, step: &StepKey) -> String {
     let gate = reader.run(run).and_then(|run| run.state(step)).and_then(|state| state.gate());
     if let Some(Gate::Approve { change, .. }) = gate
         && !change.what.is_empty()
@@ -207,8 +207,8 @@ fn agreed(reader: &mut TimelineReader, run: RunId, step: &StepKey) -> String {
     reader.name(run, step)
 }
 
-/// How many people have to agree besides this one.
-fn still_wanted(reader: &TimelineReader, run: RunId, step: &StepKey) -> String {
+/// How many approvals are missing after this one.
+fn missing_approvals(reader: &TimelineReader, run: RunId, step: &StepKey) -> String {
     let gate = reader.run(run).and_then(|run| run.state(step)).and_then(|state| state.gate());
     match gate.map_or(0, |gate| gate.wanted().saturating_sub(1)) {
         0 => String::new(),
@@ -221,9 +221,9 @@ fn expanded(name: &str, items: Option<&Vec<Value>>) -> Phrase {
         Some(items) => {
             let list: Vec<String> = items.iter().map(plain).collect();
             let many = if list.len() == 1 { "item" } else { "items" };
-            Phrase::quiet(Sign::Inner, of_step(name, &format!("for {} {many}", list.len()))).detail(list.join(", "))
+            Phrase::quiet(Sign::Internal, of_step(name, &format!("for {} {many}", list.len()))).detail(list.join(", "))
         }
-        None => Phrase::quiet(Sign::Inner, of_step(name, "begun")),
+        None => Phrase::quiet(Sign::Internal, of_step(name, "begun")),
     }
 }
 
@@ -239,7 +239,7 @@ fn skipped(name: &str, reason: &SkipReason) -> Phrase {
     }
 }
 
-/// How an attempt ended.
+/// The text of an attempt's end.
 fn outcome_of(name: &str, attempt: u32, outcome: &Outcome) -> Phrase {
     let (sign, how) = match outcome.verdict {
         Verdict::Succeeded => (Sign::Done, ""),
@@ -248,7 +248,7 @@ fn outcome_of(name: &str, attempt: u32, outcome: &Outcome) -> Phrase {
         Verdict::Cancelled => (Sign::Skipped, "stopped: "),
         Verdict::Unknown => (Sign::Failed, "nobody can say how it ended: "),
     };
-    Phrase::notable(sign, of_step(name, &format!("{how}{}{}", outcome.summary, again(attempt))))
+    Phrase::notable(sign, of_step(name, &format!("{how}{}{}", outcome.summary, attempt_suffix(attempt))))
 }
 
 fn reconciled(name: &str, finding: &Reconciliation) -> Phrase {
@@ -267,7 +267,7 @@ fn reconciled(name: &str, finding: &Reconciliation) -> Phrase {
     }
 }
 
-/// What a step came to. Mostly quiet: the attempt, the answer or the skip has said it.
+/// The text of a conclusion. It is notable only if it adds a reason to the entry of the attempt.
 fn concluded(
     reader: &mut TimelineReader,
     run: RunId,
@@ -278,33 +278,35 @@ fn concluded(
     let name = reader.name(run, step);
     let state = reader.run(run).and_then(|run| run.state(step));
     let summary = state.and_then(|state| state.outcome.as_ref()).map(|outcome| outcome.summary.as_str());
-    let new = reason.is_some_and(|reason| summary.is_none_or(|summary| !reason.contains(summary)));
+    let has_new_reason = reason.is_some_and(|reason| summary.is_none_or(|summary| !reason.contains(summary)));
     let reason = reason.map(because).unwrap_or_default();
     match conclusion {
         Conclusion::Succeeded => Phrase::quiet(Sign::Done, of_step(&name, &format!("done{reason}"))),
         Conclusion::Skipped => Phrase::quiet(Sign::Skipped, of_step(&name, &format!("skipped{reason}"))),
         Conclusion::Tolerated => {
             let text = of_step(&name, &format!("failed, and the run goes on{reason}"));
-            Phrase { notable: new, ..Phrase::quiet(Sign::Skipped, text) }
+            Phrase { notable: has_new_reason, ..Phrase::quiet(Sign::Skipped, text) }
         }
         Conclusion::Failed => {
-            Phrase { notable: new, ..Phrase::quiet(Sign::Failed, of_step(&name, &format!("failed{reason}"))) }
+            let text = of_step(&name, &format!("failed{reason}"));
+            Phrase { notable: has_new_reason, ..Phrase::quiet(Sign::Failed, text) }
         }
         Conclusion::Cancelled => Phrase::quiet(Sign::Skipped, of_step(&name, &format!("stopped{reason}"))),
     }
 }
 
-/// `name: what`, without the colon where the name has a mark at its end already.
+/// `name: what`, without the colon if the name ends with a punctuation mark.
 fn of_step(name: &str, what: &str) -> String {
     let colon = if name.ends_with(['?', '!', '.', ':']) { "" } else { ":" };
     format!("{name}{colon} {what}")
 }
 
-fn again(attempt: u32) -> String {
+/// ` (attempt 2)`, or nothing for the first attempt.
+fn attempt_suffix(attempt: u32) -> String {
     if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() }
 }
 
-/// A value as a person would write it: text without quotes, lists with commas.
+/// A value for people: text without quotes, lists with commas.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

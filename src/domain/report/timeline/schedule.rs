@@ -1,10 +1,10 @@
-//! The words for what a schedule starts, misses and skips.
+//! The texts of scheduled runs and skipped occurrences.
 
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::report::timeline::line::{Phrase, Sign};
 use crate::domain::runbook::schedule::{ON_TIME, Occurrence, Skipped, local};
 
-/// A run that a schedule started at `at`: when it was due, how late it is, and what was missed before.
+/// Adds to the text of a run that a schedule started at `at`: when it was due, how late it is, and which occurrences were missed.
 pub(super) fn due(phrase: Phrase, occurrence: &Occurrence, at: Timestamp) -> Phrase {
     let Occurrence { due, timezone, missed } = occurrence;
     let late = Span::between(*due, at);
@@ -14,7 +14,7 @@ pub(super) fn due(phrase: Phrase, occurrence: &Occurrence, at: Timestamp) -> Phr
     Phrase { text, ..phrase }
 }
 
-/// An occurrence that was skipped.
+/// The text of a skipped occurrence.
 pub(super) fn skipped(skipped: &Skipped) -> Phrase {
     let Skipped { runbook, due, timezone, missed } = skipped;
     let text = format!("{runbook} was due again {} and was skipped: this run still goes on", local(*due, timezone));

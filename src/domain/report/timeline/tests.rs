@@ -1,4 +1,4 @@
-//! What a reader of the timeline sees, and that a hostile or torn log breaks nothing.
+//! The short timeline of a golden log, and timelines of damaged logs and hostile texts.
 
 use super::*;
 use crate::domain::incident::event::Actor;
@@ -14,8 +14,8 @@ fn texts(timeline: &Timeline) -> Vec<String> {
 }
 
 #[test]
-fn a_reader_in_a_hurry_sees_what_matters() {
-    let told = texts(&Timeline::of(&log()));
+fn the_short_timeline_of_an_incident() {
+    let shown = texts(&Timeline::of(&log()));
     let expected = [
         "● ada: opened P1 in production: Live platform down",
         "▸ ada: run 1: p1 (Live platform down) began with service=gateway",
@@ -39,7 +39,7 @@ fn a_reader_in_a_hurry_sees_what_matters() {
         "✓ runbook: run 1 (p1) ended: every step done",
         "● ada: resolved: The gateway's start limit was hit after a bad order; restarted.",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(shown, expected);
 }
 
 #[test]
@@ -50,23 +50,23 @@ fn every_event_has_an_entry_with_its_number() {
 }
 
 #[test]
-fn what_has_begun_and_not_ended_is_notable() {
+fn an_attempt_that_has_not_ended_is_notable() {
     let log = log();
     let cut =
         log.iter().rposition(|recorded| matches!(recorded.event, Event::Step(StepEvent::Started { .. }))).unwrap();
-    let told = texts(&Timeline::of(&log[..=cut]));
-    assert_eq!(told.last().unwrap(), "▸ runbook: Tell stakeholders how it stands: begun");
+    let shown = texts(&Timeline::of(&log[..=cut]));
+    assert_eq!(shown.last().unwrap(), "▸ runbook: Tell stakeholders how it stands: begun");
 }
 
 #[test]
-fn an_answer_against_the_evidence_says_so() {
+fn an_answer_other_than_the_suggested_one_has_the_suggestion_as_detail() {
     let timeline = Timeline::of(&log());
     let answer = timeline.entries.iter().find(|entry| entry.text.contains("→ infrastructure")).unwrap();
     assert_eq!(answer.detail.as_deref(), Some("the evidence suggested: code"));
 }
 
 #[test]
-fn a_log_that_does_not_fold_still_gives_every_line() {
+fn a_log_that_does_not_fold_has_an_entry_for_every_event() {
     let log = log();
     let torn: Vec<Recorded> = log.iter().skip(3).cloned().collect();
     let timeline = Timeline::of(&torn);

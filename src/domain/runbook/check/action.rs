@@ -1,4 +1,4 @@
-//! Actions: a kind and what it is given, held against the kind's form.
+//! Actions: a kind and its spec, checked against the kind's form.
 
 use serde_json::{Map, Value};
 
@@ -7,17 +7,17 @@ use crate::domain::config::kind_schema::{Field, KindForm, Shape};
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::Problem;
-use crate::domain::core::effect::EffectClass;
 use crate::domain::runbook::Action;
+use crate::domain::runbook::runbook_schema::EFFECTS;
 use crate::domain::template::expression;
 
 impl RunbookChecker<'_> {
-    /// The action that an entry `kind: spec` asks for.
+    /// The action of an entry `kind: spec`.
     pub(super) fn action(&mut self, entry: &Entry, form: &'static KindForm) -> Option<Action> {
-        let found = self.report.problems.len();
+        let problems = self.report.problems.len();
         let spec = self.spec(&entry.value, entry, form)?;
         self.option_injection(&entry.value, form);
-        if self.report.problems.len() > found {
+        if self.report.problems.len() > problems {
             return None;
         }
         Some(Action {
@@ -57,8 +57,8 @@ impl RunbookChecker<'_> {
             return;
         }
         let names: Vec<&str> = form.verbs.iter().map(|verb| verb.field.name).collect();
-        let asked: Vec<&Entry> = given.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
-        match asked.as_slice() {
+        let verbs: Vec<&Entry> = given.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
+        match verbs.as_slice() {
             [_] => {}
             [] => {
                 let problem = Problem::new(given.span.clone(), format!("`{}` is not told what to do", form.name));
@@ -73,7 +73,7 @@ impl RunbookChecker<'_> {
         }
     }
 
-    /// A program takes an argument that starts with `-` for an option, whoever wrote it.
+    /// Reports arguments from values that may start with `-`, which a program takes for an option.
     fn option_injection(&mut self, node: &Node, form: &KindForm) {
         let Some(argv) = all_fields(form).find(|field| field.name == "argv") else { return };
         let list =
@@ -94,11 +94,9 @@ impl RunbookChecker<'_> {
         }
     }
 
-    /// The class of an action after the step's own word for it.
+    /// Sets the effect class that the step declares for an action.
     pub(super) fn declared_effect(&mut self, node: &Node, action: &mut Action) {
-        const WORDS: &[(&str, EffectClass)] =
-            &[("read", EffectClass::Read), ("repeatable", EffectClass::Repeatable), ("once", EffectClass::Once)];
-        let Some(declared) = self.report.keyword(node, WORDS) else { return };
+        let Some(declared) = self.report.keyword(node, EFFECTS) else { return };
         if self.form(&action.kind).is_some_and(|form| !form.verbs.is_empty()) && declared < action.effect {
             let message = format!("`{}` knows that this is `{}`", action.kind, action.effect);
             self.report.add(Problem::new(node.span.clone(), message).help("Take `effect` away."));
@@ -108,13 +106,13 @@ impl RunbookChecker<'_> {
     }
 }
 
-/// The verbs' fields and the others.
+/// All fields of a kind, those of its verbs first.
 pub(in crate::domain) fn all_fields(form: &KindForm) -> impl Iterator<Item = &Field> {
     form.verbs.iter().map(|verb| &verb.field).chain(form.fields)
 }
 
-/// The field that a value stands for by itself: any scalar or list, and a mapping where the field is a mapping of free
-/// names and the value names no field.
+/// The shorthand field that a value stands for. A scalar or a list stands for it. So does a mapping, if the field is a mapping
+/// of free names and no key of the value is a field.
 fn shorthand<'f>(node: &Node, form: &'f KindForm) -> Option<&'f Field> {
     let field = all_fields(form).find(|field| Some(field.name) == form.shorthand)?;
     let stands = match &node.content {
@@ -137,7 +135,7 @@ fn scripts(form: &KindForm, spec: &Value) -> Vec<String> {
     all_fields(form).filter(is_script).map(|field| field.name.to_owned()).collect()
 }
 
-/// Whether a literal text of a spec is a template.
+/// Whether a text is no template.
 pub(super) fn is_literal(text: &str) -> bool {
     !expression::is_template(text)
 }

@@ -1,16 +1,14 @@
-//! What the machine itself knows how to do: ask.
+//! Questions to people.
 
 use super::RunbookChecker;
 use super::action::is_literal;
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::runbook_schema::ASK;
 use crate::domain::runbook::{Ask, StepBody};
 
-/// The keys of a question.
-pub(in crate::domain) const ASK_KEYS: &[&str] = &["choices", "suggest", "auto", "many"];
-
-/// Choices of one question: more do not fit a screen.
+/// The most choices of a question: more do not fit a screen.
 const MAX_CHOICES: usize = 20;
 
 impl RunbookChecker<'_> {
@@ -20,10 +18,10 @@ impl RunbookChecker<'_> {
         let mut ask = Ask { choices: Vec::new(), suggest: None, auto: false, many: false };
         match &node.content {
             Content::Null => return Some(StepBody::Ask(ask)),
-            Content::List(_) => ask.choices = self.answers(node)?,
+            Content::List(_) => ask.choices = self.choices_of_question(node)?,
             _ => {
-                let fields = Fields::open(&mut self.report, node, "a question", ASK_KEYS)?;
-                ask.choices = fields.get("choices").map_or(Some(Vec::new()), |node| self.answers(node))?;
+                let fields = self.open(node, &ASK)?;
+                ask.choices = fields.get("choices").map_or(Some(Vec::new()), |node| self.choices_of_question(node))?;
                 ask.auto = fields.get("auto").is_some_and(|node| self.report.boolean(node).unwrap_or_default());
                 ask.many = fields.get("many").is_some_and(|node| self.report.boolean(node).unwrap_or_default());
                 ask.suggest = fields.get("suggest").and_then(|node| self.suggestion(node, &ask.choices));
@@ -37,7 +35,7 @@ impl RunbookChecker<'_> {
         Some(StepBody::Ask(ask))
     }
 
-    fn answers(&mut self, node: &Node) -> Option<Vec<String>> {
+    fn choices_of_question(&mut self, node: &Node) -> Option<Vec<String>> {
         let items = self.report.items(node)?;
         if items.is_empty() || items.len() > MAX_CHOICES {
             let problem = Problem::new(
@@ -46,19 +44,19 @@ impl RunbookChecker<'_> {
             );
             self.report.add(problem.help("Leave `choices` out for a free answer."));
         }
-        let mut answers: Vec<String> = Vec::new();
+        let mut choices: Vec<String> = Vec::new();
         for item in items {
             let Some(text) = self.template(item) else { continue };
-            if answers.contains(&text) {
+            if choices.contains(&text) {
                 self.report.add(Problem::new(
                     item.span.clone(),
                     format!("the choice `{}` is there twice", visible(&text, MAX_QUOTED)),
                 ));
             } else {
-                answers.push(text);
+                choices.push(text);
             }
         }
-        Some(answers)
+        Some(choices)
     }
 
     fn suggestion(&mut self, node: &Node, choices: &[String]) -> Option<String> {
@@ -80,6 +78,7 @@ impl RunbookChecker<'_> {
         Some(text)
     }
 
+    /// Reports `auto` without `suggest`.
     fn automatic(&mut self, fields: &Fields<'_>) {
         if let (Some(entry), None) = (fields.entry("auto"), fields.get("suggest"))
             && entry.value.content == Content::Boolean(true)

@@ -1,4 +1,4 @@
-//! Deadlines: what must be done by when, by whom, and who hears of it.
+//! Deadlines: their times, roles and channels, and the steps that meet them.
 
 use super::RunbookChecker;
 use super::worst_case;
@@ -6,17 +6,33 @@ use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::{Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::core::time::Span;
+use crate::domain::runbook::runbook_schema::{DEADLINE, FROM};
 use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Step};
 
-/// The keys of a deadline.
-pub(in crate::domain) const DEADLINE_KEYS: &[&str] =
-    &["within", "every", "from", "warn_at", "fallback_at", "role", "to", "escalate"];
-
-/// The instants that deadlines are counted from, as they are written.
-const FROM: &[(&str, DeadlineFrom)] = &[("opened", DeadlineFrom::Opened), ("resolved", DeadlineFrom::Resolved)];
-
-/// The shortest time between two words to stakeholders: a shorter one would only be noise.
+/// The shortest time between two messages to stakeholders: a shorter one would only be noise.
 const SHORTEST_EVERY: Span = Span::seconds(60);
+
+/// What meets a deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MetBy {
+    Step,
+    Role,
+    Messages,
+    Postmortem,
+    /// Its fields have problems.
+    Unknown,
+}
+
+impl MetBy {
+    const fn of(rule: &DeadlineRule) -> Self {
+        match rule {
+            DeadlineRule { from: DeadlineFrom::Resolved, .. } => Self::Postmortem,
+            DeadlineRule { role: Some(_), .. } => Self::Role,
+            DeadlineRule { repeats: true, .. } => Self::Messages,
+            _ => Self::Step,
+        }
+    }
+}
 
 impl RunbookChecker<'_> {
     pub(super) fn deadlines(&mut self, node: &Node) -> Vec<DeadlineRule> {
@@ -26,17 +42,15 @@ impl RunbookChecker<'_> {
 
     fn deadline(&mut self, entry: &Entry) -> Option<DeadlineRule> {
         let name = self.report.named(&entry.key, &entry.key_span);
-        // Known by name even when its own fields are wrong, so that `meets` is not blamed too.
-        self.deadlines.insert(entry.key.clone(), (entry.key_span.clone(), false));
-        let mut fields = Fields::open(&mut self.report, &entry.value, "a deadline", DEADLINE_KEYS)?;
-        if entry.value.as_map().is_some_and(<[Entry]>::is_empty) {
-            fields.span = entry.key_span.clone();
-        }
+        // The name is known even if its fields are wrong, so that `meets` is not reported too.
+        self.deadlines.insert(entry.key.clone(), (entry.key_span.clone(), MetBy::Unknown));
+        let fields = self.open_entry(entry, &DEADLINE)?;
         let every = fields.get("every");
         let within = match every {
             Some(node) => self.every(node, &fields),
             None => {
-                fields.required(&mut self.report, "within", "a deadline").and_then(|node| self.report.duration(node))
+                let within = fields.required(&mut self.report, "within", DEADLINE.what);
+                within.and_then(|node| self.report.duration(node))
             }
         };
         let from = fields.get("from").map_or(Some(DeadlineFrom::Opened), |node| self.report.keyword(node, FROM));
@@ -51,13 +65,13 @@ impl RunbookChecker<'_> {
             within: within.unwrap_or_default(),
             from: from.unwrap_or(DeadlineFrom::Opened),
         };
-        self.fits(&fields, &rule);
-        let by_a_step = from.is_some() && rule.is_met_by_step();
-        self.deadlines.insert(entry.key.clone(), (entry.key_span.clone(), by_a_step));
+        self.conflicting_keys(&fields, &rule);
+        let met_by = if from.is_some() { MetBy::of(&rule) } else { MetBy::Unknown };
+        self.deadlines.insert(entry.key.clone(), (entry.key_span.clone(), met_by));
         (name.is_some() && within.is_some() && from.is_some()).then_some(rule)
     }
 
-    /// The time after which the next word is owed.
+    /// The longest time between two messages.
     fn every(&mut self, node: &Node, fields: &Fields<'_>) -> Option<Span> {
         if let Some(within) = fields.entry("within") {
             let problem = Problem::new(within.key_span.clone(), "a deadline has either `within` or `every`");
@@ -78,32 +92,33 @@ impl RunbookChecker<'_> {
     }
 
     fn channels(&mut self, node: &Node) -> Vec<String> {
-        let known: Option<Vec<&str>> =
-            self.world.estate.map(|estate| estate.channels.keys().map(String::as_str).collect());
         let items = self.report.one_or_many(node);
-        for item in items {
-            self.name_of_the_estate(item, "channel", known.clone());
-        }
+        items.iter().for_each(|item| self.channel(item));
         items.iter().filter_map(|item| item.as_text().map(str::to_owned)).collect()
     }
 
-    /// Keys that would do nothing together.
-    fn fits(&mut self, fields: &Fields<'_>, rule: &DeadlineRule) {
-        let unfit: &[(&str, &str, bool)] = &[
-            ("fallback_at", "only what a step meets is done by other ways", !rule.is_met_by_step()),
-            ("to", "`to` belongs to `every`: a step says itself where it tells", !rule.repeats),
+    /// Reports a key that would have no effect beside another.
+    fn conflicting_keys(&mut self, fields: &Fields<'_>, rule: &DeadlineRule) {
+        let conflicts: &[(&str, &str, bool)] = &[
+            ("fallback_at", "`fallback_at` belongs to a deadline that a step meets", !rule.is_met_by_step()),
+            ("to", "`to` belongs to `every`: a step names its channels itself", !rule.repeats),
             ("role", "a role is taken once, and `every` repeats", rule.repeats),
-            ("every", "nobody is told any more after the incident is resolved", rule.from == DeadlineFrom::Resolved),
+            (
+                "every",
+                "stakeholders are not notified after the incident is resolved",
+                rule.from == DeadlineFrom::Resolved,
+            ),
             ("role", "nobody takes a role after the incident is resolved", rule.from == DeadlineFrom::Resolved),
         ];
-        for (key, why, is_unfit) in unfit {
-            if let Some(entry) = fields.entry(key).filter(|_| *is_unfit) {
+        for (key, why, is_conflict) in conflicts {
+            if let Some(entry) = fields.entry(key).filter(|_| *is_conflict) {
                 self.report.add(Problem::new(entry.key_span.clone(), *why).help("Take it away."));
                 return;
             }
         }
     }
 
+    /// A time that must come before the deadline.
     fn before(&mut self, fields: &Fields<'_>, key: &str, within: Option<Span>) -> Option<Span> {
         let node = fields.get(key)?;
         let at = self.report.duration(node)?;
@@ -115,22 +130,24 @@ impl RunbookChecker<'_> {
         Some(at)
     }
 
+    /// Reports deadlines that no step meets.
     pub(super) fn deadlines_are_met(&mut self) {
-        let unmet = self.deadlines.iter().filter(|(name, (_, by_a_step))| *by_a_step && !self.met.contains(*name));
+        let by_step = self.deadlines.iter().filter(|(_, (_, met_by))| *met_by == MetBy::Step);
+        let unmet = by_step.filter(|(name, _)| !self.met.contains(*name));
         let problems: Vec<Problem> = unmet
             .map(|(name, (span, _))| {
                 Problem::new(span.clone(), format!("no step meets the deadline `{}`", visible(name, MAX_QUOTED)))
-                    .help(format!("Write `meets: {}` in the step whose success keeps it.", visible(name, MAX_QUOTED)))
+                    .help(format!("Write `meets: {}` in the step whose success meets it.", visible(name, MAX_QUOTED)))
             })
             .collect();
         self.report.problems.extend(problems);
     }
 
-    /// Whether the longest way that a run can take comes to its notice in time.
+    /// Reports deadlines that the worst case of a run misses.
     pub(super) fn deadlines_can_be_met(&mut self, rules: &[DeadlineRule], steps: &[Step], finally: &[Step]) {
         for rule in rules.iter().filter(|rule| rule.is_met_by_step()) {
-            let judged = worst_case::judge(rule, steps, finally, self.world);
-            let Some((message, help)) = judged else { continue };
+            let problem = worst_case::check_deadline(rule, steps, finally, self.world);
+            let Some((message, help)) = problem else { continue };
             let span = self.deadlines.get(&rule.name).map(|(span, _)| span.clone()).unwrap_or_default();
             self.report.add(Problem::new(span, message).help(help));
         }

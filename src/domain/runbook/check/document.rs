@@ -1,47 +1,29 @@
-//! The document itself: its head, its deadlines and its params; then its steps.
+//! The document: its keys, its params and their values.
 
 use serde_json::Value;
 
 use super::RunbookChecker;
+use crate::domain::config::kind_schema::Shape;
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::core::severity::Severity;
+use crate::domain::runbook::runbook_schema::{PARAM, PARAM_TYPES, RUNBOOK, RUNBOOK_SEVERITIES};
 use crate::domain::runbook::{Param, ParamKind, Runbook};
 
-/// The keys of a runbook.
-const RUNBOOK_KEYS: &[&str] =
-    &["runbook", "title", "severity", "summary", "environments", "on", "deadlines", "params", "steps", "finally"];
-
-/// The keys of a param.
-const PARAM_KEYS: &[&str] = &["type", "default", "choices", "help"];
-
-/// What a runbook may open, as it is written: an incident of a severity, or the record of planned work.
-pub(in crate::domain) const GRADES: &[(&str, Severity)] = &[
-    ("p1", Severity::P1),
-    ("p2", Severity::P2),
-    ("p3", Severity::P3),
-    ("p4", Severity::P4),
-    ("maintenance", Severity::Maintenance),
-];
-
-/// The types of params as they are written.
-pub(in crate::domain) const PARAM_TYPES: &[&str] =
-    &["text", "integer", "number", "boolean", "duration", "service", "unit", "choice"];
-
-/// Params that one runbook may have: a form of more is no form for three in the morning.
+/// The most params of a runbook: nobody fills in more at night.
 const MAX_PARAMS: usize = 50;
 
 impl RunbookChecker<'_> {
     pub(super) fn document(&mut self, node: &Node) -> Option<Runbook> {
-        let fields = Fields::open(&mut self.report, node, "a runbook", RUNBOOK_KEYS)?;
+        let fields = self.open(node, &RUNBOOK)?;
         let id = self.id(&fields);
         let title = fields
-            .required(&mut self.report, "title", "a runbook")
+            .required(&mut self.report, "title", RUNBOOK.what)
             .and_then(|node| self.report.text(node).map(str::to_owned));
         let severity = fields
-            .required(&mut self.report, "severity", "a runbook")
-            .and_then(|node| self.report.keyword(node, GRADES));
+            .required(&mut self.report, "severity", RUNBOOK.what)
+            .and_then(|node| self.report.keyword(node, RUNBOOK_SEVERITIES));
         let summary = fields.get("summary").and_then(|node| self.report.text(node).map(str::to_owned));
         let environments = fields.get("environments").map(|node| self.environments(node)).unwrap_or_default();
         if let Some(entry) = fields.entry("deadlines").filter(|_| severity == Some(Severity::Maintenance)) {
@@ -49,9 +31,9 @@ impl RunbookChecker<'_> {
             self.report.add(problem.help("Take them away, or write a severity from p1 to p4."));
         }
         let deadlines = fields.get("deadlines").map(|node| self.deadlines(node)).unwrap_or_default();
-        self.params = fields.get("params").map(|node| self.declared(node)).unwrap_or_default();
+        self.params = fields.get("params").map(|node| self.declared_params(node)).unwrap_or_default();
         let (on, schedules) = fields.get("on").map(|node| self.triggers(node, severity)).unwrap_or_default();
-        let steps = fields.required(&mut self.report, "steps", "a runbook");
+        let steps = fields.required(&mut self.report, "steps", RUNBOOK.what);
         for given in [steps, fields.get("finally")].into_iter().flatten() {
             self.gather_ids(given);
         }
@@ -81,7 +63,7 @@ impl RunbookChecker<'_> {
     }
 
     fn id(&mut self, fields: &Fields<'_>) -> Option<String> {
-        let node = fields.required(&mut self.report, "runbook", "a runbook")?;
+        let node = fields.required(&mut self.report, "runbook", RUNBOOK.what)?;
         let id = self.report.name(node)?;
         let stem = self.report.source.stem();
         if id != stem {
@@ -109,7 +91,7 @@ impl RunbookChecker<'_> {
 
     // ── params ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn declared(&mut self, node: &Node) -> Vec<Param> {
+    fn declared_params(&mut self, node: &Node) -> Vec<Param> {
         let entries = self.report.entries(node, "a mapping of params by name").unwrap_or_default();
         if let Some(entry) = entries.get(MAX_PARAMS) {
             self.report.add(Problem::new(entry.key_span.clone(), format!("a runbook has at most {MAX_PARAMS} params")));
@@ -117,7 +99,7 @@ impl RunbookChecker<'_> {
         entries.into_iter().map(|entry| self.param(entry)).collect()
     }
 
-    /// A param; one that is wrong is still declared, so that its uses are not blamed too.
+    /// A param. One with problems is declared too, so that its uses are not reported.
     fn param(&mut self, entry: &Entry) -> Param {
         self.report.named(&entry.key, &entry.key_span);
         if entry.key.contains('-') {
@@ -128,12 +110,7 @@ impl RunbookChecker<'_> {
             self.report.add(problem.help(format!("Call it `{}`.", visible(&entry.key.replace('-', "_"), MAX_QUOTED))));
         }
         let mut param = Param { name: entry.key.clone(), kind: ParamKind::Text, default: None, help: None };
-        let Some(mut fields) = Fields::open(&mut self.report, &entry.value, "a param", PARAM_KEYS) else {
-            return param;
-        };
-        if entry.value.as_map().is_some_and(<[Entry]>::is_empty) {
-            fields.span = entry.key_span.clone();
-        }
+        let Some(fields) = self.open_entry(entry, &PARAM) else { return param };
         if let Some(kind) = self.param_kind(&fields) {
             param.kind = kind;
             param.default = fields.get("default").map(|node| self.default_value(node, &param.kind));
@@ -143,15 +120,15 @@ impl RunbookChecker<'_> {
     }
 
     fn param_kind(&mut self, fields: &Fields<'_>) -> Option<ParamKind> {
-        let node = fields.required(&mut self.report, "type", "a param")?;
-        let word = self.report.text(node)?;
+        let node = fields.required(&mut self.report, "type", PARAM.what)?;
+        let name = self.report.text(node)?;
         let choices = fields.get("choices");
-        if let Some(choices) = choices.filter(|_| word != "choice") {
+        if let Some(choices) = choices.filter(|_| name != "choice") {
             self.report.add(
                 Problem::new(choices.span.clone(), "`choices` belongs to `type: choice`").help("Write `type: choice`."),
             );
         }
-        Some(match word {
+        Some(match name {
             "text" => ParamKind::Text,
             "integer" => ParamKind::Integer,
             "number" => ParamKind::Number,
@@ -170,16 +147,15 @@ impl RunbookChecker<'_> {
     fn choices_of(&mut self, fields: &Fields<'_>) -> Option<Vec<String>> {
         let node = fields.required(&mut self.report, "choices", "a param of type `choice`")?;
         let items = self.report.items(node)?;
-        let words: Vec<String> = items.iter().filter_map(|item| self.report.text(item).map(str::to_owned)).collect();
+        let choices: Vec<String> = items.iter().filter_map(|item| self.report.text(item).map(str::to_owned)).collect();
         if items.is_empty() {
             self.report.add(Problem::new(node.span.clone(), "there is nothing to choose from"));
         }
-        Some(words)
+        Some(choices)
     }
 
-    /// A value that stands in the file, checked against what a param takes.
+    /// Checks a literal value against the type of a param.
     pub(super) fn default_value(&mut self, node: &Node, kind: &ParamKind) -> Value {
-        let estate = self.world.estate;
         match kind {
             ParamKind::Text => drop(self.report.text(node)),
             ParamKind::Integer => drop(self.report.integer(node, i64::MIN, i64::MAX)),
@@ -187,16 +163,10 @@ impl RunbookChecker<'_> {
             ParamKind::Number => drop(self.report.expected::<()>(node, "a number")),
             ParamKind::Boolean => drop(self.report.boolean(node)),
             ParamKind::Duration => drop(self.report.duration(node)),
-            ParamKind::Service => {
-                self.name_of_the_estate(
-                    node,
-                    "service",
-                    estate.map(|estate| estate.services.keys().map(String::as_str).collect()),
-                );
-            }
-            ParamKind::Unit => self.unit_literal(node),
-            ParamKind::Choice(words) => {
-                let known: Vec<&str> = words.iter().map(String::as_str).collect();
+            ParamKind::Service => self.service(node),
+            ParamKind::Unit => drop(self.shaped(node, &Shape::Unit)),
+            ParamKind::Choice(choices) => {
+                let known: Vec<&str> = choices.iter().map(String::as_str).collect();
                 if let Some(text) = self.report.text(node).filter(|text| !known.contains(text)) {
                     let problem = Problem::new(
                         node.span.clone(),
@@ -211,9 +181,5 @@ impl RunbookChecker<'_> {
             }
         }
         node.to_json()
-    }
-
-    fn unit_literal(&mut self, node: &Node) {
-        self.shaped(node, &crate::domain::config::kind_schema::Shape::Unit);
     }
 }

@@ -1,4 +1,4 @@
-//! The host that a step is done on: one that some environment of the estate has by this name.
+//! The host of a step: a name under `hosts` of an environment, or `local`.
 
 use super::RunbookChecker;
 use crate::domain::config::host::LOCAL;

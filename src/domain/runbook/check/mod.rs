@@ -1,9 +1,11 @@
-//! The checker: from YAML as written to a [`Runbook`], or to every [`Problem`] that the file has.
+//! The checker of runbooks: a [`Runbook`], or every [`Problem`] of the file.
 //!
-//! **Invariant:** a runbook comes out only when there is no problem at all; nothing is guessed.
-//! **Invariant:** the checker knows no kind by name but `notify` (which needs no `verify`); it reads the forms.
+//! The keys are those of the [table](super::runbook_schema) and of the forms of kinds.
 //!
-//! Deliberately absent: reading files, other runbooks' contents beyond what `start` needs, and anything that is only known when a run starts.
+//! **Invariant:** a runbook is returned only when there is no problem.
+//! **Invariant:** the checker knows no kind by name but `notify`, which needs no `verify`.
+//!
+//! Not here: reading files, and what is known only when a run starts.
 
 mod action;
 mod ask;
@@ -21,35 +23,28 @@ mod worst_case;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::deadline::MetBy;
+use super::runbook_schema::RunbookSection;
 use super::{Param, Runbook};
 use crate::domain::config::estate::Estate;
 use crate::domain::config::kind_schema::KindForm;
+use crate::domain::config::yaml::fields::{Fields, FileProblems};
+use crate::domain::config::yaml::node::{Entry, Node};
 use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::{Problem, Source, SourceSpan};
 
-use crate::domain::config::yaml::fields::FileProblems;
-
 pub(in crate::domain) use self::action::all_fields;
-pub(in crate::domain) use self::ask::ASK_KEYS;
-pub(in crate::domain) use self::deadline::DEADLINE_KEYS;
-pub(in crate::domain) use self::document::{GRADES, PARAM_TYPES};
-pub(in crate::domain) use self::modifier::{
-    APPROVE_KEYS, MAX_AT_ONCE, MAX_ATTEMPTS, MAX_PEOPLE, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS,
-};
-pub(in crate::domain) use self::schedule::{CATCH_UPS, OVERLAPS, SCHEDULE_KEYS};
-pub(in crate::domain) use self::sub_runbook::START_KEYS;
-pub(in crate::domain) use self::trigger::{LAUNCHES, TRIGGER_KEYS};
 
-/// What a runbook may speak of.
+/// What a runbook can refer to.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckContext<'a> {
-    /// The shop; without one (its own file has problems) names of the estate are not checked.
+    /// The estate. Without one, because its file has problems, names of the estate are not checked.
     pub estate: Option<&'a Estate>,
     /// Every kind.
     pub forms: &'a [&'static KindForm],
-    /// The ids of all runbooks of the shop, this one included.
+    /// The ids of all runbooks of the project, this one included.
     pub runbooks: &'a [String],
-    /// Those of them that have been checked already by themselves: what `start` hands to one of them is checked as well.
+    /// The runbooks without problems, as far as they are known. The params that `start` gives to one of them are checked.
     pub peers: &'a [&'a Runbook],
 }
 
@@ -69,25 +64,25 @@ pub fn check(source: &Source, world: &CheckContext<'_>) -> Result<Runbook, Vec<P
     }
 }
 
-/// What is known while a file is walked.
+/// The state of a check.
 struct RunbookChecker<'a> {
     report: FileProblems<'a>,
     world: &'a CheckContext<'a>,
     params: Vec<Param>,
-    /// Every step's id and where it is given.
+    /// The id of every step, with its place.
     ids: BTreeMap<String, SourceSpan>,
-    /// The steps that have run before the place where the walk stands.
+    /// The steps that have run before the current one.
     visible: BTreeSet<String>,
-    /// The kind of every step so far whose action stands by itself.
+    /// The kind of every action so far, by step; not of steps with `for_each`.
     kinds: BTreeMap<String, &'static str>,
     /// The choices of every `ask` so far, by step.
     choices: BTreeMap<String, Vec<String>>,
-    /// Whether `item` exists at this place.
+    /// Whether `item` is defined.
     has_item: bool,
-    /// The only names that exist at this place, where it is not the usual scope.
+    /// The names of the scope, where it is not the usual one.
     only: Option<&'static [&'static str]>,
-    /// The deadlines, each with its place and whether a step can meet it.
-    deadlines: BTreeMap<String, (SourceSpan, bool)>,
+    /// The deadlines, each with its place and what meets it.
+    deadlines: BTreeMap<String, (SourceSpan, MetBy)>,
     /// The deadlines that some step meets.
     met: BTreeSet<String>,
 }
@@ -109,12 +104,26 @@ impl<'a> RunbookChecker<'a> {
         }
     }
 
-    /// Walks a part of a step in which only some names exist.
-    fn with_only<T>(&mut self, names: &'static [&'static str], walk: impl FnOnce(&mut Self) -> T) -> T {
+    /// Checks a part of a step whose scope has only these names.
+    fn with_only<T>(&mut self, names: &'static [&'static str], check: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.only.replace(names);
-        let result = walk(self);
+        let result = check(self);
         self.only = before;
         result
+    }
+
+    /// Opens a mapping with the keys of a section; unknown and doubled keys are reported.
+    fn open<'n>(&mut self, node: &'n Node, section: &RunbookSection) -> Option<Fields<'n>> {
+        Fields::open(&mut self.report, node, section.what, &section.keys())
+    }
+
+    /// The same for an entry of a mapping. A problem with an empty section is reported at the entry's key.
+    fn open_entry<'n>(&mut self, entry: &'n Entry, section: &RunbookSection) -> Option<Fields<'n>> {
+        let mut fields = self.open(&entry.value, section)?;
+        if entry.value.as_map().is_some_and(<[Entry]>::is_empty) {
+            fields.span = entry.key_span.clone();
+        }
+        Some(fields)
     }
 
     fn form(&self, name: &str) -> Option<&'static KindForm> {

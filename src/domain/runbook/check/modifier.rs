@@ -1,4 +1,4 @@
-//! What stands around a body: who agrees, when to try again, what to wait for, how it is known to have worked.
+//! Modifiers of a step: `approve`, `retry`, `max_parallel`, `until`, `verify`, `on_failure` and `undo`.
 
 use std::num::NonZeroU32;
 
@@ -8,49 +8,30 @@ use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::Problem;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::time::Span;
+use crate::domain::runbook::runbook_schema::{
+    APPROVE, MAX_AT_ONCE, MAX_ATTEMPTS, MAX_PEOPLE, ON_FAILURE, RETRY, RunbookSection, UNDO, UNTIL, VERIFY,
+};
 use crate::domain::runbook::{Action, Approve, OnFailure, Retry, StepBody, Until, Verify};
 use crate::domain::template::expression;
 
-/// The keys of an approval.
-pub(in crate::domain) const APPROVE_KEYS: &[&str] = &["by", "count", "not_requester", "expires"];
+/// The default pause before a second attempt, and between checks.
+const PAUSE: Span = Span::seconds(5);
 
-/// People who have to agree to one change: more are not awake.
-pub(in crate::domain) const MAX_PEOPLE: u32 = 5;
-
-/// The keys of a retry.
-pub(in crate::domain) const RETRY_KEYS: &[&str] = &["attempts", "backoff", "if"];
-
-/// The keys of an `until`.
-pub(in crate::domain) const UNTIL_KEYS: &[&str] = &["condition", "every"];
-
-/// The keys of a `verify` besides its one kind.
-pub(in crate::domain) const VERIFY_KEYS: &[&str] = &["within", "hold", "every", "effect"];
-
-/// The keys of an `undo` besides its one kind.
-pub(in crate::domain) const UNDO_KEYS: &[&str] = &["effect"];
-
-/// Attempts that a step may make: with a doubled pause between them, more are never seen.
-pub(in crate::domain) const MAX_ATTEMPTS: i64 = 100;
-
-/// The most items that are worked on at the same time: as many steps as a group may have.
-pub(in crate::domain) const MAX_AT_ONCE: i64 = 100;
-
-/// The pause before a second attempt, and between readings, unless the file says otherwise.
-pub(in crate::domain) const PAUSE: Span = Span::seconds(5);
-
-/// How long a change may take to show, unless the file says otherwise.
-pub(in crate::domain) const WITHIN: Span = Span::seconds(60);
+/// The default time for a change to take effect.
+const WITHIN: Span = Span::seconds(60);
 
 impl RunbookChecker<'_> {
-    /// Who must agree: roles or people, or a mapping; nothing for anybody.
+    /// Who must approve: roles or people, or a mapping. No value stands for anybody.
     pub(super) fn approve(&mut self, node: &Node) -> Option<Approve> {
         match &node.content {
             Content::Null | Content::Boolean(true) => Some(Approve::default()),
-            Content::Text(_) | Content::List(_) => Some(Approve { by: self.agreeing(node)?, ..Approve::default() }),
+            Content::Text(_) | Content::List(_) => {
+                Some(Approve { by: self.roles_or_people(node)?, ..Approve::default() })
+            }
             _ => {
-                let fields = Fields::open(&mut self.report, node, "an approval", APPROVE_KEYS)?;
+                let fields = self.open(node, &APPROVE)?;
                 Some(Approve {
-                    by: fields.get("by").map_or(Some(Vec::new()), |node| self.agreeing(node))?,
+                    by: fields.get("by").map_or(Some(Vec::new()), |node| self.roles_or_people(node))?,
                     count: fields.get("count").and_then(|node| self.people(node)),
                     not_requester: fields
                         .get("not_requester")
@@ -62,17 +43,17 @@ impl RunbookChecker<'_> {
     }
 
     /// Roles or people of the estate.
-    fn agreeing(&mut self, node: &Node) -> Option<Vec<String>> {
+    fn roles_or_people(&mut self, node: &Node) -> Option<Vec<String>> {
         let known: Option<Vec<&str>> = self
             .world
             .estate
             .map(|estate| estate.roles.keys().chain(estate.people.keys()).map(String::as_str).collect());
-        let mut agreeing = Vec::new();
-        for one in self.report.one_or_many(node) {
-            self.name_of_the_estate(one, "role", known.clone());
-            agreeing.push(one.as_text()?.to_owned());
+        let mut names = Vec::new();
+        for item in self.report.one_or_many(node) {
+            self.name_of_the_estate(item, "role", known.clone());
+            names.push(item.as_text()?.to_owned());
         }
-        Some(agreeing)
+        Some(names)
     }
 
     /// How many people: a number, or a template that gives one.
@@ -85,19 +66,19 @@ impl RunbookChecker<'_> {
         self.report.integer(node, 1, i64::from(MAX_PEOPLE)).map(|count| count.to_string())
     }
 
-    /// How often: a number, or a mapping.
+    /// The attempts: a number, or a mapping.
     pub(super) fn retry(&mut self, node: &Node) -> Option<Retry> {
         if matches!(node.content, Content::Integer(_)) {
             return Some(Retry { attempts: self.attempts(node)?, backoff: PAUSE, condition: None });
         }
-        let fields = Fields::open(&mut self.report, node, "a retry", RETRY_KEYS)?;
-        let attempts = fields.required(&mut self.report, "attempts", "a retry").and_then(|node| self.attempts(node));
+        let fields = self.open(node, &RETRY)?;
+        let attempts = fields.required(&mut self.report, "attempts", RETRY.what).and_then(|node| self.attempts(node));
         let backoff = fields.get("backoff").map_or(Some(PAUSE), |node| self.report.duration(node));
         let condition = fields.get("if").and_then(|node| self.expression(node));
         Some(Retry { attempts: attempts?, backoff: backoff?, condition })
     }
 
-    /// How many items are worked on at the same time.
+    /// How many items run at the same time.
     pub(super) fn at_once(&mut self, node: &Node, has_items: bool) -> Option<NonZeroU32> {
         if !has_items {
             let problem = Problem::new(node.span.clone(), "`max_parallel` does nothing without `for_each`");
@@ -112,21 +93,21 @@ impl RunbookChecker<'_> {
         u32::try_from(number).ok().and_then(NonZeroU32::new)
     }
 
-    /// What a reading is repeated for: an expression, or a mapping with one.
+    /// The condition for which a check is repeated: an expression, or a mapping.
     pub(super) fn until(&mut self, node: &Node) -> Option<Until> {
         if !matches!(node.content, Content::Map(_)) {
             return Some(Until { condition: self.expression(node)?, every: PAUSE });
         }
-        let fields = Fields::open(&mut self.report, node, "`until`", UNTIL_KEYS)?;
+        let fields = self.open(node, &UNTIL)?;
         let condition =
-            fields.required(&mut self.report, "condition", "`until`").and_then(|node| self.expression(node));
+            fields.required(&mut self.report, "condition", UNTIL.what).and_then(|node| self.expression(node));
         let every = fields.get("every").map_or(Some(PAUSE), |node| self.pause(node));
         Some(Until { condition: condition?, every: every? })
     }
 
-    /// How a change is known to have worked: one reading, and times.
+    /// The check of a change, and its times.
     pub(super) fn verify(&mut self, node: &Node) -> Option<Verify> {
-        let (fields, action) = self.one_action(node, "verify", VERIFY_KEYS)?;
+        let (fields, action) = self.one_action(node, &VERIFY)?;
         let within = fields.get("within").map_or(Some(WITHIN), |node| self.report.duration(node));
         let hold = fields.get("hold").map_or(Some(Span::default()), |node| self.report.duration(node));
         let every = fields.get("every").map_or(Some(PAUSE), |node| self.pause(node));
@@ -136,7 +117,9 @@ impl RunbookChecker<'_> {
             let problem =
                 Problem::new(span, format!("a check only reads, and `{}` changes something here", action.kind));
             self.report
-                .add(problem.help("Use a reading such as `health`, or add `effect: read` if this command only reads."));
+                .add(problem.help(
+                    "Use a read-only action such as `health`, or add `effect: read` if this command only reads.",
+                ));
             return None;
         }
         Some(Verify { action, within: within?, hold: hold?, every: every? })
@@ -145,37 +128,37 @@ impl RunbookChecker<'_> {
     fn pause(&mut self, node: &Node) -> Option<Span> {
         let span = self.report.duration(node)?;
         if span < Span::seconds(1) {
-            self.report.add(Problem::new(node.span.clone(), "readings are at least `1s` apart"));
+            self.report.add(Problem::new(node.span.clone(), "checks are at least `1s` apart"));
             return None;
         }
         Some(span)
     }
 
     pub(super) fn on_failure(&mut self, node: &Node) -> Option<OnFailure> {
-        self.report
-            .keyword(node, &[("ask", OnFailure::Ask), ("stop", OnFailure::Stop), ("continue", OnFailure::Continue)])
+        self.report.keyword(node, ON_FAILURE)
     }
 
-    /// How a change is taken back.
+    /// The action that reverses a change.
     pub(super) fn undo(&mut self, node: &Node) -> Option<Action> {
-        self.one_action(node, "undo", UNDO_KEYS)?.1
+        self.one_action(node, &UNDO)?.1
     }
 
-    /// The mapping of a `verify` or an `undo`, and its one action.
-    fn one_action<'n>(&mut self, node: &'n Node, what: &str, extra: &[&str]) -> Option<(Fields<'n>, Option<Action>)> {
+    /// The fields of `verify` or `undo`, and the one action among them.
+    fn one_action<'n>(&mut self, node: &'n Node, section: &RunbookSection) -> Option<(Fields<'n>, Option<Action>)> {
+        let what = section.what;
         let names: Vec<&str> = self.world.forms.iter().map(|form| form.name).collect();
-        let known: Vec<&str> = names.iter().chain(extra).copied().collect();
-        let fields = Fields::open(&mut self.report, node, &format!("`{what}`"), &known)?;
+        let known: Vec<&str> = names.iter().copied().chain(section.keys()).collect();
+        let fields = Fields::open(&mut self.report, node, what, &known)?;
         let actions: Vec<&Entry> = fields.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
         let action = match actions.as_slice() {
             [entry] => self.form(&entry.key).and_then(|form| self.action(entry, form)),
             [] => {
-                let problem = Problem::new(fields.span.clone(), format!("`{what}` names no action"));
+                let problem = Problem::new(fields.span.clone(), format!("{what} names no action"));
                 self.report.add(problem.help(format!("Give exactly one of {}.", list(&names))));
                 None
             }
             [first, second, ..] => {
-                let message = format!("`{what}` names two actions, `{}` and `{}`", first.key, second.key);
+                let message = format!("{what} names two actions, `{}` and `{}`", first.key, second.key);
                 self.report.add(
                     Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here"),
                 );
@@ -191,8 +174,8 @@ impl RunbookChecker<'_> {
         Some((fields, action))
     }
 
-    /// A change whose effect nobody looks at is a hope. A message is its own proof: the channel has answered. An action
-    /// that is wrong in itself is judged by its verb.
+    /// Reports a change without `verify`. A message needs none, because its channel confirms it. If the action has problems,
+    /// its verb decides whether it is a change.
     pub(super) fn changes_are_verified(&mut self, body: Option<&(StepBody, &Entry)>, fields: &Fields<'_>) {
         let Some(entry) = fields.iter().find(|entry| self.form(&entry.key).is_some()) else { return };
         let changes = match body {
@@ -209,8 +192,10 @@ impl RunbookChecker<'_> {
         }
         let message = format!("`{}` changes something here, and the step has no `verify`", entry.key);
         let problem = Problem::new(entry.key_span.clone(), message);
-        self.report.add(problem.help(
-            "Add a reading that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
-        ));
+        self.report.add(
+            problem.help(
+                "Add a check that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
+            ),
+        );
     }
 }

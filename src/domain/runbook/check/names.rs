@@ -1,53 +1,51 @@
-//! Templates and expressions of a runbook: that they parse, and that every name in them will be there.
+//! Templates and expressions of a runbook: their syntax, and whether every name in them is defined.
 //!
-//! Deliberately absent: values. Whether a step really leaves a field is known when it has run.
+//! Not here: whether an optional output of a step exists. That is known only when the step has run.
 
 use super::RunbookChecker;
 use crate::domain::config::yaml::fields::list;
 use crate::domain::config::yaml::node::{Content, Node};
-use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, SourceSpan, visible};
+use crate::domain::runbook::scope_names::{NAMES, STEP_FIELDS};
 use crate::domain::runbook::{Param, ParamKind};
 use crate::domain::template::expression;
 use crate::domain::template::expression::{ExpressionError, Reference};
 use crate::domain::template::shell;
 
-/// The names that every template may start with.
+/// The root names of every template.
 fn roots() -> Vec<&'static str> {
-    crate::domain::runbook::scope_names::NAMES.iter().map(|(name, _)| *name).filter(|name| *name != "item").collect()
+    NAMES.iter().map(|(name, _)| *name).filter(|name| *name != "item").collect()
 }
 
-/// What every step has besides the outputs of its kind.
-const STEP_FACTS: &[&str] = &["status", "answer", "summary", "error", "output", "items"];
-
-/// The facts of an environment.
-pub(super) const ENVIRONMENT: &[&str] =
+/// The fields of an environment.
+const ENVIRONMENT: &[&str] =
     &["name", "branch", "domain", "host", "hosts", "hostname", "systemd", "repository", "journal", "vars"];
 
 impl RunbookChecker<'_> {
-    /// A text that may hold `{{ … }}`: its syntax and its names.
+    /// Checks a text that may hold `{{ … }}`.
     pub(super) fn template(&mut self, node: &Node) -> Option<String> {
         let text = self.report.text(node)?;
         self.template_text(node, text);
         Some(text.to_owned())
     }
 
-    /// The same for a node that is known to be text, which may be empty.
+    /// The same for a node that is text, and may be empty.
     pub(super) fn template_text(&mut self, node: &Node, text: &str) {
         match expression::references(text) {
             Ok(references) => self.references(node, text, &references),
-            Err(error) => self.wrong(node, error),
+            Err(error) => self.add_error(node, error),
         }
     }
 
-    /// A script: as a template, and whether every interpolation can be quoted.
+    /// Checks a script as a template, and whether every interpolation can be quoted.
     pub(super) fn script(&mut self, node: &Node, text: &str) {
         self.template_text(node, text);
         for error in shell::lint(text) {
-            self.wrong(node, error);
+            self.add_error(node, error);
         }
     }
 
-    /// An expression, which stands without braces.
+    /// Checks an expression, which has no braces.
     pub(super) fn expression(&mut self, node: &Node) -> Option<String> {
         if let Content::Boolean(value) = node.content {
             return Some(value.to_string());
@@ -64,13 +62,13 @@ impl RunbookChecker<'_> {
                 Some(text.to_owned())
             }
             Err(error) => {
-                self.wrong(node, error);
+                self.add_error(node, error);
                 None
             }
         }
     }
 
-    fn wrong(&mut self, node: &Node, error: ExpressionError) {
+    fn add_error(&mut self, node: &Node, error: ExpressionError) {
         let span = node.span_within(self.report.source, error.range);
         let problem = Problem::new(span, error.message);
         self.report.add(match error.hint {
@@ -79,6 +77,7 @@ impl RunbookChecker<'_> {
         });
     }
 
+    /// Checks the references of an expression or template.
     fn references(&mut self, node: &Node, text: &str, references: &[Reference]) {
         for reference in references {
             if let Some(problem) = self.missing(reference) {
@@ -90,10 +89,10 @@ impl RunbookChecker<'_> {
         }
     }
 
-    /// Why a name will not be there, as a problem whose place is still to be set.
+    /// Why a name is not defined. The caller sets the place of the problem.
     fn missing(&self, reference: &Reference) -> Option<Problem> {
         let parts: Vec<&str> = reference.parts().collect();
-        let place = crate::domain::core::diagnostic::SourceSpan::default();
+        let place = SourceSpan::default();
         match (parts[0], parts.get(1)) {
             (root, _) if self.only.is_some_and(|names| names.contains(&root)) => None,
             (root, _) if self.only.is_some() => {
@@ -114,14 +113,14 @@ impl RunbookChecker<'_> {
             }
             ("steps", Some(id)) => self.missing_step(id).or_else(|| self.missing_output(id, parts.get(2).copied()?)),
             ("params", Some(name)) => self.missing_param(name),
-            ("environment", Some(fact)) => self.missing_fact(fact, parts.get(2).copied()),
+            ("environment", Some(field)) => self.missing_environment_field(field, parts.get(2).copied()),
             ("services", Some(name)) => self.missing_service(name),
             _ => None,
         }
     }
 
     fn missing_step(&self, id: &str) -> Option<Problem> {
-        let place = crate::domain::core::diagnostic::SourceSpan::default();
+        let place = SourceSpan::default();
         if self.visible.contains(id) {
             return None;
         }
@@ -142,43 +141,38 @@ impl RunbookChecker<'_> {
         })
     }
 
-    /// A field that a step of this kind does not leave, where the kind lists all that it leaves.
+    /// Why a step has no such field. Only known if its kind lists all outputs.
     fn missing_output(&self, id: &str, field: &str) -> Option<Problem> {
         let kind = self.kinds.get(id)?;
         let outputs = self.form(kind).map(|form| form.outputs).filter(|outputs| !outputs.is_empty())?;
-        let known: Vec<&str> = STEP_FACTS.iter().copied().chain(outputs.iter().map(|output| output.name)).collect();
+        let known: Vec<&str> = STEP_FIELDS.iter().copied().chain(outputs.iter().map(|output| output.name)).collect();
         if known.contains(&field) || known.iter().any(|name| name.starts_with('<')) {
             return None;
         }
-        let problem = Problem::new(
-            crate::domain::core::diagnostic::SourceSpan::default(),
-            format!("step `{id}` leaves no `{field}`"),
-        );
+        let problem = Problem::new(SourceSpan::default(), format!("step `{id}` leaves no `{field}`"));
         Some(problem.did_you_mean(field, known.iter().copied()).or_help(format!("`{kind}` leaves {}.", list(&known))))
     }
 
-    fn missing_param(&self, name: &str) -> Option<Problem> {
+    /// Why there is no such param. The caller sets the place of the problem.
+    pub(super) fn missing_param(&self, name: &str) -> Option<Problem> {
         if self.params.iter().any(|param| param.name == name) {
             return None;
         }
         let known: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
-        let problem =
-            Problem::new(crate::domain::core::diagnostic::SourceSpan::default(), format!("there is no param `{name}`"));
-        Some(
-            problem
-                .did_you_mean(name, known)
-                .or_help(format!("Declare it under `params`: `{name}: {{ type: text }}`.")),
-        )
+        let shown = visible(name, MAX_QUOTED);
+        let problem = Problem::new(SourceSpan::default(), format!("there is no param `{shown}`"));
+        let problem = problem.did_you_mean(name, known);
+        Some(problem.or_help(format!("Declare it under `params`: `{shown}: {{ type: text }}`.")))
     }
 
-    fn missing_fact(&self, fact: &str, variable: Option<&str>) -> Option<Problem> {
-        let place = crate::domain::core::diagnostic::SourceSpan::default();
-        if !ENVIRONMENT.contains(&fact) {
-            let problem = Problem::new(place, format!("an environment has no `{fact}`"));
-            let help = format!("Put free facts under `vars` in the estate and write `environment.vars.{fact}`.");
-            return Some(problem.did_you_mean(fact, ENVIRONMENT.iter().copied()).or_help(help));
+    fn missing_environment_field(&self, field: &str, variable: Option<&str>) -> Option<Problem> {
+        let place = SourceSpan::default();
+        if !ENVIRONMENT.contains(&field) {
+            let problem = Problem::new(place, format!("an environment has no `{field}`"));
+            let help = format!("Put your own values under `vars` in the estate and write `environment.vars.{field}`.");
+            return Some(problem.did_you_mean(field, ENVIRONMENT.iter().copied()).or_help(help));
         }
-        let (estate, variable) = (self.world.estate?, variable.filter(|_| fact == "vars")?);
+        let (estate, variable) = (self.world.estate?, variable.filter(|_| field == "vars")?);
         let environments = || estate.environments.values();
         if environments().any(|environment| environment.vars.contains_key(variable)) {
             return None;
@@ -193,17 +187,12 @@ impl RunbookChecker<'_> {
 
     fn missing_service(&self, name: &str) -> Option<Problem> {
         let estate = self.world.estate?;
-        let problem = || {
-            Problem::new(
-                crate::domain::core::diagnostic::SourceSpan::default(),
-                format!("there is no service `{name}` in the estate"),
-            )
-        };
+        let problem = || Problem::new(SourceSpan::default(), format!("there is no service `{name}` in the estate"));
         (!estate.services.contains_key(name))
             .then(|| problem().did_you_mean(name, estate.services.keys().map(String::as_str)))
     }
 
-    /// `steps.cause.answer == 'cod'`: a comparison with an answer that nobody can give is never true.
+    /// Reports a comparison with an answer that is not a choice, such as `steps.cause.answer == 'cod'`.
     fn compared_answer(&mut self, node: &Node, text: &str, reference: &Reference) {
         let Some(step) = reference.path.strip_prefix("steps.").and_then(|rest| rest.strip_suffix(".answer")) else {
             return;
@@ -229,7 +218,7 @@ impl RunbookChecker<'_> {
         );
     }
 
-    /// Whether a template can only give values of a closed set, none of which an option of a program can be.
+    /// Whether a template gives only values that a program does not take for an option.
     pub(super) fn is_closed(&self, text: &str) -> bool {
         let Some(inner) = expression::scanner::whole_expression(text) else { return false };
         let code = text[inner].trim();

@@ -1,4 +1,4 @@
-//! The schedules that start a runbook: the expression, its zone, and where it runs.
+//! Schedules: the expression, its time zone, the environments and the params.
 
 use serde_json::{Map, Value};
 
@@ -8,28 +8,18 @@ use crate::domain::config::yaml::node::Node;
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::core::severity::Severity;
 use crate::domain::core::timezone;
-use crate::domain::runbook::schedule::{CatchUp, Overlap, Schedule, Timetable, Wrong};
-
-/// The keys of a schedule.
-pub(in crate::domain) const SCHEDULE_KEYS: &[&str] =
-    &["schedule", "timezone", "overlap", "catch_up", "environments", "params"];
-
-/// What happens while the run before goes on, as it is written.
-pub(in crate::domain) const OVERLAPS: &[(&str, Overlap)] =
-    &[("skip", Overlap::Skip), ("queue", Overlap::Queue), ("allow", Overlap::Allow)];
-
-/// What happens after a time without anybody on duty, as it is written.
-pub(in crate::domain) const CATCH_UPS: &[(&str, CatchUp)] = &[("once", CatchUp::Once), ("none", CatchUp::None)];
+use crate::domain::runbook::runbook_schema::{CATCH_UPS, OVERLAPS, SCHEDULE};
+use crate::domain::runbook::schedule::{CatchUp, Overlap, Schedule, ScheduleError, Timetable};
 
 impl RunbookChecker<'_> {
-    /// One schedule; what is wrong with it is reported.
+    /// One schedule.
     pub(super) fn schedule(&mut self, node: &Node) -> Option<Schedule> {
-        let fields = Fields::open(&mut self.report, node, "a schedule", SCHEDULE_KEYS)?;
-        let expression = fields.required(&mut self.report, "schedule", "a schedule");
-        let zone = fields.required(&mut self.report, "timezone", "a schedule");
+        let fields = self.open(node, &SCHEDULE)?;
+        let expression = fields.required(&mut self.report, "schedule", SCHEDULE.what);
+        let zone = fields.required(&mut self.report, "timezone", SCHEDULE.what);
         let (schedule, timezone) = (self.literal(expression), self.literal(zone));
         if let (Some(schedule), Some(timezone)) = (&schedule, &timezone) {
-            self.comes(schedule, timezone, [expression, zone]);
+            self.check_timetable(schedule, timezone, [expression, zone]);
         }
         let overlap = fields.get("overlap").map_or(Some(Overlap::Skip), |node| self.report.keyword(node, OVERLAPS));
         let catch_up = fields.get("catch_up").map_or(Some(CatchUp::Once), |node| self.report.keyword(node, CATCH_UPS));
@@ -50,25 +40,25 @@ impl RunbookChecker<'_> {
         node.and_then(|node| self.report.text(node)).map(str::to_owned)
     }
 
-    /// That the expression and the zone can be read, and that an instant fits.
-    fn comes(&mut self, schedule: &str, timezone: &str, [expression, place]: [Option<&Node>; 2]) {
-        let Err(wrong) = Timetable::read(schedule, timezone) else { return };
-        let (node, text) = if wrong == Wrong::Zone { (place, timezone) } else { (expression, schedule) };
+    /// Checks that the expression and the time zone are valid, and that there is an occurrence.
+    fn check_timetable(&mut self, schedule: &str, timezone: &str, [expression, place]: [Option<&Node>; 2]) {
+        let Err(error) = Timetable::read(schedule, timezone) else { return };
+        let (node, text) = if error == ScheduleError::Zone { (place, timezone) } else { (expression, schedule) };
         let Some(node) = node else { return };
         let shown = visible(text, MAX_QUOTED);
-        let problem = match wrong {
-            Wrong::Zone => Problem::new(node.span.clone(), format!("`{shown}` is no time zone"))
+        let problem = match error {
+            ScheduleError::Zone => Problem::new(node.span.clone(), format!("`{shown}` is no time zone"))
                 .did_you_mean(text, timezone::names().iter().map(String::as_str))
-                .or_help("Use a name of the IANA's list, such as `Africa/Lusaka` or `UTC`."),
-            Wrong::Expression => Problem::new(node.span.clone(), format!("`{shown}` is no cron expression"))
+                .or_help("Use an IANA name, such as `Africa/Lusaka` or `UTC`."),
+            ScheduleError::Expression => Problem::new(node.span.clone(), format!("`{shown}` is no cron expression"))
                 .help("Write minute, hour, day of the month, month and day of the week: `0 9 * * mon`."),
-            Wrong::Never => Problem::new(node.span.clone(), format!("`{shown}` never comes"))
+            ScheduleError::Never => Problem::new(node.span.clone(), format!("`{shown}` never comes"))
                 .help("No day of the calendar fits it."),
         };
         self.report.add(problem);
     }
 
-    /// A run needs an environment, and nobody is there to name one.
+    /// Reports a schedule without an environment: nobody is asked for one when it starts.
     fn runs_somewhere(&mut self, fields: &Fields<'_>, environments: &[String]) {
         let Some(estate) = self.world.estate.filter(|_| environments.is_empty()) else { return };
         if estate.default_environment.is_some() {
@@ -76,7 +66,7 @@ impl RunbookChecker<'_> {
         }
         let known: Vec<&str> = estate.environments.keys().map(String::as_str).collect();
         let problem =
-            Problem::new(fields.span.clone(), "the schedule says no environment, and the estate has no default");
+            Problem::new(fields.span.clone(), "the schedule has no environment, and the estate has no default");
         self.report.add(problem.help(format!("Add `environments: [{}]`.", known.join(", "))));
     }
 
@@ -84,14 +74,11 @@ impl RunbookChecker<'_> {
         let entries = fields.get("params").and_then(|node| self.report.entries(node, "a mapping of params by name"));
         let mut given = Map::new();
         for entry in entries.unwrap_or_default() {
-            match self.params.iter().find(|param| param.name == entry.key).map(|param| param.kind.clone()) {
-                Some(kind) => drop(given.insert(entry.key.clone(), self.default_value(&entry.value, &kind))),
-                None => {
-                    let known: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
-                    let shown = visible(&entry.key, MAX_QUOTED);
-                    let problem = Problem::new(entry.key_span.clone(), format!("there is no param `{shown}`"));
-                    self.report.add(problem.did_you_mean(&entry.key, known));
-                }
+            let kind = self.params.iter().find(|param| param.name == entry.key).map(|param| param.kind.clone());
+            if let Some(kind) = kind {
+                given.insert(entry.key.clone(), self.default_value(&entry.value, &kind));
+            } else if let Some(problem) = self.missing_param(&entry.key) {
+                self.report.add(Problem { span: entry.key_span.clone(), ..problem });
             }
         }
         let missing = self.params.iter().find(|param| param.default.is_none() && !given.contains_key(&param.name));
@@ -102,9 +89,9 @@ impl RunbookChecker<'_> {
         given
     }
 
-    /// Schedules belong to planned work, and each of its environments has one.
+    /// Checks that only planned work has schedules, and that each environment has one.
     pub(super) fn schedules_fit(&mut self, severity: Option<Severity>, schedules: &[(Schedule, &Node)]) {
-        // One without names runs in the default environment.
+        // A schedule without environments runs in the default one.
         let default = self.world.estate.and_then(|estate| estate.default_environment.clone()).unwrap_or_default();
         let mut seen: Vec<(&str, &Node)> = Vec::new();
         for (schedule, node) in schedules {
@@ -112,11 +99,11 @@ impl RunbookChecker<'_> {
                 let message = "a schedule starts planned work, and this is an incident's runbook";
                 self.report.add(Problem::new(node.span.clone(), message).help("Write `severity: maintenance`."));
             }
-            let own = match &*schedule.environments {
+            let environments = match &*schedule.environments {
                 [] => std::slice::from_ref(&default),
                 named => named,
             };
-            for environment in own {
+            for environment in environments {
                 match seen.iter().find(|(name, _)| name == environment) {
                     Some((_, first)) => self.report.add(scheduled_twice(environment, node, first)),
                     None => seen.push((environment, node)),

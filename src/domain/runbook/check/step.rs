@@ -1,46 +1,24 @@
-//! Steps: their ids, their order, exactly one body, and the modifiers around it.
+//! Steps: their ids, their order, their bodies and their modifiers.
 
 use super::RunbookChecker;
+use super::deadline::MetBy;
 use crate::domain::config::kind_schema::KindForm;
 use crate::domain::config::yaml::fields::{Fields, list, unknown_key};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::runbook_schema::{BODIES, MODIFIERS};
 use crate::domain::runbook::{Action, OnFailure, STEP_LIMIT, Step, StepBody};
 
-/// The bodies that the machine itself knows.
-const GATES: &[&str] = &["ask", "manual", "wait", "parallel", "start"];
-
-/// The keys around a body.
-const MODIFIERS: &[&str] = &[
-    "id",
-    "name",
-    "phase",
-    "why",
-    "when",
-    "for_each",
-    "max_parallel",
-    "approve",
-    "timeout",
-    "retry",
-    "until",
-    "verify",
-    "on_failure",
-    "undo",
-    "meets",
-    "effect",
-    "host",
-];
-
 /// The modifiers that only an action can have.
-const FOR_ACTIONS: &[&str] = &["timeout", "retry", "until", "undo", "effect", "host"];
+const FOR_ACTIONS: &[&str] = &["approve", "timeout", "retry", "until", "verify", "undo", "effect", "host"];
 
-/// Steps that may run at once in one group.
+/// The most steps of a group.
 const MAX_PARALLEL: usize = 100;
 
 impl RunbookChecker<'_> {
     // ── ids ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Learns every id before the walk, so that a use before its step is told from a name that nobody has.
+    /// Collects every id before steps are checked. So a reference to a later step is distinguished from an unknown name.
     pub(super) fn gather_ids(&mut self, steps: &Node) {
         let Content::List(steps) = &steps.content else { return };
         for step in steps {
@@ -65,12 +43,12 @@ impl RunbookChecker<'_> {
         }
     }
 
-    /// An id for a step that has none: from its name, so that the log reads well.
-    fn made_up_id(&mut self, step: &Node) -> String {
+    /// Makes an id for a step that has none, from its name, so that the log is readable.
+    fn generated_id(&mut self, step: &Node) -> String {
         let name = step.get("name").and_then(Node::as_text).unwrap_or_default();
-        let words: Vec<&str> =
-            name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-        let mut base = words.join("_").to_ascii_lowercase();
+        let parts: Vec<&str> =
+            name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
+        let mut base = parts.join("_").to_ascii_lowercase();
         base.truncate(40);
         if !base.starts_with(|c: char| c.is_ascii_lowercase()) {
             base = "step".to_owned();
@@ -88,7 +66,7 @@ impl RunbookChecker<'_> {
 
     // ── lists ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// A list of steps one after the other: each sees those before it.
+    /// A list of steps. Each can refer to those before it.
     pub(super) fn steps(&mut self, node: &Node, what: &str) -> Option<Vec<Step>> {
         let items = self.report.items(node)?;
         if items.is_empty() && what == "steps" {
@@ -98,7 +76,7 @@ impl RunbookChecker<'_> {
         steps.into_iter().collect()
     }
 
-    /// A group: its steps see what was before the group, and are seen by what is behind it.
+    /// A group. Its steps can refer to steps before the group, and later steps to them.
     pub(super) fn parallel(&mut self, node: &Node) -> Option<StepBody> {
         let items = self.report.items(node)?;
         if items.is_empty() || items.len() > MAX_PARALLEL {
@@ -119,6 +97,7 @@ impl RunbookChecker<'_> {
         steps.into_iter().collect::<Option<Vec<Step>>>().map(StepBody::Parallel)
     }
 
+    /// Reports too many steps.
     pub(super) fn number_of_steps(&mut self, fields: &Fields<'_>) {
         if self.ids.len() > STEP_LIMIT {
             let message = format!("the runbook has {} steps, and may have {STEP_LIMIT}", self.ids.len());
@@ -131,23 +110,23 @@ impl RunbookChecker<'_> {
     // ── one step ─────────────────────────────────────────────────────────────────────────────────────────────
 
     fn step(&mut self, node: &Node) -> Option<Step> {
-        let fields = Fields::open_any(&mut self.report, node, "a step")?;
+        let fields = Fields::open_any(&mut self.report, node, MODIFIERS.what)?;
         let id = match fields.get("id") {
             Some(id) => id.as_text().unwrap_or_default().to_owned(),
-            None => self.made_up_id(node),
+            None => self.generated_id(node),
         };
         let phase = fields.get("phase").and_then(|node| self.report.name(node));
         let when = fields.get("when").and_then(|node| self.expression(node));
         let for_each = fields.get("for_each").and_then(|node| self.items_expression(node));
         let max_parallel = fields.get("max_parallel").and_then(|node| self.at_once(node, for_each.is_some()));
-        let outside = self.has_item;
+        let has_item = self.has_item;
         self.has_item |= fields.get("for_each").is_some();
         let body = self.body(&fields, node);
         if let (Some((StepBody::Action(action), _)), None) = (&body, &for_each) {
             self.remember_kind(&id, &action.kind);
         }
-        let step = self.around(&fields, body, &id);
-        self.has_item = outside;
+        let step = self.modifiers(&fields, body, &id);
+        self.has_item = has_item;
         self.visible.insert(id.clone());
         step.map(|step| Step { id, phase, when, for_each, max_parallel, ..step })
     }
@@ -158,14 +137,14 @@ impl RunbookChecker<'_> {
         }
     }
 
-    /// What is gone through: an expression, or a list written out.
+    /// The items of a `for_each`: an expression, or a list.
     fn items_expression(&mut self, node: &Node) -> Option<String> {
         match &node.content {
             Content::List(_) => {
                 let json = node.to_json();
-                let plain =
+                let is_plain =
                     json.as_array().is_some_and(|items| items.iter().all(|item| !item.is_array() && !item.is_object()));
-                if plain {
+                if is_plain {
                     Some(json.to_string())
                 } else {
                     self.report.expected(node, "an expression or a list of plain values")
@@ -175,16 +154,17 @@ impl RunbookChecker<'_> {
         }
     }
 
-    /// The one thing that a step does.
+    /// The body of a step.
     fn body<'n>(&mut self, fields: &Fields<'n>, node: &Node) -> Option<(StepBody, &'n Entry)> {
-        let names: Vec<&str> = GATES.iter().copied().chain(self.world.forms.iter().map(|form| form.name)).collect();
+        let names: Vec<&str> = BODIES.keys().into_iter().chain(self.world.forms.iter().map(|form| form.name)).collect();
+        let modifiers = MODIFIERS.keys();
         let bodies: Vec<&Entry> = fields.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
         let unknown: Vec<&Entry> = fields
             .iter()
-            .filter(|entry| !names.contains(&entry.key.as_str()) && !MODIFIERS.contains(&entry.key.as_str()))
+            .filter(|entry| !names.contains(&entry.key.as_str()) && !modifiers.contains(&entry.key.as_str()))
             .collect();
         for entry in &unknown {
-            self.unknown_part(entry, &names, bodies.is_empty());
+            self.unknown_key_of_step(entry, &names, !bodies.is_empty());
         }
         match bodies.as_slice() {
             [] if unknown.is_empty() => {
@@ -207,10 +187,11 @@ impl RunbookChecker<'_> {
         }
     }
 
-    fn unknown_part(&mut self, entry: &Entry, names: &[&str], bodiless: bool) {
-        let known: Vec<&str> = MODIFIERS.iter().copied().chain(names.iter().copied()).collect();
-        if !bodiless {
-            return unknown_key(&mut self.report, entry, "a step", &known);
+    /// Reports an unknown key. In a step without a body it is taken for a kind.
+    fn unknown_key_of_step(&mut self, entry: &Entry, names: &[&str], has_body: bool) {
+        let known: Vec<&str> = MODIFIERS.keys().into_iter().chain(names.iter().copied()).collect();
+        if has_body {
+            return unknown_key(&mut self.report, entry, MODIFIERS.what, &known);
         }
         let problem =
             Problem::new(entry.key_span.clone(), format!("unknown kind `{}`", visible(&entry.key, MAX_QUOTED)));
@@ -231,14 +212,13 @@ impl RunbookChecker<'_> {
         }
     }
 
-    /// The modifiers around a body, looked at even where the body is wrong. `id` is the step's own, which its check and
-    /// its undoing may refer to.
-    fn around(&mut self, fields: &Fields<'_>, mut body: Option<(StepBody, &Entry)>, id: &str) -> Option<Step> {
+    /// Checks the modifiers, even if the body has problems. The step's check and undo may refer to its `id`.
+    fn modifiers(&mut self, fields: &Fields<'_>, mut body: Option<(StepBody, &Entry)>, id: &str) -> Option<Step> {
         if let Some((body, entry)) = &mut body {
             if let (StepBody::Action(action), Some(node)) = (&mut *body, fields.get("effect")) {
                 self.declared_effect(node, action);
             }
-            self.fitting_modifiers(fields, body, entry);
+            self.misplaced_modifiers(fields, body, entry);
         }
         let name = self.step_name(fields, body.as_ref());
         let why = fields.get("why").and_then(|node| self.template(node));
@@ -283,25 +263,23 @@ impl RunbookChecker<'_> {
         })
     }
 
-    /// Modifiers that would do nothing around this body.
-    fn fitting_modifiers(&mut self, fields: &Fields<'_>, body: &StepBody, entry: &Entry) {
-        let unfit = |key: &str| match body {
+    /// Reports modifiers that would have no effect beside this body.
+    fn misplaced_modifiers(&mut self, fields: &Fields<'_>, body: &StepBody, entry: &Entry) {
+        let is_misplaced = |key: &str| match body {
             StepBody::Action(action) => key == "until" && action.effect.changes(),
-            StepBody::Parallel(_) => {
+            StepBody::Parallel(_) => FOR_ACTIONS.contains(&key) || matches!(key, "for_each" | "max_parallel" | "meets"),
+            StepBody::Ask(_) | StepBody::Manual(_) | StepBody::Wait(_) | StepBody::Start(_) => {
                 FOR_ACTIONS.contains(&key)
-                    || matches!(key, "for_each" | "max_parallel" | "verify" | "approve" | "meets")
             }
-            StepBody::Ask(_) | StepBody::Wait(_) => FOR_ACTIONS.contains(&key) || matches!(key, "verify" | "approve"),
-            StepBody::Manual(_) | StepBody::Start(_) => FOR_ACTIONS.contains(&key) || key == "verify",
         };
         let problems: Vec<Problem> = fields
             .iter()
-            .filter(|given| unfit(&given.key))
+            .filter(|given| is_misplaced(&given.key))
             .map(|given| {
                 let problem = if let StepBody::Action(action) = body {
                     Problem::new(
                         given.key_span.clone(),
-                        format!("`until` repeats a reading, and `{}` changes something here", action.kind),
+                        format!("`until` repeats a check, and `{}` changes something here", action.kind),
                     )
                     .help("Use `verify` to wait for a change to take effect, or `retry` to try it again.")
                 } else {
@@ -314,7 +292,7 @@ impl RunbookChecker<'_> {
         self.report.problems.extend(problems);
     }
 
-    /// What people read. Only a question must have one; everything else can be named by what it does.
+    /// The name that people read. A question needs one; any other step is called by what it does.
     fn step_name(&mut self, fields: &Fields<'_>, body: Option<&(StepBody, &Entry)>) -> Option<String> {
         if let Some(node) = fields.get("name") {
             return self.template(node);
@@ -342,20 +320,20 @@ impl RunbookChecker<'_> {
         }
     }
 
-    /// The deadline that the step meets: its own word, or a field `meets` of its action.
+    /// The deadline that the step meets: from its key `meets`, or from the field `meets` of its action.
     fn meets(&mut self, fields: &Fields<'_>) -> Option<String> {
-        let own = fields.get("meets").and_then(|node| self.deadline_name(node));
+        let of_step = fields.get("meets").and_then(|node| self.deadline_name(node));
         let action = fields.iter().find(|entry| self.form(&entry.key).is_some());
         let inner = action.and_then(|entry| entry.value.get("meets"));
-        let named = inner.and_then(|node| self.deadline_name(node));
-        match (&own, &named, inner) {
+        let of_action = inner.and_then(|node| self.deadline_name(node));
+        match (&of_step, &of_action, inner) {
             (Some(one), Some(other), Some(node)) if one != other => {
                 let message = format!("the step says that it meets `{one}`, the action says `{other}`");
                 self.report.add(Problem::new(node.span.clone(), message).help("Keep one of the two."));
             }
             _ => {}
         }
-        own.or(named)
+        of_step.or(of_action)
     }
 
     fn deadline_name(&mut self, node: &Node) -> Option<String> {
@@ -369,20 +347,22 @@ impl RunbookChecker<'_> {
                 self.report.add(problem.or_help("Declare it under `deadlines`."));
                 None
             }
-            Some((_, true)) => {
+            Some((_, MetBy::Step)) => {
                 self.met.insert(name.to_owned());
                 Some(name.to_owned())
             }
-            Some((span, false)) => {
-                let problem = Problem::new(
-                    node.span.clone(),
-                    format!("no step can meet `{name}`: it runs after the incident is resolved"),
-                );
-                self.report.add(
-                    problem
-                        .related(span.clone(), "it is declared here")
-                        .help("Take `meets` away: completing the post-mortem meets it."),
-                );
+            Some((span, met_by)) => {
+                let (why, help) = match met_by {
+                    MetBy::Postmortem => {
+                        ("it runs after the incident is resolved", "completing the post-mortem meets it")
+                    }
+                    MetBy::Role => ("it is for a role", "taking the role meets it"),
+                    MetBy::Messages => ("it repeats", "every message to stakeholders meets it"),
+                    MetBy::Step | MetBy::Unknown => return None,
+                };
+                let problem = Problem::new(node.span.clone(), format!("no step can meet `{name}`: {why}"));
+                let problem = problem.related(span.clone(), "it is declared here");
+                self.report.add(problem.help(format!("Take `meets` away: {help}.")));
                 None
             }
         }

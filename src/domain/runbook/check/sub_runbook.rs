@@ -1,18 +1,16 @@
-//! Another runbook that a step starts: that it is there, takes what it is handed, and does not lead back here.
+//! The runbook that a step starts: it exists, its params fit, and its starts do not lead back here.
 //!
-//! Deliberately absent: problems of the other file. They are told there, and then nothing is said of it here.
+//! Not here: problems of the other file. A runbook with problems is reported there, and its params are not checked here.
 
 use serde_json::{Map, Value};
 
 use super::RunbookChecker;
 use super::action::is_literal;
-use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::fields::list;
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::runbook_schema::START;
 use crate::domain::runbook::{Runbook, Start, StepBody};
-
-/// The keys of a start.
-pub(in crate::domain) const START_KEYS: &[&str] = &["runbook", "params"];
 
 impl<'a> RunbookChecker<'a> {
     /// Another runbook: its id, or a mapping with its params.
@@ -20,16 +18,16 @@ impl<'a> RunbookChecker<'a> {
         let node = &entry.value;
         if matches!(node.content, Content::Text(_)) {
             let runbook = self.other_runbook(node)?;
-            self.handed(node, &runbook, &[]);
+            self.check_start(node, &runbook, &[]);
             return Some(StepBody::Start(Start { runbook, params: Map::new() }));
         }
-        let fields = Fields::open(&mut self.report, node, "`start`", START_KEYS)?;
+        let fields = self.open(node, &START)?;
         let given = fields.get("params").and_then(|node| self.report.entries(node, "a mapping of params"));
         let given = given.unwrap_or_default();
         let params = self.checked_params(&given);
-        let node = fields.required(&mut self.report, "runbook", "`start`")?;
+        let node = fields.required(&mut self.report, "runbook", START.what)?;
         let runbook = self.other_runbook(node)?;
-        self.handed(node, &runbook, &given);
+        self.check_start(node, &runbook, &given);
         Some(StepBody::Start(Start { runbook, params }))
     }
 
@@ -57,28 +55,28 @@ impl<'a> RunbookChecker<'a> {
         Some(id.to_owned())
     }
 
-    /// What is handed to a runbook that has been read already, and where its own starts lead.
-    fn handed(&mut self, node: &Node, id: &str, given: &[&Entry]) {
+    /// Checks the params for a runbook without problems, and where its starts lead.
+    fn check_start(&mut self, node: &Node, id: &str, given: &[&Entry]) {
         let Some(peer) = self.peer(id) else {
             return;
         };
         for entry in given {
-            self.handed_param(peer, entry);
+            self.check_given_param(peer, entry);
         }
         let is_given = |name: &str| given.iter().any(|entry| entry.key == name);
         for param in peer.params.iter().filter(|param| param.default.is_none() && !is_given(&param.name)) {
             let problem = Problem::new(node.span.clone(), format!("`{id}` needs the param `{}`", param.name));
-            self.report.add(problem.help(format!("Hand it over: `params: {{ {}: … }}`.", param.name)));
+            self.report.add(problem.help(format!("Add `params: {{ {}: … }}` here.", param.name)));
         }
-        if let Some(way) = self.return_path(peer) {
+        if let Some(path) = self.return_path(peer) {
             let problem = Problem::new(node.span.clone(), format!("`{id}` leads back to this runbook"));
-            self.report.add(problem.help(format!("Break the circle of starts: {}.", way.join(" → "))));
+            self.report.add(problem.help(format!("Break the circle of starts: {}.", path.join(" → "))));
         }
     }
 
-    fn handed_param(&mut self, peer: &Runbook, entry: &Entry) {
+    fn check_given_param(&mut self, peer: &Runbook, entry: &Entry) {
         match peer.params.iter().find(|param| param.name == entry.key) {
-            Some(param) if is_present(&entry.value) => drop(self.default_value(&entry.value, &param.kind)),
+            Some(param) if is_literal_value(&entry.value) => drop(self.default_value(&entry.value, &param.kind)),
             Some(_) => {}
             None => {
                 let message = format!("`{}` has no param `{}`", peer.id, visible(&entry.key, MAX_QUOTED));
@@ -95,22 +93,22 @@ impl<'a> RunbookChecker<'a> {
         self.world.peers.iter().copied().find(|peer| peer.id == id)
     }
 
-    /// The runbooks from this one back to it by way of `peer`, when it leads back.
+    /// The runbooks from this one over `peer` back to this one, if its starts lead back.
     fn return_path(&self, peer: &Runbook) -> Option<Vec<String>> {
-        let us = self.report.source.stem();
+        let this = self.report.source.stem();
         let mut seen = vec![peer.id.as_str()];
-        let mut open = vec![vec![us, peer.id.as_str()]];
-        while let Some(way) = open.pop() {
-            let last = way.last().and_then(|id| self.peer(id));
+        let mut open = vec![vec![this, peer.id.as_str()]];
+        while let Some(path) = open.pop() {
+            let last = path.last().and_then(|id| self.peer(id));
             for next in last.into_iter().flat_map(started) {
-                let mut way = way.clone();
-                way.push(next);
-                if next == us {
-                    return Some(way.into_iter().map(str::to_owned).collect());
+                let mut path = path.clone();
+                path.push(next);
+                if next == this {
+                    return Some(path.into_iter().map(str::to_owned).collect());
                 }
                 if !seen.contains(&next) {
                     seen.push(next);
-                    open.push(way);
+                    open.push(path);
                 }
             }
         }
@@ -118,8 +116,8 @@ impl<'a> RunbookChecker<'a> {
     }
 }
 
-/// Whether a value stands in the file as it will be: no template makes it.
-fn is_present(node: &Node) -> bool {
+/// Whether a value is literal, and not a template.
+fn is_literal_value(node: &Node) -> bool {
     match &node.content {
         Content::Text(text) => is_literal(text),
         _ => true,

@@ -1,18 +1,18 @@
-//! The checker from outside: a runbook goes in, a list of places, messages and remedies comes out.
+//! The checker as a whole: the places, messages and remedies for a runbook.
 
 mod form;
-mod longest;
 mod mistake;
 mod schedule;
+mod worst_case;
 
 pub(in crate::domain) use self::form::FORMS;
 use super::*;
 use crate::domain::core::effect::EffectClass;
-use crate::domain::core::time::Span as Length;
+use crate::domain::core::time::Span;
 use crate::domain::runbook::{DeadlineFrom, OnFailure, ParamKind, StepBody};
 
 pub(in crate::domain) const ESTATE: &str = "\
-estate: Shop
+estate: Example
 environments:
   staging: { branch: main, vars: { root: /opt }, hosts: { web2: { ssh: web2 } } }
 services:
@@ -26,7 +26,7 @@ roles: { commander: }
 secrets: { hook: { env: HOOK }, payments: { file: /x, key: 'PAY_*' } }
 ";
 
-fn checked(text: &str) -> (Source, Result<Runbook, Vec<Problem>>) {
+pub(in crate::domain) fn checked(text: &str) -> (Source, Result<Runbook, Vec<Problem>>) {
     let estate =
         crate::domain::config::estate_check::check(&Source::new("estate.yaml", ESTATE)).expect("the estate is right");
     let runbooks = ["p1".to_owned(), "p2".to_owned(), "failover".to_owned()];
@@ -37,7 +37,7 @@ fn checked(text: &str) -> (Source, Result<Runbook, Vec<Problem>>) {
 }
 
 /// The problems of a text, one a line: `line:column message | remedy`.
-fn said(text: &str) -> Vec<String> {
+fn problems_of(text: &str) -> Vec<String> {
     match checked(text).1 {
         Ok(_) => Vec::new(),
         Err(problems) => problems
@@ -55,18 +55,18 @@ pub(in crate::domain) const HEAD: &str = "runbook: p1\ntitle: Down\nseverity: p1
 /// Checks steps under a head of four lines: the first line of `steps` is line 5.
 #[track_caller]
 fn steps(steps: &str, expected: &[&str]) {
-    assert_eq!(said(&format!("{HEAD}{steps}")), expected, "\n{steps}");
+    assert_eq!(problems_of(&format!("{HEAD}{steps}")), expected, "\n{steps}");
 }
 
 #[track_caller]
 fn whole(text: &str, expected: &[&str]) {
-    assert_eq!(said(text), expected, "\n{text}");
+    assert_eq!(problems_of(text), expected, "\n{text}");
 }
 
 pub(in crate::domain) const FULL: &str = r##"runbook: p1
 title: Live platform down
 severity: p1
-summary: Customers cannot use the shop.
+summary: Customers cannot use the site.
 environments: [staging]
 deadlines:
   notify:     { within: 15m, from: opened, warn_at: 10m, fallback_at: 13m }
@@ -120,8 +120,8 @@ finally:
 "##;
 
 #[test]
-fn a_whole_runbook_is_lowered() {
-    let runbook = checked(FULL).1.unwrap_or_else(|_| panic!("{:#?}", said(FULL)));
+fn a_runbook_without_problems_is_resolved() {
+    let runbook = checked(FULL).1.unwrap_or_else(|_| panic!("{:#?}", problems_of(FULL)));
     assert_eq!(runbook.deadlines[1].from, DeadlineFrom::Resolved);
     assert_eq!(runbook.params[1].kind, ParamKind::Choice(vec!["fast".to_owned(), "slow".to_owned()]));
     let ids: Vec<&str> = runbook.all_steps().iter().map(|step| step.id.as_str()).collect();
@@ -147,7 +147,7 @@ fn a_whole_runbook_is_lowered() {
     assert_eq!(rollback.on_failure, OnFailure::Stop);
     assert_eq!(
         rollback.verify.as_ref().map(|verify| (verify.within, verify.hold)),
-        Some((Length::seconds(300), Length::seconds(30)))
+        Some((Span::seconds(300), Span::seconds(30)))
     );
     assert_eq!(runbook.steps[7].meets.as_deref(), Some("notify"));
     assert_eq!(runbook.step("each").and_then(|step| step.for_each.as_deref()), Some(r#"["gateway","backend"]"#));
@@ -158,7 +158,7 @@ fn a_whole_runbook_is_lowered() {
 }
 
 #[test]
-fn the_head_is_checked() {
+fn the_keys_of_the_document_are_checked() {
     whole(
         "runbok: p1\n",
         &[
@@ -209,6 +209,15 @@ fn a_step_has_exactly_one_body() {
         "  - systemd: { status: shop-gateway, stop: shop-gateway }\n    verify: { health: gateway }\n",
         &["5:38 `systemd` is told to do two things, `status` and `stop` | Make two steps of it."],
     );
+    for body in ["manual: x", "start: p2"] {
+        let kind = body.split(':').next().expect("a key");
+        steps(
+            &format!("  - {body}\n    approve: commander\n"),
+            &[&format!(
+                "6:5 `approve` does not go with `{kind}` | Take it away, or put it on another step; `{kind}` would not heed it."
+            )],
+        );
+    }
     steps("  - wait: 5s\n    wait: 6s\n", &["6:5 the key `wait` is there twice | Take one of the two away."]);
 }
 
@@ -253,7 +262,7 @@ fn names_of_the_estate_are_checked() {
 }
 
 #[test]
-fn every_problem_of_a_file_comes_at_once() {
+fn all_problems_of_a_file_are_reported_together() {
     let broken = FULL
         .replace("severity: p1", "severity: p7")
         .replace("within: 15m", "within: soon")
@@ -263,13 +272,13 @@ fn every_problem_of_a_file_comes_at_once() {
         .replace("wait: 30s", "wait: 30")
         .replace("  - manual: Look at it.", "  - manul: Look at it.")
         .replace("effect: read", "efect: read");
-    let all = said(&broken);
-    // Without its `effect`, the last one also has no `verify`, and may not be repeated.
+    let all = problems_of(&broken);
+    // Without `effect`, the last step also lacks `verify`, and `until` does not fit it.
     assert_eq!(all.len(), 10, "{all:#?}");
 }
 
 #[test]
-fn a_report_reads_like_this() {
+fn problems_are_rendered_with_their_source() {
     let text =
         format!("{HEAD}  - id: restart\n    systemd: {{ restrat: shop-gateway }}\n  - id: restart\n    wait: 5s\n");
     let (source, result) = checked(&text);
@@ -314,12 +323,12 @@ runbooks/p1.yaml: 3 problems
 }
 
 #[test]
-fn two_thousand_steps_are_not_too_many() {
+fn a_runbook_may_have_two_thousand_steps() {
     let mut text = HEAD.to_owned();
     for number in 0..2_000 {
         text.push_str(&format!("  - id: s{number}\n    when: 'true'\n    manual: \"{{{{ environment.branch }}}}\"\n"));
     }
-    assert_eq!(said(&text), Vec::<String>::new());
+    assert_eq!(problems_of(&text), Vec::<String>::new());
 }
 
 proptest::proptest! {

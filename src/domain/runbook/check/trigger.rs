@@ -1,4 +1,4 @@
-//! What starts a runbook by itself. Here: the alerts, their names, their condition, and what the alert gives to the params.
+//! Triggers: the names of their alerts, their condition, and the params from the alert.
 
 use serde_json::{Map, Value};
 
@@ -6,18 +6,13 @@ use super::RunbookChecker;
 use crate::domain::alert::template_scope::NAMES;
 use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::{Content, Node};
-use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::core::diagnostic::Problem;
 use crate::domain::core::severity::Severity;
+use crate::domain::runbook::runbook_schema::{START_MODES, TRIGGER};
 use crate::domain::runbook::schedule::Schedule;
 use crate::domain::runbook::trigger::{StartMode, Trigger};
 
-/// The keys of a trigger.
-pub(in crate::domain) const TRIGGER_KEYS: &[&str] = &["alert", "where", "start", "params"];
-
-/// How a runbook may start, as it is written.
-pub(in crate::domain) const LAUNCHES: &[(&str, StartMode)] = &[("auto", StartMode::Auto), ("ask", StartMode::Ask)];
-
-/// Triggers that one runbook may have.
+/// The most triggers and schedules of a runbook.
 const MAX_TRIGGERS: usize = 50;
 
 impl RunbookChecker<'_> {
@@ -30,22 +25,23 @@ impl RunbookChecker<'_> {
         if let Some(node) = given.get(MAX_TRIGGERS) {
             self.report.add(Problem::new(node.span.clone(), format!("a runbook has at most {MAX_TRIGGERS} triggers")));
         }
-        let (timed, alerted): (Vec<&Node>, Vec<&Node>) = given.iter().partition(|node| node.get("schedule").is_some());
-        let schedules: Vec<_> = timed.into_iter().filter_map(|node| Some((self.schedule(node)?, node))).collect();
+        let (schedules, triggers): (Vec<&Node>, Vec<&Node>) =
+            given.iter().partition(|node| node.get("schedule").is_some());
+        let schedules: Vec<_> = schedules.into_iter().filter_map(|node| Some((self.schedule(node)?, node))).collect();
         self.schedules_fit(severity, &schedules);
-        if let Some(node) = alerted.first().filter(|_| severity == Some(Severity::Maintenance)) {
+        if let Some(node) = triggers.first().filter(|_| severity == Some(Severity::Maintenance)) {
             let problem = Problem::new(node.span.clone(), "an alert opens an incident, and this is planned work");
             self.report.add(problem.help("Write `schedule` in place of `alert`, or a severity from p1 to p4."));
         }
-        let triggers = alerted.into_iter().filter_map(|node| self.trigger(node)).collect();
+        let triggers = triggers.into_iter().filter_map(|node| self.trigger(node)).collect();
         (triggers, schedules.into_iter().map(|(schedule, _)| schedule).collect())
     }
 
     fn trigger(&mut self, node: &Node) -> Option<Trigger> {
-        let fields = Fields::open(&mut self.report, node, "a trigger", TRIGGER_KEYS)?;
-        let alert = fields.required(&mut self.report, "alert", "a trigger").map(|node| self.alert_names(node));
+        let fields = self.open(node, &TRIGGER)?;
+        let alert = fields.required(&mut self.report, "alert", TRIGGER.what).map(|node| self.alert_names(node));
         let condition = fields.get("where").and_then(|node| self.with_only(NAMES, |checker| checker.expression(node)));
-        let start = fields.get("start").map_or(Some(StartMode::Ask), |node| self.report.keyword(node, LAUNCHES));
+        let start = fields.get("start").map_or(Some(StartMode::Ask), |node| self.report.keyword(node, START_MODES));
         let params = fields.get("params").map(|node| self.params_from_alert(node)).unwrap_or_default();
         if start == Some(StartMode::Auto) {
             self.check_params(&fields, &params);
@@ -57,7 +53,7 @@ impl RunbookChecker<'_> {
         let names = self.report.one_or_many(node);
         if names.is_empty() {
             self.report.add(
-                Problem::new(node.span.clone(), "the trigger speaks of no alert")
+                Problem::new(node.span.clone(), "the trigger names no alert")
                     .help("Name one, such as `alert: payment_error_rate`; `*` stands for any text."),
             );
         }
@@ -68,15 +64,8 @@ impl RunbookChecker<'_> {
         let entries = self.report.entries(node, "a mapping of params by name").unwrap_or_default();
         let mut given = Map::new();
         for entry in entries {
-            if !self.params.iter().any(|param| param.name == entry.key) {
-                let known: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
-                let shown = visible(&entry.key, MAX_QUOTED);
-                let problem = Problem::new(entry.key_span.clone(), format!("there is no param `{shown}`"));
-                self.report.add(
-                    problem
-                        .did_you_mean(&entry.key, known)
-                        .or_help(format!("Declare it under `params`: `{shown}: {{ type: text }}`.")),
-                );
+            if let Some(problem) = self.missing_param(&entry.key) {
+                self.report.add(Problem { span: entry.key_span.clone(), ..problem });
             }
             if let Some(text) = entry.value.as_text() {
                 self.with_only(NAMES, |checker| checker.template_text(&entry.value, text));
@@ -86,7 +75,7 @@ impl RunbookChecker<'_> {
         given
     }
 
-    /// A runbook that starts by itself has nobody to ask for what is missing.
+    /// Reports params without a value: nobody is asked for them when an alert starts the runbook.
     fn check_params(&mut self, fields: &Fields<'_>, given: &Map<String, Value>) {
         let missing: Vec<String> = self
             .params

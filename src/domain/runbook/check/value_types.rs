@@ -1,6 +1,6 @@
-//! Values of actions, each held against the [`Shape`] that its kind declares.
+//! Checks values of actions against the [`Shape`] that their kind declares.
 //!
-//! A text that holds `{{ … }}` fits every shape but an expression and SQL: what it gives is known when it is rendered.
+//! Text with `{{ … }}` fits every shape except expressions, scripts and SQL: its value is known only when it is rendered.
 
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use crate::domain::core::glob_name::{is_unit_pattern, matches_unit};
 use crate::domain::template::expression;
 
 impl RunbookChecker<'_> {
-    /// The value as plain data; every mistake in it reported.
+    /// Checks a value against a shape and returns it as plain data.
     pub(crate) fn shaped(&mut self, node: &Node, shape: &Shape) -> Value {
         if let Content::Text(text) = &node.content
             && !matches!(shape, Shape::Expression | Shape::Script | Shape::Sql)
@@ -25,14 +25,14 @@ impl RunbookChecker<'_> {
         match shape {
             Shape::Text => self.any_scalar(node),
             Shape::Script => self.script_value(node),
-            // What a program printed is all that is there when it is evaluated.
+            // The scope of the expression holds only the output of a program.
             Shape::Expression => self.with_only(&["json"], |checker| drop(checker.expression(node))),
             Shape::Integer { min, max } => drop(self.report.integer(node, *min, *max)),
             Shape::Number => self.number(node),
             Shape::Boolean => drop(self.report.boolean(node)),
             Shape::Duration => drop(self.report.duration(node)),
             Shape::Any => self.templates_within(node),
-            Shape::OneOf(words) => self.one_of(node, words),
+            Shape::OneOf(keywords) => self.one_of(node, keywords),
             Shape::Unit => self.unit(node),
             Shape::Service => self.service(node),
             Shape::Datastore => self.datastore(node),
@@ -65,7 +65,7 @@ impl RunbookChecker<'_> {
         }
     }
 
-    /// Any value: only the templates in its texts can be wrong.
+    /// Checks the templates in a value of any shape.
     pub(crate) fn templates_within(&mut self, node: &Node) {
         match &node.content {
             Content::Text(text) => self.template_text(node, text),
@@ -78,13 +78,13 @@ impl RunbookChecker<'_> {
         }
     }
 
-    fn one_of(&mut self, node: &Node, words: &[&str]) {
-        if let Some(text) = self.report.text(node).filter(|text| !words.contains(text)) {
-            self.report.unknown_keyword(node, text, words);
+    fn one_of(&mut self, node: &Node, keywords: &[&str]) {
+        if let Some(text) = self.report.text(node).filter(|text| !keywords.contains(text)) {
+            self.report.unknown_keyword(node, text, keywords);
         }
     }
 
-    /// A unit of the estate, a pattern that matches one, or a service, whose unit is meant.
+    /// A unit of the estate, a pattern that matches one, or a service, which stands for its unit.
     fn unit(&mut self, node: &Node) {
         let Some(text) = self.report.text(node) else { return };
         let Some(estate) = self.world.estate else { return };
@@ -106,7 +106,7 @@ impl RunbookChecker<'_> {
         }
     }
 
-    fn service(&mut self, node: &Node) {
+    pub(super) fn service(&mut self, node: &Node) {
         let known = self.world.estate.map(|estate| estate.services.keys().map(String::as_str).collect());
         self.name_of_the_estate(node, "service", known);
     }
@@ -116,12 +116,12 @@ impl RunbookChecker<'_> {
         self.name_of_the_estate(node, "datastore", known);
     }
 
-    fn channel(&mut self, node: &Node) {
+    pub(super) fn channel(&mut self, node: &Node) {
         let known = self.world.estate.map(|estate| estate.channels.keys().map(String::as_str).collect());
         self.name_of_the_estate(node, "channel", known);
     }
 
-    /// A name that the estate must hold; without an estate it may be any.
+    /// A name that the estate must define. Without an estate, any name is accepted.
     pub(crate) fn name_of_the_estate(&mut self, node: &Node, what: &str, known: Option<Vec<&str>>) {
         let Some(text) = self.report.text(node) else { return };
         let Some(known) = known.filter(|known| !known.contains(&text)) else { return };
@@ -179,7 +179,7 @@ impl RunbookChecker<'_> {
         self.known_fields(&given, fields, "this mapping")
     }
 
-    /// The given ones of some fields, each in its shape; the missing ones reported.
+    /// Checks the given fields against their shapes, and reports required ones that are missing.
     pub(crate) fn known_fields<'f>(
         &mut self,
         given: &Fields<'_>,

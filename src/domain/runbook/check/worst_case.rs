@@ -1,9 +1,9 @@
-//! The longest way to a notice: whether a run can come to it after its deadline, whatever fails on the way.
+//! The worst case of a deadline: the latest time at which a run can come to the step that meets it.
 //!
-//! Every step before it is taken to be wanted, to use its whole time, to fail, and to be tried as often as it may be. What a
-//! mode asks besides the runbook is not counted: a person is there then.
+//! Every step before that one is assumed to run, to use its whole time, to fail, and to be tried as often as it may be. Questions
+//! of a mode are not counted, because a person is present then.
 //!
-//! **Invariant:** a way that is not known to end is longer than every deadline.
+//! **Invariant:** a path without a known end is longer than every deadline.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -11,43 +11,43 @@ use std::time::Duration;
 use super::CheckContext;
 use crate::domain::config::yaml::fields::list;
 use crate::domain::core::time::Span;
-use crate::domain::runbook::time_limits::{BACKOFF_LIMIT, STOP_GRACE, usual_timeout};
+use crate::domain::runbook::time_limits::{BACKOFF_LIMIT, STOP_GRACE, default_timeout};
 use crate::domain::runbook::{Action, DeadlineRule, ITEM_LIMIT, OnFailure, Retry, Step, StepBody};
 
-/// The shortest time that may be left for other ways: one try by each of three, ten seconds each.
+/// The shortest time for fallback channels: one attempt on each of three, ten seconds each.
 const SHORTEST_FALLBACK: Span = Span::seconds(30);
-/// How many of the steps that take longest are named.
+/// How many of the longest steps a message names.
 const NAMED: usize = 3;
-/// How deep one runbook may start another before the way is taken to have no end.
+/// How deep runbooks may start each other. A deeper path counts as one without a known end.
 const DEPTH: usize = 5;
 
-/// Why a way has no end that is known.
+/// Why a path has no known end.
 struct Endless {
     step: String,
     why: String,
 }
 
-/// The way so far.
+/// The steps of a path and their longest times.
 #[derive(Default)]
 struct WorstCasePath {
-    taken: Vec<(String, Duration)>,
+    steps: Vec<(String, Duration)>,
 }
 
 impl WorstCasePath {
     fn length(&self) -> Duration {
-        self.taken.iter().fold(Duration::ZERO, |sum, (_, one)| sum.saturating_add(*one))
+        self.steps.iter().fold(Duration::ZERO, |sum, (_, length)| sum.saturating_add(*length))
     }
 
-    /// The steps that take longest.
+    /// The longest steps.
     fn longest(&self) -> Vec<String> {
-        let mut taken: Vec<&(String, Duration)> = self.taken.iter().collect();
-        taken.sort_by_key(|(_, length)| std::cmp::Reverse(*length));
-        taken.into_iter().take(NAMED).map(|(id, length)| format!("{id} {}", Span(*length))).collect()
+        let mut steps: Vec<&(String, Duration)> = self.steps.iter().collect();
+        steps.sort_by_key(|(_, length)| std::cmp::Reverse(*length));
+        steps.into_iter().take(NAMED).map(|(id, length)| format!("{id} {}", Span(*length))).collect()
     }
 }
 
-/// What is wrong with a deadline, and what to do about it.
-pub(super) fn judge(
+/// Checks a deadline against its worst case. Returns a message and what to do.
+pub(super) fn check_deadline(
     rule: &DeadlineRule,
     steps: &[Step],
     finally: &[Step],
@@ -60,36 +60,36 @@ pub(super) fn judge(
     let (goal, always) = goal(&all, &rule.name)?;
     if !always {
         let message = format!("`{}` may never be met: `{}` is left out unless its `when` is true", rule.name, goal.id);
-        let hint = "Take the `when` away, or write `fallback_at` to have stakeholders told by then in any case.";
+        let hint = "Take the `when` away, or write `fallback_at` to have stakeholders notified by then in any case.";
         return Some((message, hint.to_owned()));
     }
-    let ways = format!(
+    let remedy = format!(
         "Move `{}` before what may take so long, give that a shorter `timeout` or `on_failure: continue`, \
-         or write `fallback_at` to have stakeholders told by then in any case.",
+         or write `fallback_at` to have stakeholders notified by then in any case.",
         goal.id
     );
     let name = &rule.name;
     match path_to(&all, goal, world) {
         Err(Endless { step, why }) => {
-            Some((format!("`{name}` may never be met: `{step}` comes before and {why}"), ways))
+            Some((format!("`{name}` may never be met: `{step}` comes before and {why}"), remedy))
         }
-        Ok(way) if way.length() > rule.within.0 => {
-            let (length, longest) = (Span(way.length()), way.longest());
+        Ok(path) if path.length() > rule.within.0 => {
+            let (length, longest) = (Span(path.length()), path.longest());
             let message = format!("`{name}` is due after {}, and its step may begin only after {length}", rule.within);
-            Some((message, format!("The longest on the way: {}. {ways}", longest.join(", "))))
+            Some((message, format!("The longest on the way: {}. {remedy}", longest.join(", "))))
         }
         Ok(_) => None,
     }
 }
 
-/// The engine tells stakeholders itself at that time, wherever the run stands; other ways need some time as well.
+/// At that time the engine notifies stakeholders itself, wherever the run is. Fallback channels need some time after it.
 fn by_fallback(rule: &DeadlineRule, fallback_at: Span) -> Option<(String, String)> {
     let left = Span(rule.within.0.saturating_sub(fallback_at.0));
-    let message = format!("`fallback_at` leaves {left} for other ways, and each may take 10s");
+    let message = format!("`fallback_at` leaves {left} for fallback channels, and each may take 10s");
     (left < SHORTEST_FALLBACK).then(|| (message, format!("Leave at least {SHORTEST_FALLBACK}.")))
 }
 
-/// The step that is meant to meet a deadline, and whether it is reached whatever is found: the first such one, else the first.
+/// The step that meets a deadline, and whether it runs without a condition. The first such step without a condition is preferred.
 fn goal<'a>(steps: &[&'a Step], name: &str) -> Option<(&'a Step, bool)> {
     fn gather<'a>(
         steps: impl IntoIterator<Item = &'a Step>,
@@ -113,9 +113,9 @@ fn goal<'a>(steps: &[&'a Step], name: &str) -> Option<(&'a Step, bool)> {
     always.or_else(|| meeting.first().copied())
 }
 
-/// The way until the step is done, or, where it is a message, until that is sent.
+/// The path up to the end of a step. If the step sends a message, the path ends before it.
 fn path_to(steps: &[&Step], goal: &Step, world: &CheckContext<'_>) -> Result<WorstCasePath, Endless> {
-    let mut way = WorstCasePath::default();
+    let mut path = WorstCasePath::default();
     for step in steps {
         let children = match &step.body {
             StepBody::Parallel(children) => children.as_slice(),
@@ -124,28 +124,28 @@ fn path_to(steps: &[&Step], goal: &Step, world: &CheckContext<'_>) -> Result<Wor
         let inside = children.iter().find(|child| child.id == goal.id);
         match inside.or((step.id == goal.id).then_some(*step)) {
             Some(found) if is_message(found) => {
-                agreed(found, &mut way)?;
-                return Ok(way);
+                add_approval(found, &mut path)?;
+                return Ok(path);
             }
             Some(found) => {
-                take(found, found.on_failure != OnFailure::Ask, &mut way, world, DEPTH)?;
-                return Ok(way);
+                add_step(found, found.on_failure != OnFailure::Ask, &mut path, world, DEPTH)?;
+                return Ok(path);
             }
-            None => take(step, true, &mut way, world, DEPTH)?,
+            None => add_step(step, true, &mut path, world, DEPTH)?,
         }
     }
-    Ok(way)
+    Ok(path)
 }
 
 fn is_message(step: &Step) -> bool {
     matches!(&step.body, StepBody::Action(action) if action.is_message())
 }
 
-/// Adds what a step may take. `fails` says whether its failing matters for what comes after.
-fn take(
+/// Adds the longest time of a step. `fails` is whether its failure affects later steps.
+fn add_step(
     step: &Step,
     fails: bool,
-    way: &mut WorstCasePath,
+    path: &mut WorstCasePath,
     world: &CheckContext<'_>,
     depth: usize,
 ) -> Result<(), Endless> {
@@ -154,10 +154,10 @@ fn take(
         StepBody::Ask(_) => return endless("asks a person"),
         StepBody::Manual(_) => return endless("waits for a person to do something"),
         StepBody::Wait(length) => length.0,
-        StepBody::Start(start) => return started(step, &start.runbook, way, world, depth),
-        StepBody::Parallel(children) => return group(step, children, fails, way, world, depth),
+        StepBody::Start(start) => return add_runbook(step, &start.runbook, path, world, depth),
+        StepBody::Parallel(children) => return add_group(step, children, fails, path, world, depth),
         StepBody::Action(action) => {
-            agreed(step, way)?;
+            add_approval(step, path)?;
             match step.on_failure {
                 OnFailure::Ask if fails => return endless("asks a person when it fails"),
                 OnFailure::Stop if fails => return endless("stops the run when it fails"),
@@ -165,26 +165,26 @@ fn take(
             }
         }
     };
-    way.taken.push((step.id.clone(), once.saturating_mul(items(step))));
+    path.steps.push((step.id.clone(), once.saturating_mul(rounds(step))));
     Ok(())
 }
 
-/// The wait for people who have to agree.
-fn agreed(step: &Step, way: &mut WorstCasePath) -> Result<(), Endless> {
+/// Adds the wait for an approval.
+fn add_approval(step: &Step, path: &mut WorstCasePath) -> Result<(), Endless> {
     let Some(approve) = &step.approve else { return Ok(()) };
     match approve.expires.filter(|_| step.on_failure == OnFailure::Continue) {
-        Some(expires) => way.taken.push((format!("{} (agreement)", step.id), expires.0)),
+        Some(expires) => path.steps.push((format!("{} (approval)", step.id), expires.0)),
         None => {
-            let why = "waits for people to agree".to_owned();
+            let why = "waits for people to approve".to_owned();
             return Err(Endless { step: step.id.clone(), why });
         }
     }
     Ok(())
 }
 
-/// Every attempt with its check and the pauses between.
+/// The time of all attempts, each with its check, and of the pauses between them.
 fn attempts(step: &Step, action: &Action) -> Duration {
-    let timeout = step.timeout.unwrap_or_else(|| usual_timeout(action));
+    let timeout = step.timeout.unwrap_or_else(|| default_timeout(action));
     let grace = if action.is_message() { Duration::ZERO } else { STOP_GRACE.0 };
     let check = step.verify.as_ref().map_or(Duration::ZERO, |verify| verify.within.0.saturating_add(STOP_GRACE.0));
     let one = timeout.0.saturating_add(grace).saturating_add(check);
@@ -196,39 +196,38 @@ fn attempts(step: &Step, action: &Action) -> Duration {
     one.saturating_mul(attempts.get()).saturating_add(pauses)
 }
 
-/// How often a step is done one after the other: as often as its list is long, where that stands in the file, unless
-/// several items are worked on at once.
-fn items(step: &Step) -> u32 {
+/// How many items of a step run one after the other. The number of items is [`ITEM_LIMIT`] if the list is not in the file.
+fn rounds(step: &Step) -> u32 {
     let Some(list) = &step.for_each else { return 1 };
-    let written = serde_json::from_str::<Vec<serde_json::Value>>(list).map_or(ITEM_LIMIT, |items| items.len());
+    let items = serde_json::from_str::<Vec<serde_json::Value>>(list).map_or(ITEM_LIMIT, |items| items.len());
     let at_once = step.max_parallel.map_or(1, NonZeroU32::get);
-    u32::try_from(written).unwrap_or(u32::MAX).div_ceil(at_once)
+    u32::try_from(items).unwrap_or(u32::MAX).div_ceil(at_once)
 }
 
-/// A group takes as long as the longest of it.
-fn group(
+/// Adds a group, which takes as long as the longest of its steps.
+fn add_group(
     step: &Step,
     children: &[Step],
     fails: bool,
-    way: &mut WorstCasePath,
+    path: &mut WorstCasePath,
     world: &CheckContext<'_>,
     depth: usize,
 ) -> Result<(), Endless> {
     let mut longest = Duration::ZERO;
     for child in children {
         let mut alone = WorstCasePath::default();
-        take(child, fails, &mut alone, world, depth)?;
+        add_step(child, fails, &mut alone, world, depth)?;
         longest = longest.max(alone.length());
     }
-    way.taken.push((step.id.clone(), longest));
+    path.steps.push((step.id.clone(), longest));
     Ok(())
 }
 
-/// Another runbook takes as long as all its steps.
-fn started(
+/// Adds another runbook, which takes as long as all its steps.
+fn add_runbook(
     step: &Step,
     id: &str,
-    way: &mut WorstCasePath,
+    path: &mut WorstCasePath,
     world: &CheckContext<'_>,
     depth: usize,
 ) -> Result<(), Endless> {
@@ -239,11 +238,11 @@ fn started(
     };
     let mut alone = WorstCasePath::default();
     for inner in peer.steps.iter().chain(&peer.finally) {
-        take(inner, true, &mut alone, world, depth - 1).map_err(|Endless { step: inner, why }| Endless {
+        add_step(inner, true, &mut alone, world, depth - 1).map_err(|Endless { step: inner, why }| Endless {
             step: step.id.clone(),
             why: format!("starts `{id}`, where `{inner}` {why}"),
         })?;
     }
-    way.taken.push((step.id.clone(), alone.length()));
+    path.steps.push((step.id.clone(), alone.length()));
     Ok(())
 }

@@ -1,8 +1,6 @@
-//! What the reference says of the estate, made of its table.
+//! The part of the reference about the estate, made of its table.
 
-use std::fmt::Write as _;
-
-use super::{cell, section};
+use super::{link, row, section, table};
 use crate::domain::config::estate_schema::{ESTATE, EntryKey, EstateField, EstateShape, Section};
 
 /// Every section of the estate, each before those within it.
@@ -12,9 +10,9 @@ pub(super) fn estate(out: &mut String) {
         if !of.about.is_empty() {
             out.push('\n');
         }
-        let _ = writeln!(out, "| key | type | meaning |\n|---|---|---|");
+        table(out);
         for field in of.fields {
-            let _ = writeln!(out, "| `{}` | {} | {} |", field.name, cell(&kind(of, field)), cell(&meaning(field)));
+            row(out, field, &kind(of, field));
         }
     }
 }
@@ -25,13 +23,6 @@ fn kind(of: &Section, field: &EstateField) -> String {
         Some(ways) if ways.keys().contains(&field.name) => format!("{shape}, one of these"),
         _ if field.required => format!("{shape}, required"),
         _ => shape,
-    }
-}
-
-fn meaning(field: &EstateField) -> String {
-    match field.default {
-        Some(default) => format!("{} Default: `{default}`.", field.help),
-        None => field.help.to_owned(),
     }
 }
 
@@ -57,7 +48,7 @@ fn shape(of: &EstateShape) -> String {
         EstateShape::Items(items) => format!("list of: {}", shape(&items.item)),
         EstateShape::Entries(entries) => format!("mapping of {} to: {}", keys(entries.key), shape(&entries.value)),
         EstateShape::Section(section) if section.title.is_empty() => format!("`{}`", braces(section)),
-        EstateShape::Section(section) => format!("[{}](#{})", section.what, anchor(section.title)),
+        EstateShape::Section(section) => link(section.what, section.title),
         EstateShape::MappingOr { mapping, other } => format!("{}, or {}", shape(other), shape(mapping)),
     }
 }
@@ -81,10 +72,4 @@ fn braces(section: &Section) -> String {
         })
         .collect();
     format!("{{ {} }}", keys.join(", "))
-}
-
-/// The anchor that a page of Markdown gives to a heading.
-fn anchor(title: &str) -> String {
-    let kept = title.to_lowercase().replace(' ', "-");
-    kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
 }

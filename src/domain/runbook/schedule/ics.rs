@@ -1,37 +1,36 @@
 //! Schedules as a calendar that other programs subscribe to (RFC 5545).
 //!
-//! Every instant is written in UTC, so that no definition of a time zone is needed and none can be wrong; a calendar shows
-//! it in its reader's zone.
+//! Instants are in UTC, so no time zone has to be defined. A calendar shows them in the zone of its reader.
 //!
-//! **Invariant:** no text can begin a line of its own, and no line is longer than 75 octets.
+//! **Invariant:** no text adds a line to the calendar, and no line is longer than 75 octets.
 
 use crate::domain::core::text::printable;
 use crate::domain::core::time::{Span, Timestamp};
 
-/// The longest line, in octets without its end (RFC 5545, 3.1).
+/// The longest line, in octets without the line end (RFC 5545, 3.1).
 const LINE: usize = 75;
 
-/// How long an entry is shown to last, in minutes: how long a run takes is not known before.
+/// The duration of every entry, in minutes. The duration of a run is not known in advance.
 const MINUTES: u32 = 30;
 
-/// How often a program that subscribes may ask again.
+/// The refresh interval for programs that subscribe.
 const REFRESH: Span = Span::seconds(3600);
 
 /// One occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CalendarEntry {
-    /// Its name: the same for the same occurrence.
+    /// The unique name of the occurrence.
     pub name: String,
     /// When it is due.
     pub due: Timestamp,
-    /// A few words.
+    /// The summary.
     pub title: String,
     pub environment: String,
-    /// More words.
+    /// The description.
     pub details: String,
 }
 
-/// A calendar of these entries as it stands at `now`.
+/// A calendar of these entries. `now` is the instant of its creation.
 pub fn calendar(name: &str, entries: &[CalendarEntry], now: Timestamp) -> String {
     let mut out = String::new();
     let refresh = format!("PT{}S", REFRESH.0.as_secs());
@@ -54,7 +53,7 @@ pub fn calendar(name: &str, entries: &[CalendarEntry], now: Timestamp) -> String
         line(&mut out, "LOCATION", &text(&entry.environment));
         line(&mut out, "DESCRIPTION", &text(&entry.details));
         line(&mut out, "CATEGORIES", "MAINTENANCE");
-        // Nobody is busy because of it.
+        // Calendars do not show the time as busy.
         line(&mut out, "TRANSP", "TRANSPARENT");
         line(&mut out, "END", "VEVENT");
     }
@@ -67,7 +66,7 @@ fn instant(at: Timestamp) -> String {
     at.format("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// Text with what has a meaning escaped (3.3.11).
+/// Text with special characters escaped (3.3.11).
 fn text(raw: &str) -> String {
     let mut safe = String::with_capacity(raw.len());
     for c in printable(raw).chars() {
@@ -81,16 +80,16 @@ fn text(raw: &str) -> String {
     safe
 }
 
-/// A content line, folded where it is too long: a space begins what goes on (3.1). No character is cut in two.
+/// A content line. A long one is folded: each continuation begins with a space (3.1). No character is split.
 fn line(out: &mut String, key: &str, value: &str) {
-    let mut room = LINE;
+    let mut left = LINE;
     for c in key.chars().chain([':']).chain(value.chars()) {
-        if c.len_utf8() > room {
+        if c.len_utf8() > left {
             out.push_str("\r\n ");
-            room = LINE - 1;
+            left = LINE - 1;
         }
         out.push(c);
-        room -= c.len_utf8();
+        left -= c.len_utf8();
     }
     out.push_str("\r\n");
 }

@@ -1,4 +1,4 @@
-//! What is due, in zones whose clocks jump, and whatever pieces the time is looked at in.
+//! Due occurrences: in zones with clock changes, for searches in pieces, and after missed ones.
 
 use proptest::prelude::*;
 
@@ -22,14 +22,14 @@ fn an_occurrence_is_read_in_its_zone() {
     assert_eq!(
         stamps(&monday.between(at("2026-11-16T07:00:00Z"), at("2026-12-01T00:00:00Z"))),
         ["2026-11-23T07:00:00Z", "2026-11-30T07:00:00Z"],
-        "the first instant is seen to already"
+        "the first instant is excluded"
     );
     assert_eq!(monday.next(at("2026-11-23T07:00:00Z")), Some(at("2026-11-30T07:00:00Z")));
     assert_eq!(monday.last(at("2026-11-23T07:00:00Z")), Some(at("2026-11-23T07:00:00Z")));
 }
 
 #[test]
-fn a_time_that_the_clocks_leave_out_is_the_first_after_the_gap() {
+fn a_skipped_local_time_becomes_the_first_instant_after_the_gap() {
     // 2026-03-29 in Berlin: 02:00 is 03:00.
     let half_past = table("30 2 * * *", "Europe/Berlin");
     let found = half_past.between(at("2026-03-28T00:00:00Z"), at("2026-03-31T00:00:00Z"));
@@ -37,17 +37,21 @@ fn a_time_that_the_clocks_leave_out_is_the_first_after_the_gap() {
 }
 
 #[test]
-fn a_time_that_the_clocks_show_twice_is_the_first_of_the_two() {
+fn a_repeated_local_time_becomes_the_first_of_the_two_instants() {
     // 2026-10-25 in Berlin: 03:00 is 02:00 again.
     let half_past = table("30 2 * * *", "Europe/Berlin");
     let found = half_past.between(at("2026-10-24T12:00:00Z"), at("2026-10-26T12:00:00Z"));
     assert_eq!(stamps(&found), ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
     let hourly = table("30 * * * *", "Europe/Berlin");
-    assert_eq!(hourly.between(at("2026-10-24T23:00:00Z"), at("2026-10-25T03:00:00Z")).len(), 4, "what repeats goes on");
+    assert_eq!(
+        hourly.between(at("2026-10-24T23:00:00Z"), at("2026-10-25T03:00:00Z")).len(),
+        4,
+        "an hourly schedule runs in the repeated hour too"
+    );
 }
 
 #[test]
-fn a_day_that_a_zone_leaves_out_is_got_past() {
+fn a_search_goes_past_a_day_that_a_zone_skips() {
     // Apia had no 30 December 2011.
     let noon = table("0 12 * * *", "Pacific/Apia");
     let found = noon.between(at("2011-12-29T00:00:00Z"), at("2012-01-01T00:00:00Z"));
@@ -56,32 +60,32 @@ fn a_day_that_a_zone_leaves_out_is_got_past() {
 }
 
 #[test]
-fn the_newest_missed_occurrence_is_caught_up_with_once() {
+fn the_newest_missed_occurrence_is_due_once() {
     let daily = table("0 9 * * *", "UTC");
     let (since, now) = (at("2026-11-20T09:00:00Z"), at("2026-11-23T15:00:00Z"));
     let due = daily.due(CatchUp::Once, since, now).unwrap();
     assert_eq!(stamp(due.due), "2026-11-23T09:00:00Z");
     assert_eq!(stamps(&due.missed), ["2026-11-21T09:00:00Z", "2026-11-22T09:00:00Z"]);
     assert_eq!(daily.due(CatchUp::Once, due.due, now), None, "and then nothing is due");
-    assert_eq!(daily.due(CatchUp::None, since, now), None, "unless nothing is to be caught up with");
-    assert_eq!(daily.due(CatchUp::None, since, at("2026-11-23T09:00:30Z")).unwrap(), due, "or it is on time");
-    assert_eq!(daily.due(CatchUp::Once, now, since), None, "a clock that was set back owes nothing");
+    assert_eq!(daily.due(CatchUp::None, since, now), None, "with `none`, a missed one is not due");
+    assert_eq!(daily.due(CatchUp::None, since, at("2026-11-23T09:00:30Z")).unwrap(), due, "one that is on time is due");
+    assert_eq!(daily.due(CatchUp::Once, now, since), None, "after the clock was set back, nothing is due");
 }
 
 #[test]
-fn what_cannot_come_or_be_read_is_said() {
+fn an_invalid_schedule_is_refused_with_the_reason() {
     let why = |expression, zone| Timetable::read(expression, zone).unwrap_err();
-    assert_eq!(why("0 9 * * mon", "Africa/Lusak"), Wrong::Zone);
-    assert_eq!(why("0 9 * * mno", "UTC"), Wrong::Expression);
-    assert_eq!(why("0 0 9 * * mon", "UTC"), Wrong::Expression);
-    assert_eq!(why("0 25 * * *", "UTC"), Wrong::Expression);
-    assert_eq!(why("0 0 30 2 *", "UTC"), Wrong::Never);
+    assert_eq!(why("0 9 * * mon", "Africa/Lusak"), ScheduleError::Zone);
+    assert_eq!(why("0 9 * * mno", "UTC"), ScheduleError::Expression);
+    assert_eq!(why("0 0 9 * * mon", "UTC"), ScheduleError::Expression);
+    assert_eq!(why("0 25 * * *", "UTC"), ScheduleError::Expression);
+    assert_eq!(why("0 0 30 2 *", "UTC"), ScheduleError::Never);
     assert!(Timetable::read("0 0 29 2 *", "UTC").is_ok());
     assert!(Timetable::read("0 9 * * mon#1", "UTC").is_ok());
 }
 
 #[test]
-fn a_name_says_when_its_occurrence_was_due() {
+fn the_name_of_an_occurrence_holds_its_instant() {
     let due = at("2026-11-23T07:00:00Z");
     let name = name("weekly-audit", "staging", due);
     assert_eq!(name, "schedule/weekly-audit/staging/2026-11-23T07:00:00Z");
@@ -89,7 +93,7 @@ fn a_name_says_when_its_occurrence_was_due() {
     assert_eq!(due_of("alert/0011"), None);
 }
 
-/// Expressions of every sort, also at the hours at which clocks jump.
+/// Expressions of every form, also for the hours of clock changes.
 fn expression() -> impl Strategy<Value = String> {
     let minute = prop_oneof![
         Just("0".to_owned()),
@@ -126,7 +130,7 @@ fn zone() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// An instant near one at which clocks in Berlin, New York or Lord Howe jump, or anywhere in ten years.
+/// An instant near a clock change in Berlin, New York or Lord Howe, or any within ten years.
 fn instant() -> impl Strategy<Value = Timestamp> {
     let near = (
         prop::sample::select(vec![
@@ -147,7 +151,7 @@ fn instant() -> impl Strategy<Value = Timestamp> {
 
 proptest! {
     #[test]
-    fn looking_forward_and_looking_back_find_the_same(expression in expression(), zone in zone(), from in instant()) {
+    fn forward_and_backward_searches_find_the_same_occurrences(expression in expression(), zone in zone(), from in instant()) {
         let table = table(&expression, zone);
         let mut forward = Vec::new();
         let mut next = table.next(from);
@@ -161,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn it_does_not_matter_in_which_pieces_the_time_is_looked_at(
+    fn a_search_in_pieces_finds_the_same_occurrences(
         expression in expression(), zone in zone(), from in instant(), cuts in prop::collection::vec(1_i64..90_000, 1..8),
     ) {
         let table = table(&expression, zone);
@@ -176,10 +180,10 @@ proptest! {
     }
 
     #[test]
-    fn whoever_looks_and_how_often_an_occurrence_is_due_once(
+    fn an_occurrence_is_due_once_whenever_and_how_often_the_clock_is_read(
         expression in expression(), zone in zone(), from in instant(), steps in prop::collection::vec(-50_000_i64..150_000, 1..20),
     ) {
-        // The clock is set forward and back; what was seen to is the newest name that the store holds.
+        // The clock is set forward and back. The newest name in the store is the last occurrence that was handled.
         let table = table(&expression, zone);
         let (mut seen, mut now, mut latest) = (std::collections::BTreeSet::new(), from, from);
         for step in steps {
@@ -196,10 +200,10 @@ proptest! {
     }
 
     #[test]
-    fn no_text_begins_a_line_of_a_calendar(title in "(\\PC|[\r\n;,:\\\\]){0,120}") {
+    fn no_text_adds_a_line_to_a_calendar(title in "(\\PC|[\r\n;,:\\\\]){0,120}") {
         let due = at("2026-11-23T07:00:00Z");
         let entry = CalendarEntry { name: "x".into(), due, title: title.clone(), environment: "e".into(), details: title };
-        let text = calendar("shop", &[entry], due);
+        let text = calendar("Project", &[entry], due);
         let lines: Vec<&str> = text.split("\r\n").collect();
         prop_assert!(lines.iter().all(|line| line.len() <= 75 && !line.contains(['\r', '\n'])));
         let begins = |line: &&&str| !line.starts_with(' ');

@@ -2,19 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DIALECT, described, name, one_or_many, text};
+use super::{DIALECT, name, one_or_many, property, text};
 use crate::domain::config::estate_schema::pattern::MAILBOX;
 use crate::domain::config::estate_schema::{
-    Alternative, ESTATE, Entries, EntryKey, EstateField, EstateShape, Items, Pattern, SECRET_REF, Section,
+    Alternative, ESTATE, Entries, EntryKey, EstateShape, Items, Pattern, SECRET_REF, Section,
 };
-use crate::domain::config::yaml::reader;
-use crate::domain::core::diagnostic::Source;
 
 /// The schema of an estate.
 pub fn estate() -> Value {
     let mut schema = section(&ESTATE);
     schema["$schema"] = json!(DIALECT);
-    schema["title"] = json!("An estate: what runbooks speak of");
+    schema["title"] = json!("An estate");
     schema
 }
 
@@ -25,7 +23,7 @@ fn section(of: &Section) -> Value {
     }
 }
 
-/// A section with the keys of one of its ways, and those that belong to none.
+/// A section with the keys of one of its alternatives, and those that belong to none.
 fn one_alternative(of: &Section, way: &Alternative) -> Value {
     let common = of.common().filter(|field| field.required).map(|field| field.name);
     let mut schema = record(of, common.chain([way.key]).chain(way.with.iter().copied()));
@@ -38,22 +36,13 @@ fn one_alternative(of: &Section, way: &Alternative) -> Value {
 
 fn record<'f>(of: &Section, required: impl Iterator<Item = &'f str>) -> Value {
     let properties: Map<String, Value> =
-        of.fields.iter().map(|field| (field.name.to_owned(), property(field))).collect();
+        of.fields.iter().map(|field| (field.name.to_owned(), property(field, shape(&field.shape)))).collect();
     json!({
         "type": if of.may_be_empty { json!(["object", "null"]) } else { json!("object") },
         "additionalProperties": false,
         "properties": properties,
         "required": required.collect::<Vec<_>>(),
     })
-}
-
-fn property(field: &EstateField) -> Value {
-    let mut schema = described(shape(&field.shape), field.help);
-    let default = field.default.and_then(|text| reader::read(&Source::new(field.name, text)).ok());
-    if let Some(node) = default {
-        schema["default"] = node.to_json();
-    }
-    schema
 }
 
 fn shape(of: &EstateShape) -> Value {

@@ -1,4 +1,4 @@
-//! The schemas against what the checker accepts and against mistakes that a schema can see.
+//! The schemas accept what the checker accepts, and reject mistakes that a schema can find.
 
 use super::*;
 use crate::domain::config::yaml::reader;
@@ -15,7 +15,7 @@ fn validator(schema: &Value) -> jsonschema::Validator {
 }
 
 #[test]
-fn what_the_checker_accepts_the_schema_accepts() {
+fn the_schemas_accept_what_the_checker_accepts() {
     let runbook = validator(&runbook(FORMS));
     let all: Vec<String> =
         runbook.iter_errors(&instance(FULL)).map(|error| format!("{}: {error}", error.instance_path())).collect();
@@ -27,7 +27,7 @@ fn what_the_checker_accepts_the_schema_accepts() {
 }
 
 #[test]
-fn mistakes_that_a_schema_can_see_are_invalid() {
+fn the_schemas_reject_mistakes_in_keys_and_values() {
     let schema = validator(&runbook(FORMS));
     for wrong in [
         "  - name: nothing\n",

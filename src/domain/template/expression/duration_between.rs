@@ -1,6 +1,6 @@
-//! How long lies between two instants that data speak of: `incident.opened_at | days_since(steps.backup.body.created_at)`.
+//! Filters for the time between two instants: `incident.opened_at | days_since(steps.backup.body.created_at)`.
 //!
-//! Deliberately absent: now. A run that wants it says since when it runs.
+//! Not here: the current time. Rendering does not depend on a clock.
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use minijinja::{Error, ErrorKind, Value};
@@ -11,12 +11,12 @@ use crate::domain::core::time::Timestamp;
 const HOUR: f64 = 3600.0;
 const DAY: f64 = 24.0 * HOUR;
 
-/// Days from the argument to the value, with two places; below zero when the value is the earlier.
+/// Days from `earlier` to `later`, rounded to two decimals; negative if `later` is before `earlier`.
 pub(super) fn days_since(later: &Value, earlier: &Value) -> Result<f64, Error> {
     between(later, earlier, DAY)
 }
 
-/// Hours likewise.
+/// As [`days_since`], in hours.
 pub(super) fn hours_since(later: &Value, earlier: &Value) -> Result<f64, Error> {
     between(later, earlier, HOUR)
 }
@@ -26,7 +26,7 @@ fn between(later: &Value, earlier: &Value, unit: f64) -> Result<f64, Error> {
     Ok((seconds / unit * 100.0).round() / 100.0)
 }
 
-/// An instant as RFC 3339 has it, or a date, which begins at midnight UTC.
+/// An instant in the form of RFC 3339, or a date, which stands for midnight UTC.
 fn read(value: &Value) -> Result<Timestamp, Error> {
     let text = value.as_str().unwrap_or_default().trim();
     let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());

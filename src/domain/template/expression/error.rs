@@ -1,5 +1,4 @@
-//! What is wrong with an expression, said in our words and at its place: undefined names with what was meant, syntax
-//! errors, limits.
+//! Errors of expressions and templates, with their places: undefined names with a suggestion, syntax errors, limits.
 
 use crate::domain::core::suggest::{MAX_SUGGESTED_FROM, did_you_mean, nearest};
 use std::fmt;
@@ -10,18 +9,18 @@ use minijinja::{Error, ErrorKind, Value};
 use super::{Reference, is_template, references, references_of_expression};
 use crate::domain::core::diagnostic;
 
-/// What is wrong with an expression or a template, and where in its own text.
+/// An error of an expression or a template, and its place in the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpressionError {
     /// A lowercase fragment with back-ticked values.
     pub message: String,
-    /// Line in the source, from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// Column in that line in characters, from 1.
+    /// The column in characters, from 1.
     pub column: usize,
-    /// The bytes of the source that are meant.
+    /// The place, in bytes of the source.
     pub range: Range<usize>,
-    /// A sentence that says what to do.
+    /// What to do, as a sentence.
     pub hint: Option<String>,
 }
 
@@ -44,14 +43,14 @@ impl ExpressionError {
         self
     }
 
-    /// The same error seen from a longer source in which this one's text starts at `offset`.
+    /// The same error for a longer source, in which the error's source begins at `offset`.
     pub(super) fn shifted(self, source: &str, offset: usize) -> Self {
         let range = self.range.start + offset..self.range.end + offset;
         Self { hint: self.hint, ..Self::at(source, range, self.message) }
     }
 }
 
-/// Says in our words what the engine found, at its place.
+/// Converts an error of the engine.
 pub(in crate::domain) fn explain(source: &str, error: &Error, scope: &Value) -> ExpressionError {
     let range =
         error.range().filter(|range| range.end <= source.len()).unwrap_or_else(|| line_range(source, error.line()));
@@ -77,19 +76,19 @@ pub(super) fn undefined(source: &str, range: Range<usize>, scope: &Value) -> Exp
     }
 }
 
-/// The first mention that touches `range` and that the scope does not hold, else the text of the range itself. The
-/// engine marks only the attribute that failed, so a mention may begin before the range.
+/// The first reference that touches `range` and that the scope does not define. If there is none, the text of the range.
+/// The engine marks only the attribute that failed, so a reference may begin before the range.
 fn undefined_path(source: &str, range: Range<usize>, scope: &Value) -> (String, Range<usize>) {
     let touches =
-        |mention: &Reference| mention.range.start < range.end.max(range.start + 1) && range.start <= mention.range.end;
-    let templated = if is_template(source) { references(source) } else { references_of_expression(source) };
-    let missing = templated
+        |found: &Reference| found.range.start < range.end.max(range.start + 1) && range.start <= found.range.end;
+    let references = if is_template(source) { references(source) } else { references_of_expression(source) };
+    let missing = references
         .unwrap_or_default()
         .into_iter()
         .filter(touches)
-        .find(|mention| lookup(scope, &mention.path).is_none());
+        .find(|reference| lookup(scope, &reference.path).is_none());
     match missing {
-        Some(mention) => (mention.path, mention.range),
+        Some(reference) => (reference.path, reference.range),
         None => {
             let code = &source[diagnostic::span_in(source, range.clone()).range];
             (diagnostic::visible(code.trim(), diagnostic::MAX_QUOTED), range)
@@ -105,7 +104,7 @@ fn lookup(scope: &Value, path: &str) -> Option<Value> {
     Some(value)
 }
 
-/// A name close to the first part of `path` that the scope does not hold.
+/// The path up to its first undefined part, with a similar name in place of that part.
 fn suggestion(path: &str, scope: &Value) -> Option<String> {
     let parts: Vec<&str> = path.split('.').collect();
     let mut value = scope.clone();
@@ -113,7 +112,7 @@ fn suggestion(path: &str, scope: &Value) -> Option<String> {
         match value.get_attr(part).ok().filter(|found| !found.is_undefined()) {
             Some(found) => value = found,
             None => {
-                // No more are listed than are compared: data from outside may have any number of names.
+                // Data from outside may have any number of names, so only as many are listed as are compared.
                 let names = value.try_iter().ok()?.take(MAX_SUGGESTED_FROM);
                 let names: Vec<String> = names.filter_map(|key| key.as_str().map(str::to_owned)).collect();
                 let near = nearest(part, names.iter().map(String::as_str))?.to_owned();
@@ -126,6 +125,7 @@ fn suggestion(path: &str, scope: &Value) -> Option<String> {
     None
 }
 
+/// The range of a source without the blanks around it.
 pub(super) fn whole(source: &str) -> Range<usize> {
     let start = source.len() - source.trim_start().len();
     start..start + source.trim().len()

@@ -1,11 +1,11 @@
-//! Limits that a source must keep before the recursive parser and compiler see it, and its result afterwards.
+//! Limits of a source, checked before the recursive parser and compiler see it, and of a result.
 
 use super::error::whole;
 use super::scanner;
 use super::scanner::PieceKind;
 use super::{ExpressionError, MAX_BLOCKS, MAX_CODE, MAX_RENDERED, MAX_TEMPLATE};
 
-/// Refuses what the recursive parser and compiler should not see at all.
+/// Refuses a source that could exhaust the stack of the recursive parser and compiler, or that is never closed.
 pub(in crate::domain) fn guard(source: &str) -> Result<(), ExpressionError> {
     if source.len() > MAX_TEMPLATE {
         return Err(ExpressionError::at(source, 0..0, "the template is larger than 256 KiB"));
@@ -30,7 +30,7 @@ pub(in crate::domain) fn guard(source: &str) -> Result<(), ExpressionError> {
     }
 }
 
-/// The same for code that stands without delimiters.
+/// The same for a bare expression.
 pub(super) fn guard_expression(expression: &str) -> Result<(), ExpressionError> {
     if expression.len() > MAX_CODE {
         return Err(ExpressionError::at(expression, 0..0, "the expression is longer than 2 KiB"));
@@ -38,6 +38,7 @@ pub(super) fn guard_expression(expression: &str) -> Result<(), ExpressionError> 
     Ok(())
 }
 
+/// Refuses a result of more than [`MAX_RENDERED`] bytes.
 pub(in crate::domain) fn within_limit(source: &str, bytes: usize) -> Result<(), ExpressionError> {
     if bytes > MAX_RENDERED { Err(ExpressionError::at(source, whole(source), super::TOO_LARGE)) } else { Ok(()) }
 }

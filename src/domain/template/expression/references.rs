@@ -1,24 +1,26 @@
-//! Which names an expression or a template speaks of, and where: the ground of every "no step is called so".
+//! The names that an expression or a template refers to, with their places. The checker reports those that are undefined.
 //!
-//! The engine's parser says which root names are free (not a loop variable, not set by the template); a small
-//! scanner finds their places. Deliberately absent: what the names mean; that is the checker's.
+//! The engine's parser returns the free root names (not a loop variable, not set by the template); a small scanner finds
+//! their places.
+//!
+//! Not here: which names are defined; see [`check`](crate::domain::runbook::check).
 
 use std::ops::Range;
 
 use super::scanner;
 use super::scanner::PieceKind;
 
-/// One mention of a free name, such as `steps.cause.answer`.
+/// One reference to a free name, such as `steps.cause.answer`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     /// The dotted path; a literal subscript such as `["cause"]` counts as a part of it.
     pub path: String,
-    /// The bytes of the source that it covers.
+    /// The place, in bytes of the source.
     pub range: Range<usize>,
 }
 
 impl Reference {
-    /// The parts of the path, first the root.
+    /// The parts of the path, the root first.
     pub fn parts(&self) -> impl Iterator<Item = &str> {
         self.path.split('.')
     }
@@ -31,7 +33,7 @@ pub(super) struct FilterUse {
     pub range: Range<usize>,
 }
 
-/// Every mention of a name in `source` whose root is in `free`.
+/// The references of a template whose root is `free`, and all filters.
 pub(super) fn in_template(source: &str, free: &dyn Fn(&str) -> bool) -> (Vec<Reference>, Vec<FilterUse>) {
     let mut references = Vec::new();
     let mut filters = Vec::new();
@@ -43,7 +45,7 @@ pub(super) fn in_template(source: &str, free: &dyn Fn(&str) -> bool) -> (Vec<Ref
     (references, filters)
 }
 
-/// The same for a range of `source` that is code without delimiters.
+/// Adds those of a range of `source` that is code without delimiters.
 pub(super) fn in_code(
     source: &str,
     code: Range<usize>,
@@ -65,10 +67,10 @@ pub(super) fn in_code(
                     Before::Other
                 } else if name == "is" {
                     Before::Test
-                } else if free(name) {
-                    references.push(walk.chain(range));
-                    Before::Other
                 } else {
+                    if free(name) {
+                        references.push(walk.chain(range));
+                    }
                     Before::Other
                 }
             }
@@ -79,6 +81,7 @@ pub(super) fn in_code(
     }
 }
 
+/// The token before the current one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
     Start,
@@ -132,13 +135,13 @@ impl ReferenceWalk<'_> {
         }
     }
 
-    /// Whether the name just read is followed by one `=`, as in `default(value=x)` and `set x = 1`.
+    /// Whether one `=` follows the name that was read, as in `default(value=x)` and `set x = 1`.
     fn is_keyword_argument(&mut self) -> bool {
         self.blanks();
         self.bytes.get(self.at) == Some(&b'=') && self.bytes.get(self.at + 1) != Some(&b'=')
     }
 
-    /// Follows `.name` and `["name"]` from a root; a last part that is called is a method and not a part.
+    /// The reference from a root along `.name` and `["name"]`. A part before `(` is a method and does not belong to the path.
     fn chain(&mut self, root: Range<usize>) -> Reference {
         let mut path = self.source[root.clone()].to_owned();
         let mut range = root;
@@ -160,6 +163,7 @@ impl ReferenceWalk<'_> {
         }
     }
 
+    /// The next part of a path, and where it ends.
     fn part(&mut self) -> Option<(String, usize)> {
         self.blanks();
         match self.bytes.get(self.at)? {

@@ -1,15 +1,15 @@
-//! Where a template's code stands inside its text: the pieces between `{{ … }}`, `{% … %}` and `{# … #}`, by byte range.
+//! Splits a template into text and code (`{{ … }}`, `{% … %}` and `{# … #}`), by byte range.
 //!
-//! The engine's own parser decides what a template means; this scanner only finds places, so that a diagnostic can
-//! point at them. Deliberately absent: evaluation, and any judgement of syntax: what is not closed is text here and
-//! an error there.
+//! The engine's parser decides what a template means. This scanner only finds places for diagnostics.
+//!
+//! Not here: syntax errors. Code that is never closed is text for this scanner and an error for the parser.
 
 use std::ops::Range;
 
-/// What a piece of a template is.
+/// The kind of a [`Piece`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PieceKind {
-    /// Written to the output as it stands.
+    /// Copied to the result.
     Text,
     /// `{{ … }}`.
     Expression,
@@ -25,17 +25,17 @@ pub(crate) struct Piece {
     pub kind: PieceKind,
     /// The whole piece, delimiters included, as bytes of the source.
     pub outer: Range<usize>,
-    /// What stands between the delimiters (and their `-` or `+`), as bytes of the source.
+    /// The text between the delimiters and their `-` or `+`, as bytes of the source.
     pub inner: Range<usize>,
 }
 
-/// Cuts a template into its pieces, in order; together they cover the source exactly.
+/// Splits a template into its pieces, in order. Together they cover the source.
 pub(crate) fn pieces(source: &str) -> Vec<Piece> {
     let mut found = Vec::new();
     let mut text_from = 0;
     let mut at = 0;
     while let Some((kind, start)) = next_opening(source, at) {
-        // The rest of the text cannot be code of its own: looking on would only cost time, quadratically.
+        // The rest is text to this scanner. Trying every later delimiter would take quadratic time.
         let Some(piece) = close(source, kind, start) else { break };
         push_text(&mut found, text_from..start);
         at = piece.outer.end;
@@ -54,19 +54,17 @@ pub(crate) fn pieces(source: &str) -> Vec<Piece> {
     found
 }
 
-/// The opening delimiter that nothing closes, if there is one.
+/// The first opening delimiter that is never closed.
 pub(crate) fn unclosed(source: &str) -> Option<Range<usize>> {
-    let covered =
-        pieces(source).iter().rev().find(|piece| piece.kind != PieceKind::Text).map_or(0, |piece| piece.outer.end);
-    let raw = pieces(source)
-        .iter()
-        .rev()
-        .any(|piece| source[piece.inner.clone()].trim() == "raw" && piece.outer.end == covered);
-    let (_, start) = next_opening(source, covered)?;
-    (!raw).then_some(start..start + 2)
+    let pieces = pieces(source);
+    let last = pieces.iter().rfind(|piece| piece.kind != PieceKind::Text);
+    let (_, start) = next_opening(source, last.map_or(0, |piece| piece.outer.end))?;
+    let is_raw =
+        last.is_some_and(|piece| piece.kind == PieceKind::Block && source[piece.inner.clone()].trim() == "raw");
+    (!is_raw).then_some(start..start + 2)
 }
 
-/// The expression inside a source that is one whole `{{ … }}`, blanks around it aside.
+/// The expression of a source that is one `{{ … }}`, with or without blanks around it.
 pub(crate) fn whole_expression(source: &str) -> Option<Range<usize>> {
     let lead = source.len() - source.trim_start().len();
     let body = source.trim();
@@ -106,7 +104,7 @@ fn close(source: &str, kind: PieceKind, start: usize) -> Option<Piece> {
     Some(Piece { kind, outer: start..end, inner: trim_markers(source, inner_start..inner_end) })
 }
 
-/// The end of code that started at `from`: strings are skipped and brackets must balance, as in the engine.
+/// The end of code that starts at `from`, as the engine finds it: strings are skipped, and brackets balance.
 fn code_end(source: &str, from: usize, closing: &[u8; 2]) -> Option<(usize, usize)> {
     let bytes = source.as_bytes();
     let mut depth = 0_usize;
@@ -169,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_code_are_told_apart() {
+    fn text_and_code_are_separated() {
         use PieceKind::{Block, Comment, Expression, Text};
         assert_eq!(
             shape("a {{ b }} c {%- if d -%} {# e #}"),
@@ -184,7 +182,15 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_expression_is_one_pair_of_braces_and_nothing_else() {
+    fn a_delimiter_that_is_never_closed_is_found_outside_raw_text_only() {
+        assert_eq!(unclosed("{{ a }} {{ b"), Some(8..10));
+        assert_eq!(unclosed("{{ raw }} {{ b"), Some(10..12));
+        assert_eq!(unclosed("{% raw %} {{ b"), None);
+        assert_eq!(unclosed("{{ a }}"), None);
+    }
+
+    #[test]
+    fn a_whole_expression_is_exactly_one_pair_of_braces() {
         assert_eq!(whole_expression("{{ a }}"), Some(2..5));
         assert_eq!(whole_expression("{{ a }}\n"), Some(2..5));
         assert_eq!(whole_expression("{{ a }}{{ b }}"), None);

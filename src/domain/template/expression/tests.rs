@@ -1,4 +1,4 @@
-//! What a source gives, what is refused, and where the fault is said to stand.
+//! Results, refusals, and the places of errors.
 
 use serde_json::json;
 
@@ -60,7 +60,7 @@ fn an_undefined_name_is_an_error_with_its_place_and_a_suggestion() {
 }
 
 #[test]
-fn conditions_read_as_they_look() {
+fn a_condition_is_true_or_false() {
     assert_eq!(truthy("steps.cause.answer == 'code'", &scope()), Ok(true));
     assert_eq!(truthy("steps.deploys.commits", &scope()), Ok(true));
     assert_eq!(truthy("params.count > 5 or false", &scope()), Ok(false));
@@ -105,7 +105,7 @@ fn work_depth_and_size_are_bounded() {
 }
 
 #[test]
-fn only_plain_data_comes_out() {
+fn a_result_that_is_no_plain_data_is_refused() {
     assert!(render("{{ range }}", &scope()).is_err());
     assert!(render("{% include 'x' %}", &scope()).is_err());
     assert!(render("{{ debug() }}", &scope()).is_err());
@@ -135,7 +135,7 @@ fn references_name_the_free_paths_in_order() {
 }
 
 #[test]
-fn every_filter_we_suggest_exists() {
+fn every_suggested_filter_exists() {
     for filter in FILTERS {
         let source = format!("{{{{ x | {filter} }}}}");
         assert!(references(&source).is_ok(), "{filter}");

@@ -1,4 +1,4 @@
-//! Values as plain data: what an expression may give, and how much of it.
+//! The engine's values as plain data, with limits of depth and size.
 
 use minijinja::Value;
 use minijinja::value::ValueKind;
@@ -6,10 +6,10 @@ use serde_json::Value as Json;
 
 use super::MAX_RENDERED;
 
-/// Nesting that a value computed by an expression may have.
+/// Limit of nesting in a value.
 const MAX_VALUE_DEPTH: usize = 64;
 
-/// Turns a value into plain data, or says why it is none.
+/// Converts a value to plain data. The error is the reason why that is impossible.
 pub(in crate::domain) fn plain(value: &Value, depth: usize) -> Result<Json, &'static str> {
     if depth > MAX_VALUE_DEPTH {
         return Err("the value is nested too deeply");
@@ -42,10 +42,12 @@ fn entries(value: &Value, depth: usize) -> Result<Json, &'static str> {
     Ok(Json::Object(map))
 }
 
+/// The value, if it has at most [`MAX_RENDERED`] bytes as JSON.
 pub(super) fn size_checked(json: Json) -> Option<Json> {
     (size(&json) <= MAX_RENDERED).then_some(json)
 }
 
+/// The size as JSON, approximately.
 fn size(json: &Json) -> usize {
     match json {
         Json::String(text) => text.len() + 2,

@@ -1,9 +1,9 @@
-//! The walk over a marked script: what a POSIX shell and bash agree on about places, and nothing more.
+//! Reads a marked script and finds the place of each mark, as far as a POSIX shell and bash agree on it.
 //!
-//! **Invariant:** where the two shells would disagree, or where this walk cannot be sure, it is *lost*: scripts
-//! without a further value pass, and any further value is refused.
+//! **Invariant:** where the two shells disagree, or the place is uncertain, the lexer is *lost*: every later value is refused.
+//! A script without a later value is accepted.
 //!
-//! Deliberately absent: commands, expansion and execution; only places matter.
+//! Not here: commands, expansion and execution.
 
 mod expansion;
 mod here_document;
@@ -13,10 +13,10 @@ use self::here_document::Pending;
 use super::quoting::QuotingContext;
 use super::{Datum, MARK, UnsafeInterpolation};
 
-/// Frames that may be open at once; more are refused rather than followed.
+/// Limit of constructs that are open at once. With more, the lexer is lost.
 const MAX_FRAMES: usize = 100;
 
-/// Builtins that evaluate their words as code, as arithmetic or as a subscript, where `a[$(x)]` runs `x`.
+/// Builtins that evaluate their arguments as code, as arithmetic or as a subscript, where `a[$(x)]` runs `x`.
 const REREADERS: &[&str] =
     &["eval", "let", "declare", "typeset", "local", "unset", "read", "mapfile", "readarray", "trap", "alias"];
 
@@ -24,13 +24,13 @@ const REREAD: &str = "this command reads its words a second time, as code";
 
 const CONDITION: &str = "`[[` evaluates numbers as code; use `[`";
 
-/// What came of walking a script.
+/// The result of reading a script.
 pub(super) struct LexedScript {
     pub script: String,
     pub refusals: Vec<UnsafeInterpolation>,
 }
 
-/// Walks `marked` and writes each value in the quoting of its place.
+/// Reads `marked` and writes each value, quoted for its place.
 pub(super) fn read(marked: &str, values: &[Datum]) -> LexedScript {
     let mut lexer = Lexer::new(marked, values, 0, OpenConstruct::Bare { parens: 0, substitution: false });
     lexer.run();
@@ -68,7 +68,7 @@ struct Lexer<'a> {
     /// Whether the next character would start a word, which is where `#` starts a comment.
     word_start: bool,
     lost: Option<&'static str>,
-    /// Commands that read their words a second time, each with the number of frames that were open where it stands.
+    /// Commands that evaluate their arguments again, each with the number of frames that were open at it.
     hazards: Vec<(usize, &'static str)>,
     refusals: Vec<UnsafeInterpolation>,
 }
@@ -108,7 +108,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    // ── walking ──────────────────────────────────────────────────────────────────────────────────────────────
+    // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
 
     fn rest(&self) -> &'a str {
         &self.text[self.at..]
@@ -131,10 +131,12 @@ impl<'a> Lexer<'a> {
         self.out.push_str(text);
     }
 
+    /// Marks the lexer as lost; the first reason is reported.
     fn lose(&mut self, why: &'static str) {
         self.lost.get_or_insert(why);
     }
 
+    /// Closes the innermost construct.
     fn pop(&mut self) {
         if self.pending.iter().any(|pending| pending.depth >= self.frames.len()) {
             self.lose("a here-document is announced before this place and its text does not follow");
@@ -148,14 +150,14 @@ impl<'a> Lexer<'a> {
         self.word_start = false;
     }
 
-    /// A newline that is not the end of a command while a here-document waits: shells differ.
+    /// A newline inside a construct. While a here-document is pending, shells read it differently.
     fn inner_newline(&mut self) {
         if !self.pending.is_empty() {
             self.lose("a here-document is announced in the middle of a text of several lines");
         }
     }
 
-    // ── the places ───────────────────────────────────────────────────────────────────────────────────────────
+    // ── places ───────────────────────────────────────────────────────────────────────────────────────────────
 
     fn unquoted(&mut self, next: char) {
         match next {
@@ -187,8 +189,7 @@ impl<'a> Lexer<'a> {
 
     fn quoted_word(&mut self) {
         if self.word_start {
-            let word: &str =
-                self.rest().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+            let word = self.rest().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
             let inside = matches!(self.frames.last(), Some(OpenConstruct::Bare { substitution: true, .. }));
             match word {
                 "" if self.rest().starts_with("[[") => self.hazards.push((self.frames.len(), CONDITION)),
@@ -202,7 +203,7 @@ impl<'a> Lexer<'a> {
         self.word_start = false;
     }
 
-    /// A command that reads its words a second time is over; a condition lasts until `]]`.
+    /// The end of a command, and of its hazard. The hazard of a condition lasts until `]]`.
     fn command_ends(&mut self) {
         let depth = self.frames.len();
         self.hazards.retain(|(opened, why)| *opened < depth || *why == CONDITION);
@@ -266,7 +267,7 @@ impl<'a> Lexer<'a> {
             ),
             Some('\n') => {
                 self.inner_newline();
-                self.take(); // A continued line is still where it was: `word_start` stays.
+                self.take(); // A line continuation neither ends nor begins a word.
             }
             _ => {
                 self.take();

@@ -1,8 +1,10 @@
-//! How a value is written in each place of a script. Deliberately absent: finding out which place it is.
+//! Quotes a value for its place in a script.
+//!
+//! Not here: which place it is; see [`lexer`](super::lexer).
 
 use super::Datum;
 
-/// Where in a script a value can stand.
+/// A place in a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum QuotingContext {
     /// Outside quotes.
@@ -22,7 +24,7 @@ pub(super) enum QuotingContext {
 }
 
 impl QuotingContext {
-    /// The place's name in a message.
+    /// The name of the place in a message.
     const fn name(self) -> &'static str {
         match self {
             Self::Bare => "outside quotes",
@@ -35,10 +37,10 @@ impl QuotingContext {
     }
 }
 
-/// Why a value has no form in a place: the message and what to do.
+/// Why a value cannot be quoted: the message and what to do.
 pub(super) type Unwritable = (String, &'static str);
 
-/// Writes one value in the quoting of its place.
+/// Quotes a value for a place.
 pub(super) fn write(datum: &Datum, place: QuotingContext) -> Result<String, Unwritable> {
     match datum {
         Datum::Unknown => Ok(if place == QuotingContext::Arithmetic { "1".to_owned() } else { "x".to_owned() }),
@@ -93,8 +95,7 @@ fn escaped(text: &str, special: &[char]) -> String {
     out
 }
 
-/// Characters that mean nothing to a shell wherever they stand, so that a comment is harmless even where a shell
-/// would not see one.
+/// Characters that have no special meaning to a shell. So a comment is harmless even if a shell reads it as code.
 const fn harmless(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, ' ' | '_' | '.' | '/' | ':' | '@' | '%' | '+' | ',')
 }

@@ -1,5 +1,5 @@
-//! The proof is the shell itself: every hostile value in every place, read back from real `sh` and `bash`.
-#![expect(clippy::disallowed_methods, reason = "the real shells are the judges of quoting")]
+//! Hostile values in every place of a script, read back from the real `sh` and `bash`.
+#![expect(clippy::disallowed_methods, reason = "only the real shells show whether quoting is right")]
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Values that have broken somebody's quoting before.
+/// Values that break careless quoting.
 const HOSTILE: &[&str] = &[
     "",
     " ",
@@ -94,7 +94,7 @@ const HOSTILE: &[&str] = &[
     "$((1+1))",
 ];
 
-/// Places of a script, each printing `[` value `]` so that the end is seen. `V` stands for the interpolation.
+/// Scripts by the place of their value. Each prints the value in brackets, so that its end is visible.
 const PLACES: &[(&str, &str)] = &[
     ("bare", "printf '[%s]' {{ v }}"),
     ("glued", "printf '[%s]' a{{ v }}b"),
@@ -114,7 +114,7 @@ const PLACES: &[(&str, &str)] = &[
     ("after a parameter", "y=1; printf '[%s]' \"${y}{{ v }}\""),
 ];
 
-/// What the program must print for a value in a place.
+/// The output for a value in a place.
 fn expected(place: &str, value: &str) -> String {
     match place {
         "glued" | "single" | "double" | "nested" => format!("[a{value}b]"),
@@ -140,7 +140,7 @@ fn run(shell: &str, script: &str, directory: &std::path::Path) -> String {
         .unwrap_or_else(|error| panic!("`{shell}` (Debian package dash or bash) cannot be started: {error}"));
     child.stdin.take().expect("stdin is piped").write_all(script.as_bytes()).expect("the shell reads its script");
     let output = child.wait_with_output().expect("the shell ends");
-    assert!(output.stderr.is_empty(), "{shell} said {}\n{script}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty(), "{shell} printed {}\n{script}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("the output is UTF-8")
 }
 
@@ -148,44 +148,45 @@ fn scope(value: &serde_json::Value) -> Value {
     Value::from(minijinja::value::Serde(json!({ "v": value })))
 }
 
-/// Renders every value into every place, runs all of it in one child of each shell, and compares.
-fn proven(values: &[&str]) -> usize {
+/// Renders every value into every place, runs all scripts in one process of each shell, and compares the output. Returns how
+/// many were not refused.
+fn assert_read_as_data(values: &[&str]) -> usize {
     let directory = tempfile::tempdir().expect("a directory can be made");
-    let (mut script, mut wanted) = (String::new(), Vec::new());
+    let (mut script, mut outputs) = (String::new(), Vec::new());
     for (place, template) in PLACES {
         for value in values {
             let Ok(rendered) = render(template, &scope(&json!(value))) else { continue };
             script.push_str(&rendered);
             script.push_str("\nprintf '\\036'\n");
-            wanted.push((expected(place, value), *place, rendered));
+            outputs.push((expected(place, value), *place, rendered));
         }
     }
     for shell in ["sh", "bash"] {
         let output = run(shell, &script, directory.path());
         let parts: Vec<&str> = output.split('\u{1e}').collect();
-        for (index, (wanted, place, rendered)) in wanted.iter().enumerate() {
-            assert_eq!(parts.get(index), Some(&wanted.as_str()), "{shell}, {place}: {rendered}");
+        for (index, (output, place, rendered)) in outputs.iter().enumerate() {
+            assert_eq!(parts.get(index), Some(&output.as_str()), "{shell}, {place}: {rendered}");
         }
         assert!(!directory.path().join("pwned").exists(), "{shell} ran a value");
     }
-    wanted.len()
+    outputs.len()
 }
 
 #[test]
 fn every_hostile_value_reaches_the_shell_as_data_in_every_place() {
-    let proven = proven(HOSTILE);
-    // Few may be refused: those that hold a here-document's end word, or a leading tab under `<<-`.
-    assert!(proven + 20 > HOSTILE.len() * PLACES.len(), "{proven} of {}", HOSTILE.len() * PLACES.len());
+    let accepted = assert_read_as_data(HOSTILE);
+    // Few are refused: those that hold a here-document's end word, or a leading tab under `<<-`.
+    assert!(accepted + 20 > HOSTILE.len() * PLACES.len(), "{accepted} of {}", HOSTILE.len() * PLACES.len());
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn made_up_values_reach_the_shell_as_data_in_every_place(
+    fn random_values_reach_the_shell_as_data_in_every_place(
         values in proptest::collection::vec("[$`'\"\\\\ \t\na-cEND(){}!*?<>|&;#~=-]{0,12}", 30)
     ) {
-        proven(&values.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_read_as_data(&values.iter().map(String::as_str).collect::<Vec<_>>());
     }
 }
 
@@ -203,7 +204,7 @@ fn refusal(script: &str, value: &serde_json::Value) -> String {
 }
 
 #[test]
-fn what_cannot_be_written_safely_is_refused_with_its_place() {
+fn an_unsafe_interpolation_is_refused_with_its_place() {
     let list = json!(["a"]);
     let text = json!("x");
     for (script, value, expected) in [
@@ -258,7 +259,7 @@ fn what_cannot_be_written_safely_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_command_that_reads_its_words_again_harms_only_itself() {
+fn a_value_after_a_command_that_evaluates_its_arguments_is_accepted() {
     for script in [
         "read x; echo {{ v }}",
         "while read -r line; do\necho {{ v }}\ndone",
@@ -282,7 +283,7 @@ fn arithmetic_takes_whole_numbers_only() {
 }
 
 #[test]
-fn the_checker_sees_what_the_renderer_will_refuse() {
+fn the_checker_reports_what_rendering_refuses() {
     let messages = |script: &str| -> Vec<String> {
         lint(script).into_iter().map(|e| format!("{}:{} {}", e.line, e.column, e.message)).collect()
     };
@@ -296,7 +297,7 @@ fn the_checker_sees_what_the_renderer_will_refuse() {
 
 proptest! {
     #[test]
-    fn no_script_makes_the_walk_panic(script in "[$`'\"\\\\ \t\na-cE(){}#<>|&;=~\u{fdd0}\u{fdd1}0-9-]{0,40}") {
+    fn no_script_makes_the_lexer_panic(script in "[$`'\"\\\\ \t\na-cE(){}#<>|&;=~\u{fdd0}\u{fdd1}0-9-]{0,40}") {
         let _ = lint(&script);
         let _ = lexer::read(&script, &[Datum::Unknown]);
     }

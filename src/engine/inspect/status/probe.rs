@@ -52,7 +52,7 @@ pub(super) async fn probe(subject: &StatusSubject, limit: Duration, context: &Co
     if probe.live == Some(true) && probe.latency_ms.is_none() {
         probe.latency_ms = u64::try_from(latency).ok();
     }
-    for text in [&mut probe.trouble, &mut probe.remark].into_iter().flatten() {
+    for text in [&mut probe.error, &mut probe.remark].into_iter().flatten() {
         *text = one_line(&context.redactor.scrub(text), TEXT_LIMIT);
     }
     Some(probe)
@@ -151,8 +151,8 @@ fn interpret(subject: &StatusSubject, outcome: &Outcome) -> Probe {
         _ if succeeded => {}
         _ if !output["protocol"].is_string() => return dead(code, outcome.reason_text()),
         _ if EXPIRED.contains(&code) => {
-            let trouble = Some(outcome.summary.clone());
-            return Probe { live: Some(true), ready: Some(false), trouble, ..Probe::default() };
+            let error = Some(outcome.summary.clone());
+            return Probe { live: Some(true), ready: Some(false), error, ..Probe::default() };
         }
         _ => {}
     }
@@ -177,7 +177,7 @@ fn health(found: &Value, outcome: &Outcome) -> Probe {
             .map(|(name, state)| (name.clone(), state.as_str().unwrap_or_default().to_owned()))
             .collect(),
         // The row already shows whether the service is alive and ready.
-        trouble: text.map(|text| shorten(code, text)),
+        error: text.map(|text| shorten(code, text)),
         remark: found["remark"].as_str().map(str::to_owned),
     }
 }
@@ -215,8 +215,8 @@ mod tests {
     #[test]
     fn a_refused_connection_has_a_short_text() {
         let text = "127.0.0.1:1: the connection was refused: nothing listens there";
-        assert_eq!(of_service("refused", text).trouble.as_deref(), Some("connection refused"));
+        assert_eq!(of_service("refused", text).error.as_deref(), Some("connection refused"));
         let outcome = Reason::new("refused", text).outcome(json!({}));
-        assert_eq!(interpret(&subject("postgres"), &outcome).trouble.as_deref(), Some("connection refused"));
+        assert_eq!(interpret(&subject("postgres"), &outcome).error.as_deref(), Some("connection refused"));
     }
 }

@@ -1,4 +1,4 @@
-//! The context for actions that run outside a step, for commands that check hosts.
+//! The context of actions that run outside a step: commands use it to check services, journals and hosts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ pub struct ActionTarget {
     /// The project's directory.
     pub directory: PathBuf,
     pub estate: Estate,
-    /// The environment's name; empty when the estate has no such environment.
+    /// The environment's name; empty if there is none.
     pub name: String,
     pub environment: Environment,
 }
 
 /// An action context in which these secrets can be used and are redacted.
-pub fn context(session: &Session, scene: ActionTarget, secrets: Secrets) -> Result<Context> {
-    let ActionTarget { directory, estate, name, environment } = scene;
+pub fn context(session: &Session, target: ActionTarget, secrets: Secrets) -> Result<Context> {
+    let ActionTarget { directory, estate, name, environment } = target;
     Ok(Context {
-        place: (RunId(0), StepKey::main("look")),
+        place: (RunId(0), StepKey::main("check")),
         environment_name: name,
         environment: Arc::new(environment),
         estate: Arc::new(estate),

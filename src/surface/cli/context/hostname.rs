@@ -1,4 +1,4 @@
-//! This host's name, by which an environment says where it may be worked on.
+//! This host's name. An environment lists the names of the hosts that belong to it.
 
 /// This host's name.
 pub fn hostname() -> String {

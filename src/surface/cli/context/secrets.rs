@@ -1,10 +1,10 @@
 //! Reads the values of the estate's secrets: from a variable, a file, a line of an environment file, or a systemd
 //! credential.
 //!
-//! **Invariant:** a value leaves this file only as a `SecretString`, and an error never quotes what was read.
+//! **Invariant:** a value leaves this file only as a `SecretString`, and an error never quotes a value.
 //!
-//! Reading does not fail: an unreadable secret is kept with its error, which matters only to a step that needs the
-//! secret.
+//! An unreadable secret is not an error here: its error is stored in its place, and a step that needs the secret fails
+//! with it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,48 +19,46 @@ use crate::actions::Secrets;
 use crate::domain::config::estate::{Estate, SecretSource};
 use crate::domain::redact::{LONGEST_SECRET, SHORTEST_SECRET};
 
-/// The largest environment file, in bytes.
+/// Maximum size of a file that is read, in bytes.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
 /// Reads every secret of the estate. Relative paths are relative to the project's directory.
 ///
-/// A key that ends in `*` names a family: every matching line of the file is a secret `<name>.<KEY>` and is redacted
-/// from all output. The family itself has no value.
+/// A key that ends in `*` is a prefix: every line of the file whose key begins with it is a secret `<name>.<KEY>`. The
+/// secret `<name>` itself then has no value.
 pub fn read(estate: &Estate, directory: &Path, environment: &EnvironmentVariables) -> Secrets {
     let value = |source: &SecretSource| Ok(SecretString::from(find(source, directory, environment)?));
     let mut values = BTreeMap::new();
     for (name, source) in &estate.secrets {
-        match (family(source), &source.file) {
-            (Some(prefix), Some(file)) => {
-                match members(&directory.join(file), prefix) {
-                    Ok(members) => values.extend(members.into_iter().map(|(key, member)| {
-                        (format!("{name}.{key}"), member.and_then(weighed).map(SecretString::from))
-                    })),
-                    Err(reason) => drop(values.insert(name.clone(), Err(reason))),
-                }
-            }
+        match (key_prefix(source), &source.file) {
+            (Some(prefix), Some(file)) => match assignments_with_prefix(&directory.join(file), prefix) {
+                Ok(found) => values.extend(found.into_iter().map(|(key, value)| {
+                    (format!("{name}.{key}"), value.and_then(checked_length).map(SecretString::from))
+                })),
+                Err(reason) => drop(values.insert(name.clone(), Err(reason))),
+            },
             _ => drop(values.insert(name.clone(), value(source))),
         }
     }
     Secrets::new(values)
 }
 
-/// The prefix of the keys in a family.
-fn family(source: &SecretSource) -> Option<&str> {
+/// The prefix, if the key of a source ends in `*`.
+fn key_prefix(source: &SecretSource) -> Option<&str> {
     source.key.as_deref()?.strip_suffix('*')
 }
 
-/// Every assignment in an environment file whose key has this prefix.
-fn members(path: &Path, prefix: &str) -> Result<BTreeMap<String, Result<String, String>>, String> {
+/// Every assignment in an environment file whose key begins with the prefix.
+fn assignments_with_prefix(path: &Path, prefix: &str) -> Result<BTreeMap<String, Result<String, String>>, String> {
     let shown = path.display();
     let text = contents(path).map_err(|reason| format!("`{shown}` {reason}"))?;
-    let members: BTreeMap<_, _> = assignments(&text)
+    let found: BTreeMap<_, _> = assignments(&text)
         .filter(|(key, value)| key.starts_with(prefix) && !value.is_empty())
         .map(|(key, value)| {
             (key.to_owned(), unquoted(value).map_err(|reason| format!("`{key}` in `{shown}` {reason}")))
         })
         .collect();
-    if members.is_empty() { Err(format!("no `{prefix}*` in `{shown}` is set")) } else { Ok(members) }
+    if found.is_empty() { Err(format!("no `{prefix}*` in `{shown}` is set")) } else { Ok(found) }
 }
 
 fn find(source: &SecretSource, directory: &Path, environment: &EnvironmentVariables) -> Result<String, String> {
@@ -73,18 +71,18 @@ fn find(source: &SecretSource, directory: &Path, environment: &EnvironmentVariab
             .to_owned(),
         (None, Some(file), None) => in_file(&directory.join(file), source.key.as_deref())?,
         (None, None, Some(name)) => in_file(&credential(name, environment)?, None)?,
-        _ => return Err("the estate does not say where it is found".to_owned()),
+        _ => return Err("the estate names no source for it".to_owned()),
     };
-    weighed(value)
+    checked_length(value)
 }
 
-/// Checks that a value can be redacted: neither too short nor too long.
-fn weighed(value: String) -> Result<String, String> {
-    let solid = value.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
-    match (solid, value.len()) {
+/// Checks that a value can be redacted: that it is neither too short nor too long.
+fn checked_length(value: String) -> Result<String, String> {
+    let visible = value.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
+    match (visible, value.len()) {
         (0, _) => Err("it is empty".to_owned()),
         (..SHORTEST_SECRET, _) => {
-            Err(format!("it is shorter than {SHORTEST_SECRET} characters: too short to be kept secret"))
+            Err(format!("it is shorter than {SHORTEST_SECRET} characters: too short to be redacted"))
         }
         (_, ..=LONGEST_SECRET) => Ok(value),
         _ => Err(format!("it is longer than {} KiB", LONGEST_SECRET / 1024)),
@@ -95,7 +93,7 @@ fn not_text(name: &str) -> String {
     format!("`{name}` is not UTF-8 text")
 }
 
-/// The file of a systemd credential, where `LoadCredential=` puts it.
+/// The path of a systemd credential, as `LoadCredential=` creates it.
 fn credential(name: &str, environment: &EnvironmentVariables) -> Result<PathBuf, String> {
     let directory = environment
         .get("CREDENTIALS_DIRECTORY")
@@ -115,7 +113,7 @@ fn in_file(path: &Path, key: Option<&str>) -> Result<String, String> {
     }
 }
 
-/// The text of a regular file. It opens without blocking and refuses pipes and devices.
+/// The text of a regular file. Opening does not block; a pipe or a device is refused.
 fn contents(path: &Path) -> Result<String, String> {
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("the flag is one low bit");
     let file: File = File::options()
@@ -136,7 +134,7 @@ fn contents(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// The value of a key in an environment file. The last assignment counts, as in systemd and shells.
+/// The value of a key in an environment file. As in systemd and shells, the last assignment counts.
 fn assigned(text: &str, key: &str) -> Result<String, String> {
     let value =
         assignments(text).filter(|(name, _)| *name == key).map(|(_, value)| value).last().ok_or("is not set")?;
@@ -190,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn each_secret_keeps_its_own_reason() {
+    fn an_unreadable_secret_has_its_error_and_the_others_have_their_values() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("token"), "xoxb-1\n").unwrap();
         std::fs::write(directory.path().join("long"), "x".repeat(LONGEST_SECRET + 1)).unwrap();
@@ -206,8 +204,8 @@ mod tests {
             .secrets
             .insert("cred".into(), SecretSource { credential: Some("../x".into()), ..SecretSource::default() });
         std::fs::write(directory.path().join("env"), "PAY_A=first-one\nPAY_B='second one'\nOTHER=x\n").unwrap();
-        let family = SecretSource { key: Some("PAY_*".into()), ..file("env") };
-        estate.secrets.insert("pay".into(), family);
+        let prefix = SecretSource { key: Some("PAY_*".into()), ..file("env") };
+        estate.secrets.insert("pay".into(), prefix);
         let secrets = read(&estate, directory.path(), &EnvironmentVariables::default());
         assert_eq!(secrets.get("token").unwrap().expose_secret(), "xoxb-1");
         assert_eq!(secrets.get("pay.PAY_B").unwrap().expose_secret(), "second one");

@@ -1,11 +1,12 @@
-//! What commands work with: the settings, the output, and, once a command asks for it, the engine with its runtime.
+//! The settings and the output of a command, and the engine with its runtime for commands that open it.
 //!
-//! **Invariant:** making a [`Session`] opens nothing. Only [`Session::open`] and its like start a runtime or touch the store.
+//! **Invariant:** creating a [`Session`] opens nothing. Only its methods `open…` and `runtime` start a runtime, and only
+//! `open…` reads or creates the store.
 
 use std::fs::DirBuilder;
 use std::future::Future;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -30,13 +31,13 @@ use crate::store::sqlite::Sqlite;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::writer::Output;
 
-/// The file of the log in the state directory.
+/// The name of the log's file in the state directory.
 const LOG_FILE: &str = "runbook.db";
-/// The file in the state directory that records since when each schedule is active.
+/// The name of the file in the state directory that records since when each schedule is active.
 const SCHEDULES_FILE: &str = "schedules.json";
 /// How many recent incidents are searched for an id similar to a mistyped one.
 const NEAREST_OF: u32 = 200;
-/// The word for the incident that was changed last.
+/// The name that a person types for the most recently changed incident.
 const LAST: &str = "last";
 
 /// The settings and the output of a command.
@@ -46,13 +47,13 @@ pub struct Session {
     pub output: Output,
 }
 
-/// An engine, and what a command needs to use it.
+/// An engine and the runtime in which it runs.
 #[derive(Debug)]
 pub struct OpenEngine<'a> {
     pub session: &'a Session,
     pub engine: Engine,
-    /// The user who types.
-    pub who: Actor,
+    /// The person at the command line.
+    pub actor: Actor,
     runtime: Runtime,
 }
 
@@ -68,15 +69,15 @@ impl Session {
         Arc::new(SystemClock)
     }
 
-    /// `runbook <words>` with the flags that must be repeated.
-    pub fn command(&self, words: &str) -> String {
-        format!("{} {words}", self.settings.command())
+    /// The command `runbook <arguments>`, with the flags to repeat.
+    pub fn command(&self, arguments: &str) -> String {
+        format!("{} {arguments}", self.settings.command())
     }
 
     /// The state directory.
     pub fn state(&self) -> Result<PathBuf> {
         self.settings.state.clone().map_err(|reason| {
-            Failure::usage(format!("there is no place for the log: {reason}"))
+            Failure::usage(format!("there is no directory for the log: {reason}"))
                 .hint("Name a directory: `--state DIR` or `RUNBOOK_STATE`.")
         })
     }
@@ -86,44 +87,44 @@ impl Session {
         Ok(self.state()?.join(LOG_FILE))
     }
 
-    /// The file of the schedules' state.
+    /// The path of the schedules' state.
     pub fn schedules(&self) -> Result<PathBuf> {
         Ok(self.state()?.join(SCHEDULES_FILE))
     }
 
-    /// Opens the log for work on this project, and creates it if it does not exist.
-    pub fn open(&self, shop: Project) -> Result<OpenEngine<'_>> {
-        self.open_on(self.runtime()?, shop)
+    /// Opens the log for work on this project; creates the log if it does not exist.
+    pub fn open(&self, project: Project) -> Result<OpenEngine<'_>> {
+        self.open_on(self.runtime()?, project)
     }
 
-    /// The same with a runtime of several threads, for a server: some incidents are read while another one is decided.
-    pub fn open_for_many(&self, shop: Project) -> Result<OpenEngine<'_>> {
+    /// As [`Session::open`], with a runtime of several threads: a server reads incidents while another one is decided.
+    pub fn open_for_many(&self, project: Project) -> Result<OpenEngine<'_>> {
         /// One thread reads and one decides; writing has its own thread.
         const THREADS: usize = 2;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        self.open_on(built(runtime.worker_threads(THREADS))?, shop)
+        self.open_on(build(runtime.worker_threads(THREADS))?, project)
     }
 
-    fn open_on(&self, runtime: Runtime, shop: Project) -> Result<OpenEngine<'_>> {
+    fn open_on(&self, runtime: Runtime, project: Project) -> Result<OpenEngine<'_>> {
         let state = self.state()?;
-        // Only its owner may read it, because the log holds the output of commands.
+        // Only its owner may read the directory, because the log holds the output of commands.
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&state)
-            .map_err(|error| Failure::error(format!("`{}` cannot be made: {error}", state.display())))?;
+            .map_err(|error| Failure::error(format!("`{}` cannot be created: {error}", state.display())))?;
         let secrets =
-            shop.catalog.estate().content.as_ref().map(|estate| self.secrets(estate, &shop)).unwrap_or_default();
-        self.open_engine(runtime, shop, secrets)
+            project.catalog.estate().content.as_ref().map(|estate| self.secrets(estate, &project)).unwrap_or_default();
+        self.open_engine(runtime, project, secrets)
     }
 
-    /// Opens an existing log for reading; the project may be missing.
+    /// Opens an existing log. The project may be missing; [`OpenEngine::prepare`] is needed before an incident is changed.
     pub fn open_read_only(&self) -> Result<OpenEngine<'_>> {
         self.require_log()?;
-        let nowhere = || Project { directory: self.settings.working_directory.clone(), catalog: Catalog::default() };
+        let no_project = || Project { directory: self.settings.working_directory.clone(), catalog: Catalog::default() };
         self.open_engine(
             self.runtime()?,
-            Project::open(&self.settings).unwrap_or_else(|_| nowhere()),
+            Project::open(&self.settings).unwrap_or_else(|_| no_project()),
             Secrets::default(),
         )
     }
@@ -131,10 +132,10 @@ impl Session {
     /// A single-threaded runtime. Commands mostly wait for the disk, child processes and the network, so handing work
     /// between threads would cost more than it saves.
     pub fn runtime(&self) -> Result<Runtime> {
-        built(&mut tokio::runtime::Builder::new_current_thread())
+        build(&mut tokio::runtime::Builder::new_current_thread())
     }
 
-    /// Whether there is a log.
+    /// Whether the log exists.
     pub fn has_log(&self) -> Result<bool> {
         Ok(self.state()?.join(LOG_FILE).exists())
     }
@@ -148,19 +149,19 @@ impl Session {
             .hint("`runbook start <runbook>` opens one."))
     }
 
-    /// The secrets that an estate names, with an error for each unreadable one.
-    pub fn secrets(&self, estate: &Estate, shop: &Project) -> Secrets {
-        secrets::read(estate, &shop.directory, &self.settings.environment)
+    /// The values of the secrets that an estate names, or their errors.
+    pub fn secrets(&self, estate: &Estate, project: &Project) -> Secrets {
+        secrets::read(estate, &project.directory, &self.settings.environment)
     }
 
-    fn open_engine(&self, runtime: Runtime, shop: Project, secrets: Secrets) -> Result<OpenEngine<'_>> {
+    fn open_engine(&self, runtime: Runtime, project: Project, secrets: Secrets) -> Result<OpenEngine<'_>> {
         let store = runtime.block_on(Sqlite::open(self.state()?.join(LOG_FILE)))?;
-        let who = local_user::actor(shop.catalog.estate().content.as_ref().ok(), &self.settings.environment);
-        let engine = Engine::new(self.parts(Arc::new(store), shop, secrets)?);
-        Ok(OpenEngine { session: self, engine, who, runtime })
+        let actor = local_user::actor(project.catalog.estate().content.as_ref().ok(), &self.settings.environment);
+        let engine = Engine::new(self.parts(Arc::new(store), project, secrets)?);
+        Ok(OpenEngine { session: self, engine, actor, runtime })
     }
 
-    fn parts(&self, store: Arc<dyn EventStore>, shop: Project, secrets: Secrets) -> Result<Parts> {
+    fn parts(&self, store: Arc<dyn EventStore>, project: Project, secrets: Secrets) -> Result<Parts> {
         let hostname = hostname();
         Ok(Parts {
             store,
@@ -168,49 +169,49 @@ impl Session {
             redactor: Arc::new(redactor(secrets.iter())?),
             secrets: Arc::new(secrets),
             basics: Arc::new(self.settings.basics()),
-            directory: shop.directory,
-            catalog: Arc::new(shop.catalog),
+            directory: project.directory,
+            catalog: Arc::new(project.catalog),
             holder: engine::holder(&hostname),
             hostname,
         })
     }
 }
 
-fn built(builder: &mut tokio::runtime::Builder) -> Result<Runtime> {
+fn build(builder: &mut tokio::runtime::Builder) -> Result<Runtime> {
     let runtime = builder.enable_all().build();
     runtime.map_err(|error| Failure::error(format!("the runtime cannot start: {error}")))
 }
 
 impl OpenEngine<'_> {
-    /// Waits for a future.
+    /// Runs a future to its end.
     pub fn wait<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
     }
 
-    /// Prepares to change an incident: loads its project, and every secret that its runs or the project name. All of
-    /// them are then redacted from the log.
+    /// Prepares to change an incident: loads its project, and every secret that its runs or the project name, so that all
+    /// of them are redacted from the log. Returns the incident.
     pub fn prepare(&mut self, id: &IncidentId) -> Result<Incident> {
         let incident = self.incident(id)?;
-        let shop = self.project_of(id)?;
+        let project = self.project_of(id)?;
         let mut estate = Estate::default();
         let runs = incident.runs.iter().map(|run| &*run.estate);
-        // The project's estate overrides that of earlier runs, because a secret may have moved since.
-        for known in runs.chain(shop.catalog.estate().content.as_ref().ok()) {
-            estate.secrets.extend(known.secrets.clone());
+        // The project's estate overrides those of earlier runs, because a secret may have moved.
+        for source in runs.chain(project.catalog.estate().content.as_ref().ok()) {
+            estate.secrets.extend(source.secrets.clone());
         }
-        let secrets = self.session.secrets(&estate, &shop);
-        let people =
-            shop.catalog.estate().content.as_ref().ok().or_else(|| incident.runs.last().map(|run| &*run.estate));
-        self.who = local_user::actor(people, &self.session.settings.environment);
+        let secrets = self.session.secrets(&estate, &project);
+        let people_of =
+            project.catalog.estate().content.as_ref().ok().or_else(|| incident.runs.last().map(|run| &*run.estate));
+        self.actor = local_user::actor(people_of, &self.session.settings.environment);
         let store = Arc::clone(&self.engine.parts().store);
-        self.engine = Engine::new(self.session.parts(store, shop, secrets)?);
+        self.engine = Engine::new(self.session.parts(store, project, secrets)?);
         Ok(incident)
     }
 
-    /// The project of an incident: the one named by flag, or the one in which it was opened.
+    /// The project of an incident: the one that a flag or variable names, otherwise the one in which it was opened.
     fn project_of(&self, id: &IncidentId) -> Result<Project> {
-        let remembered = std::fs::read_to_string(self.project_file(id)?).ok().map(PathBuf::from);
-        match (&self.session.settings.shop, remembered) {
+        let recorded = std::fs::read_to_string(self.project_file(id)?).ok().map(PathBuf::from);
+        match (&self.session.settings.project, recorded) {
             (ProjectSource::Found(_), Some(directory)) if directory.is_dir() => {
                 Project::at(directory, &self.session.settings)
             }
@@ -219,7 +220,7 @@ impl OpenEngine<'_> {
     }
 
     /// Records the project of an incident, so that it can be continued from any directory.
-    pub fn remember_project(&self, id: &IncidentId) -> Result<()> {
+    pub fn record_project(&self, id: &IncidentId) -> Result<()> {
         let file = self.project_file(id)?;
         let directory = self.engine.parts().directory.to_string_lossy().into_owned();
         std::fs::write(&file, directory)
@@ -227,7 +228,7 @@ impl OpenEngine<'_> {
     }
 
     fn project_file(&self, id: &IncidentId) -> Result<PathBuf> {
-        Ok(self.session.state()?.join(format!("{id}.shop")))
+        Ok(project_file(&self.session.state()?, id))
     }
 
     /// The store.
@@ -235,7 +236,7 @@ impl OpenEngine<'_> {
         &*self.engine.parts().store
     }
 
-    /// Finds an incident by its id or a prefix of it; `last` or none means the one changed last.
+    /// Finds an incident by its id or the beginning of its id; `last` or none means the most recently changed one.
     pub fn find(&self, typed: Option<&str>) -> Result<IncidentId> {
         let prefix = typed.filter(|typed| *typed != LAST);
         match (self.wait(self.engine.find(prefix)), prefix) {
@@ -243,12 +244,12 @@ impl OpenEngine<'_> {
             (Err(EngineError::NotFound(_)), None) => {
                 Err(Failure::usage("there are no incidents").hint("`runbook start <runbook>` opens one."))
             }
-            (Err(EngineError::NotFound(_)), Some(prefix)) => Err(self.unknown(prefix)),
+            (Err(EngineError::NotFound(_)), Some(prefix)) => Err(self.unknown_incident(prefix)),
             (Err(error), _) => Err(error.into()),
         }
     }
 
-    fn unknown(&self, typed: &str) -> Failure {
+    fn unknown_incident(&self, typed: &str) -> Failure {
         let known = self.wait(self.store().incidents(NEAREST_OF, 0)).unwrap_or_default();
         let failure = Failure::usage(format!("there is no incident `{}`", typed.escape_debug()));
         let known = known.iter().map(|summary| summary.id.as_str());
@@ -265,21 +266,25 @@ impl OpenEngine<'_> {
         Ok(self.wait(self.store().read(id, 0))?)
     }
 
-    /// Submits a request to an incident as the user who types.
+    /// Submits a request to an incident as the person at the command line.
     pub fn submit(&self, id: &IncidentId, request: Request) -> Result<Incident> {
-        let command = Command { by: self.who.clone(), request };
+        let command = Command { by: self.actor.clone(), request };
         Ok(self.wait(self.engine.submit(id, command))?)
     }
 
-    /// The same for a request about a step, or for why no step could be found.
+    /// As [`OpenEngine::submit`], for a request that may have been refused while its step was resolved.
     pub fn submit_resolved(&self, id: &IncidentId, request: std::result::Result<Request, Refused>) -> Result<Incident> {
-        Ok(self.wait(self.engine.submit_resolved(id, self.who.clone(), request, None))?)
+        Ok(self.wait(self.engine.submit_resolved(id, self.actor.clone(), request, None))?)
     }
 }
 
-/// The redactor of these secrets.
+/// The file in the state directory that records in which project an incident was opened.
+pub(crate) fn project_file(state: &Path, id: &IncidentId) -> PathBuf {
+    state.join(format!("{id}.shop"))
+}
+
+/// A redactor for these secrets.
 pub fn redactor<'s>(secrets: impl Iterator<Item = (&'s str, &'s SecretString)>) -> Result<Redactor> {
-    Redactor::new(secrets.map(|(name, value)| (name, value.expose_secret()))).map_err(|refused| {
-        Failure::usage(refused.to_string()).hint("Correct where `estate.yaml` says the secret is found.")
-    })
+    Redactor::new(secrets.map(|(name, value)| (name, value.expose_secret())))
+        .map_err(|error| Failure::usage(error.to_string()).hint("Correct the source of the secret in `estate.yaml`."))
 }

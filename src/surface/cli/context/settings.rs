@@ -1,5 +1,4 @@
-//! The settings: from flags, then `RUNBOOK_*` variables, then the host. [`Flags`] are parsed and resolved into
-//! [`Settings`].
+//! The settings of a command: from flags, then `RUNBOOK_*` variables, then defaults of the host.
 //!
 //! **Invariant:** no other file of this crate reads the environment of the process.
 
@@ -16,16 +15,16 @@ use crate::surface::terminal::{CharacterSet, Colour};
 
 /// The default project directory.
 const SYSTEM_DIRECTORY: &str = "/etc/runbook";
-/// The variables that every child process gets, and the one by which ssh connections find their agent.
-const BASICS: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", AGENT];
-/// The default PATH if the process has none, the same as systemd's.
+/// The variables that every child process gets, and the variable with the path of the ssh agent.
+const PASSED_VARIABLES: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", AGENT];
+/// The PATH if the process has none; systemd has the same default.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The flags that every command takes.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Flags {
-    /// How data is printed
+    /// The format of data on standard output
     #[arg(
         short,
         long,
@@ -36,13 +35,13 @@ pub struct Flags {
         hide_env_values = true
     )]
     pub output: Option<Format>,
-    /// Prints without colour, as `NO_COLOR` does
+    /// Print without colour, as `NO_COLOR` does
     #[arg(long, global = true)]
     pub no_color: bool,
     /// The directory that holds the log of incidents [env: RUNBOOK_STATE] [default: $XDG_STATE_HOME/runbook]
     #[arg(long, global = true, value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// The shop's directory: the one that holds `runbooks/` [env: RUNBOOK_DIR] [default: here or above]
+    /// The project's directory, which holds `runbooks/` [env: RUNBOOK_DIR] [default: here or a parent directory]
     #[arg(short = 'C', long = "dir", global = true, value_name = "DIR")]
     pub directory: Option<PathBuf>,
 }
@@ -76,23 +75,23 @@ impl EnvironmentVariables {
     }
 }
 
-/// Where the project's directory comes from.
+/// How the project's directory is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProjectSource {
     /// A flag or `RUNBOOK_DIR` names it.
     Named(PathBuf),
-    /// The working directory and its parents are searched, then this directory is used.
+    /// The working directory and its parents are searched; this directory is the last choice.
     Found(PathBuf),
 }
 
-/// What a command needs to know about its environment.
+/// The resolved settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub format: Format,
-    /// The state directory, or a sentence that says why there is none.
+    /// The state directory, or the reason why there is none.
     pub state: std::result::Result<PathBuf, String>,
-    pub shop: ProjectSource,
-    /// The flags that the next command must repeat.
+    pub project: ProjectSource,
+    /// The flags that a further command must repeat.
     pub repeat: Vec<String>,
     pub environment: EnvironmentVariables,
     pub working_directory: PathBuf,
@@ -111,19 +110,19 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Whether the stepper can be shown.
+    /// Whether an interactive screen can be shown.
     pub fn interactive(self) -> bool {
         self.input && self.output && self.capable
     }
 }
 
 impl Settings {
-    /// Resolves the settings from flags and environment.
+    /// Resolves the settings from flags and environment variables.
     pub fn resolve(flags: &Flags, environment: EnvironmentVariables) -> Result<Self> {
         let working_directory = std::env::current_dir()
             .map_err(|error| Failure::error(format!("the working directory cannot be read: {error}")))?;
         let named = flags.directory.clone().or_else(|| environment.get("RUNBOOK_DIR").map(PathBuf::from));
-        let shop = match named {
+        let project = match named {
             Some(path) => ProjectSource::Named(working_directory.join(path)),
             None => ProjectSource::Found(PathBuf::from(SYSTEM_DIRECTORY)),
         };
@@ -133,7 +132,7 @@ impl Settings {
         Ok(Self {
             format: flags.output.unwrap_or_default(),
             state: state(flags, &environment, &working_directory),
-            shop,
+            project,
             repeat: repeated(flags),
             environment,
             working_directory,
@@ -141,10 +140,10 @@ impl Settings {
         })
     }
 
-    /// The variables that every child process gets: PATH, HOME, LANG, TZ. The path of the ssh agent is included, but
-    /// only connections get it.
+    /// The variables that every child process gets: PATH, HOME, LANG, TZ. The path of the ssh agent is included, but only
+    /// ssh connections get it.
     pub fn basics(&self) -> BTreeMap<String, String> {
-        let mut basics: BTreeMap<String, String> = BASICS
+        let mut basics: BTreeMap<String, String> = PASSED_VARIABLES
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), self.environment.text(name)?.to_owned())))
             .collect();
@@ -152,11 +151,11 @@ impl Settings {
         basics
     }
 
-    /// `runbook`, with the flags that the next command must repeat.
+    /// `runbook`, with the flags that a further command must repeat.
     pub fn command(&self) -> String {
-        let mut words = vec!["runbook".to_owned()];
-        words.extend(self.repeat.iter().cloned());
-        words.join(" ")
+        let mut command = vec!["runbook".to_owned()];
+        command.extend(self.repeat.iter().cloned());
+        command.join(" ")
     }
 
     /// The maximum line width; none when standard output is not a terminal and `COLUMNS` is not set.
@@ -168,20 +167,20 @@ impl Settings {
         crossterm::terminal::size().ok().map(|(width, _)| usize::from(width)).filter(|width| *width > 0).or(columns)
     }
 
-    /// Whether to use colours: if the terminal supports them and the user has not disabled them.
+    /// The colours of the terminal; none if it supports none or the user has disabled them.
     pub fn colour(&self) -> Colour {
         let wanted = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
         if wanted && self.streams.capable { Colour::Sixteen } else { Colour::None }
     }
 
-    /// The character set of the terminal, by the locale. As in POSIX, the first variable that is set counts.
-    pub fn has_unicode(&self) -> CharacterSet {
+    /// The character set of the locale. As in POSIX, the first variable that is set decides.
+    pub fn charset(&self) -> CharacterSet {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| self.environment.text(name));
         let utf8 = locale.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").ends_with("utf8"));
         if utf8 { CharacterSet::Unicode } else { CharacterSet::Ascii }
     }
 
-    /// A path as the user would type it: relative to the working directory if it is below.
+    /// A path as a person would type it: relative if it is below the working directory.
     pub fn shown(&self, path: &Path) -> PathBuf {
         match path.strip_prefix(&self.working_directory) {
             Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from("."),
@@ -200,7 +199,7 @@ fn state(flags: &Flags, environment: &EnvironmentVariables, base: &Path) -> std:
         .ok_or_else(|| "neither `XDG_STATE_HOME` nor `HOME` is set".to_owned())
 }
 
-/// The flags that select another log or project, without which the next command would not find the incident.
+/// The flags that select another log or project; without them, a further command would not find the incident.
 fn repeated(flags: &Flags) -> Vec<String> {
     let pairs = [("--state", &flags.state), ("--dir", &flags.directory)];
     pairs
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_goes_before_a_variable_and_a_variable_before_the_host() {
+    fn a_flag_overrides_a_variable_and_a_variable_overrides_the_default() {
         let base = Path::new("/work");
         let host = environment(&[("HOME", "/home/ada"), ("XDG_STATE_HOME", "/x"), ("RUNBOOK_STATE", "there")]);
         let flags = Flags { state: Some("here".into()), ..Flags::default() };
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_command_repeats_the_flags_that_lead_elsewhere() {
+    fn a_further_command_repeats_the_flags_that_select_log_and_project() {
         let flags = Flags { state: Some("/tmp/a b".into()), directory: Some("shop".into()), ..Flags::default() };
         assert_eq!(repeated(&flags), ["--state", "'/tmp/a b'", "--dir", "shop"]);
     }

@@ -14,16 +14,16 @@ use crate::surface::cli::context::session::OpenEngine;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
-/// How long the worker may take to get the lease; normally it takes a hundredth of this.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the worker may take to acquire the lease; usually it takes a hundredth of this.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the lease is checked.
-const GLANCE: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Starts a background worker and prints what to type next.
-pub fn work(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result {
+pub fn start_and_print_next(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result {
     start(open_engine, id)?;
-    let typed = |words: &str| open_engine.session.command(&format!("{words} {id}"));
-    open_engine.session.output.next(&[typed("watch"), format!("{} 'why'", typed("cancel"))]);
+    let command = |name: &str| open_engine.session.command(&format!("{name} {id}"));
+    open_engine.session.output.next(&[command("watch"), format!("{} 'why'", command("cancel"))]);
     Ok(Exit::DONE)
 }
 
@@ -34,9 +34,9 @@ pub fn start(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result<()> {
     let pid = child.id();
     let output = &open_engine.session.output;
     if open_engine.wait(wait_for_lease(open_engine, id, &mut child))? {
-        output.print_message(&format!("{id} went as far as it could at once"));
+        output.print_message(&format!("{id}: the background worker has already ended"));
     } else {
-        output.print_message(&format!("{id} goes on in the background: process {pid}, `{}`", log.display()));
+        output.print_message(&format!("{id} continues in the background: process {pid}, `{}`", log.display()));
     }
     Ok(())
 }
@@ -44,36 +44,37 @@ pub fn start(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result<()> {
 /// Waits until the worker holds the lease or has ended; true if it has ended.
 async fn wait_for_lease(open_engine: &OpenEngine<'_>, id: &IncidentId, child: &mut Child) -> Result<bool> {
     let parts = open_engine.engine.parts();
-    let late = crate::domain::core::time::Span(PATIENCE).after(parts.clock.now());
+    let give_up_at = crate::domain::core::time::Span(LEASE_TIMEOUT).after(parts.clock.now());
     loop {
-        let status = child.try_wait().map_err(|error| Failure::error(format!("the worker is lost: {error}")))?;
+        let status =
+            child.try_wait().map_err(|error| Failure::error(format!("the worker's status cannot be read: {error}")))?;
         if let Some(status) = status {
-            let expected = [Exit::ERROR, Exit::USAGE].iter().all(|exit| status.code() != Some(i32::from(exit.code())));
-            return if expected { Ok(true) } else { Err(Failure::error(format!("the worker ended: {status}"))) };
+            let failed = [Exit::ERROR, Exit::USAGE].iter().any(|exit| status.code() == Some(i32::from(exit.code())));
+            return if failed { Err(Failure::error(format!("the worker ended: {status}"))) } else { Ok(true) };
         }
-        let claim = parts.store.lease(id).await?;
-        let ours = format!("/{}/", child.id());
-        if claim.is_some_and(|claim| claim.holder.contains(&ours)) {
+        let lease = parts.store.lease(id).await?;
+        let worker = format!("/{}/", child.id());
+        if lease.is_some_and(|lease| lease.holder.contains(&worker)) {
             return Ok(false);
         }
-        if parts.clock.now() >= late {
-            return Err(Failure::error("the worker has not taken the incident").hint("`runbook watch` goes on here."));
+        if parts.clock.now() >= give_up_at {
+            return Err(Failure::error("the background worker did not start").hint("`runbook watch` continues here."));
         }
-        clock::sleep(&*parts.clock, GLANCE).await;
+        clock::sleep(&*parts.clock, POLL_INTERVAL).await;
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the child is this program, not an action, and outlives this process")]
 fn spawn(open_engine: &OpenEngine<'_>, id: &IncidentId, log: &Path) -> Result<Child> {
-    let cannot = |what: &str, error: std::io::Error| Failure::error(format!("{what}: {error}"));
-    let program = std::env::current_exe().map_err(|error| cannot("this program cannot be found", error))?;
+    let failure = |what: &str, error: std::io::Error| Failure::error(format!("{what}: {error}"));
+    let program = std::env::current_exe().map_err(|error| failure("this program cannot be found", error))?;
     let file = File::options()
         .create(true)
         .append(true)
         .mode(0o600)
         .open(log)
-        .map_err(|error| cannot(&format!("`{}` cannot be written", log.display()), error))?;
-    let errors = file.try_clone().map_err(|error| cannot("the log cannot be shared", error))?;
+        .map_err(|error| failure(&format!("`{}` cannot be written", log.display()), error))?;
+    let errors = file.try_clone().map_err(|error| failure("the log cannot be shared", error))?;
     std::process::Command::new(program)
         .arg("--state")
         .arg(open_engine.session.state()?)
@@ -84,5 +85,5 @@ fn spawn(open_engine: &OpenEngine<'_>, id: &IncidentId, log: &Path) -> Result<Ch
         .stdout(file)
         .stderr(errors)
         .spawn()
-        .map_err(|error| cannot("the worker cannot start", error))
+        .map_err(|error| failure("the worker cannot start", error))
 }

@@ -1,5 +1,5 @@
-//! Following an incident after a command: in this process until it ends, or in a background worker; and who delivers its
-//! messages afterwards.
+//! Follows an incident after a command, in this process or in a background worker, and warns about messages that no
+//! process will deliver.
 
 pub(crate) mod background;
 pub(crate) mod submit;

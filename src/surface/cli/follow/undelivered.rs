@@ -1,4 +1,4 @@
-//! Pending deliveries: whether a process will deliver them, and a warning if none will.
+//! Warns about pending messages that no running process will deliver.
 //!
 //! `runbook serve` writes its holder name and its project's directory into its lock file. That file and the lease on
 //! the incident show whether a process is running.
@@ -9,26 +9,26 @@ use std::path::Path;
 
 use crate::domain::incident::Incident;
 use crate::engine;
-use crate::surface::cli::context::session::OpenEngine;
+use crate::surface::cli::context::session::{OpenEngine, project_file};
 use crate::surface::cli::output::error::Result;
 
 /// The lock file that prevents a second server on the same log.
 pub(crate) const LOCK: &str = "serve.lock";
 
-/// The largest lock file that is read, in bytes: a holder and a path.
+/// Maximum size of a lock file in bytes. It holds a holder name and a path.
 const LOCK_LIMIT: u64 = 16 * 1024;
 
-/// Writes the holder and the served project into the lock file.
-pub(crate) fn sign(mut file: &File, holder: &str, shop: &Path) -> io::Result<()> {
+/// Writes the holder name and the project's directory into the lock file.
+pub(crate) fn write_lock(mut file: &File, holder: &str, project: &Path) -> io::Result<()> {
     file.set_len(0)?;
-    write!(file, "{holder}\n{}\n", shop.display())
+    write!(file, "{holder}\n{}\n", project.display())
 }
 
-/// Warns about pending messages if no process will deliver them; returns the command to type then.
-pub(crate) fn pending_deliveries(open_engine: &OpenEngine<'_>, incident: &Incident) -> Result<Option<String>> {
+/// Warns about pending messages if no process will deliver them; returns the command that delivers them.
+pub(crate) fn warn_if_undelivered(open_engine: &OpenEngine<'_>, incident: &Incident) -> Result<Option<String>> {
     let now = open_engine.engine.parts().clock.now();
-    let owed = incident.messages.values().filter(|message| message.is_pending(now));
-    let mut to: Vec<&str> = owed.flat_map(|message| message.open()).map(String::as_str).collect();
+    let pending = incident.messages.values().filter(|message| message.is_pending(now));
+    let mut to: Vec<&str> = pending.flat_map(|message| message.open()).map(String::as_str).collect();
     to.sort_unstable();
     to.dedup();
     if to.is_empty()
@@ -37,23 +37,24 @@ pub(crate) fn pending_deliveries(open_engine: &OpenEngine<'_>, incident: &Incide
     {
         return Ok(None);
     }
-    let words = format!("a message to {} is still owed, and nobody is at work who delivers it", to.join(", "));
-    open_engine.session.output.warn(&words);
+    let warning = format!("message to {} not sent yet: no runbook process is running", to.join(", "));
+    open_engine.session.output.warn(&warning);
     Ok(Some(open_engine.session.command(&format!("watch {}", incident.id))))
 }
 
 /// Whether a running server serves the incident's project.
 fn is_served(open_engine: &OpenEngine<'_>, incident: &Incident) -> Result<bool> {
     let state = open_engine.session.state()?;
-    let read = |name: &str| {
+    let read = |path: &Path| {
         let mut text = String::new();
-        let file = File::open(state.join(name)).ok()?;
+        let file = File::open(path).ok()?;
         file.take(LOCK_LIMIT).read_to_string(&mut text).ok().map(|_| text)
     };
-    let (Some(lock), Some(shop)) = (read(LOCK), read(&format!("{}.shop", incident.id))) else { return Ok(false) };
+    let (lock, project) = (read(&state.join(LOCK)), read(&project_file(&state, &incident.id)));
+    let (Some(lock), Some(project)) = (lock, project) else { return Ok(false) };
     let Some((holder, served)) = lock.split_once('\n') else { return Ok(false) };
     let hostname = &open_engine.engine.parts().hostname;
-    // A process on another host, or from before this host was renamed, cannot be checked and does not count.
-    let here = holder.split('/').next() == Some(hostname);
-    Ok(here && served.trim_end() == shop.trim_end() && engine::is_alive(holder, hostname))
+    // A process on another host cannot be checked and does not count; nor one from before this host was renamed.
+    let is_here = holder.split('/').next() == Some(hostname);
+    Ok(is_here && served.trim_end() == project.trim_end() && engine::is_alive(holder, hostname))
 }

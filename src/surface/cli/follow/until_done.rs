@@ -1,6 +1,6 @@
-//! Continues an incident until a person is needed or it is over, then derives the exit code and what to type next.
+//! Continues an incident until a person is needed or it is over, then returns the exit code and prints what to type next.
 //!
-//! Not here: the display of events, which is in `terminal`.
+//! Not here: printing events as text, which is in `terminal`.
 
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,66 +22,69 @@ use crate::surface::cli::output::{pending, writer};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::{self, Left, WorkMode};
 
-/// Signals after which the process detaches.
-const LEAVING: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+/// The signals that detach the process from the incident.
+const DETACH_SIGNALS: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
 
-/// Steps through an incident on the terminal.
+/// Runs the stepper on the terminal until the incident is over or the person leaves.
 pub fn step(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result {
-    let options = options(open_engine, 0, ReturnWhen::UntilOver);
+    let options = stepper_options(open_engine, 0, ReturnWhen::UntilOver);
     let left = open_engine.wait(terminal::step(&open_engine.engine, id, options))?;
-    hand_over(open_engine, id, left)?;
+    start_worker_if_detached(open_engine, id, left)?;
     conclude(open_engine, id, left)
 }
 
-/// Continues without asking, printing the events after `after`, until a person is needed.
+/// Continues without asking until a person is needed, and prints the events after number `after`.
 pub fn plain(open_engine: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
     let left = follow_until(open_engine, id, after, ReturnWhen::UntilPerson)?;
-    hand_over(open_engine, id, left)?;
+    start_worker_if_detached(open_engine, id, left)?;
     conclude(open_engine, id, left)
 }
 
-/// Continues until the incident is over, in a background worker. After a signal no other worker is started.
-pub fn to_the_end(open_engine: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
+/// Continues until the incident is over. For the background worker: a signal does not start another worker.
+pub fn until_over(open_engine: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
     let left = follow_until(open_engine, id, after, ReturnWhen::UntilOver)?;
     conclude(open_engine, id, left)
 }
 
-/// If the person detaches from a live run, a background worker continues it.
-fn hand_over(open_engine: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result<()> {
+/// Starts a background worker if the person has detached from a live run.
+fn start_worker_if_detached(open_engine: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result<()> {
     if left == Left::Detached && open_engine.incident(id)?.live_runs().next().is_some() {
         background::start(open_engine, id)?;
     }
     Ok(())
 }
 
-fn follow_until(open_engine: &OpenEngine<'_>, id: &IncidentId, after: u64, patience: ReturnWhen) -> Result<Left> {
+fn follow_until(open_engine: &OpenEngine<'_>, id: &IncidentId, after: u64, return_when: ReturnWhen) -> Result<Left> {
     let output = &open_engine.session.output;
     match output.format() {
-        Format::Table => {
-            Ok(open_engine.wait(terminal::plain(&open_engine.engine, id, options(open_engine, after, patience)))?)
-        }
-        Format::Json | Format::Svg => open_engine.wait(follow(open_engine, id, after, patience, |_| Ok(()))),
-        Format::Jsonl => open_engine.wait(follow(open_engine, id, after, patience, |event| output.document(event))),
+        Format::Table => Ok(open_engine.wait(terminal::plain(
+            &open_engine.engine,
+            id,
+            stepper_options(open_engine, after, return_when),
+        ))?),
+        Format::Json | Format::Svg => open_engine.wait(follow(open_engine, id, after, return_when, |_| Ok(()))),
+        Format::Jsonl => open_engine.wait(follow(open_engine, id, after, return_when, |event| output.document(event))),
     }
 }
 
-fn options(open_engine: &OpenEngine<'_>, after: u64, patience: ReturnWhen) -> terminal::StepperOptions {
+/// The options of the stepper and of plain output, for a process that drives the incident.
+pub fn stepper_options(open_engine: &OpenEngine<'_>, after: u64, return_when: ReturnWhen) -> terminal::StepperOptions {
     let settings = &open_engine.session.settings;
     terminal::StepperOptions {
-        actor: open_engine.who.clone(),
+        actor: open_engine.actor.clone(),
         after,
-        patience,
+        return_when,
         colour: settings.colour(),
-        letters: settings.has_unicode(),
+        charset: settings.charset(),
         work: WorkMode::Drive,
     }
 }
 
-/// A token that is cancelled when a signal asks the process to leave.
-pub fn leaving() -> CancellationToken {
+/// A token that is cancelled by the first of [`DETACH_SIGNALS`].
+pub fn detach_on_signal() -> CancellationToken {
     let token = CancellationToken::new();
-    for kind in LEAVING {
-        // Without the handler the signal ends the process, which loses nothing either.
+    for kind in DETACH_SIGNALS {
+        // Without a handler the signal ends the process, which loses nothing either.
         if let Ok(mut signal) = signal(kind) {
             let token = token.clone();
             tokio::spawn(async move {
@@ -96,47 +99,48 @@ pub fn leaving() -> CancellationToken {
     token
 }
 
-/// How long another process is followed before the lease is tried again.
-const AGAIN: Span = Span::seconds(2);
+/// How long another process is followed before this process tries to acquire the lease again.
+const LEASE_RETRY: Span = Span::seconds(2);
 
-/// Drives the incident, or follows the process that does, and reports every event.
+/// Drives the incident, or follows the process that does, and passes every event to `show`.
 async fn follow(
     open_engine: &OpenEngine<'_>,
     id: &IncidentId,
     after: u64,
-    patience: ReturnWhen,
+    return_when: ReturnWhen,
     mut show: impl FnMut(&Recorded) -> Result<()>,
 ) -> Result<Left> {
-    let detach = leaving();
+    let detach = detach_on_signal();
     let mut feed = open_engine.engine.subscribe(id, after);
     let mut seen = after;
     loop {
-        let drive = open_engine.engine.drive(id, patience, &detach);
+        let drive = open_engine.engine.drive(id, return_when, &detach);
         tokio::pin!(drive);
         let stop = loop {
             tokio::select! {
                 stop = &mut drive => break stop?,
-                events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
+                events = next_events(&mut feed) => seen = show_all(&events?, seen, &mut show)?,
             }
         };
-        // The holder of the lease may hang, so the lease is tried again after a while.
-        let again = AGAIN.after(open_engine.engine.parts().clock.now());
+        // The holder of the lease may hang, so this process tries again later.
+        let retry_at = LEASE_RETRY.after(open_engine.engine.parts().clock.now());
         loop {
             let incident = open_engine.engine.incident(id).await?;
-            let moving = matches!(stop, Stop::Taken(_)) && verdict(&incident).is_none() && !detach.is_cancelled();
-            if seen >= incident.seq && !moving {
-                return Ok(left(&stop));
+            let driven_elsewhere =
+                matches!(stop, Stop::Taken(_)) && exit_of(&incident).is_none() && !detach.is_cancelled();
+            if seen >= incident.seq && !driven_elsewhere {
+                return Ok(reason_left(&stop));
             }
             tokio::select! {
                 () = detach.cancelled() => return Ok(Left::Detached),
-                events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
-                () = open_engine.engine.parts().clock.sleep_until(again), if moving => break,
+                events = next_events(&mut feed) => seen = show_all(&events?, seen, &mut show)?,
+                () = open_engine.engine.parts().clock.sleep_until(retry_at), if driven_elsewhere => break,
             }
         }
     }
 }
 
-fn left(stop: &Stop) -> Left {
+fn reason_left(stop: &Stop) -> Left {
     match stop {
         Stop::Over => Left::Over,
         Stop::NeedsPerson | Stop::Quiet => Left::NeedsPerson,
@@ -145,7 +149,8 @@ fn left(stop: &Stop) -> Left {
     }
 }
 
-async fn heard(feed: &mut Subscription) -> std::result::Result<Vec<Recorded>, EngineError> {
+/// The next events, without the lines that steps print.
+async fn next_events(feed: &mut Subscription) -> std::result::Result<Vec<Recorded>, EngineError> {
     loop {
         if let IncidentUpdate::Events(events) = feed.next().await? {
             return Ok(events);
@@ -153,12 +158,13 @@ async fn heard(feed: &mut Subscription) -> std::result::Result<Vec<Recorded>, En
     }
 }
 
-fn shown(events: &[Recorded], seen: u64, show: &mut impl FnMut(&Recorded) -> Result<()>) -> Result<u64> {
+/// Shows events; returns the number of the last one, or `seen` if there is none.
+fn show_all(events: &[Recorded], seen: u64, show: &mut impl FnMut(&Recorded) -> Result<()>) -> Result<u64> {
     events.iter().try_for_each(show)?;
     Ok(events.last().map_or(seen, |last| last.seq))
 }
 
-/// The state of an incident, for programs.
+/// The state of an incident, as JSON.
 #[derive(Debug, Serialize)]
 struct FollowReport<'a> {
     incident: &'a IncidentId,
@@ -176,18 +182,18 @@ struct RunReport<'a> {
     status: &'static str,
 }
 
-/// Prints the state and what to type next; returns the exit code for it.
+/// Prints the state and what to type next; returns the exit code.
 fn conclude(open_engine: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result {
     let incident = open_engine.incident(id)?;
     let exit = match left {
         Left::Detached => Exit::INTERRUPTED,
-        Left::Over | Left::NeedsPerson | Left::Taken => verdict(&incident).unwrap_or(Exit::DONE),
+        Left::Over | Left::NeedsPerson | Left::Taken => exit_of(&incident).unwrap_or(Exit::DONE),
     };
     report(open_engine, &incident, exit)?;
     let mut next = next(open_engine, &incident, exit);
-    if let Some(first) = undelivered::pending_deliveries(open_engine, &incident)? {
-        next.retain(|typed| *typed != first);
-        next.insert(0, first);
+    if let Some(deliver) = undelivered::warn_if_undelivered(open_engine, &incident)? {
+        next.retain(|command| *command != deliver);
+        next.insert(0, deliver);
     }
     open_engine.session.output.next(&next);
     Ok(exit)
@@ -211,21 +217,21 @@ fn report(open_engine: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Resu
 /// The commands to type next.
 fn next(open_engine: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
     let id = &incident.id;
-    let typed = |words: String| open_engine.session.command(&words);
+    let command = |arguments: String| open_engine.session.command(&arguments);
     match exit {
-        Exit::WAITING => vec![typed(format!("watch {id}"))],
-        Exit::INTERRUPTED => vec![typed(format!("watch {id}")), typed(format!("cancel {id} 'why'"))],
-        _ if incident.live_runs().next().is_some() => vec![typed(format!("watch {id}"))],
+        Exit::WAITING => vec![command(format!("watch {id}"))],
+        Exit::INTERRUPTED => vec![command(format!("watch {id}")), command(format!("cancel {id} 'why'"))],
+        _ if incident.live_runs().next().is_some() => vec![command(format!("watch {id}"))],
         _ if incident.status == IncidentStatus::Resolved && incident.is_maintenance() => {
-            vec![typed(format!("report {id}"))]
+            vec![command(format!("report {id}"))]
         }
-        _ if incident.status == IncidentStatus::Resolved => vec![typed(format!("postmortem {id}"))],
-        _ => vec![typed(format!("resolve {id} 'what it was'")), typed(format!("timeline {id}"))],
+        _ if incident.status == IncidentStatus::Resolved => vec![command(format!("postmortem {id}"))],
+        _ => vec![command(format!("resolve {id} 'what it was'")), command(format!("timeline {id}"))],
     }
 }
 
-/// The exit code for an incident that makes no progress; none while a step is running.
-pub fn verdict(incident: &Incident) -> Option<Exit> {
+/// The exit code for an incident that makes no progress; none while a run is in progress without a question.
+pub fn exit_of(incident: &Incident) -> Option<Exit> {
     if incident.live_runs().next().is_some() {
         return (!incident.waiting_for_person().is_empty()).then_some(Exit::WAITING);
     }
@@ -242,12 +248,11 @@ pub fn verdict(incident: &Incident) -> Option<Exit> {
     }
 }
 
-/// Whether only time-outs stopped the run.
+/// Whether every failure that ended the run is a time-out.
 fn timed_out(run: &Run) -> bool {
     let mut fatal = run.failures().filter(|(_, state)| state.conclusion() == Some(Conclusion::Failed)).peekable();
-    let late = |verdict| verdict == Verdict::TimedOut;
     fatal.peek().is_some()
-        && fatal.all(|(_, state)| state.outcome.as_ref().is_some_and(|outcome| late(outcome.verdict)))
+        && fatal.all(|(_, state)| state.outcome.as_ref().is_some_and(|outcome| outcome.verdict == Verdict::TimedOut))
 }
 
 /// The name of an incident's status.

@@ -1,6 +1,6 @@
-//! Errors of commands, as printed on standard error: one line, then what to type instead.
+//! The errors of commands, printed on standard error: one line, then hints that say what to type instead.
 //!
-//! Not here: failures of steps. They are data in the log, and such a run ends with an exit code.
+//! Not here: failures of steps, which are data in the log.
 
 use crate::domain::core::suggest;
 use crate::domain::core::text::printable;
@@ -10,13 +10,13 @@ use crate::engine::EngineError;
 use crate::store::StoreError;
 use crate::surface::exit::Exit;
 
-/// The error of a command: the exit code, a message, and sentences that say what to type.
+/// The error of a command: an exit code, a message, and hints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     pub exit: Exit,
     /// A lowercase fragment; empty when everything has been printed already.
     pub message: String,
-    /// What to type instead.
+    /// Sentences that say what to type instead.
     pub hints: Vec<String>,
 }
 
@@ -29,7 +29,7 @@ impl Failure {
         Self { exit: Exit::USAGE, message: message.into(), hints: Vec::new() }
     }
 
-    /// An error on our side.
+    /// An error of this program or its environment, such as the disk or a corrupt log.
     pub fn error(message: impl Into<String>) -> Self {
         Self { exit: Exit::ERROR, ..Self::usage(message) }
     }
@@ -44,7 +44,7 @@ impl Failure {
         Self { exit: Exit::NOT_ALLOWED, ..Self::usage(message) }
     }
 
-    /// The reader of our output has closed it, which is not an error, so nothing is printed.
+    /// The reader has closed standard output. This is not an error, so nothing is printed.
     pub fn reader_gone() -> Self {
         Self { exit: Exit::DONE, ..Self::usage("") }
     }
@@ -56,7 +56,7 @@ impl Failure {
         self
     }
 
-    /// Replaces `runbook` in the hints' commands by `command`, which repeats the necessary flags.
+    /// Replaces `runbook` in the commands of hints by `command`, which includes the flags to repeat.
     #[must_use]
     pub fn typed_as(mut self, command: &str) -> Self {
         for hint in self.hints.iter_mut().filter(|hint| !hint.contains(&format!("`{command} "))) {
@@ -106,7 +106,7 @@ impl From<StoreError> for Failure {
         let damaged = matches!(error, StoreError::Damaged(_));
         let failure = Self::error(error.to_string());
         if damaged {
-            failure.hint("`runbook verify` says which incidents are whole, if the file can be read; keep a copy of it to find out why.")
+            failure.hint("`runbook verify` lists the intact incidents, if the file can be read. Keep a copy of the file to find the cause.")
         } else {
             failure
         }
@@ -115,7 +115,7 @@ impl From<StoreError> for Failure {
 
 impl From<Illegal> for Failure {
     fn from(error: Illegal) -> Self {
-        Self::error(error.to_string()).hint("`runbook verify` says where the log stops making sense.")
+        Self::error(error.to_string()).hint("`runbook verify` prints where the log becomes invalid.")
     }
 }
 
@@ -126,9 +126,7 @@ impl From<EngineError> for Failure {
             EngineError::Store(error) => error.into(),
             EngineError::Illegal(error) => error.into(),
             EngineError::NotFound(_) => Self::usage(error.to_string()).hint("`runbook incidents` lists them."),
-            EngineError::Ambiguous { .. } => {
-                Self::usage(error.to_string()).hint("Type more letters of the one you mean.")
-            }
+            EngineError::Ambiguous { .. } => Self::usage(error.to_string()).hint("Type more letters of the id."),
             EngineError::Archive(error) => {
                 Self { hints: error.hint.into_iter().collect(), ..Self::error(error.message) }
             }
@@ -138,7 +136,7 @@ impl From<EngineError> for Failure {
 }
 
 impl From<std::io::Error> for Failure {
-    /// Only errors of writing output arrive here; all others are converted where they occur.
+    /// For errors of writing standard output; all other errors are converted where they occur.
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::reader_gone(),
@@ -152,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_keeps_its_words_and_finds_its_code() {
+    fn a_refusal_keeps_its_message_and_gets_its_exit_code() {
         let refused = Refused::not_allowed("`mallory` may not").hint("Ask `alice`.");
         let failure = Failure::from(refused);
         assert_eq!((failure.exit, failure.hints.len()), (Exit::NOT_ALLOWED, 1));
@@ -160,14 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_repeats_where_the_log_is() {
+    fn a_hint_repeats_the_flags_that_select_the_log() {
         let failure = Failure::from(StoreError::Damaged("why".into())).typed_as("runbook --state s");
-        assert!(failure.hints[0].starts_with("`runbook --state s verify` says"), "{failure:?}");
+        assert!(failure.hints[0].starts_with("`runbook --state s verify` lists"), "{failure:?}");
         assert_eq!(failure.clone().typed_as("runbook --state s"), failure);
     }
 
     #[test]
-    fn a_closed_pipe_is_no_error() {
+    fn a_closed_pipe_is_not_an_error() {
         let failure = Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
         assert_eq!((failure.exit, failure.message.as_str()), (Exit::DONE, ""));
     }

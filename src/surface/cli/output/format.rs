@@ -8,8 +8,8 @@ pub enum Format {
     Table,
     /// One JSON document.
     Json,
-    /// One JSON document a line.
+    /// One JSON document per line.
     Jsonl,
-    /// A picture; only of `stats`.
+    /// A picture, for `stats` only.
     Svg,
 }

@@ -1,4 +1,4 @@
-//! How commands print: data, messages, tables, errors, what is pending.
+//! How commands print: data, messages, tables, errors, pending questions.
 
 pub(crate) mod error;
 pub(crate) mod format;

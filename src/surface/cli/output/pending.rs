@@ -1,6 +1,6 @@
-//! Pending questions of an incident, with the commands that answer them.
+//! The pending questions of an incident, with the commands that answer them.
 //!
-//! **Invariant:** a printed command can be pasted into a shell: foreign text in it is quoted.
+//! **Invariant:** a printed command can be pasted into a shell, because foreign text in it is quoted.
 
 use std::fmt::Write as _;
 
@@ -9,14 +9,14 @@ use serde::Serialize;
 use super::table::single_line;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::text::{printable, shell_word};
+use crate::domain::incident::command::target::StepReference;
 use crate::domain::incident::decide::HAPPENED;
 use crate::domain::incident::event::Gate;
-use crate::domain::incident::target::StepReference;
 use crate::domain::incident::{Incident, IncidentStatus};
 
-/// Maximum number of choices written out as commands.
+/// Maximum number of choices for which a command is printed.
 const CHOICES_SHOWN: usize = 8;
-/// How many characters of a digest are printed: as many as git shows, and enough to tell two changes apart.
+/// How many characters of a digest are printed, enough to distinguish two changes.
 const DIGEST_SHOWN: usize = 12;
 
 /// One pending question.
@@ -24,21 +24,20 @@ const DIGEST_SHOWN: usize = 12;
 pub struct PendingItem<'a> {
     pub run: RunId,
     pub step: &'a StepKey,
-    /// The step as it is typed.
+    /// The step as a person types it.
     #[serde(skip)]
-    pub typed: StepReference,
-    /// The question itself.
+    pub reference: StepReference,
     #[serde(flatten)]
     pub gate: &'a Gate,
     /// The commands that answer it.
     pub commands: Vec<String>,
 }
 
-/// All pending questions. `program` is the way to call `runbook`, with its flags.
+/// All pending questions. `program` is `runbook` with the flags to repeat.
 pub fn of<'a>(incident: &'a Incident, program: &str) -> Vec<PendingItem<'a>> {
     let one = |(run, step, gate)| {
-        let typed = incident.reference(run, step);
-        PendingItem { run, step, gate, commands: commands(incident, &typed, gate, program), typed }
+        let reference = incident.reference(run, step);
+        PendingItem { run, step, gate, commands: commands(incident, &reference, gate, program), reference }
     };
     incident.waiting_for_person().into_iter().map(one).collect()
 }
@@ -76,30 +75,31 @@ pub fn render_proposed(proposed: &[Proposed<'_>]) -> String {
 
 fn commands(incident: &Incident, step: &StepReference, gate: &Gate, program: &str) -> Vec<String> {
     let id = &incident.id;
-    let place = shell_word(&step.to_string());
-    let typed = |verb: &str, rest: &str| format!("{program} {verb} {id} {place}{rest}");
-    let again = || [typed("retry", ""), typed("skip", " 'why not'"), format!("{program} cancel {id} 'why'")];
+    let step = shell_word(&step.to_string());
+    let command = |verb: &str, rest: &str| format!("{program} {verb} {id} {step}{rest}");
+    let after_failure =
+        || [command("retry", ""), command("skip", " 'why not'"), format!("{program} cancel {id} 'why'")];
     match gate {
         Gate::Ask { choices, many: true, .. } if !choices.is_empty() => {
             let all: Vec<&str> = choices.iter().map(String::as_str).collect();
-            vec![typed("answer", &format!(" {}", shell_word(&all.join(","))))]
+            vec![command("answer", &format!(" {}", shell_word(&all.join(","))))]
         }
         Gate::Ask { choices, .. } if !choices.is_empty() => choices
             .iter()
             .take(CHOICES_SHOWN)
-            .map(|choice| typed("answer", &format!(" {}", shell_word(choice))))
+            .map(|choice| command("answer", &format!(" {}", shell_word(choice))))
             .collect(),
-        Gate::Ask { .. } => vec![typed("answer", " 'your words'")],
-        Gate::Manual { .. } => vec![typed("answer", " done")],
+        Gate::Ask { .. } => vec![command("answer", " 'your answer'")],
+        Gate::Manual { .. } => vec![command("answer", " done")],
         Gate::Approve { digest, .. } => {
-            let seen = digest.get(..DIGEST_SHOWN).unwrap_or(digest);
-            vec![typed("approve", &format!(" --digest {}", shell_word(seen))), typed("deny", " 'why not'")]
+            let prefix = digest.get(..DIGEST_SHOWN).unwrap_or(digest);
+            vec![command("approve", &format!(" --digest {}", shell_word(prefix))), command("deny", " 'why not'")]
         }
         Gate::Timer { .. } => Vec::new(),
-        Gate::Failure { .. } => again().into(),
+        Gate::Failure { .. } => after_failure().into(),
         Gate::Unclear { .. } => {
-            let mut commands = vec![typed("answer", &format!(" {HAPPENED}"))];
-            commands.extend(again());
+            let mut commands = vec![command("answer", &format!(" {HAPPENED}"))];
+            commands.extend(after_failure());
             commands
         }
     }
@@ -111,7 +111,7 @@ pub fn render(waiting: &[PendingItem<'_>]) -> String {
     for one in waiting {
         let question = question(one.gate);
         let mut lines = question.lines().map(str::to_owned).chain(details(one.gate));
-        let _ = writeln!(out, "waiting: {} · {}", one.typed, single_line(&lines.next().unwrap_or_default()));
+        let _ = writeln!(out, "waiting: {} · {}", one.reference, single_line(&lines.next().unwrap_or_default()));
         for line in lines {
             let _ = writeln!(out, "    {}", single_line(&line));
         }
@@ -122,7 +122,7 @@ pub fn render(waiting: &[PendingItem<'_>]) -> String {
     out
 }
 
-/// The question of a gate, on one line.
+/// The question of a gate. A prompt or an instruction may have several lines.
 pub fn question(gate: &Gate) -> String {
     match gate {
         Gate::Ask { prompt, .. } => prompt.clone(),
@@ -130,13 +130,13 @@ pub fn question(gate: &Gate) -> String {
         Gate::Approve { change, .. } => format!("agreement to: {}", change.what),
         Gate::Timer { until } => format!("until {}", crate::domain::core::time::stamp(*until)),
         Gate::Failure { error } => format!("failed: {error}"),
-        Gate::Unclear { detail } => format!("nobody knows whether it happened: {detail}"),
+        Gate::Unclear { detail } => format!("unknown whether it happened: {detail}"),
     }
 }
 
 fn details(gate: &Gate) -> Vec<String> {
     match gate {
-        Gate::Ask { suggest: Some(suggest), .. } => vec![format!("the evidence suggests: {suggest}")],
+        Gate::Ask { suggest: Some(suggest), .. } => vec![format!("suggested: {suggest}")],
         Gate::Approve { by, change, count, given, expires_at, not_requester, .. } => {
             let mut lines = vec![format!("where: {}", change.place)];
             lines.extend(change.why.iter().map(|why| format!("why: {why}")));
@@ -145,11 +145,11 @@ fn details(gate: &Gate) -> Vec<String> {
                 lines.push(format!("by: {}", by.join(" or ")));
             }
             if *not_requester {
-                lines.push("not by who started the run".to_owned());
+                lines.push("not by the person who started the run".to_owned());
             }
             if *count > 1 {
                 let given = if given.is_empty() { "nobody".to_owned() } else { given.join(", ") };
-                lines.push(format!("{count} people have to agree; so far: {given}"));
+                lines.push(format!("{count} people must approve; so far: {given}"));
             }
             lines.extend(expires_at.map(|at| format!("until: {}", crate::domain::core::time::stamp(at))));
             lines

@@ -1,4 +1,4 @@
-//! The outline of a runbook: one paragraph per step, as written for `show`, or rendered for `start --plan`.
+//! The outline of a runbook: one paragraph per step. `show` prints the texts as written, `start --plan` renders them.
 //!
 //! **Invariant:** the outline shows what the engine would do, because the same functions render the texts.
 
@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::table::{single_line, wrapped};
-use super::template_preview::{Filled, Filling};
-use super::writer::json;
+use super::template_preview::{Preview, PreviewText};
+use super::writer::{json, value_text};
 use crate::actions;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::incident::event::Mode;
@@ -16,11 +16,11 @@ use crate::domain::runbook::{
     Action, DeadlineFrom, DeadlineRule, OnFailure, Param, ParamKind, Runbook, Step, StepBody,
 };
 
-/// The width when the terminal's is unknown.
-const USUAL_WIDTH: usize = 100;
-/// The detail that shows an action verbatim.
+/// The width if the terminal's width is unknown.
+const DEFAULT_WIDTH: usize = 100;
+/// The name of the detail that shows an action verbatim.
 const EXACTLY: &str = "exactly";
-/// The longest text of a detail, in characters; [`EXACTLY`] is never cut.
+/// Maximum length of a detail in characters; [`EXACTLY`] is never cut.
 const DETAIL_LIMIT: usize = 600;
 
 /// The outline of a runbook.
@@ -31,15 +31,15 @@ pub struct Outline {
     /// Severity, environments, summary, triggers, parameters and deadlines.
     #[serde(skip)]
     head: Vec<String>,
-    /// The environment of the plan.
+    /// The environment of the plan; none for a runbook as written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
     /// The parameters with their values.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub params: Map<String, Value>,
-    /// The steps; those of a group follow the group.
+    /// The steps. The members of a group follow the group.
     pub steps: Vec<OutlineItem>,
-    /// Missing secrets, or a host that the environment excludes.
+    /// Missing secrets, and whether the environment excludes this host.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -59,7 +59,7 @@ pub struct OutlineItem {
     pub effect: Option<EffectClass>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<PlannedStep>,
-    /// All other properties, the most important first.
+    /// The other properties, most important first.
     pub details: Vec<Detail>,
     /// Whether the step is under `finally`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -71,7 +71,7 @@ pub struct OutlineItem {
 pub struct PlannedStep {
     pub kind: String,
     pub spec: Value,
-    /// Whether a part of it is known only during the run, and is shown as written.
+    /// Whether a part depends on results of the run and is shown as written.
     pub depends_on_results: bool,
     /// The host that the step names.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,37 +83,37 @@ pub struct PlannedStep {
 pub struct Detail {
     pub what: &'static str,
     pub text: String,
-    /// Whether it is known only during the run, and is shown as written.
+    /// Whether it depends on results of the run and is shown as written.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub depends_on_results: bool,
 }
 
 /// The outline of a runbook as written.
 pub fn runbook(runbook: &Runbook) -> Outline {
-    of(runbook, &Filling::AsWritten)
+    of(runbook, &Preview::AsWritten)
 }
 
 /// The outline of a runbook, rendered as far as possible.
-pub fn of(runbook: &Runbook, filling: &Filling) -> Outline {
+pub fn of(runbook: &Runbook, preview: &Preview) -> Outline {
     let mut outline = Outline {
         runbook: runbook.id.clone(),
         title: runbook.title.clone(),
         head: Vec::new(),
-        environment: filling.environment().map(str::to_owned),
-        params: filling.params().cloned().unwrap_or_default(),
+        environment: preview.environment().map(str::to_owned),
+        params: preview.params().cloned().unwrap_or_default(),
         steps: Vec::new(),
         warnings: Vec::new(),
     };
-    outline.head = head(runbook, &outline, filling);
-    steps(&runbook.steps, 0, false, filling, &mut outline.steps);
-    steps(&runbook.finally, 0, true, filling, &mut outline.steps);
+    outline.head = head(runbook, &outline, preview);
+    steps(&runbook.steps, 0, false, preview, &mut outline.steps);
+    steps(&runbook.finally, 0, true, preview, &mut outline.steps);
     outline
 }
 
-fn head(runbook: &Runbook, outline: &Outline, filling: &Filling) -> Vec<String> {
+fn head(runbook: &Runbook, outline: &Outline, preview: &Preview) -> Vec<String> {
     let place = match (&outline.environment, runbook.environments.as_slice()) {
         (Some(environment), _) => {
-            filling.host(None).map_or_else(|| environment.clone(), |host| format!("{environment} on {host}"))
+            preview.host(None).map_or_else(|| environment.clone(), |host| format!("{environment} on {host}"))
         }
         (None, []) => "every environment".to_owned(),
         (None, environments) => environments.join(", "),
@@ -128,8 +128,8 @@ fn head(runbook: &Runbook, outline: &Outline, filling: &Filling) -> Vec<String> 
 
 fn trigger_line(trigger: &Trigger) -> String {
     let starts = match trigger.start {
-        StartMode::Auto => "starts by itself",
-        StartMode::Ask => "asks to be started",
+        StartMode::Auto => "starts automatically",
+        StartMode::Ask => "is proposed",
     };
     let condition = trigger.condition.as_ref().map(|condition| format!(" where {condition}")).unwrap_or_default();
     format!("{starts} on alert {}{condition}", trigger.alert.join(", "))
@@ -158,12 +158,12 @@ fn deadline_line(rule: &DeadlineRule) -> String {
     format!("deadline {}: within {} of {from}{warned}", rule.name, rule.within)
 }
 
-fn steps(steps: &[Step], depth: usize, finally: bool, filling: &Filling, into: &mut Vec<OutlineItem>) {
+fn steps(steps: &[Step], depth: usize, finally: bool, preview: &Preview, into: &mut Vec<OutlineItem>) {
     for step in steps {
-        into.push(item(step, depth, finally, filling));
+        into.push(item(step, depth, finally, preview));
         match &step.body {
-            StepBody::Parallel(children) => self::steps(children, depth + 1, finally, filling, into),
-            StepBody::Start(start) => filling.inside(start, |runbook, inner| {
+            StepBody::Parallel(children) => self::steps(children, depth + 1, finally, preview, into),
+            StepBody::Start(start) => preview.visit_started(start, |runbook, inner| {
                 self::steps(&runbook.steps, depth + 1, finally, inner, into);
                 self::steps(&runbook.finally, depth + 1, true, inner, into);
             }),
@@ -172,9 +172,9 @@ fn steps(steps: &[Step], depth: usize, finally: bool, filling: &Filling, into: &
     }
 }
 
-fn item(step: &Step, depth: usize, finally: bool, filling: &Filling) -> OutlineItem {
+fn item(step: &Step, depth: usize, finally: bool, preview: &Preview) -> OutlineItem {
     let action = match &step.body {
-        StepBody::Action(action) => Some(planned(action, filling)),
+        StepBody::Action(action) => Some(planned(action, preview)),
         _ => None,
     };
     let sort = match &step.body {
@@ -187,20 +187,20 @@ fn item(step: &Step, depth: usize, finally: bool, filling: &Filling) -> OutlineI
     };
     OutlineItem {
         id: step.id.clone(),
-        name: filling.text(&step.name).text,
+        name: preview.text(&step.name).text,
         depth,
         phase: step.phase.clone(),
         sort,
         effect: action.is_some().then(|| step.effect()),
-        details: details(step, action.as_ref(), filling),
+        details: details(step, action.as_ref(), preview),
         action,
         finally,
     }
 }
 
-fn planned(action: &Action, filling: &Filling) -> PlannedStep {
-    let (spec, depends_on_results) = filling.spec(action);
-    let host = action.host.as_deref().map(|host| filling.host(Some(host)).unwrap_or_else(|| host.to_owned()));
+fn planned(action: &Action, preview: &Preview) -> PlannedStep {
+    let (spec, depends_on_results) = preview.spec(action);
+    let host = action.host.as_deref().map(|host| preview.host(Some(host)).unwrap_or_else(|| host.to_owned()));
     PlannedStep { kind: action.kind.clone(), spec, depends_on_results, host }
 }
 
@@ -212,73 +212,74 @@ impl Details {
         self.0.push(Detail { what, text: text.into(), depends_on_results: false });
     }
 
-    fn filled(&mut self, what: &'static str, filled: Filled) {
-        self.0.push(Detail { what, text: filled.text, depends_on_results: filled.open });
+    fn rendered(&mut self, what: &'static str, rendered: PreviewText) {
+        let PreviewText { text, depends_on_results } = rendered;
+        self.0.push(Detail { what, text, depends_on_results });
     }
 
-    fn does(&mut self, what: &'static str, planned: &PlannedStep) {
+    fn action(&mut self, what: &'static str, planned: &PlannedStep) {
         let change = actions::kind(&planned.kind).map(|kind| kind.describe(&planned.spec));
-        let told = change.map(|change| change.what).filter(|told| !told.is_empty());
+        let description = change.map(|change| change.what).filter(|description| !description.is_empty());
         let on = planned.host.as_ref().map_or_else(String::new, |host| format!(" on {host}"));
-        let text = told.unwrap_or_else(|| planned.kind.clone()) + &on;
+        let text = description.unwrap_or_else(|| planned.kind.clone()) + &on;
         self.0.push(Detail { what, text, depends_on_results: planned.depends_on_results });
     }
 }
 
-fn details(step: &Step, action: Option<&PlannedStep>, filling: &Filling) -> Vec<Detail> {
+fn details(step: &Step, action: Option<&PlannedStep>, preview: &Preview) -> Vec<Detail> {
     let mut details = Details(Vec::new());
     if let Some(planned) = action {
-        details.does("does", planned);
-        if filling.mode().is_some() {
+        details.action("does", planned);
+        if preview.mode().is_some() {
             details.add(EXACTLY, format!("{} {}", planned.kind, json(&planned.spec, false).trim_end()));
         }
     }
     match &step.body {
         StepBody::Ask(ask) => {
-            let choices: Vec<String> = ask.choices.iter().map(|choice| filling.text(choice).text).collect();
+            let choices: Vec<String> = ask.choices.iter().map(|choice| preview.text(choice).text).collect();
             if !choices.is_empty() {
                 details.add("choices", choices.join(" | "));
             }
             if let Some(suggest) = &ask.suggest {
-                details.filled("suggests", filling.text(suggest));
+                details.rendered("suggests", preview.text(suggest));
             }
             if ask.auto {
-                details.add("auto", "an automatic run takes what is suggested");
+                details.add("auto", "an automatic run takes the suggestion");
             }
         }
-        StepBody::Manual(instruction) => details.filled("by hand", filling.text(instruction)),
+        StepBody::Manual(instruction) => details.rendered("by hand", preview.text(instruction)),
         StepBody::Wait(length) => details.add("waits", length.to_string()),
         StepBody::Start(start) => details.add("starts", start.runbook.clone()),
         StepBody::Action(_) | StepBody::Parallel(_) => {}
     }
-    around(step, filling, &mut details);
+    add_common(step, preview, &mut details);
     details.0
 }
 
-/// The properties besides what the step does.
-fn around(step: &Step, filling: &Filling, details: &mut Details) {
+/// Adds the properties that every kind of step can have.
+fn add_common(step: &Step, preview: &Preview, details: &mut Details) {
     if let Some(when) = &step.when {
-        details.filled("when", filling.condition(when));
+        details.rendered("when", preview.condition(when));
     }
     if let Some(list) = &step.for_each {
-        details.filled("for each", filling.list(list));
+        details.rendered("for each", preview.list(list));
     }
     if let Some(why) = &step.why {
-        details.filled("why", filling.text(why));
+        details.rendered("why", preview.text(why));
     }
-    if let Some(who) = agreed_by(step, filling) {
+    if let Some(who) = approvers(step, preview) {
         details.add("agreed by", who);
     }
     if let Some(until) = &step.until {
         details.add("until", format!("{}, asked every {}", until.condition, until.every));
     }
     if let Some(verify) = &step.verify {
-        details.does("verified", &planned(&verify.action, filling));
+        details.action("verified", &planned(&verify.action, preview));
         let hold = if verify.hold.0.is_zero() { String::new() } else { format!(" and for {}", verify.hold) };
         details.add("verified within", format!("{}{hold}", verify.within));
     }
     if let Some(undo) = &step.undo {
-        details.does("undo", &planned(undo, filling));
+        details.action("undo", &planned(undo, preview));
     }
     if let Some(timeout) = step.timeout {
         details.add("at most", timeout.to_string());
@@ -297,23 +298,23 @@ fn around(step: &Step, filling: &Filling, details: &mut Details) {
 }
 
 /// Who must approve first: the roles that the step names, otherwise anybody if the mode requires approval.
-fn agreed_by(step: &Step, filling: &Filling) -> Option<String> {
+fn approvers(step: &Step, preview: &Preview) -> Option<String> {
     if let Some(approve) = &step.approve {
         return Some(if approve.by.is_empty() { "anybody".to_owned() } else { approve.by.join(" or ") });
     }
     let StepBody::Action(action) = &step.body else { return None };
-    let asked = match filling.mode()? {
+    let needs_approval = match preview.mode()? {
         Mode::Step => true,
         Mode::Guided | Mode::Unattended => action.is_change(),
         Mode::Auto => false,
     };
-    asked.then(|| "anybody".to_owned())
+    needs_approval.then(|| "anybody".to_owned())
 }
 
 impl Outline {
     /// The outline as text.
     pub fn render(&self, width: Option<usize>) -> String {
-        let width = width.unwrap_or(USUAL_WIDTH);
+        let width = width.unwrap_or(DEFAULT_WIDTH);
         let mut out = String::new();
         for line in &self.head {
             out.push_str(&wrapped(&single_line(line), width, ""));
@@ -339,8 +340,8 @@ impl OutlineItem {
         let mut out = wrapped(&format!("[{class}] {} · {name}", self.id), width, &indent);
         for detail in &self.details {
             let text = shortened(single_line(&detail.text), detail.what);
-            let open = if detail.depends_on_results { " (known during the run)" } else { "" };
-            out.push_str(&wrapped(&format!("{}: {text}{open}", detail.what), width, &format!("{indent}    ")));
+            let note = if detail.depends_on_results { " (known during the run)" } else { "" };
+            out.push_str(&wrapped(&format!("{}: {text}{note}", detail.what), width, &format!("{indent}    ")));
         }
         out
     }
@@ -354,16 +355,12 @@ fn shortened(text: String, what: &str) -> String {
     }
 }
 
-fn value_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_run_exactly_is_never_cut_and_other_cuts_are_seen() {
+    fn a_verbatim_action_is_never_cut_and_a_cut_detail_is_marked() {
         let long = "x".repeat(DETAIL_LIMIT + 1);
         assert_eq!(shortened(long.clone(), EXACTLY), long);
         assert_eq!(shortened(long.clone(), "why"), format!("{}…", "x".repeat(DETAIL_LIMIT)));

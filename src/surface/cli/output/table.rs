@@ -1,6 +1,6 @@
-//! Tables for people: columns if they fit, otherwise one paragraph per row.
+//! Tables for people: columns on a wide terminal, one paragraph per row on a narrow one.
 //!
-//! **Invariant:** every cell is made printable here, so foreign text cannot send a control sequence to the terminal.
+//! **Invariant:** every cell is made printable, so foreign text cannot send a control sequence to the terminal.
 
 use comfy_table::{ContentArrangement, presets};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -25,11 +25,11 @@ impl Table {
 
     /// Adds a row, with one cell per heading.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        debug_assert_eq!(N, self.headings.len(), "a cell a heading");
+        debug_assert_eq!(N, self.headings.len(), "one cell per heading");
         self.rows.push(cells.iter().map(|cell| single_line(cell)).collect());
     }
 
-    /// The table at this width. Without a width, every row is one line.
+    /// The table, wrapped to `width`. Without a width, every row is one line.
     pub fn render(&self, width: Option<usize>) -> String {
         match width {
             Some(width) if width < PARAGRAPHS_BELOW => self.paragraphs(width),
@@ -52,12 +52,12 @@ impl Table {
         lines
     }
 
-    /// The first cell as a heading, and each other cell below it after its column's name.
+    /// One paragraph per row: the first cell, then each other cell on its own line after its column's name.
     fn paragraphs(&self, width: usize) -> String {
         let mut out = String::new();
         for row in &self.rows {
-            let (head, rest) = row.split_first().map_or(("", &[][..]), |(head, rest)| (head.as_str(), rest));
-            out.push_str(&wrapped(head, width, ""));
+            let (first, rest) = row.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+            out.push_str(&wrapped(first, width, ""));
             for (heading, cell) in self.headings.iter().skip(1).zip(rest).filter(|(_, cell)| !cell.is_empty()) {
                 out.push_str(&wrapped(&format!("{}: {cell}", heading.to_lowercase()), width, "  "));
             }
@@ -66,12 +66,12 @@ impl Table {
     }
 }
 
-/// Wraps text between words so that no line is wider than `width`. A wider word is broken.
+/// Wraps text between words; a word wider than a line is broken. Each line begins with `indent`.
 pub fn wrapped(text: &str, width: usize, indent: &str) -> String {
     let room = width.saturating_sub(indent.width()).max(1);
     let mut lines = vec![String::new()];
     for word in text.split(' ').flat_map(|word| pieces(word, room)) {
-        let line = lines.last_mut().expect("there is a line from the beginning");
+        let line = lines.last_mut().expect("the list begins with one line");
         if line.is_empty() {
             line.push_str(&word);
         } else if line.width() + 1 + word.width() <= room {
@@ -84,12 +84,12 @@ pub fn wrapped(text: &str, width: usize, indent: &str) -> String {
     lines.iter().map(|line| format!("{indent}{line}\n")).collect()
 }
 
-/// A word in pieces no wider than `room`.
+/// Breaks a word into pieces no wider than `room`.
 fn pieces(word: &str, room: usize) -> Vec<String> {
     let mut pieces = vec![String::new()];
     for character in word.chars() {
         let wide = character.width().unwrap_or(0);
-        let piece = pieces.last_mut().expect("there is a piece from the beginning");
+        let piece = pieces.last_mut().expect("the list begins with one piece");
         if piece.width() + wide > room && !piece.is_empty() {
             pieces.push(character.to_string());
         } else {
@@ -99,7 +99,7 @@ fn pieces(word: &str, room: usize) -> Vec<String> {
     pieces
 }
 
-/// Foreign text on one line.
+/// Foreign text made printable, on one line.
 pub fn single_line(text: &str) -> String {
     printable(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned()
 }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_fit_the_width_that_there_is() {
+    fn no_line_is_wider_than_the_terminal() {
         for width in [40, 59, 60, 80] {
             let text = table().render(Some(width));
             assert!(text.lines().all(|line| line.width() <= width), "{width}\n{text}");
@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_too_wide_is_broken() {
+    fn a_word_wider_than_a_line_is_broken() {
         assert_eq!(wrapped("a bcdefgh ij", 5, " "), " a\n bcde\n fgh\n ij\n");
         assert_eq!(wrapped("", 5, ""), "\n");
     }
 
     #[test]
-    fn without_a_width_a_row_is_a_line() {
+    fn without_a_width_a_row_is_one_line() {
         assert_eq!(table().render(None).lines().count(), 3);
     }
 }

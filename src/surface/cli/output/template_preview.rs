@@ -1,6 +1,6 @@
 //! Renders the templates of a runbook before it runs, with parameters, environment and estate only.
 //!
-//! **Invariant:** a text that depends on results of the run is left as written and marked; nothing is guessed.
+//! **Invariant:** a text that depends on results of the run stays as written and is marked; no value is guessed.
 
 use std::collections::BTreeSet;
 
@@ -16,42 +16,43 @@ use crate::domain::incident::{command, template_scope};
 use crate::domain::runbook::{self, Action, Runbook};
 use crate::domain::template::expression;
 use crate::engine::catalog::Catalog;
+use crate::surface::cli::output::writer::value_text;
 
 /// The template variables that are known before a run begins.
-const KNOWN: [&str; 5] = ["params", "environment", "estate", "services", "datastores"];
-/// Maximum depth of runbooks that start other runbooks.
+const KNOWN_BEFORE_RUN: [&str; 5] = ["params", "environment", "estate", "services", "datastores"];
+/// Maximum depth of runbooks that start each other.
 const DEPTH_LIMIT: usize = 4;
-/// Maximum number of items of a `for_each` that are listed.
+/// Maximum number of items that are listed of a `for_each`.
 const ITEMS_SHOWN: usize = 20;
 
 /// A text, rendered as far as possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filled {
+pub struct PreviewText {
     pub text: String,
-    /// Whether it depends on results of the run.
-    pub open: bool,
+    /// Whether it depends on results of the run and stays as written.
+    pub depends_on_results: bool,
 }
 
-/// The values for rendering texts.
+/// The values with which texts are rendered.
 #[derive(Debug)]
-pub enum Filling<'a> {
+pub enum Preview<'a> {
     /// No values: texts stay as written.
     AsWritten,
-    /// The values of a start.
-    Start(Box<Beginning<'a>>),
+    /// The values that a start request gives.
+    Start(Box<UnstartedRun<'a>>),
 }
 
-/// A run that has not begun: the incident as its first events would create it.
+/// A run that has not started: the incident as its first events would create it.
 #[derive(Debug)]
-pub struct Beginning<'a> {
+pub struct UnstartedRun<'a> {
     incident: Incident,
     start: command::StartRequest,
     catalog: &'a Catalog,
     ancestors: BTreeSet<String>,
 }
 
-impl<'a> Filling<'a> {
-    /// The values of this start, or the refusal that it would get.
+impl<'a> Preview<'a> {
+    /// The preview of this start request, or the refusal that it would get.
     pub fn of(start: command::StartRequest, catalog: &'a Catalog) -> Result<Self, Refused> {
         Self::within(start, catalog, BTreeSet::new())
     }
@@ -67,68 +68,68 @@ impl<'a> Filling<'a> {
         let events = decide(None, &Command { by: Actor::Engine, request }, now)?;
         let record = |(seq, event)| Recorded { seq, at: now, by: Actor::Engine, event };
         let log: Vec<Recorded> = (1..).zip(events).map(record).collect();
-        let incident = fold(&log).ok().flatten().ok_or_else(|| Refused::usage("the runbook cannot begin"))?;
-        Ok(Self::Start(Box::new(Beginning { incident, start, catalog, ancestors })))
+        let incident = fold(&log).ok().flatten().ok_or_else(|| Refused::usage("the runbook cannot start"))?;
+        Ok(Self::Start(Box::new(UnstartedRun { incident, start, catalog, ancestors })))
     }
 
-    /// The environment.
+    /// The environment of the start; none for a runbook as written.
     pub fn environment(&self) -> Option<&str> {
         match self {
             Self::AsWritten => None,
-            Self::Start(beginning) => Some(&beginning.start.environment),
+            Self::Start(unstarted) => Some(&unstarted.start.environment),
         }
     }
 
-    /// The ssh target of the named host, or of the environment's default host; none for this machine or an unknown
-    /// host.
+    /// The ssh target of the named host or, without a name, of the environment's default host. None for this machine
+    /// and for an unknown host.
     pub fn host(&self, name: Option<&str>) -> Option<String> {
-        let Self::Start(beginning) = self else { return None };
-        let environment = beginning.start.estate.environments.get(&beginning.start.environment)?;
+        let Self::Start(unstarted) = self else { return None };
+        let environment = unstarted.start.estate.environments.get(&unstarted.start.environment)?;
         let name = name.map(|name| self.text(name).text);
         let ssh = environment.host_called(name.as_deref()).ok()?.ssh()?;
         Some(ssh.to.clone())
     }
 
-    /// How often the run asks people; none if nothing is started.
+    /// The mode of the run; none for a runbook as written.
     pub fn mode(&self) -> Option<Mode> {
         match self {
             Self::AsWritten => None,
-            Self::Start(beginning) => Some(beginning.start.mode),
+            Self::Start(unstarted) => Some(unstarted.start.mode),
         }
     }
 
-    /// Every parameter with its value.
+    /// Every parameter with its value; none for a runbook as written.
     pub fn params(&self) -> Option<&Map<String, Value>> {
         match self {
             Self::AsWritten => None,
-            Self::Start(beginning) => beginning.incident.runs.first().map(|run| &run.params),
+            Self::Start(unstarted) => unstarted.incident.runs.first().map(|run| &run.params),
         }
     }
 
-    /// A template, rendered if possible.
-    pub fn text(&self, source: &str) -> Filled {
-        let as_written = |open| Filled { text: source.to_owned(), open };
+    /// Renders a template if its values are known.
+    pub fn text(&self, source: &str) -> PreviewText {
+        let as_written = |depends_on_results| PreviewText { text: source.to_owned(), depends_on_results };
         match self {
             Self::AsWritten => as_written(false),
             Self::Start(_) if !expression::is_template(source) => as_written(false),
-            Self::Start(_) if !known(source) => as_written(true),
-            Self::Start(beginning) => match expression::render_text(source, &beginning.scope(source)) {
-                Ok(text) => Filled { text, open: false },
+            Self::Start(_) if !is_known(source) => as_written(true),
+            Self::Start(unstarted) => match expression::render_text(source, &unstarted.scope(source)) {
+                Ok(text) => PreviewText { text, depends_on_results: false },
                 Err(_) => as_written(true),
             },
         }
     }
 
-    /// A condition, with its result if it is known.
-    pub fn condition(&self, source: &str) -> Filled {
+    /// A condition, followed by its result if its values are known.
+    pub fn condition(&self, source: &str) -> PreviewText {
         self.expression(source, |value| {
             let holds = !matches!(value, Value::Null | Value::Bool(false)) && value != "" && value != 0;
             if holds { "holds".to_owned() } else { "does not hold: the step is skipped".to_owned() }
         })
     }
 
-    /// A list, with its items if they are known.
-    pub fn list(&self, source: &str) -> Filled {
+    /// A list expression, followed by its items if its values are known.
+    pub fn list(&self, source: &str) -> PreviewText {
         self.expression(source, |value| match value {
             Value::Array(items) => {
                 let shown: Vec<String> = items.iter().take(ITEMS_SHOWN).map(value_text).collect();
@@ -143,44 +144,46 @@ impl<'a> Filling<'a> {
         })
     }
 
-    fn expression(&self, source: &str, print_message: impl Fn(&Value) -> String) -> Filled {
-        let as_written = |open| Filled { text: source.to_owned(), open };
-        let Self::Start(beginning) = self else { return as_written(false) };
-        let roots = expression::references_of_expression(source);
-        if !roots.is_ok_and(|roots| roots.iter().all(|reference| is_known(reference.parts().next()))) {
+    /// An expression, followed by the description of its value if the value is known.
+    fn expression(&self, source: &str, describe: impl Fn(&Value) -> String) -> PreviewText {
+        let as_written = |depends_on_results| PreviewText { text: source.to_owned(), depends_on_results };
+        let Self::Start(unstarted) = self else { return as_written(false) };
+        let references = expression::references_of_expression(source);
+        if !references.is_ok_and(|references| references.iter().all(is_known_reference)) {
             return as_written(true);
         }
-        match expression::evaluate(source, &beginning.scope(source)) {
-            Ok(value) => Filled { text: format!("{source} — {}", print_message(&value)), open: false },
+        match expression::evaluate(source, &unstarted.scope(source)) {
+            Ok(value) => PreviewText { text: format!("{source} — {}", describe(&value)), depends_on_results: false },
             Err(_) => as_written(true),
         }
     }
 
-    /// The spec of an action, and whether a part of it is known only during the run.
+    /// The spec of an action, and whether a part of it depends on results of the run.
     pub fn spec(&self, action: &Action) -> (Value, bool) {
-        let Self::Start(beginning) = self else { return (action.spec.clone(), false) };
+        let Self::Start(unstarted) = self else { return (action.spec.clone(), false) };
         let mut sources = Vec::new();
         crate::domain::template::values::gather(&action.spec, &mut sources);
         let templates = sources.into_iter().filter(|source| expression::is_template(source));
-        if !templates.clone().all(known) {
-            return (self.partly(&action.spec, &action.scripts), true);
+        if !templates.clone().all(is_known) {
+            return (self.render_partly(&action.spec, &action.scripts), true);
         }
-        let run = beginning.incident.runs.first().expect("a start makes a run");
-        match template_scope::action(&beginning.incident, run, &StepKey::main("plan"), action) {
+        let run = unstarted.incident.runs.first().expect("a start makes a run");
+        match template_scope::action(&unstarted.incident, run, &StepKey::main("plan"), action) {
             Ok(rendered) => (rendered.spec, false),
             Err(_) => (action.spec.clone(), templates.count() > 0),
         }
     }
 
-    /// Renders every text that can be rendered. A script stays as written, because a half-rendered one would mislead.
-    fn partly(&self, value: &Value, scripts: &[String]) -> Value {
+    /// Renders every text that can be rendered. Fields in `scripts` stay as written, because a script that is only partly
+    /// rendered would mislead.
+    fn render_partly(&self, value: &Value, scripts: &[String]) -> Value {
         match value {
-            Value::String(source) => self.value(source),
-            Value::Array(items) => items.iter().map(|item| self.partly(item, &[])).collect(),
+            Value::String(source) => self.render_value(source),
+            Value::Array(items) => items.iter().map(|item| self.render_partly(item, &[])).collect(),
             Value::Object(fields) => fields
                 .iter()
                 .map(|(name, field)| {
-                    let field = if scripts.contains(name) { field.clone() } else { self.partly(field, &[]) };
+                    let field = if scripts.contains(name) { field.clone() } else { self.render_partly(field, &[]) };
                     (name.clone(), field)
                 })
                 .collect(),
@@ -189,65 +192,60 @@ impl<'a> Filling<'a> {
     }
 
     /// Renders a text if possible; a single `{{ … }}` keeps the type of its value.
-    fn value(&self, source: &str) -> Value {
+    fn render_value(&self, source: &str) -> Value {
         let as_written = || Value::String(source.to_owned());
         match self {
-            Self::Start(beginning) if expression::is_template(source) && known(source) => {
-                expression::render(source, &beginning.scope(source)).unwrap_or_else(|_| as_written())
+            Self::Start(unstarted) if expression::is_template(source) && is_known(source) => {
+                expression::render(source, &unstarted.scope(source)).unwrap_or_else(|_| as_written())
             }
             _ => as_written(),
         }
     }
 
-    /// Calls `look` with the runbook that a step starts, unless this would recurse or go too deep.
-    pub fn inside(&self, step: &runbook::Start, look: impl FnOnce(&Runbook, &Filling<'_>)) {
-        let Self::Start(beginning) = self else { return };
-        let too_deep = beginning.ancestors.len() >= DEPTH_LIMIT || beginning.ancestors.contains(&step.runbook);
-        let Some((runbook, digest)) = beginning.catalog.runbook(&step.runbook).filter(|_| !too_deep) else { return };
+    /// Calls `visit` with the runbook that a step starts, unless the runbook would start itself or is nested too deep.
+    pub fn visit_started(&self, step: &runbook::Start, visit: impl FnOnce(&Runbook, &Preview<'_>)) {
+        let Self::Start(unstarted) = self else { return };
+        let too_deep = unstarted.ancestors.len() >= DEPTH_LIMIT || unstarted.ancestors.contains(&step.runbook);
+        let Some((runbook, digest)) = unstarted.catalog.runbook(&step.runbook).filter(|_| !too_deep) else { return };
         let mut params = Map::new();
         for (name, value) in &step.params {
-            let filled = self.partly(value, &[]);
+            let rendered = self.render_partly(value, &[]);
             // A parameter that depends on the run gets its default.
-            if !is_open(&filled) {
-                params.insert(name.clone(), filled);
+            if !has_template(&rendered) {
+                params.insert(name.clone(), rendered);
             }
         }
         let start = command::StartRequest {
             runbook: runbook.clone(),
             digest: digest.to_owned(),
             params,
-            ..beginning.start.clone()
+            ..unstarted.start.clone()
         };
-        match Filling::within(start, beginning.catalog, beginning.ancestors.clone()) {
-            Ok(inner) => look(runbook, &inner),
-            Err(_) => look(runbook, &Filling::AsWritten),
+        match Preview::within(start, unstarted.catalog, unstarted.ancestors.clone()) {
+            Ok(inner) => visit(runbook, &inner),
+            Err(_) => visit(runbook, &Preview::AsWritten),
         }
     }
 }
 
-impl Beginning<'_> {
+impl UnstartedRun<'_> {
     fn scope(&self, source: &str) -> minijinja::Value {
         let run = self.incident.runs.first().expect("a start makes a run");
         template_scope::of(&self.incident, run, &StepKey::main("plan"), &[source])
     }
 }
 
-/// Whether everything that a template refers to is known before a run.
-fn known(source: &str) -> bool {
-    expression::references(source)
-        .is_ok_and(|references| references.iter().all(|reference| is_known(reference.parts().next())))
+/// Whether every variable that a template refers to is known before the run.
+fn is_known(source: &str) -> bool {
+    expression::references(source).is_ok_and(|references| references.iter().all(is_known_reference))
 }
 
-fn is_known(root: Option<&str>) -> bool {
-    root.is_some_and(|root| KNOWN.contains(&root))
+fn is_known_reference(reference: &expression::Reference) -> bool {
+    reference.parts().next().is_some_and(|root| KNOWN_BEFORE_RUN.contains(&root))
 }
 
-fn is_open(value: &Value) -> bool {
+fn has_template(value: &Value) -> bool {
     let mut sources = Vec::new();
     crate::domain::template::values::gather(value, &mut sources);
     sources.into_iter().any(expression::is_template)
-}
-
-fn value_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

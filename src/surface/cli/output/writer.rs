@@ -1,6 +1,7 @@
-//! Data on standard output, talk on standard error; JSON that no terminal can be tricked with.
+//! Writes data to standard output and messages to standard error. JSON is escaped so that no value can control a
+//! terminal.
 //!
-//! **Invariant:** a closed pipe ends the command quietly; nothing here panics.
+//! **Invariant:** a closed pipe ends the command without an error message, and without a panic.
 
 use std::io::{self, Write};
 
@@ -28,7 +29,7 @@ impl Output {
         self.format
     }
 
-    /// Whether the data is printed as text for people.
+    /// Whether data is printed as text for people.
     pub fn is_table(&self) -> bool {
         self.format == Format::Table
     }
@@ -53,12 +54,12 @@ impl Output {
         }
     }
 
-    /// Prints a message on standard error, with control characters made visible.
+    /// Prints a message on standard error; control characters become visible.
     pub fn print_message(&self, text: &str) {
         self.print_styled(&printable(text));
     }
 
-    /// Prints a message that is already safe and may contain styles.
+    /// Prints a message on standard error that may contain styles. Its text must be printable already.
     pub fn print_styled(&self, text: &str) {
         // A closed standard error is no reason to stop.
         let _ = writeln!(anstream::stderr().lock(), "{text}");
@@ -70,7 +71,7 @@ impl Output {
         self.print_styled(&format!("{yellow}warning:{yellow:#} {}", printable(text)));
     }
 
-    /// Prints the commands to type next.
+    /// Prints the commands to type next on standard error.
     pub fn next(&self, commands: &[String]) {
         let dim = anstyle::Style::new().dimmed();
         for (index, command) in commands.iter().enumerate() {
@@ -80,29 +81,34 @@ impl Output {
     }
 }
 
-/// JSON in which every character that a terminal might obey is escaped.
+/// JSON that escapes every character that could control a terminal.
 pub fn json(value: &impl Serialize, indented: bool) -> String {
     let mut bytes = Vec::new();
     let written = if indented {
-        let formatter = Harmless(PrettyFormatter::new());
+        let formatter = TerminalSafe(PrettyFormatter::new());
         value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
     } else {
-        let formatter = Harmless(serde_json::ser::CompactFormatter);
+        let formatter = TerminalSafe(serde_json::ser::CompactFormatter);
         value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
     };
-    written.expect("our types have text keys, and a vector takes every byte");
+    written.expect("map keys are text, and writing into a vector cannot fail");
     bytes.push(b'\n');
     String::from_utf8(bytes).expect("JSON is UTF-8")
 }
 
-/// A JSON formatter that also escapes C1 controls, DEL, and characters that reorder or hide text.
-struct Harmless<F>(F);
+/// A JSON value as text: a string without its quotes, any other value as JSON.
+pub fn value_text(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
 
-impl<F: Formatter> Formatter for Harmless<F> {
+/// A JSON formatter that escapes the characters of [`is_unsafe`] too.
+struct TerminalSafe<F>(F);
+
+impl<F: Formatter> Formatter for TerminalSafe<F> {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut units = [0; 2];
         let mut plain = 0;
-        for (at, character) in fragment.char_indices().filter(|(_, character)| is_hostile(*character)) {
+        for (at, character) in fragment.char_indices().filter(|(_, character)| is_unsafe(*character)) {
             writer.write_all(&fragment.as_bytes()[plain..at])?;
             for unit in character.encode_utf16(&mut units) {
                 write!(writer, "\\u{unit:04x}")?;
@@ -153,9 +159,9 @@ impl<F: Formatter> Formatter for Harmless<F> {
     }
 }
 
-/// Characters that JSON does not escape but a terminal might obey: DEL, the C1 controls, and marks that reorder or hide
-/// text.
-fn is_hostile(character: char) -> bool {
+/// Whether JSON leaves a character unescaped that could control a terminal: DEL, a C1 control, or a mark that reorders or
+/// hides text.
+fn is_unsafe(character: char) -> bool {
     matches!(character, '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -164,12 +170,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_the_same_value_and_holds_nothing_that_a_terminal_obeys() {
+    fn escaped_json_is_the_same_value_and_has_no_control_characters() {
         let hostile =
             serde_json::json!({"a\u{9b}2J": ["\u{1b}[2J", "é\u{202e}x", "\u{e0041}", {"b": {}}, []], "c": null});
         for indented in [true, false] {
             let text = json(&hostile, indented);
-            assert!(text.chars().all(|c| c == '\n' || (!c.is_control() && !is_hostile(c))), "{text:?}");
+            assert!(text.chars().all(|c| c == '\n' || (!c.is_control() && !is_unsafe(c))), "{text:?}");
             assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), hostile);
         }
         assert_eq!(json(&hostile, false).lines().count(), 1);

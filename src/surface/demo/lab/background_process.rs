@@ -1,9 +1,9 @@
-//! A program in the background that is never left behind: it ends when its owner does, even if the owner is killed.
+//! A program that runs in the background and ends when its owner ends, also if the owner is killed.
 //!
-//! A program of systemd's reports that it is ready by the protocol of `sd_notify(3)`; any other is asked until it answers.
-//! What it prints goes to a file, whose end is in the error when it does not become ready.
+//! A program with systemd's protocol reports that it is ready (`sd_notify(3)`); any other is polled. Its output goes to a
+//! file. If it does not become ready, the error contains the end of that file.
 //!
-//! **Invariant:** no process that was started here outlives its [`BackgroundProcess`], or the process that holds it.
+//! **Invariant:** a process that is started here does not outlive its [`BackgroundProcess`], nor the process that owns it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,28 +21,29 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::actions::transport::process::spawn_detached;
 use crate::sync::lock;
 
-/// The `PATH` of the program, which does not inherit this process's environment.
+/// The `PATH` of the program, which inherits no environment from this process.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Signals the program when the thread that started it ends, hence also when this process is killed.
-const LEASH: &[&str] = &["setpriv", "--pdeathsig"];
+/// The command that makes the kernel signal the program when the thread that started it ends, so also when this process is
+/// killed.
+const DEATH_SIGNAL_PREFIX: &[&str] = &["setpriv", "--pdeathsig"];
 
-/// How long one wait for a notification lasts before the process is checked.
-const LOOK: Duration = Duration::from_millis(100);
+/// How long to wait for a notification before checking whether the process has ended.
+const NOTIFICATION_WAIT: Duration = Duration::from_millis(100);
 
-/// The time between two attempts to reach a program that does not report that it is ready.
-const RETRY: Duration = Duration::from_millis(10);
+/// The time between two checks of the condition that [`BackgroundProcess::wait_until`] waits for.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How much of the end of its log an error has, in bytes.
-const LOG_END: usize = 4000;
+/// How many bytes of the end of the log an error contains.
+const LOG_END_LIMIT: usize = 4000;
 
 /// How long the kernel may take to remove a process after SIGKILL.
-const DEATH: Duration = Duration::from_secs(5);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest notification that is read; those of systemd are below a hundred bytes.
-const NOTIFICATION: usize = 4096;
+/// Maximum size of a notification in bytes; systemd's are shorter than a hundred.
+const NOTIFICATION_LIMIT: usize = 4096;
 
-/// What to start, and where its files are.
+/// What to start, and how.
 #[derive(Debug)]
 pub struct Start<'a> {
     argv: Vec<OsString>,
@@ -51,19 +52,19 @@ pub struct Start<'a> {
     log: PathBuf,
     ready_socket: Option<PathBuf>,
     account: Option<&'a str>,
-    leash: Signal,
+    death_signal: Signal,
 }
 
 impl<'a> Start<'a> {
-    /// A program and its arguments, which reports by `sd_notify(3)` that it is ready. It runs in `directory`, where its socket
-    /// for notifications and its log file are made under this name.
+    /// A program that reports by `sd_notify(3)` that it is ready. It runs in `directory`, where its notification socket
+    /// and its log have this name.
     pub fn notifying(argv: Vec<OsString>, directory: &'a Path, name: &str) -> Self {
         let socket = directory.join(format!("{name}.ready"));
         let log = directory.join(format!("{name}.log"));
         Self { ready_socket: Some(socket), ..Self::silent(argv, directory, log) }
     }
 
-    /// A program and its arguments, which does not report that it is ready. It runs in `directory`.
+    /// A program that does not report that it is ready. It runs in `directory`.
     pub fn silent(argv: Vec<OsString>, directory: &'a Path, log: PathBuf) -> Self {
         let environment = BTreeMap::new();
         Self {
@@ -73,28 +74,29 @@ impl<'a> Start<'a> {
             log,
             ready_socket: None,
             account: None,
-            leash: Signal::TERM,
+            death_signal: Signal::TERM,
         }
     }
 
-    /// With this environment, besides `PATH`, `LANG` and `NOTIFY_SOCKET`.
+    /// Sets the environment, besides `PATH`, `LANG` and `NOTIFY_SOCKET`.
     #[must_use]
     pub fn environment(mut self, environment: BTreeMap<&'a str, OsString>) -> Self {
         self.environment = environment;
         self
     }
 
-    /// As this account, when this process is root's: some servers refuse to be.
+    /// Sets the account, if this process runs as root: some servers refuse to run as root.
     #[must_use]
     pub fn account(mut self, account: Option<&'a str>) -> Self {
         self.account = account.filter(|_| rustix::process::geteuid().is_root());
         self
     }
 
-    /// Killed, and not asked to end, when this process is killed: for a program that may be suspended then.
+    /// Makes the kernel send SIGKILL instead of SIGTERM when this process is killed, for a program that may be
+    /// suspended.
     #[must_use]
     pub fn killed_with_owner(mut self) -> Self {
-        self.leash = Signal::KILL;
+        self.death_signal = Signal::KILL;
         self
     }
 }
@@ -103,30 +105,31 @@ impl<'a> Start<'a> {
 #[derive(Debug)]
 pub struct BackgroundProcess {
     pid: Pid,
-    ended: Arc<Ending>,
+    exit: Arc<ExitState>,
     ready: Option<UnixDatagram>,
     log: PathBuf,
 }
 
 /// The exit status of the program, once it has ended.
 #[derive(Debug, Default)]
-struct Ending {
+struct ExitState {
     status: Mutex<Option<ExitStatus>>,
-    happened: Condvar,
+    changed: Condvar,
 }
 
 impl BackgroundProcess {
-    /// Starts it. It is not ready yet: see [`BackgroundProcess::wait_ready`] and [`BackgroundProcess::wait_until`].
+    /// Starts the program. [`BackgroundProcess::wait_ready`] and [`BackgroundProcess::wait_until`] wait until it is
+    /// ready.
     ///
     /// # Errors
-    /// When a file of it cannot be made, or `setpriv` does not start.
+    /// When its socket or its log cannot be created, or `setpriv` does not start.
     pub fn start(start: Start<'_>) -> io::Result<Self> {
         let ready = start.ready_socket.as_deref().map(listen).transpose()?;
         let log = start.log.clone();
         let command = command(start, File::create(&log)?)?;
-        let ended = Arc::new(Ending::default());
-        let pid = spawn_leashed(command, Arc::clone(&ended))?;
-        Ok(Self { pid, ended, ready, log })
+        let exit = Arc::new(ExitState::default());
+        let pid = spawn_with_death_signal(command, Arc::clone(&exit))?;
+        Ok(Self { pid, exit, ready, log })
     }
 
     /// The process id.
@@ -134,82 +137,82 @@ impl BackgroundProcess {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Waits until the program says that it is ready, at most this long; else says why it is not.
+    /// Waits until the program reports that it is ready.
     ///
     /// # Errors
-    /// When it has ended or the time is over, with what it printed last.
-    pub fn wait_ready(&self, patience: Duration) -> Result<(), String> {
+    /// When it has ended or the time is over, with its last output lines.
+    pub fn wait_ready(&self, timeout: Duration) -> Result<(), String> {
         let Some(ready) = &self.ready else {
             return Err("it does not report that it is ready".to_owned());
         };
-        let mut buffer = [0; NOTIFICATION];
-        for _ in 0..=patience.as_millis() / LOOK.as_millis() {
+        let mut buffer = [0; NOTIFICATION_LIMIT];
+        for _ in 0..=timeout.as_millis() / NOTIFICATION_WAIT.as_millis() {
             if let Ok(length) = ready.recv(&mut buffer)
                 && reports_ready(&buffer[..length])
             {
                 return Ok(());
             }
             if let Some(status) = self.status() {
-                return Err(format!("it ended at once with {status}{}", self.last_words()));
+                return Err(format!("it ended at once with {status}{}", self.last_lines()));
             }
         }
-        Err(format!("it did not become ready within {} s{}", patience.as_secs(), self.last_words()))
+        Err(format!("it did not become ready within {} s{}", timeout.as_secs(), self.last_lines()))
     }
 
-    /// Asks again and again whether the program does what is waited for, at most this long; else says why it does not.
+    /// Waits until the condition is true; checks it repeatedly.
     ///
     /// # Errors
-    /// When it has ended or the time is over, with the end of its log.
-    pub fn wait_until(&self, patience: Duration, mut is_so: impl FnMut() -> bool) -> Result<(), String> {
-        for _ in 0..=patience.as_millis() / RETRY.as_millis() {
-            if is_so() {
+    /// When the program has ended or the time is over, with the end of its log.
+    pub fn wait_until(&self, timeout: Duration, mut condition: impl FnMut() -> bool) -> Result<(), String> {
+        for _ in 0..=timeout.as_millis() / RETRY_INTERVAL.as_millis() {
+            if condition() {
                 return Ok(());
             }
-            if let Some(status) = self.ended.within(RETRY) {
+            if let Some(status) = self.exit.within(RETRY_INTERVAL) {
                 return Err(format!("it ended with {status}: {}", self.log_end()));
             }
         }
-        Err(format!("not within {} s: {}", patience.as_secs(), self.log_end()))
+        Err(format!("not within {} s: {}", timeout.as_secs(), self.log_end()))
     }
 
-    /// How it ended, once it has.
+    /// The exit status, once the program has ended.
     pub fn status(&self) -> Option<ExitStatus> {
-        self.ended.within(Duration::ZERO)
+        self.exit.within(Duration::ZERO)
     }
 
-    /// Sends it a signal.
+    /// Sends a signal, unless the program has ended.
     pub fn signal(&self, signal: Signal) {
         if self.status().is_none() {
-            // It may have ended in the meantime.
+            // An error is ignored: the program has just ended.
             let _ = kill_process(self.pid, signal);
         }
     }
 
     /// Sends SIGTERM, waits this long, then sends SIGKILL; returns when the process has ended.
-    pub fn stop(&self, patience: Duration) {
-        self.stop_by(Signal::TERM, patience);
+    pub fn stop(&self, timeout: Duration) {
+        self.stop_by(Signal::TERM, timeout);
     }
 
-    /// The same with another signal than SIGTERM.
-    pub fn stop_by(&self, farewell: Signal, patience: Duration) {
-        for (signal, patience) in [(farewell, patience), (Signal::KILL, DEATH)] {
+    /// As [`BackgroundProcess::stop`], with another first signal than SIGTERM.
+    pub fn stop_by(&self, first_signal: Signal, timeout: Duration) {
+        for (signal, timeout) in [(first_signal, timeout), (Signal::KILL, KILL_TIMEOUT)] {
             self.signal(signal);
-            // One that is suspended would not hear it.
+            // A suspended program handles a signal only after SIGCONT.
             self.signal(Signal::CONT);
-            if self.ended.within(patience).is_some() {
+            if self.exit.within(timeout).is_some() {
                 return;
             }
         }
     }
 
-    /// The end of what it printed.
+    /// The end of its log.
     pub fn log_end(&self) -> String {
         let printed = std::fs::read(&self.log).unwrap_or_default();
-        String::from_utf8_lossy(&printed[printed.len().saturating_sub(LOG_END)..]).into_owned()
+        String::from_utf8_lossy(&printed[printed.len().saturating_sub(LOG_END_LIMIT)..]).into_owned()
     }
 
-    /// The last lines of its output, as the end of a sentence.
-    fn last_words(&self) -> String {
+    /// The last three lines of its log, as the end of an error message.
+    fn last_lines(&self) -> String {
         let printed = self.log_end();
         let lines: Vec<&str> = printed.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
         if lines.is_empty() {
@@ -225,35 +228,36 @@ impl Drop for BackgroundProcess {
     }
 }
 
-impl Ending {
-    fn within(&self, patience: Duration) -> Option<ExitStatus> {
+impl ExitState {
+    /// The exit status, waiting for it at most this long.
+    fn within(&self, timeout: Duration) -> Option<ExitStatus> {
         let status = lock(&self.status);
         let (status, _) = self
-            .happened
-            .wait_timeout_while(status, patience, |status| status.is_none())
+            .changed
+            .wait_timeout_while(status, timeout, |status| status.is_none())
             .unwrap_or_else(PoisonError::into_inner);
         *status
     }
 
     fn set(&self, status: ExitStatus) {
         *lock(&self.status) = Some(status);
-        self.happened.notify_all();
+        self.changed.notify_all();
     }
 }
 
-/// The socket at which a program reports that it is ready.
+/// Creates the socket to which a program reports that it is ready.
 fn listen(socket: &Path) -> io::Result<UnixDatagram> {
-    // One that a killed process has left.
+    // A killed process may have left its socket.
     let _ = std::fs::remove_file(socket);
     let ready = UnixDatagram::bind(socket)?;
-    ready.set_read_timeout(Some(LOOK))?;
+    ready.set_read_timeout(Some(NOTIFICATION_WAIT))?;
     Ok(ready)
 }
 
-#[expect(clippy::disallowed_methods, reason = "what is started here is no action of a runbook")]
+#[expect(clippy::disallowed_methods, reason = "the program is not an action of a runbook")]
 fn command(start: Start<'_>, log: File) -> io::Result<Command> {
-    let mut command = Command::new(LEASH[0]);
-    command.args(&LEASH[1..]).arg(if start.leash == Signal::KILL { "KILL" } else { "TERM" });
+    let mut command = Command::new(DEATH_SIGNAL_PREFIX[0]);
+    command.args(&DEATH_SIGNAL_PREFIX[1..]).arg(if start.death_signal == Signal::KILL { "KILL" } else { "TERM" });
     if let Some(account) = start.account {
         command.args(["--reuid", account, "--regid", account, "--clear-groups"]);
     }
@@ -269,20 +273,21 @@ fn command(start: Start<'_>, log: File) -> io::Result<Command> {
         .stdin(Stdio::null())
         .stderr(log.try_clone()?)
         .stdout(log)
-        // An own process group, so that Ctrl-C at the terminal does not reach it; its owner stops it.
+        // A separate process group, so that Ctrl-C does not reach the program; its owner stops it.
         .process_group(0);
     Ok(command)
 }
 
-/// Starts the command from a thread that lives as long as the program, because the death signal is tied to that thread.
-fn spawn_leashed(mut command: Command, ended: Arc<Ending>) -> io::Result<Pid> {
+/// Starts the command from a thread that lives as long as the program, because the kernel sends the death signal when that
+/// thread ends.
+fn spawn_with_death_signal(mut command: Command, exit: Arc<ExitState>) -> io::Result<Pid> {
     let (send, started) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("background".to_owned()).spawn(move || match spawn_detached(&mut command) {
         Ok(mut child) => {
-            // The receiver waits below until this arrives.
+            // The receiver below waits for this.
             let _ = send.send(Ok(Pid::from_child(&child)));
             if let Ok(status) = child.wait() {
-                ended.set(status);
+                exit.set(status);
             }
         }
         Err(error) => {
@@ -294,8 +299,8 @@ fn spawn_leashed(mut command: Command, ended: Arc<Ending>) -> io::Result<Pid> {
 
 /// Whether a notification reports readiness with the line `READY=1`.
 ///
-/// A user manager sends it twice: on reaching `basic.target`, and when all of its first jobs are done. Only the second,
-/// with `STATUS=Ready.`, means that units can be started.
+/// A user manager sends it twice: when it has reached `basic.target`, and when its first jobs are done. Only the second,
+/// which has `STATUS=Ready.`, means that units can be started.
 fn reports_ready(notification: &[u8]) -> bool {
     let text = String::from_utf8_lossy(notification);
     let ready = text.lines().any(|line| line == "READY=1");
@@ -312,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_ends_early_is_told_with_its_last_words() {
+    fn the_error_for_a_program_that_ends_early_has_its_last_output() {
         let directory = tempfile::tempdir().unwrap();
         let program = start("echo no luck >&2; exit 3", directory.path());
         let reason = program.wait_ready(Duration::from_secs(5)).unwrap_err();
@@ -320,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_ignores_a_polite_request_is_killed() {
+    fn a_program_that_ignores_sigterm_is_killed() {
         let directory = tempfile::tempdir().unwrap();
         let program = start("trap '' TERM; while :; do sleep 0.1; done", directory.path());
         program.stop(Duration::from_millis(200));
@@ -328,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspended_program_is_ended_by_a_polite_request() {
+    fn a_suspended_program_handles_sigterm() {
         let directory = tempfile::tempdir().unwrap();
         let done = directory.path().join("done");
         let script = format!("trap 'touch {}; exit' TERM; echo up; while :; do sleep 0.01; done", done.display());
@@ -340,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_ends_is_not_waited_for() {
+    fn waiting_stops_when_the_program_ends() {
         let directory = tempfile::tempdir().unwrap();
         let program = start("echo no luck; exit 3", directory.path());
         let reason = program.wait_until(Duration::from_secs(600), || false).unwrap_err();
@@ -348,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_two_notifications_is_not_the_end_of_the_start() {
+    fn a_user_manager_is_ready_only_at_its_second_notification() {
         assert!(!reports_ready(b"READY=1\nSTATUS=Reached basic.target."));
         assert!(reports_ready(b"READY=1\nSTATUS=Ready."));
         assert!(!reports_ready(b"STATUS=READY=1"));

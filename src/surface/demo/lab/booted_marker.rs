@@ -2,8 +2,8 @@
 //!
 //! A user manager refuses to start without it (`sd_booted(3)`). In a container it is missing, and root can create it.
 //!
-//! **Invariant:** the last process that needs the directory removes it, and only if one of our processes created it.
-//! Each of them holds a shared lock on it, which ends with the process.
+//! **Invariant:** the last process that needs the directory removes it, and only if this program created it. Each process
+//! holds a shared lock on it, which ends with the process.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// The path that programs check.
+/// The path that programs check for.
 const DIRECTORY: &str = "/run/systemd/system";
 
-/// The file inside that marks a directory created by us.
-const MADE_HERE: &str = ".made-by-runbook";
+/// The file in the directory that marks it as created by this program.
+const MARKER: &str = ".made-by-runbook";
 
-/// How often creating and locking is tried while other processes remove the directory.
-const TRIES: u32 = 100;
+/// Maximum attempts to create and lock the directory while other processes remove it.
+const MAX_ATTEMPTS: u32 = 100;
 
 /// Keeps the directory in existence until it is dropped.
 #[derive(Debug)]
@@ -38,9 +38,9 @@ impl Booted {
     }
 
     fn ensure_at(directory: &Path) -> io::Result<Self> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             if !directory.exists() {
-                match make(directory) {
+                match create_with_marker(directory) {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                     Err(error) => return Err(error),
@@ -48,24 +48,24 @@ impl Booted {
             }
             let Ok(lock) = File::open(directory) else { continue };
             flock(&lock, FlockOperation::LockShared)?;
-            // Between opening and locking, it may have been removed and created again.
+            // The directory may have been removed and created again before the lock was acquired.
             let locked = lock.metadata()?;
-            if fs::metadata(directory).is_ok_and(|there| there.ino() == locked.ino()) {
+            if fs::metadata(directory).is_ok_and(|present| present.ino() == locked.ino()) {
                 return Ok(Self { lock, directory: directory.to_owned() });
             }
         }
-        Err(io::Error::other(format!("`{}` is removed as fast as it is made", directory.display())))
+        Err(io::Error::other(format!("`{}` is removed as fast as it is created", directory.display())))
     }
 }
 
-/// Creates it under another name and renames it, so that it never exists without the mark.
-fn make(directory: &Path) -> io::Result<()> {
-    let parent = directory.parent().ok_or_else(|| io::Error::other("the root directory is always there"))?;
+/// Creates the directory under another name and renames it, so that it never exists without the marker.
+fn create_with_marker(directory: &Path) -> io::Result<()> {
+    let parent = directory.parent().ok_or_else(|| io::Error::other("the root directory always exists"))?;
     fs::create_dir_all(parent)?;
     let draft = parent.join(format!(".runbook-{}-{:?}", std::process::id(), std::thread::current().id()));
     fs::create_dir_all(&draft)?;
-    File::create(draft.join(MADE_HERE))?;
-    // If another process was first, its directory is not empty and this fails; that one is used.
+    File::create(draft.join(MARKER))?;
+    // This fails if another process was first, because its directory is not empty. Then that directory is used.
     let moved = fs::rename(&draft, directory);
     if moved.is_err() {
         fs::remove_dir_all(&draft)?;
@@ -75,11 +75,11 @@ fn make(directory: &Path) -> io::Result<()> {
 
 impl Drop for Booted {
     fn drop(&mut self) {
-        let made_here = self.directory.join(MADE_HERE);
+        let marker = self.directory.join(MARKER);
         // Only the last holder can turn its shared lock into an exclusive one.
-        if made_here.exists() && flock(&self.lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            let _ = fs::remove_file(&made_here);
-            // It stays if it is not empty.
+        if marker.exists() && flock(&self.lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = fs::remove_file(&marker);
+            // An error is ignored: the directory is not empty.
             let _ = fs::remove_dir(&self.directory);
         }
     }
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_one_removes_what_the_first_one_made() {
+    fn the_last_holder_removes_the_directory() {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("systemd/system");
         let first = Booted::ensure_at(&directory).unwrap();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_was_there_stays() {
+    fn an_existing_directory_is_not_removed() {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("system");
         fs::create_dir(&directory).unwrap();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn many_at_once_never_find_it_missing() {
+    fn the_directory_exists_while_any_holder_needs_it() {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("system");
         std::thread::scope(|scope| {

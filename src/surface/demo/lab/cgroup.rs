@@ -1,10 +1,10 @@
 //! A control group for one private manager and everything that it starts.
 //!
-//! A manager treats the group in which it is started as its root: it creates the groups of its units there and kills
-//! the processes in them. Two managers in one group would kill each other's services. One in the root group would even
-//! move every process of the machine.
+//! A manager treats the group in which it starts as its root: it creates the groups of its units there and kills the
+//! processes in them. Two managers in one group would kill each other's services. A manager in the root group would move
+//! every process of the machine.
 //!
-//! The name ends in `.slice`, because journald takes the unit's name from the path:
+//! The name ends in `.slice`, because journald finds the unit's name in the path:
 //! `/runbook_7_0.slice/app.slice/pakashop-gateway.service`.
 //!
 //! **Invariant:** after [`ControlGroup::empty`] no process of the group is left.
@@ -24,14 +24,15 @@ const MOUNT: &str = "/sys/fs/cgroup";
 const HIERARCHIES: &[&str] = &["name=systemd", "memory", "pids"];
 
 /// Maximum attempts to empty a group; each sends SIGKILL to its processes.
-const SWEEPS: u32 = 1000;
+const MAX_ATTEMPTS: u32 = 1000;
 
-/// The pause between two attempts: a killed process is gone within a few milliseconds.
-const PAUSE: Duration = Duration::from_millis(5);
+/// The pause between two attempts. A killed process ends within a few milliseconds.
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
+/// The number of groups that this process has created.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// The group, in every hierarchy that systemd uses here.
+/// A group in every hierarchy that systemd uses on this machine.
 #[derive(Debug)]
 pub struct ControlGroup {
     directories: Vec<PathBuf>,
@@ -41,14 +42,14 @@ impl ControlGroup {
     /// Creates an empty group beside the group of this process.
     ///
     /// # Errors
-    /// When control groups cannot be created here: in a container with a read-only tree, or in a session without a
-    /// delegated part of the tree.
+    /// When control groups cannot be created: in a container with a read-only tree, or in a session without a delegated
+    /// subtree.
     pub fn new() -> io::Result<Self> {
         let name = format!("runbook_{}_{}.slice", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let own = fs::read_to_string("/proc/self/cgroup")?;
         let mut group = Self { directories: Vec::new() };
         for parent in parents(&own, Path::new(MOUNT)) {
-            sweep(&parent);
+            remove_leftover_groups(&parent);
             let directory = parent.join(&name);
             fs::create_dir(&directory)
                 .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", directory.display())))?;
@@ -60,18 +61,21 @@ impl ControlGroup {
         Ok(group)
     }
 
-    /// The files into which a process writes its id to join the group.
+    /// The files to which a process writes its id to join the group.
     pub fn procs_files(&self) -> impl Iterator<Item = PathBuf> {
         self.directories.iter().map(|directory| directory.join("cgroup.procs"))
     }
 
-    /// Kills every process inside and removes the group.
+    /// Kills every process of the group and removes the group.
     ///
     /// # Errors
-    /// When a process inside does not end.
-    #[expect(clippy::disallowed_methods, reason = "it is the kernel that is waited for, in a destructor too")]
+    /// When a process does not end.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it waits for the kernel, also in a destructor, where no async code can run"
+    )]
     pub fn empty(&mut self) -> io::Result<()> {
-        for _ in 0..SWEEPS {
+        for _ in 0..MAX_ATTEMPTS {
             for directory in &self.directories {
                 kill_all(directory);
             }
@@ -79,7 +83,7 @@ impl ControlGroup {
             if self.directories.is_empty() {
                 return Ok(());
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(RETRY_INTERVAL);
         }
         Err(io::Error::other(format!("`{}` does not become empty", self.directories[0].display())))
     }
@@ -93,7 +97,7 @@ impl Drop for ControlGroup {
 
 /// The parent directories for the new group, in each hierarchy that systemd uses.
 ///
-/// A trailing `init.scope` is removed: a manager runs in it, and its units are beside it.
+/// A trailing `init.scope` is removed: a manager runs in that group, and the groups of its units are beside it.
 fn parents(own: &str, mount: &Path) -> Vec<PathBuf> {
     own.lines()
         .filter_map(|line| {
@@ -111,21 +115,22 @@ fn parents(own: &str, mount: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Removes empty groups left by processes of this program that were killed.
-fn sweep(parent: &Path) {
-    for group in inner(parent) {
+/// Removes the empty groups of processes of this program that were killed.
+fn remove_leftover_groups(parent: &Path) {
+    for group in subgroups(parent) {
         let name = group.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let owner = name.strip_prefix("runbook_").and_then(|rest| rest.split('_').next()?.parse::<u32>().ok());
         if owner.is_some_and(|owner| !Path::new("/proc").join(owner.to_string()).exists()) {
-            // It stays if a process still runs inside, or another process has removed it already.
+            // An error is ignored: a process still runs in the group, or another process has removed it.
             let _ = remove(&group);
         }
     }
 }
 
+/// Sends SIGKILL to every process of a group and its subgroups.
 fn kill_all(directory: &Path) {
-    for inner in inner(directory) {
-        kill_all(&inner);
+    for subgroup in subgroups(directory) {
+        kill_all(&subgroup);
     }
     let processes = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
     for process in processes.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
@@ -134,8 +139,8 @@ fn kill_all(directory: &Path) {
 }
 
 fn remove(directory: &Path) -> io::Result<()> {
-    for inner in inner(directory) {
-        remove(&inner)?;
+    for subgroup in subgroups(directory) {
+        remove(&subgroup)?;
     }
     match fs::remove_dir(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -143,7 +148,8 @@ fn remove(directory: &Path) -> io::Result<()> {
     }
 }
 
-fn inner(directory: &Path) -> Vec<PathBuf> {
+/// The subgroups of a group.
+fn subgroups(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
@@ -153,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_group_stands_beside_the_managers_own() {
+    fn the_new_group_is_beside_init_scope() {
         let mount = tempfile::tempdir().unwrap();
         for hierarchy in ["unified", "systemd", "memory"] {
             fs::create_dir(mount.path().join(hierarchy)).unwrap();

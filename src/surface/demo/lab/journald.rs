@@ -1,9 +1,9 @@
-//! A private `systemd-journald` that serves only the processes started with its [prefix](Journald::command_prefix).
+//! A private `systemd-journald` for the processes that are started with its [prefix](Journald::command_prefix).
 //!
-//! It runs in its own mount namespace, in which its directories cover `/run/systemd/journal` and `/run/log/journal`.
-//! The files are in the caller's directory, so `journalctl --directory` reads them from outside.
+//! It runs in a separate mount namespace, in which its directories replace `/run/systemd/journal` and `/run/log/journal`.
+//! Its files are in the caller's directory, where `journalctl --directory` can read them.
 //!
-//! Not here: reading the journal; that is the kind `journal`.
+//! Not here: reading the journal, which the kind `journal` does.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,14 +14,14 @@ use super::background_process::{BackgroundProcess, Start};
 /// The daemon, from the Debian package `systemd`.
 const PROGRAM: &str = "/lib/systemd/systemd-journald";
 
-/// The directories of its sockets and files, and the paths where programs in the namespace expect them.
+/// The directories of its sockets and files, and where they are mounted in the namespace.
 const MOUNTS: &[(&str, &str)] = &[("sockets", "/run/systemd/journal"), ("files", "/run/log/journal")];
 
-/// Excludes the kernel's messages, and never drops a message.
+/// The configuration: without the kernel's messages, and without a rate limit.
 const CONFIGURATION: &str = "[Journal]\nStorage=volatile\nReadKMsg=no\nRateLimitBurst=0\nForwardToSyslog=no\n\
                              ForwardToWall=no\nForwardToConsole=no\nRuntimeMaxUse=64M\n";
 
-/// Mounts the directories over the real ones in this namespace only, then executes the daemon.
+/// A shell script that mounts the directories in this namespace only, then executes the daemon.
 const SCRIPT: &str = r#"set -e
 mount --make-rprivate /
 while [ "$1" != -- ]; do
@@ -33,10 +33,10 @@ shift
 exec "$@"
 "#;
 
-/// How long a start or an orderly stop may take on a busy machine; usually some milliseconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a start or a stop may take on a busy machine; usually a few milliseconds.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why there is no private journald.
+/// Why a private journald could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or a program could not be created or started.
@@ -55,26 +55,26 @@ pub struct Journald {
 }
 
 impl Journald {
-    /// Starts it with its files below `directory`. Needs root. Blocks until it is ready.
+    /// Starts the daemon with its files below `directory`. Needs root. Blocks until the daemon is ready.
     ///
     /// # Errors
     /// When the namespace cannot be created or the daemon does not start.
     pub fn start(directory: &Path) -> Result<Self, Error> {
-        let own = directory.join("journald");
+        let base = directory.join("journald");
         let mut argv: Vec<OsString> = ["unshare", "--mount", "--", "sh", "-c", SCRIPT, "sh"].map(OsString::from).into();
-        for (name, place) in MOUNTS {
-            std::fs::create_dir_all(own.join(name))?;
-            argv.extend([own.join(name).into_os_string(), place.into()]);
+        for (name, mount_point) in MOUNTS {
+            std::fs::create_dir_all(base.join(name))?;
+            argv.extend([base.join(name).into_os_string(), mount_point.into()]);
         }
         let configuration = Path::new("/etc/systemd/journald.conf");
         if configuration.exists() {
-            std::fs::write(own.join("journald.conf"), CONFIGURATION)?;
-            argv.extend([own.join("journald.conf").into_os_string(), configuration.into()]);
+            std::fs::write(base.join("journald.conf"), CONFIGURATION)?;
+            argv.extend([base.join("journald.conf").into_os_string(), configuration.into()]);
         }
         argv.extend(["--".into(), PROGRAM.into()]);
-        let process = BackgroundProcess::start(Start::notifying(argv, &own, "journald"))?;
-        process.wait_ready(PATIENCE).map_err(Error::Start)?;
-        Ok(Self { process, files: own.join("files") })
+        let process = BackgroundProcess::start(Start::notifying(argv, &base, "journald"))?;
+        process.wait_ready(TIMEOUT).map_err(Error::Start)?;
+        Ok(Self { process, files: base.join("files") })
     }
 
     /// The directory for `journalctl --directory`.
@@ -82,7 +82,7 @@ impl Journald {
         &self.files
     }
 
-    /// The command prefix that makes another command log here.
+    /// The arguments before a command that make it log to this journal.
     pub fn command_prefix(&self) -> Vec<OsString> {
         let target = self.process.pid().to_string();
         ["nsenter", "--target", &target, "--mount", "--"].map(OsString::from).into()
@@ -91,6 +91,6 @@ impl Journald {
 
 impl Drop for Journald {
     fn drop(&mut self) {
-        self.process.stop(PATIENCE);
+        self.process.stop(TIMEOUT);
     }
 }

@@ -1,10 +1,10 @@
-//! A private systemd user manager with its own bus, units, runtime directory and control group.
+//! A private systemd user manager with a separate bus, unit directory, runtime directory and control group.
 //!
-//! It is a real manager, reached through D-Bus. Any number can run at once, isolated from each other and from the
-//! host's own. It never runs `systemd --system`.
+//! It is a real manager, reached over D-Bus. Any number can run at the same time, isolated from each other and from the
+//! host's manager. It never runs `systemd --system`.
 //!
-//! It needs the programs `systemd`, `dbus-daemon` and `setpriv`, and a place for control groups: root has one, and so
-//! has a user in a delegated scope. [`Booted`] creates `/run/systemd/system` while it is needed, if permitted.
+//! It needs the programs `systemd`, `dbus-daemon` and `setpriv`, and the permission to create control groups, which root
+//! and users in a delegated scope have. [`Booted`] creates `/run/systemd/system` if it is missing.
 //!
 //! **Invariant:** after [`PrivateManager::stop`], a drop, or the death of this process, no process of the manager is
 //! left.
@@ -22,20 +22,20 @@ use super::booted_marker::Booted;
 use super::cgroup::ControlGroup;
 use super::journald::Journald;
 
-/// The manager and the bus, at Debian's paths.
+/// The programs of the manager and of the bus, at Debian's paths.
 const MANAGER: &str = "/lib/systemd/systemd";
 const BUS: &str = "/usr/bin/dbus-daemon";
 
-/// The longest directory path for which a socket's path fits in 107 bytes.
-const LONGEST_DIRECTORY: usize = 80;
+/// Maximum length of the directory's path, so that the path of a socket in it has at most 107 bytes.
+const MAX_DIRECTORY_LENGTH: usize = 80;
 
 /// How long a start may take on a busy machine; usually a tenth of a second.
-const PATIENCE: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long an orderly stop may take before the rest is killed: a little more than [`CONFIGURATION`] gives a unit.
-const FAREWELL: Duration = Duration::from_secs(8);
+/// How long a stop may take before the remaining processes are killed: longer than [`CONFIGURATION`] allows a unit.
+const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A unit that does not stop is killed after this time, not after the usual 90 s.
+/// Makes the manager kill a unit that does not stop after 5 s instead of 90 s.
 const CONFIGURATION: &str = "[Manager]\nDefaultTimeoutStopSec=5s\n";
 
 /// The units that a manager needs to start, serve a bus, and stop.
@@ -58,10 +58,10 @@ const UNITS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Makes the shell join the control groups of these files, then executes the program.
+/// A shell script that joins the control groups whose `cgroup.procs` files come before `--`, then executes the program.
 const JOIN: &str = r#"while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@""#;
 
-/// Why there is no private manager.
+/// Why a private manager could not be started or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A program is not installed.
@@ -72,37 +72,37 @@ pub enum Error {
         package: &'static str,
     },
     /// A path in the directory would be too long for a socket.
-    #[error("`{0}` is too long a path for the sockets of a manager")]
+    #[error("`{0}`: the path is too long for the sockets of a manager")]
     PathTooLong(PathBuf),
     /// `/run/systemd/system` is missing and cannot be created.
-    #[error("`/run/systemd/system` could not be made: {0}")]
+    #[error("`/run/systemd/system` could not be created: {0}")]
     NotBooted(io::Error),
     /// No control group can be created here.
-    #[error("a control group could not be made: {0}")]
+    #[error("a control group could not be created: {0}")]
     ControlGroup(io::Error),
     /// A file could not be written.
     #[error("`{path}` could not be written: {source}")]
     Write { path: PathBuf, source: io::Error },
     /// The manager was started and did not become ready.
-    #[error("a private systemd manager did not come up: {0}")]
+    #[error("a private systemd manager did not start: {0}")]
     Start(String),
     /// A process of the manager does not end.
-    #[error("the private systemd manager left something behind: {0}")]
+    #[error("a process of the private systemd manager did not end: {0}")]
     Left(io::Error),
 }
 
-/// A manager that is not started yet.
+/// The configuration of a manager.
 #[derive(Debug)]
 pub struct Blueprint<'a> {
     directory: &'a Path,
     units: Vec<(String, String)>,
-    door: Vec<OsString>,
+    command_prefix: Vec<OsString>,
 }
 
 impl<'a> Blueprint<'a> {
-    /// A manager with its files in `directory`, which exists and is empty.
+    /// A manager that has its files in `directory`, which must exist and be empty.
     pub fn new(directory: &'a Path) -> Self {
-        Self { directory, units: Vec::new(), door: Vec::new() }
+        Self { directory, units: Vec::new(), command_prefix: Vec::new() }
     }
 
     /// Adds a unit by file name and text. It is loaded, not started.
@@ -115,31 +115,31 @@ impl<'a> Blueprint<'a> {
     /// Makes the units log to this journal.
     #[must_use]
     pub fn logging_to(mut self, journal: &Journald) -> Self {
-        self.door = journal.command_prefix();
+        self.command_prefix = journal.command_prefix();
         self
     }
 
-    /// Starts it. Blocks until it serves its bus.
+    /// Starts the manager. Blocks until it responds on its bus.
     ///
     /// # Errors
-    /// When something that it needs is missing; each case has its own variant.
+    /// See the variants of [`Error`].
     pub fn start(self) -> Result<PrivateManager, Error> {
         for (program, package) in [(MANAGER, "systemd"), (BUS, "dbus-daemon")] {
             if !Path::new(program).exists() {
                 return Err(Error::Missing { program, package });
             }
         }
-        if self.directory.as_os_str().len() > LONGEST_DIRECTORY {
+        if self.directory.as_os_str().len() > MAX_DIRECTORY_LENGTH {
             return Err(Error::PathTooLong(self.directory.to_owned()));
         }
         let layout = Layout { directory: self.directory };
         layout.write(&self.units)?;
         let booted = Booted::ensure().map_err(Error::NotBooted)?;
         let group = ControlGroup::new().map_err(Error::ControlGroup)?;
-        let start = Start::notifying(argv(self.door, &group), self.directory, "manager");
+        let start = Start::notifying(argv(self.command_prefix, &group), self.directory, "manager");
         let process = BackgroundProcess::start(start.environment(layout.environment()))
             .map_err(|error| Error::Start(error.to_string()))?;
-        process.wait_ready(PATIENCE).map_err(Error::Start)?;
+        process.wait_ready(START_TIMEOUT).map_err(Error::Start)?;
         let manager = PrivateManager { process, group, _booted: booted, directory: self.directory.to_owned() };
         wait_for_bus(manager.bus_address())?;
         Ok(manager)
@@ -174,7 +174,7 @@ impl PrivateManager {
         write(&Layout { directory: &self.directory }.units().join(name), text)
     }
 
-    /// Stops every unit and then the manager, in order; whatever does not end is killed.
+    /// Stops every unit and then the manager; kills the processes that do not end.
     ///
     /// # Errors
     /// When a process is left running.
@@ -183,7 +183,7 @@ impl PrivateManager {
     }
 
     fn end(&mut self) -> Result<(), Error> {
-        self.process.stop(FAREWELL);
+        self.process.stop(STOP_TIMEOUT);
         self.group.empty().map_err(Error::Left)
     }
 }
@@ -222,7 +222,7 @@ impl Layout<'_> {
         ])
     }
 
-    /// The directory for the links of enabled and masked units comes first, then that of the units themselves.
+    /// The directories of units: first those of the links of enabled and masked units, then that of the unit files.
     fn unit_path(&self) -> OsString {
         let mut path = self.configuration().join("systemd/user").into_os_string();
         for directory in [self.runtime().join("systemd/user"), self.units()] {
@@ -257,21 +257,21 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
         .map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
-/// The command line: the journal's prefix, the control group, then the manager.
-fn argv(door: Vec<OsString>, group: &ControlGroup) -> Vec<OsString> {
-    let mut argv = door;
+/// The command line of the manager, in the journal's namespace and in the control group.
+fn argv(command_prefix: Vec<OsString>, group: &ControlGroup) -> Vec<OsString> {
+    let mut argv = command_prefix;
     argv.extend(["sh", "-c", JOIN, "sh"].map(OsString::from));
     argv.extend(group.procs_files().map(OsString::from));
     argv.extend(["--", MANAGER, "--user", "--log-target=journal"].map(OsString::from));
     argv
 }
 
-/// Waits until the manager responds on the bus; it takes its name there only after the bus has started.
+/// Waits until the manager responds on the bus. It acquires its name some time after the bus has started.
 fn wait_for_bus(address: String) -> Result<(), Error> {
     let waited = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, manager_appears(&address)).await });
-        answer.map_err(|_| io::Error::other("its bus does not know it"))?.map_err(io::Error::other)
+        let result = runtime.block_on(async { tokio::time::timeout(START_TIMEOUT, manager_appears(&address)).await });
+        result.map_err(|_| io::Error::other("it is not on its bus"))?.map_err(io::Error::other)
     });
     let waited = waited.join().unwrap_or_else(|_| Err(io::Error::other("the wait for its bus panicked")));
     waited.map_err(|error| Error::Start(error.to_string()))
@@ -282,7 +282,7 @@ async fn manager_appears(address: &str) -> zbus::Result<()> {
     const NAME: &str = "org.freedesktop.systemd1";
     let connection = zbus::connection::Builder::address(address).build().await?;
     let bus = zbus::fdo::DBusProxy::new(&connection).await?;
-    // Subscribed before the first check, so that no change is missed.
+    // The subscription begins before the first check, so that no change is missed.
     let mut changes = bus.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
     while !bus.name_has_owner(NAME.try_into()?).await? {
         changes.next().await;

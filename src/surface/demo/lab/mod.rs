@@ -1,8 +1,9 @@
-//! The lab: private real parts for the demo and for the tests (a systemd user manager, journald, services, a git repository).
+//! The lab: private instances of real programs for the demo and the tests: a systemd user manager, journald, services,
+//! a git repository.
 //!
-//! Every part lives in a directory, on ports and in a control group of its own, and ends with its value.
+//! Each instance has a separate directory, separate ports and a separate control group. It ends when its value is dropped.
 //!
-//! Not here: what only tests need, see `tests/it/real`.
+//! Not here: programs that only tests need, see `tests/it/real`.
 
 pub mod background_process;
 pub mod booted_marker;

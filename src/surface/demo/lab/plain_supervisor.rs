@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -14,11 +13,11 @@ use tokio::task::JoinHandle;
 use super::background_process::{BackgroundProcess, Start};
 use crate::clock::{SharedClock, sleep};
 
-/// How often the services are checked: a restart should appear immediate.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the services are checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a service may take to stop in order.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long to wait for the services to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A service to keep running.
 #[derive(Debug, Clone)]
@@ -30,48 +29,48 @@ pub struct Service {
 /// The services and the task that restarts them.
 #[derive(Debug)]
 pub struct Processes {
-    watch: JoinHandle<()>,
+    supervision: JoinHandle<()>,
 }
 
 impl Processes {
-    /// Starts every service. The file `directory/<name>` holds its process id.
+    /// Starts every service. The file `<directory>/<name>` holds the process id of a service.
     ///
     /// # Errors
-    /// When one does not start.
+    /// When a service does not start.
     pub fn start(services: Vec<Service>, directory: &Path, clock: SharedClock) -> io::Result<Self> {
         std::fs::create_dir_all(directory)?;
-        let keeper = Arc::new(directory.to_owned());
+        let directory = directory.to_owned();
         let mut running = BTreeMap::new();
         for service in services {
-            let child = start(&service, &keeper)?;
+            let child = start(&service, &directory)?;
             running.insert(service.name.clone(), (service, child));
         }
-        let watch = tokio::spawn(async move {
+        let supervision = tokio::spawn(async move {
             loop {
-                sleep(&*clock, LOOK).await;
+                sleep(&*clock, CHECK_INTERVAL).await;
                 for (service, child) in running.values_mut() {
                     if child.status().is_some()
-                        && let Ok(next) = start(service, &keeper)
+                        && let Ok(next) = start(service, &directory)
                     {
                         *child = next;
                     }
                 }
             }
         });
-        Ok(Self { watch })
+        Ok(Self { supervision })
     }
 
     /// Stops every service.
     pub async fn stop(mut self) {
-        self.watch.abort();
+        self.supervision.abort();
         // Dropping the task drops the children, which stops them.
-        let _ = tokio::time::timeout(FAREWELL, &mut self.watch).await;
+        let _ = tokio::time::timeout(STOP_TIMEOUT, &mut self.supervision).await;
     }
 }
 
 impl Drop for Processes {
     fn drop(&mut self) {
-        self.watch.abort();
+        self.supervision.abort();
     }
 }
 

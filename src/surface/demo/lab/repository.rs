@@ -1,25 +1,25 @@
-//! A real git repository: a work tree on the branch that is deployed, and a bare remote, which is a directory.
+//! A real git repository: a work tree on the deployed branch, and a bare remote in another directory.
 //!
-//! No configuration of the user or the machine is read, so that every machine makes the same.
+//! No configuration of the user or the machine is read, so that the result is the same on every machine.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::actions::transport::process::output_detached;
 
-/// The branch that is deployed.
+/// The deployed branch.
 pub const BRANCH: &str = "production";
 
-/// Who commits, and the first commit.
+/// The author and the first commit of a repository.
 #[derive(Debug, Clone, Copy)]
 pub struct Project<'a> {
-    /// The name of who commits.
+    /// The name of the author.
     pub author: &'a str,
-    /// Their address.
+    /// The author's address.
     pub email: &'a str,
-    /// What the file `README.md` of the first commit says.
+    /// The text of `README.md` in the first commit.
     pub readme: &'a str,
-    /// The first commit's message.
+    /// The message of the first commit.
     pub message: &'a str,
 }
 
@@ -31,30 +31,30 @@ pub struct DemoRepository {
 }
 
 impl DemoRepository {
-    /// Makes one with one commit, pushed, below `directory`; none when git is not installed.
+    /// Creates a repository below `directory` with one commit, which is pushed. None if git is not installed.
     ///
     /// # Errors
-    /// When git refuses.
+    /// When git fails.
     pub fn create(directory: &Path, project: &Project<'_>) -> io::Result<Option<Self>> {
         let repository = Self::below(directory);
         let (work, remote) = (path_text(&repository.work), path_text(&repository.remote));
         match git_in(directory, &["init", "--quiet", "--bare", "--initial-branch", BRANCH, &remote]) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            made => made?,
+            created => created?,
         };
         git_in(directory, &["init", "--quiet", "--initial-branch", BRANCH, &work])?;
         for (key, value) in [("user.name", project.author), ("user.email", project.email), ("commit.gpgsign", "false")]
         {
             repository.git(&["config", key, value])?;
         }
-        // Relative, so that a copy of the directory is a repository with a remote of its own.
+        // A relative path, so that in a copy of the directory the remote is the copied one.
         repository.git(&["remote", "add", "origin", "../remote.git"])?;
         repository.commit("README.md", project.readme, project.message)?;
         repository.git(&["push", "--quiet", "--set-upstream", "origin", BRANCH])?;
         Ok(Some(repository))
     }
 
-    /// The one that was made below `directory`, or copied there.
+    /// The repository that was created below `directory`, or copied there.
     pub fn below(directory: &Path) -> Self {
         Self { work: directory.join("source"), remote: directory.join("remote.git") }
     }
@@ -64,7 +64,7 @@ impl DemoRepository {
         &self.work
     }
 
-    /// The bare repository that `origin` is.
+    /// The bare repository, which is the remote `origin`.
     pub fn remote(&self) -> &Path {
         &self.remote
     }
@@ -72,7 +72,7 @@ impl DemoRepository {
     /// Writes a file and commits it.
     ///
     /// # Errors
-    /// When git or the disk refuses.
+    /// When git fails or the disk cannot be written.
     pub fn commit(&self, file: &str, content: &str, message: &str) -> io::Result<()> {
         let path = self.work.join(file);
         std::fs::create_dir_all(path.parent().expect("a file in the work tree has a directory"))?;
@@ -81,10 +81,11 @@ impl DemoRepository {
         self.git(&["commit", "--quiet", "--message", message]).map(drop)
     }
 
-    /// Makes a branch with these commits (file, content, message) and merges it into the present one with a merge commit.
+    /// Creates a branch with these commits (file, content, message), and merges it into the present branch with a merge
+    /// commit.
     ///
     /// # Errors
-    /// When git or the disk refuses.
+    /// When git fails or the disk cannot be written.
     pub fn merge(&self, branch: &str, commits: &[(&str, &str, &str)], message: &str) -> io::Result<()> {
         let target = self.git(&["rev-parse", "--abbrev-ref", "HEAD"])?;
         self.git(&["switch", "--quiet", "--create", branch])?;
@@ -98,35 +99,35 @@ impl DemoRepository {
     /// Pushes the present branch.
     ///
     /// # Errors
-    /// When git refuses.
+    /// When git fails.
     pub fn push(&self) -> io::Result<()> {
         self.git(&["push", "--quiet", "origin", "HEAD"]).map(drop)
     }
 
-    /// Runs git in the work tree; what it prints, without the last newline.
+    /// Runs git in the work tree; returns its output without the last line end.
     ///
     /// # Errors
-    /// When git refuses, with what it says.
+    /// When git fails, with its error output.
     pub fn git(&self, arguments: &[&str]) -> io::Result<String> {
         git_in(&self.work, arguments)
     }
 }
 
-/// Runs git in a directory, without any configuration but that of the repository there.
+/// Runs git in a directory, with the repository's configuration only; returns its output without the last line end.
 ///
 /// # Errors
-/// When git is not installed or refuses.
-#[expect(clippy::disallowed_methods, reason = "what is started here is no action of a runbook")]
+/// When git is not installed, or fails.
+#[expect(clippy::disallowed_methods, reason = "the program is not an action of a runbook")]
 pub fn git_in(directory: &Path, arguments: &[&str]) -> io::Result<String> {
     let mut command = std::process::Command::new("git");
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").env("LC_ALL", "C");
     command.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
-    let ended = output_detached(command.args(arguments).current_dir(directory))?;
-    if ended.status.success() {
-        return Ok(String::from_utf8_lossy(&ended.stdout).trim_end().to_owned());
+    let output = output_detached(command.args(arguments).current_dir(directory))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
     }
-    let said = String::from_utf8_lossy(&ended.stderr);
-    Err(io::Error::other(format!("`git {}`: {}", arguments.join(" "), said.trim())))
+    let error = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("`git {}`: {}", arguments.join(" "), error.trim())))
 }
 
 fn path_text(path: &Path) -> String {
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_merge_is_on_the_remote_and_its_revert_takes_it_back() {
+    fn a_merge_is_pushed_and_its_revert_removes_its_files() {
         let directory = tempfile::tempdir().unwrap();
         let project = Project { author: "Ada", email: "ada@localhost", readme: "# Shop\n", message: "Open" };
         let repository = DemoRepository::create(directory.path(), &project);

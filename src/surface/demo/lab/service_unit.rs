@@ -2,23 +2,23 @@
 
 use std::ffi::OsString;
 
-/// What a unit file says of a service.
+/// The settings of the unit file.
 #[derive(Debug, Clone)]
 pub struct ServiceUnit<'a> {
-    /// What people see.
+    /// The description for people.
     pub description: &'a str,
     /// The program and its arguments.
     pub argv: &'a [OsString],
     /// The name in the journal.
     pub identifier: &'a str,
-    /// The time until a restart, as systemd has it: `1s`, `100ms`.
+    /// The time before a restart, in systemd's syntax: `1s`, `100ms`.
     pub restart_after: &'a str,
 }
 
 impl ServiceUnit<'_> {
     /// The text of the file.
     pub fn text(&self) -> String {
-        let command: Vec<String> = self.argv.iter().map(|word| quoted(&word.to_string_lossy())).collect();
+        let command: Vec<String> = self.argv.iter().map(|argument| quoted(&argument.to_string_lossy())).collect();
         format!(
             "[Unit]\nDescription={}\n[Service]\nExecStart={}\nRestart=always\nRestartSec={}\nSyslogIdentifier={}\n",
             self.description,
@@ -29,9 +29,9 @@ impl ServiceUnit<'_> {
     }
 }
 
-/// Quotes a word for a unit file.
-fn quoted(word: &str) -> String {
-    let escaped = word.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+/// Quotes an argument for a unit file.
+fn quoted(argument: &str) -> String {
+    let escaped = argument.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
     format!("\"{escaped}\"")
 }
 
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_takes_any_word_unchanged() {
+    fn every_special_character_is_quoted() {
         assert_eq!(quoted(r#"/a b/100%/$x/"\"#), r#""/a b/100%%/$$x/\"\\""#);
     }
 }

@@ -16,10 +16,10 @@ use super::{HandlerReply, HandlerResult, Interaction, refusal_at, reply_text};
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::Request;
+use crate::domain::incident::command::target::StepTarget;
+use crate::domain::incident::decide::step_verb::StepVerb;
 use crate::domain::incident::event::Gate;
 use crate::domain::incident::slack_post::PostSubject;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::domain::incident::target::StepTarget;
 
 /// The reply to a button on an outdated message.
 const STALE: &str = "The question was answered or has changed since this message; nothing was done. Type `/runbook` for the open questions.";

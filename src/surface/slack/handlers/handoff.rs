@@ -43,7 +43,7 @@ fn part(sheet: &mut Blocks, title: &str, lines: Vec<HandoverLine>, none: &str) {
 
 fn parts(line: HandoverLine) -> Vec<Text> {
     let part = |piece| match piece {
-        HandoverPiece::Words(words) => text(shorten(&words)),
+        HandoverPiece::Text(words) => text(shorten(&words)),
         HandoverPiece::At(at) | HandoverPiece::Clock(at) => Text::Time(at),
     };
     line.0.into_iter().map(part).collect()

@@ -18,9 +18,9 @@ use super::render::modal;
 use super::render::modal::{Carried, ModalPurpose};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::IncidentId;
+use crate::domain::incident::command::target::StepReference;
 use crate::domain::incident::command::{Command, Refused, Request};
 use crate::domain::incident::event::Actor;
-use crate::domain::incident::target::StepReference;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::engine::Engine;
 
@@ -166,7 +166,7 @@ impl Interaction<'_> {
 
     async fn refuse_unknown_user(&self, id: &IncidentId, step: Option<&StepReference>, wanted: &str) {
         let by = identity::actor(self.estate, &self.from.user);
-        let request = Request::TurnAway { step: step.cloned(), wanted: wanted.to_owned() };
+        let request = Request::RefuseUnknownUser { step: step.cloned(), wanted: wanted.to_owned() };
         if let Err(error) = self.handlers.engine.submit_once(id, Command { by, request }, self.from.name.clone()).await
         {
             tracing::warn!(incident = %id, %error, "the refusal of a person without permission cannot be recorded");

@@ -14,12 +14,12 @@ use super::{HandlerReply, HandlerResult, Interaction, refusal_at, reply_text};
 use crate::domain::core::id::RunId;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::Incident;
+use crate::domain::incident::command::target::{StepReference, StepTarget};
 use crate::domain::incident::command::{Refused, Request};
+use crate::domain::incident::decide::step_verb::StepVerb;
+use crate::domain::incident::decide::target_lookup;
 use crate::domain::incident::event::{Actor, Gate};
-use crate::domain::incident::permission::{counted, is_one_of, is_unknown_user};
-use crate::domain::incident::resolve;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::domain::incident::target::{StepReference, StepTarget};
+use crate::domain::incident::permission::{is_one_of, is_unknown_user, person_key};
 
 /// The most incidents in a list.
 const INCIDENT_LIMIT: usize = 20;
@@ -80,7 +80,7 @@ impl Interaction<'_> {
         let step = typed_step(step)?;
         if !digest.is_empty() {
             let by = identity::actor(self.estate, &self.from.user);
-            let request = resolve::change(&incident, step.as_ref(), Some(digest))
+            let request = target_lookup::change(&incident, step.as_ref(), Some(digest))
                 .map(|(target, digest)| Request::Approve { target, digest });
             return Ok(done("Agreed", &self.ask_resolved(&incident.id, by, request).await?));
         }
@@ -161,18 +161,20 @@ fn split_step<'a>(incident: &Incident, words: &'a str, verb: StepVerb) -> (Optio
     let Ok(step) = word.parse::<StepReference>() else { return (None, words) };
     let is_place = |run: RunId| incident.run(run).is_some_and(|run| run.has(&step.step));
     let is_reached = || incident.runs.iter().any(|run| run.state(&step.step).is_some());
-    let is_named = step.run.is_some_and(is_place) || resolve::fits(incident, verb, &step);
+    let is_named = step.run.is_some_and(is_place) || target_lookup::fits(incident, verb, &step);
     if is_named || !rest.is_empty() && is_reached() { (Some(step), rest) } else { (None, words) }
 }
 
 /// The target of a verb. If the first word may be text and not the step, the hint of a refusal has the command for that case.
 fn step_target(incident: &Incident, verb: StepVerb, step: Option<&StepReference>) -> Result<StepTarget, Refused> {
-    resolve::target(incident, verb, step).map_err(|refused| match (step, resolve::target(incident, verb, None)) {
-        (Some(step), Ok(only)) if step.run.is_none() => {
-            let (verb, id, only) = (verb.name(), &incident.id, incident.reference(only.run, &only.step));
-            refused.hint(format!("If `{step}` does not name the step, type `runbook {verb} {id} {only} {step} …`."))
+    target_lookup::target(incident, verb, step).map_err(|refused| {
+        match (step, target_lookup::target(incident, verb, None)) {
+            (Some(step), Ok(only)) if step.run.is_none() => {
+                let (verb, id, only) = (verb.name(), &incident.id, incident.reference(only.run, &only.step));
+                refused.hint(format!("If `{step}` does not name the step, type `runbook {verb} {id} {only} {step} …`."))
+            }
+            _ => refused,
         }
-        _ => refused,
     })
 }
 
@@ -204,9 +206,9 @@ fn is_for(one: &PendingQuestion<'_>, by: &Actor) -> bool {
     let Some(run) = one.incident.run(one.run) else { return false };
     match one.gate {
         Gate::Approve { by: roles, not_requester, given, .. } => {
-            let person = counted(&run.estate, by);
+            let person = person_key(&run.estate, by);
             let may_again = !given.contains(&person);
-            let may_at_all = !*not_requester || person != counted(&run.estate, &run.by);
+            let may_at_all = !*not_requester || person != person_key(&run.estate, &run.by);
             is_one_of(one.incident, &run.estate, by, roles) && may_again && may_at_all
         }
         _ => !is_unknown_user(&run.estate, by),

@@ -4,9 +4,9 @@ use super::super::parse::command::{Typed, first};
 use super::questions::{done, typed_step};
 use super::{HandlerResult, Interaction, Permission, refusal_at, reply_text};
 use crate::domain::incident::command::Request;
-use crate::domain::incident::resolve;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::domain::incident::target::{StepReference, StepTarget};
+use crate::domain::incident::command::target::{StepReference, StepTarget};
+use crate::domain::incident::decide::step_verb::StepVerb;
+use crate::domain::incident::decide::target_lookup;
 
 impl Interaction<'_> {
     /// Retries the named step, or the only one that has failed.
@@ -43,7 +43,7 @@ impl Interaction<'_> {
     ) -> HandlerResult {
         self.may_typed(typed, Permission::Act).await?;
         let incident = self.target_incident(typed).await?;
-        let target = resolve::target(&incident, verb, step.as_ref())
+        let target = target_lookup::target(&incident, verb, step.as_ref())
             .map_err(|refused| refusal_at(&incident.id, &refused.into()))?;
         let message = format!("`{}` is {what}", incident.reference(target.run, &target.step));
         Ok(done(&message, &self.act(&incident.id, request(target)).await?))

@@ -80,7 +80,7 @@ impl Interaction<'_> {
             let wrong = if word.is_empty() { String::new() } else { format!("`{word}` is no severity. ") };
             reply_text(&format!("{wrong}Type `/runbook severity p1`, or one of p2, p3, p4."))
         })?;
-        self.request(typed, &format!("Severity {severity}"), Request::Regrade(severity)).await
+        self.request(typed, &format!("Severity {severity}"), Request::ChangeSeverity(severity)).await
     }
 
     /// Handles `role take`, `role release` and `role give`. `role <role>` takes the role.

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::core::id::{IncidentId, RunId, StepKey};
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::Refused;
-use crate::domain::incident::resolve;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::domain::incident::target::{StepReference, StepTarget};
+use crate::domain::incident::command::target::{StepReference, StepTarget};
+use crate::domain::incident::decide::step_verb::StepVerb;
+use crate::domain::incident::decide::target_lookup;
 
 /// The value of a button, encoded as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ impl StepQuestion {
         if let (Some(run), Some(question), Some(attempt)) = (self.run, self.question, self.attempt) {
             return Ok(StepTarget { incident: incident.id.clone(), run, step: self.step.clone(), attempt, question });
         }
-        let found = resolve::target(incident, verb, Some(&self.reference()))?;
+        let found = target_lookup::target(incident, verb, Some(&self.reference()))?;
         Ok(StepTarget { question: self.question.unwrap_or(found.question), ..found })
     }
 }

@@ -13,7 +13,7 @@ const VIA: &str = "slack";
 /// A permission that a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    Look,
+    Read,
     Acknowledge,
     Act,
 }

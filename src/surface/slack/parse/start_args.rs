@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::command::opens_quote;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::command::{Refused, noticed};
+use crate::domain::incident::command::{Refused, parse_detected_at};
 use crate::domain::incident::decide::suggest;
 use crate::domain::incident::event::Mode;
 
@@ -117,7 +117,7 @@ impl StartArgs {
             "env" => self.environment = Some(value),
             "title" => self.title = Some(value),
             "incident" => self.incident = Some(value),
-            _ => self.detected_at = Some(noticed(&value, now)?),
+            _ => self.detected_at = Some(parse_detected_at(&value, now)?),
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use slack_morphism::prelude::{
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Timestamp, stamp};
 use crate::domain::redact::Redactor;
-use crate::notify::slack::dead;
+use crate::notify::slack::without_mentions;
 
 /// The most blocks in a message.
 pub const BLOCKS: usize = 50;
@@ -214,8 +214,8 @@ impl Blocks {
 
 /// Text on one line, cut to a limit in characters.
 pub(crate) fn label(words: &str, limit: usize) -> String {
-    // `dead` inserts a character, so the text is cut again.
-    one_line(&visible(&dead(&masked(&one_line(words, limit)))), limit)
+    // `without_mentions` inserts characters, so the text is cut again.
+    one_line(&visible(&without_mentions(&masked(&one_line(words, limit)))), limit)
 }
 
 /// Masks phone numbers, so that a channel does not show those of customers.
@@ -273,7 +273,7 @@ fn date(at: Timestamp) -> SlackRichTextDate {
 
 /// The text cut to the space that is left, with a mark.
 fn truncated(words: &str, space: &mut usize) -> Option<String> {
-    let words = dead(&masked(words));
+    let words = without_mentions(&masked(words));
     let length = words.chars().count();
     if words.is_empty() || *space == 0 {
         return None;

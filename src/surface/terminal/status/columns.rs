@@ -1,7 +1,6 @@
-//! Lays out a row of the status board as cells. A wide terminal shows all of them, a narrow one only the name and the
-//! problem.
+//! Lays out a row of the status board as cells. A narrow terminal shows only the name and the problem.
 //!
-//! **Invariant:** a row is one line. State is a sign and a word, never a colour alone.
+//! **Invariant:** a row is one line. A state is shown by a sign or a label, never by a colour alone.
 
 use crate::domain::core::time::{Span as Length, Timestamp};
 use crate::domain::host::status::{HealthGrade, StatusRow as Subject};
@@ -14,11 +13,11 @@ const WIDE: usize = 100;
 /// Below this width only the sign, the name, and the problem or the latency are shown.
 const NARROW: usize = 60;
 
-/// The minimum width of the detail column; it is left out if less space is left.
-const DETAIL: usize = 12;
+/// The minimum width of the detail column. With less space, a longer detail is left out.
+const MIN_DETAIL_WIDTH: usize = 12;
 
 /// The width of the longest state with its sign.
-const STATE: usize = 10;
+const STATE_WIDTH: usize = 10;
 
 /// How many columns are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,9 +31,10 @@ enum Breadth {
 #[derive(Debug, Clone)]
 pub struct Columns {
     breadth: Breadth,
-    /// The columns of the terminal; none when the output is not a terminal.
+    /// The width of the terminal; none if the output is not a terminal.
     room: Option<usize>,
     widths: Vec<usize>,
+    /// The width of the latency curve.
     spark: usize,
     signs: &'static Signs,
 }
@@ -58,8 +58,7 @@ impl Cell {
 }
 
 impl Columns {
-    /// The layout for these rows, with `spark` columns for the latency curve. Without `room`, lines may be of any
-    /// length.
+    /// The layout for these rows, with a latency curve of `spark` characters. Without `room`, lines have any length.
     pub fn of(rows: &[Subject], room: Option<usize>, spark: usize, now: Timestamp, signs: &'static Signs) -> Self {
         let breadth = match room {
             Some(room) if room < NARROW => Breadth::Narrow,
@@ -77,8 +76,8 @@ impl Columns {
             }
         }
         if let Some(state) = widths.first_mut().filter(|_| breadth != Breadth::Narrow && room.is_some()) {
-            // The state column keeps its width, so that columns do not move when a state changes.
-            *state = (*state).max(STATE);
+            // The width does not depend on the present states, so that columns do not move when a state changes.
+            *state = (*state).max(STATE_WIDTH);
         }
         columns.widths = widths;
         columns
@@ -90,7 +89,7 @@ impl Columns {
         self.line(self.headings(), vec![StyledSpan::new(Tone::Faint, &curve)], Cell::text(Tone::Faint, "DETAIL"))
     }
 
-    /// A row, with its latency curve if there is space.
+    /// A row with its latency curve.
     pub fn row(&self, row: &Subject, curve: Vec<StyledSpan>, now: Timestamp) -> WrappedRow {
         self.line(self.cells(row, now), curve, self.detail(row))
     }
@@ -101,13 +100,16 @@ impl Columns {
     }
 
     fn headings(&self) -> Vec<Cell> {
-        let words: &[&str] = match self.breadth {
+        let headings: &[&str] = match self.breadth {
             Breadth::Narrow => &["", "NAME"],
             Breadth::Medium => &["STATE", "NAME", "SINCE", "MEMORY", "LATENCY"],
             Breadth::Wide => &["STATE", "NAME", "UNIT", "SINCE", "RESTARTS", "MEMORY", "LATENCY"],
         };
-        let is_number = |word: &&str| ["SINCE", "RESTARTS", "MEMORY", "LATENCY"].contains(word);
-        words.iter().map(|word| Cell { is_number: is_number(word), ..Cell::text(Tone::Faint, *word) }).collect()
+        let is_number = |heading: &&str| ["SINCE", "RESTARTS", "MEMORY", "LATENCY"].contains(heading);
+        headings
+            .iter()
+            .map(|heading| Cell { is_number: is_number(heading), ..Cell::text(Tone::Faint, *heading) })
+            .collect()
     }
 
     fn cells(&self, row: &Subject, now: Timestamp) -> Vec<Cell> {
@@ -123,9 +125,9 @@ impl Columns {
         let latency = row.latency_ms().map_or_else(none, latency);
         let mut cells = vec![Cell::text(tone, format!("{sign} {}", row.grade.code())), name];
         if self.breadth == Breadth::Wide {
-            let word = unit.map_or_else(none, |unit| unit.code().to_owned());
+            let state = unit.map_or_else(none, |unit| unit.code().to_owned());
             let restarts = unit.and_then(|unit| unit.restarts).map_or_else(none, |count| count.to_string());
-            cells.push(Cell::text(if unit.is_some_and(|unit| !unit.is_up) { tone } else { Tone::Plain }, word));
+            cells.push(Cell::text(if unit.is_some_and(|unit| !unit.is_up) { tone } else { Tone::Plain }, state));
             cells.extend([Cell::number(since), Cell::number(restarts)]);
         } else {
             cells.push(Cell::number(since));
@@ -136,14 +138,14 @@ impl Columns {
 
     /// The facts that have no column.
     fn detail(&self, row: &Subject) -> Cell {
-        let mut said = row.reason.clone().unwrap_or_else(|| well(row, self.breadth));
+        let mut text = row.reason.clone().unwrap_or_else(|| healthy_detail(row, self.breadth));
         let restarts = row.seen().and_then(|unit| unit.restarts).filter(|count| *count > 0);
         match self.breadth {
             Breadth::Narrow if let Some(took) = row.latency_ms().filter(|_| row.reason.is_none()) => {
-                said = format!("{said}, {}", latency(took));
+                text = format!("{text}, {}", latency(took));
             }
             Breadth::Medium if let Some(count) = restarts => {
-                said.push_str(&format!(", {count} restart{}", if count == 1 { "" } else { "s" }));
+                text.push_str(&format!(", {count} restart{}", if count == 1 { "" } else { "s" }));
             }
             Breadth::Narrow | Breadth::Medium | Breadth::Wide => {}
         }
@@ -152,7 +154,7 @@ impl Columns {
             HealthGrade::Up => Tone::Warn,
             grade => state_style(grade, self.signs).1,
         };
-        Cell::text(tone, said)
+        Cell::text(tone, text)
     }
 
     fn line(&self, cells: Vec<Cell>, curve: Vec<StyledSpan>, detail: Cell) -> WrappedRow {
@@ -170,10 +172,10 @@ impl Columns {
             spans.push(StyledSpan::new(Tone::Plain, " "));
             used += self.spark + 1;
         }
-        // One blank more than between the other columns, because numbers are right-aligned.
+        // A second blank, because the column before is right-aligned.
         spans.push(StyledSpan::new(Tone::Plain, " "));
         let rest = self.room.map_or(usize::MAX, |room| room.saturating_sub(used + 1));
-        if rest >= DETAIL.min(width(&detail.text)) {
+        if rest >= MIN_DETAIL_WIDTH.min(width(&detail.text)) {
             spans.push(StyledSpan::new(detail.tone, &cut(&detail.text, rest, self.signs)));
         }
         WrappedRow(spans)
@@ -191,7 +193,7 @@ pub fn state_style(grade: HealthGrade, signs: &Signs) -> (&'static str, Tone) {
 }
 
 /// The detail of a healthy subject.
-fn well(row: &Subject, breadth: Breadth) -> String {
+fn healthy_detail(row: &Subject, breadth: Breadth) -> String {
     let unit = row.seen().map(|unit| unit.code()).filter(|_| breadth != Breadth::Wide);
     let ready = row.health.as_ref().and_then(|health| health.ready).filter(|ready| *ready).map(|_| "ready");
     unit.into_iter().chain(ready).collect::<Vec<_>>().join(", ")
@@ -220,7 +222,7 @@ fn memory(bytes: u64) -> String {
     if size < 10.0 && unit != "B" { format!("{size:.1}{unit}") } else { format!("{size:.0}{unit}") }
 }
 
-/// Milliseconds in few characters.
+/// A latency: `<1ms`, `340ms`, `12s`.
 pub fn latency(milliseconds: u64) -> String {
     match milliseconds {
         0 => "<1ms".to_owned(),

@@ -1,10 +1,10 @@
 //! The status board: the project's services and datastores, one line each, printed once or updated live.
 //!
-//! [`model`] holds the live state. [`view`] renders the screen with [`columns`] and [`sparkline`].
-//! [`watch`](mod@self::watch) is the loop of keys, systemd's signals, probes and the clock. [`subcommand`] runs other
-//! commands on the same terminal.
+//! [`model`] has the live state. [`view`] renders the screen with [`columns`] and [`sparkline`].
+//! [`watch`](mod@self::watch) is the loop that handles keys, systemd's signals, probes and the clock. [`subcommand`] runs
+//! other commands on the same terminal.
 //!
-//! Not here: probing (`engine`), and the grade of a row (`domain`).
+//! Not here: the probes, which are in `engine`, and the grade of a row, which is in `domain`.
 
 pub mod columns;
 pub mod model;

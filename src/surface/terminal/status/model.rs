@@ -1,6 +1,6 @@
 //! The state of the live board: rows, latencies, changes and the selected row.
 //!
-//! Keys, results and the time come in as arguments; there is no terminal and no clock here.
+//! Keys, results and the time are arguments; there is no terminal and no clock here.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -11,19 +11,19 @@ use crate::domain::core::time::Timestamp;
 use crate::domain::host::status;
 use crate::domain::host::status::{HealthGrade, StatusRow};
 
-/// How many latencies are kept per row: more than the widest curve shows.
-const SAMPLES: usize = 60;
+/// Maximum number of latencies per row: more than the widest curve shows.
+const MAX_SAMPLES: usize = 60;
 
-/// How many changes are kept: more than the tallest screen has rows.
-const NEWS: usize = 100;
+/// Maximum number of changes: more than a tall screen shows.
+const MAX_CHANGES: usize = 100;
 
 /// How many rows a page key moves.
-const PAGE: usize = 10;
+const PAGE_ROWS: usize = 10;
 
 /// A change of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusChange {
-    /// When it was seen.
+    /// When the change was detected.
     pub at: Timestamp,
     /// The row's name.
     pub name: String,
@@ -32,17 +32,17 @@ pub struct StatusChange {
     pub grade: HealthGrade,
 }
 
-/// What a key asks for.
+/// What the board does after a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatusIntent {
     /// Nothing.
     None,
     Leave,
     /// Probe everything now.
-    Look,
+    CheckNow,
     /// Show the logs of the selected row.
     Logs,
-    /// Offer the runbook for the selected row, to be confirmed.
+    /// Offer to start the runbook for the selected row.
     Offer,
     /// Start the offered runbook, with these arguments.
     Start(Vec<String>),
@@ -51,21 +51,22 @@ pub enum StatusIntent {
 /// The state of the board.
 #[derive(Debug)]
 pub struct StatusModel {
-    /// The names of the project and the environment.
+    /// The name of the estate and the name of the environment.
     pub title: (String, String),
     /// Problems first.
     pub rows: Vec<StatusRow>,
     /// Most recent first.
-    pub news: VecDeque<StatusChange>,
+    pub changes: VecDeque<StatusChange>,
     /// Why systemd cannot be reached.
-    pub blind: Option<String>,
+    pub systemd_error: Option<String>,
     /// A message to the person, shown until the next key.
     pub notice: Option<String>,
-    /// The arguments of a runbook that waits for confirmation.
+    /// The arguments of the offered runbook, which waits for confirmation.
     pub offered: Option<Vec<String>>,
     samples: HashMap<String, VecDeque<Sample>>,
-    /// Rows that have been seen completely once; the first result is not a change.
-    known: HashSet<String>,
+    /// The rows with a complete result. A first complete result is not a change.
+    complete: HashSet<String>,
+    /// The name of the selected row, if the person has selected one.
     chosen: Option<String>,
 }
 
@@ -76,43 +77,43 @@ impl StatusModel {
         Self {
             title,
             rows,
-            news: VecDeque::new(),
-            blind: None,
+            changes: VecDeque::new(),
+            systemd_error: None,
             notice: None,
             offered: None,
             samples: HashMap::new(),
-            known: HashSet::new(),
+            complete: HashSet::new(),
             chosen: None,
         }
     }
 
-    /// Updates a row. `whole` is true once its unit and its probe have both been seen.
-    pub fn put(&mut self, row: StatusRow, whole: bool, now: Timestamp) {
+    /// Updates a row. `is_complete` is true once the results of its unit and of its probe are both known.
+    pub fn update(&mut self, row: StatusRow, is_complete: bool, now: Timestamp) {
         let name = row.name.clone();
         let Some(old) = self.rows.iter_mut().find(|old| old.name == name) else { return };
-        let text = status::changes(old, &row).filter(|_| self.known.contains(&name));
+        let text = status::changes(old, &row).filter(|_| self.complete.contains(&name));
         let grade = row.grade;
         *old = row;
-        if whole {
-            self.known.insert(name.clone());
+        if is_complete {
+            self.complete.insert(name.clone());
         }
         if let Some(text) = text {
-            self.news.push_front(StatusChange { at: now, name, text, grade });
-            self.news.truncate(NEWS);
+            self.changes.push_front(StatusChange { at: now, name, text, grade });
+            self.changes.truncate(MAX_CHANGES);
         }
         status::sort(&mut self.rows);
     }
 
-    /// Adds a latency, or none for a probe without an answer.
+    /// Adds the result of a probe to the latencies of a row.
     pub fn sample(&mut self, name: &str, sample: Sample) {
         let samples = self.samples.entry(name.to_owned()).or_default();
         samples.push_back(sample);
-        if samples.len() > SAMPLES {
+        if samples.len() > MAX_SAMPLES {
             samples.pop_front();
         }
     }
 
-    /// The latencies of a row, the latest last.
+    /// The latencies of a row, oldest first.
     pub fn samples(&self, name: &str) -> Vec<Sample> {
         self.samples.get(name).map(|samples| samples.iter().copied().collect()).unwrap_or_default()
     }
@@ -138,26 +139,26 @@ impl StatusModel {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             return match key.code {
                 KeyCode::Char('c' | 'd') => StatusIntent::Leave,
-                KeyCode::Char('l') => StatusIntent::Look,
+                KeyCode::Char('l') => StatusIntent::CheckNow,
                 _ => StatusIntent::None,
             };
         }
         match (key.code, offered) {
-            (KeyCode::Enter | KeyCode::Char('y'), Some(words)) => return StatusIntent::Start(words),
-            // Any other key declines the offer and does nothing else.
+            (KeyCode::Enter | KeyCode::Char('y'), Some(arguments)) => return StatusIntent::Start(arguments),
+            // Any other key only declines the offer.
             (_, Some(_)) => return StatusIntent::None,
             _ => {}
         }
         let at = self.chosen();
         match key.code {
             KeyCode::Char('q') | KeyCode::Esc => return StatusIntent::Leave,
-            KeyCode::Char(' ') => return StatusIntent::Look,
+            KeyCode::Char(' ') => return StatusIntent::CheckNow,
             KeyCode::Char('l') => return StatusIntent::Logs,
             KeyCode::Char('r') | KeyCode::Enter => return StatusIntent::Offer,
             KeyCode::Up | KeyCode::Char('k') => self.choose(at.saturating_sub(1)),
             KeyCode::Down | KeyCode::Char('j') => self.choose(at + 1),
-            KeyCode::PageUp => self.choose(at.saturating_sub(PAGE)),
-            KeyCode::PageDown => self.choose(at + PAGE),
+            KeyCode::PageUp => self.choose(at.saturating_sub(PAGE_ROWS)),
+            KeyCode::PageDown => self.choose(at + PAGE_ROWS),
             KeyCode::Home => self.choose(0),
             KeyCode::End => self.choose(usize::MAX),
             _ => {}

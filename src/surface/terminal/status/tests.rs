@@ -1,4 +1,4 @@
-//! Tests of the board without a terminal: screens and keys.
+//! Tests the screens and keys of the status board without a terminal.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -30,13 +30,13 @@ fn row(name: &str, active: &str, health: Option<Probe>) -> StatusRow {
 }
 
 fn unready() -> Option<Probe> {
-    let trouble = Some("postgres is unreachable".to_owned());
-    Some(Probe { live: Some(true), ready: Some(false), latency_ms: Some(12), trouble, ..Probe::default() })
+    let reason = Some("postgres is unreachable".to_owned());
+    Some(Probe { live: Some(true), ready: Some(false), latency_ms: Some(12), error: reason, ..Probe::default() })
 }
 
-fn model(many: usize) -> StatusModel {
+fn model(healthy: usize) -> StatusModel {
     let mut rows = vec![row("backend", "active", unready()), row("fraud", "failed", None)];
-    rows.extend((0..many).map(|at| row(&format!("service-{at:02}"), "active", None)));
+    rows.extend((0..healthy).map(|at| row(&format!("service-{at:02}"), "active", None)));
     StatusModel::new(("Pakashop".to_owned(), "production".to_owned()), rows)
 }
 
@@ -52,7 +52,7 @@ fn key(code: KeyCode) -> KeyEvent {
 }
 
 #[test]
-fn a_row_says_what_there_is_room_for() {
+fn a_row_shows_the_cells_that_fit_the_width() {
     let rows = [row("backend", "active", unready())];
     let line = |room| {
         let columns = Columns::of(&rows, room, 0, now(), CharacterSet::Unicode.signs());
@@ -65,16 +65,16 @@ fn a_row_says_what_there_is_room_for() {
 }
 
 #[test]
-fn no_screen_is_too_small_or_too_large() {
+fn every_screen_size_is_filled_exactly() {
     for (columns, rows) in [(80, 24), (40, 20), (200, 60), (20, 8), (10, 5)] {
-        for many in [0, 3, 40] {
-            screen(&model(many), columns, rows);
+        for healthy in [0, 3, 40] {
+            screen(&model(healthy), columns, rows);
         }
     }
 }
 
 #[test]
-fn trouble_is_at_the_top_and_what_is_hidden_is_counted() {
+fn problems_are_at_the_top_and_hidden_rows_are_counted() {
     let shown = screen(&model(30), 80, 24);
     assert!(shown[0].starts_with("Pakashop production  ✗ 1 down  ! 1 degraded  ✓ 30 up"), "{}", shown[0]);
     assert!(shown[2].starts_with("▸ ✗ down     fraud") && shown[3].contains("backend"), "{shown:#?}");
@@ -82,35 +82,35 @@ fn trouble_is_at_the_top_and_what_is_hidden_is_counted() {
 }
 
 #[test]
-fn the_choice_stays_on_its_row_while_others_move() {
+fn the_selection_stays_on_its_row_when_rows_move() {
     let mut model = model(30);
     for _ in 0..40 {
         model.key(key(KeyCode::Down));
     }
     assert_eq!(model.row().unwrap().name, "service-29");
     model.key(key(KeyCode::Up));
-    model.put(row("service-28", "failed", None), true, now());
+    model.update(row("service-28", "failed", None), true, now());
     assert_eq!((model.row().unwrap().name.as_str(), model.chosen()), ("service-28", 1));
     assert!(screen(&model, 80, 24)[3].starts_with("▸ ✗ down     service-28"));
 }
 
 #[test]
-fn the_first_look_is_no_news_and_the_next_is() {
+fn a_first_complete_result_is_not_a_change() {
     let mut model = model(1);
-    model.put(row("service-00", "failed", None), true, now());
-    assert!(model.news.is_empty());
-    model.put(row("service-00", "active", None), true, now());
-    assert_eq!(model.news[0].text, "up again, was down");
+    model.update(row("service-00", "failed", None), true, now());
+    assert!(model.changes.is_empty());
+    model.update(row("service-00", "active", None), true, now());
+    assert_eq!(model.changes[0].text, "up again, was down");
 }
 
 #[test]
-fn a_runbook_is_started_only_when_it_is_agreed_to() {
+fn an_offered_runbook_starts_only_after_confirmation() {
     let mut model = model(1);
-    let words = vec!["start".to_owned(), "mend".to_owned()];
+    let arguments = vec!["start".to_owned(), "mend".to_owned()];
     assert_eq!(model.key(key(KeyCode::Char('r'))), StatusIntent::Offer);
-    model.offered = Some(words.clone());
-    assert_eq!(model.key(key(KeyCode::Char('q'))), StatusIntent::None, "a no is nothing more");
-    model.offered = Some(words.clone());
-    assert_eq!(model.key(key(KeyCode::Enter)), StatusIntent::Start(words));
+    model.offered = Some(arguments.clone());
+    assert_eq!(model.key(key(KeyCode::Char('q'))), StatusIntent::None, "declining does nothing else");
+    model.offered = Some(arguments.clone());
+    assert_eq!(model.key(key(KeyCode::Enter)), StatusIntent::Start(arguments));
     assert_eq!(model.key(key(KeyCode::Char('q'))), StatusIntent::Leave);
 }

@@ -1,7 +1,7 @@
-//! The loop of the board. It handles keys, systemd's signals, probes and the clock concurrently.
+//! The loop of the board. It waits for keys, systemd's signals, probes and the clock at the same time.
 //!
-//! **Invariant:** a change of a unit is read when systemd signals it, but at most once per [`CALM`]. A subject is
-//! probed again only after the previous probe has ended.
+//! **Invariant:** units are read when systemd signals a change, but at most once per [`MIN_READ_INTERVAL`]. A subject is
+//! probed again only after its previous probe has ended.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -11,7 +11,6 @@ use std::time::Duration;
 use crossterm::event::Event as Input;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::model::{StatusIntent, StatusModel};
 use super::subcommand;
@@ -22,17 +21,18 @@ use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::host::status::{Probe, Sighting, StatusRow};
 use crate::engine::catalog::Catalog;
 use crate::engine::inspect::status::{StatusSurvey, UnitWatch, Units, sighting, start_arguments};
+use crate::surface::terminal::end_signals;
 use crate::surface::terminal::widgets::alternate_screen::AlternateScreen;
 use crate::surface::terminal::widgets::palette::{CharacterSet, Colour};
 
-/// How often ages and the time of day are redrawn.
+/// How often the screen is redrawn, because it shows ages and the time of day.
 const TICK: Duration = Duration::from_secs(1);
 
 /// The minimum time between two reads of the units; a restart causes a dozen signals.
-const CALM: Duration = Duration::from_millis(300);
+const MIN_READ_INTERVAL: Duration = Duration::from_millis(300);
 
-/// How long until an unreachable bus is tried again.
-const AGAIN: Duration = Duration::from_secs(2);
+/// The time between two attempts to reach the bus.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// The settings of the live board.
 #[derive(Debug, Clone)]
@@ -40,52 +40,55 @@ pub struct WatchOptions {
     /// How often everything is probed.
     pub every: Duration,
     pub colour: Colour,
-    pub letters: CharacterSet,
-    /// The arguments before those of every command that a key starts.
-    pub lead: Vec<String>,
+    pub charset: CharacterSet,
+    /// The flags that every command gets which a key starts.
+    pub flags: Vec<String>,
 }
 
 /// A future in progress.
 type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// The index of a subject and the result of its probe.
-type Answered = (usize, Option<Probe>);
+type ProbeResult = (usize, Option<Probe>);
 
-/// What systemd's signals reported.
-enum Heard {
-    Began(UnitWatch),
+/// A signal of systemd, with the subscription for the next one.
+enum UnitSignal {
+    Subscribed(UnitWatch),
     Changed(UnitWatch),
+    /// The connection is lost.
     Lost,
 }
 
-/// What happens after an event.
-enum AfterKey {
-    On,
+/// Whether the loop continues.
+enum LoopControl {
+    Continue,
     Leave,
-    /// Another command gets the terminal.
-    Errand(Vec<String>, Pause),
+    /// Run another command on the terminal.
+    Run(Vec<String>, Pause),
 }
 
-/// The board and its data.
+/// The board, and the latest results.
 struct Watch<'a> {
     survey: &'a StatusSurvey,
     catalog: &'a Catalog,
     options: &'a WatchOptions,
     model: StatusModel,
     units: Option<Units>,
-    answers: HashMap<usize, Option<Probe>>,
+    results: HashMap<usize, Option<Probe>>,
 }
 
-/// What runs while the board is on the screen.
+/// The futures that run while the board is on the screen.
 struct WatchTasks<'a> {
-    probes: FuturesUnordered<Pending<'a, Answered>>,
-    asked: HashSet<usize>,
+    probes: FuturesUnordered<Pending<'a, ProbeResult>>,
+    /// The indexes of the subjects that are being probed.
+    in_progress: HashSet<usize>,
     read_units: Option<Pending<'a, Units>>,
-    look_again: bool,
-    hear: Pending<'a, Heard>,
-    /// The subject to probe next, and when.
-    at: usize,
-    turn: Timestamp,
+    /// Whether to read the units again after the present read.
+    read_again: bool,
+    next_unit_signal: Pending<'a, UnitSignal>,
+    /// The index of the subject to probe next.
+    next_probe: usize,
+    next_probe_at: Timestamp,
 }
 
 /// Shows the board until the person leaves.
@@ -101,44 +104,57 @@ pub async fn watch(survey: &StatusSurvey, catalog: &Catalog, options: WatchOptio
         options: &options,
         model: StatusModel::new(title, rows),
         units: None,
-        answers: HashMap::new(),
+        results: HashMap::new(),
     };
     loop {
-        let mut canvas = AlternateScreen::open(options.colour, options.letters)?;
-        let next = watch.stay(&mut canvas).await?;
-        drop(canvas);
-        let AfterKey::Errand(words, pause) = next else { return Ok(()) };
-        let words: Vec<String> = options.lead.iter().cloned().chain(words).collect();
-        if subcommand::run(&words, pause).await? {
+        let mut screen = AlternateScreen::open(options.colour, options.charset)?;
+        let next = watch.show(&mut screen).await?;
+        drop(screen);
+        let LoopControl::Run(arguments, pause) = next else { return Ok(()) };
+        let arguments: Vec<String> = options.flags.iter().cloned().chain(arguments).collect();
+        if subcommand::run(&arguments, pause).await? {
             return Ok(());
         }
     }
 }
 
 impl<'a> Watch<'a> {
-    async fn stay(&mut self, canvas: &mut AlternateScreen) -> io::Result<AfterKey> {
+    /// Shows the board until the person leaves or starts another command.
+    async fn show(&mut self, screen: &mut AlternateScreen) -> io::Result<LoopControl> {
         let clock = self.survey.clock().clone();
         let mut keys = subcommand::keys();
-        let [mut interrupt, mut terminate, mut hangup] = signals()?;
-        let mut work = WatchTasks::begin(self.survey, clock.now());
-        // Drawn before the first probe answers; units arrive at once.
+        let [mut interrupt, mut terminate, mut hangup] = end_signals()?;
+        let mut tasks = WatchTasks::begin(self.survey, clock.now());
+        // The first screen is drawn before there are results.
         loop {
-            if canvas.show(&view(&self.model, clock.now(), canvas.size(), self.options.letters)).is_err() {
-                return Ok(AfterKey::Leave);
+            if screen.show(&view(&self.model, clock.now(), screen.size(), self.options.charset)).is_err() {
+                return Ok(LoopControl::Leave);
             }
             let next = tokio::select! {
                 biased;
-                _ = hangup.recv() => AfterKey::Leave,
-                _ = terminate.recv() => AfterKey::Leave,
-                _ = interrupt.recv() => AfterKey::Leave,
-                input = keys.next() => self.input(input, canvas, &mut work)?,
-                Some((at, answer)) = work.probes.next() => { self.answered(at, answer, &mut work); AfterKey::On }
-                units = pending(&mut work.read_units) => { self.apply_units(units, &mut work); AfterKey::On }
-                heard = &mut work.hear => { work.heard(heard, self.survey); AfterKey::On }
-                () = clock.sleep_until(work.turn) => { work.handle_key(self.survey, self.options.every); AfterKey::On }
-                () = clock::sleep(&*clock, TICK) => AfterKey::On,
+                _ = hangup.recv() => LoopControl::Leave,
+                _ = terminate.recv() => LoopControl::Leave,
+                _ = interrupt.recv() => LoopControl::Leave,
+                input = keys.next() => self.input(input, screen, &mut tasks)?,
+                Some((index, probe)) = tasks.probes.next() => {
+                    self.apply_probe(index, probe, &mut tasks);
+                    LoopControl::Continue
+                }
+                units = pending(&mut tasks.read_units) => {
+                    self.apply_units(units, &mut tasks);
+                    LoopControl::Continue
+                }
+                signal = &mut tasks.next_unit_signal => {
+                    tasks.apply_signal(signal, self.survey);
+                    LoopControl::Continue
+                }
+                () = clock.sleep_until(tasks.next_probe_at) => {
+                    tasks.probe_next(self.survey, self.options.every);
+                    LoopControl::Continue
+                }
+                () = clock::sleep(&*clock, TICK) => LoopControl::Continue,
             };
-            if !matches!(next, AfterKey::On) {
+            if !matches!(next, LoopControl::Continue) {
                 return Ok(next);
             }
         }
@@ -147,111 +163,113 @@ impl<'a> Watch<'a> {
     fn input(
         &mut self,
         input: Option<io::Result<Input>>,
-        canvas: &mut AlternateScreen,
-        work: &mut WatchTasks<'a>,
-    ) -> io::Result<AfterKey> {
-        let Some(Ok(input)) = input else { return Ok(AfterKey::Leave) };
+        screen: &mut AlternateScreen,
+        tasks: &mut WatchTasks<'a>,
+    ) -> io::Result<LoopControl> {
+        let Some(Ok(input)) = input else { return Ok(LoopControl::Leave) };
         let intent = match input {
             Input::Key(key) => self.model.key(key),
             Input::Resize(..) => {
-                canvas.measure()?;
+                screen.measure()?;
                 StatusIntent::None
             }
             _ => StatusIntent::None,
         };
         Ok(match intent {
-            StatusIntent::None => AfterKey::On,
-            StatusIntent::Leave => AfterKey::Leave,
-            StatusIntent::Look => {
-                canvas.measure()?;
-                work.ask_all(self.survey);
-                AfterKey::On
+            StatusIntent::None => LoopControl::Continue,
+            StatusIntent::Leave => LoopControl::Leave,
+            StatusIntent::CheckNow => {
+                screen.measure()?;
+                tasks.check_all(self.survey);
+                LoopControl::Continue
             }
             StatusIntent::Logs => self.logs(),
             StatusIntent::Offer => {
                 self.offer();
-                AfterKey::On
+                LoopControl::Continue
             }
-            StatusIntent::Start(words) => AfterKey::Errand(words, Pause::Always),
+            StatusIntent::Start(arguments) => LoopControl::Run(arguments, Pause::Always),
         })
     }
 
-    fn logs(&mut self) -> AfterKey {
-        let Some(row) = self.model.row() else { return AfterKey::On };
+    /// The command that shows the logs of the selected row.
+    fn logs(&mut self) -> LoopControl {
+        let Some(row) = self.model.row() else { return LoopControl::Continue };
         if matches!(row.unit, Sighting::None) {
-            self.model.notice = Some(format!("`{}` has no unit here, and so no journal", row.name));
-            return AfterKey::On;
+            self.model.notice = Some(format!("`{}` has no unit here, so it has no journal", row.name));
+            return LoopControl::Continue;
         }
         let environment = self.survey.environment();
-        let words = ["logs", "--env", environment, "--service", &row.name, "--follow"];
-        AfterKey::Errand(words.map(str::to_owned).to_vec(), Pause::OnTrouble)
+        let arguments = ["logs", "--env", environment, "--service", &row.name, "--follow"];
+        LoopControl::Run(arguments.map(str::to_owned).to_vec(), Pause::OnFailure)
     }
 
-    /// Shows which runbook would be started and waits for confirmation: it opens an incident, and a key is easily
-    /// pressed by mistake.
+    /// Offers to start the runbook for the selected row. It needs a confirmation, because it opens an incident and a key is
+    /// easily pressed by mistake.
     fn offer(&mut self) {
         let Some(row) = self.model.row() else { return };
-        let words = start_arguments(row, self.catalog, self.survey.environment());
-        self.model.notice = Some(match &words {
-            Some(words) => format!("`runbook {}` opens an incident", words.join(" ")),
-            None => format!("no runbook is for `{}`", row.name),
+        let arguments = start_arguments(row, self.catalog, self.survey.environment());
+        self.model.notice = Some(match &arguments {
+            Some(arguments) => format!("`runbook {}` opens an incident", arguments.join(" ")),
+            None => format!("there is no runbook for `{}`", row.name),
         });
-        self.model.offered = words;
+        self.model.offered = arguments;
     }
 
-    fn answered(&mut self, at: usize, answer: Option<Probe>, work: &mut WatchTasks<'a>) {
-        work.asked.remove(&at);
-        if let Some(probe) = &answer
+    fn apply_probe(&mut self, index: usize, probe: Option<Probe>, tasks: &mut WatchTasks<'a>) {
+        tasks.in_progress.remove(&index);
+        if let Some(probe) = &probe
             && probe.live.is_some()
         {
-            self.model.sample(&self.survey.subjects()[at].name, probe.latency_ms.filter(|_| probe.live == Some(true)));
+            self.model
+                .sample(&self.survey.subjects()[index].name, probe.latency_ms.filter(|_| probe.live == Some(true)));
         }
-        self.answers.insert(at, answer);
-        self.put(at);
+        self.results.insert(index, probe);
+        self.update_row(index);
     }
 
-    fn apply_units(&mut self, units: Units, work: &mut WatchTasks<'a>) {
-        work.read_units = None;
-        self.model.blind = units.as_ref().err().cloned();
+    fn apply_units(&mut self, units: Units, tasks: &mut WatchTasks<'a>) {
+        tasks.read_units = None;
+        self.model.systemd_error = units.as_ref().err().cloned();
         self.units = Some(units);
-        for at in 0..self.survey.subjects().len() {
-            self.put(at);
+        for index in 0..self.survey.subjects().len() {
+            self.update_row(index);
         }
-        if std::mem::take(&mut work.look_again) {
-            work.read_units(self.survey, CALM);
+        if std::mem::take(&mut tasks.read_again) {
+            tasks.read_units(self.survey, MIN_READ_INTERVAL);
         }
     }
 
     /// Combines the unit and the probe of a subject into its row.
-    fn put(&mut self, at: usize) {
-        let subject = &self.survey.subjects()[at];
-        let answer = self.answers.get(&at);
+    fn update_row(&mut self, index: usize) {
+        let subject = &self.survey.subjects()[index];
+        let probe = self.results.get(&index);
         let unit = self.units.as_ref().map_or(Sighting::None, |units| sighting(subject, units));
-        let is_whole = self.units.is_some() && (answer.is_some() || !self.survey.probes());
-        let row = StatusRow::of(subject, unit, answer.cloned().flatten());
-        self.model.put(row, is_whole, self.survey.clock().now());
+        let is_complete = self.units.is_some() && (probe.is_some() || !self.survey.probes());
+        let row = StatusRow::of(subject, unit, probe.cloned().flatten());
+        self.model.update(row, is_complete, self.survey.clock().now());
     }
 }
 
 impl<'a> WatchTasks<'a> {
     fn begin(survey: &'a StatusSurvey, now: Timestamp) -> Self {
-        let mut work = Self {
+        let mut tasks = Self {
             probes: FuturesUnordered::new(),
-            asked: HashSet::new(),
+            in_progress: HashSet::new(),
             read_units: None,
-            look_again: false,
-            hear: hear(survey, None),
-            at: 0,
-            turn: now,
+            read_again: false,
+            next_unit_signal: next_unit_signal(survey, None),
+            next_probe: 0,
+            next_probe_at: now,
         };
-        work.ask_all(survey);
-        work
+        tasks.check_all(survey);
+        tasks
     }
 
-    /// Reads the units after a pause. During a read, another one is scheduled.
+    /// Reads the units after a pause. If a read is in progress, another one follows it.
     fn read_units(&mut self, survey: &'a StatusSurvey, after: Duration) {
         if self.read_units.is_some() {
-            self.look_again = true;
+            self.read_again = true;
             return;
         }
         self.read_units = Some(Box::pin(async move {
@@ -262,76 +280,72 @@ impl<'a> WatchTasks<'a> {
         }));
     }
 
-    /// Probes everything now, except what is being probed already.
-    fn ask_all(&mut self, survey: &'a StatusSurvey) {
+    /// Reads the units and probes every subject now.
+    fn check_all(&mut self, survey: &'a StatusSurvey) {
         self.read_units(survey, Duration::ZERO);
-        for at in 0..survey.subjects().len() {
-            self.ask(at, survey);
+        for index in 0..survey.subjects().len() {
+            self.start_probe(index, survey);
         }
     }
 
-    /// Probes the next subject. Probes are spread over the interval, because a burst would measure how they delay each
-    /// other.
-    fn handle_key(&mut self, survey: &'a StatusSurvey, every: Duration) {
-        let many = survey.subjects().len().max(1);
-        let share = every / u32::try_from(many).unwrap_or(u32::MAX);
-        self.turn = Span(share).after(survey.clock().now());
-        if self.at == 0 {
+    /// Probes the next subject. The probes are spread over the interval: at the same time they would delay each other, and
+    /// the latencies would be too high.
+    fn probe_next(&mut self, survey: &'a StatusSurvey, every: Duration) {
+        let count = survey.subjects().len().max(1);
+        let pause = every / u32::try_from(count).unwrap_or(u32::MAX);
+        self.next_probe_at = Span(pause).after(survey.clock().now());
+        if self.next_probe == 0 {
             self.read_units(survey, Duration::ZERO);
         }
-        self.ask(self.at, survey);
-        self.at = (self.at + 1) % many;
+        self.start_probe(self.next_probe, survey);
+        self.next_probe = (self.next_probe + 1) % count;
     }
 
     /// Probes a subject, unless it is being probed already.
-    fn ask(&mut self, at: usize, survey: &'a StatusSurvey) {
-        if survey.probes() && self.asked.insert(at) {
-            self.probes.push(Box::pin(async move { (at, survey.probe(&survey.subjects()[at]).await) }));
+    fn start_probe(&mut self, index: usize, survey: &'a StatusSurvey) {
+        if survey.probes() && self.in_progress.insert(index) {
+            self.probes.push(Box::pin(async move { (index, survey.probe(&survey.subjects()[index]).await) }));
         }
     }
 
-    fn heard(&mut self, heard: Heard, survey: &'a StatusSurvey) {
-        let lookout = match heard {
-            Heard::Began(lookout) => Some(lookout),
-            Heard::Changed(lookout) => {
-                self.read_units(survey, CALM);
-                Some(lookout)
+    fn apply_signal(&mut self, signal: UnitSignal, survey: &'a StatusSurvey) {
+        let watch = match signal {
+            UnitSignal::Subscribed(watch) => Some(watch),
+            UnitSignal::Changed(watch) => {
+                self.read_units(survey, MIN_READ_INTERVAL);
+                Some(watch)
             }
-            Heard::Lost => {
-                self.read_units(survey, CALM);
+            UnitSignal::Lost => {
+                self.read_units(survey, MIN_READ_INTERVAL);
                 None
             }
         };
-        self.hear = hear(survey, lookout);
+        self.next_unit_signal = next_unit_signal(survey, watch);
     }
 }
 
-/// Waits for the next signal of systemd; subscribes first if there is no subscription.
-fn hear<'a>(survey: &'a StatusSurvey, lookout: Option<UnitWatch>) -> Pending<'a, Heard> {
+/// Waits for the next signal of systemd. Without a subscription it subscribes first.
+fn next_unit_signal<'a>(survey: &'a StatusSurvey, watch: Option<UnitWatch>) -> Pending<'a, UnitSignal> {
     Box::pin(async move {
-        match lookout {
-            Some(mut lookout) => match lookout.changed().await {
-                true => Heard::Changed(lookout),
-                false => Heard::Lost,
+        match watch {
+            Some(mut watch) => match watch.changed().await {
+                true => UnitSignal::Changed(watch),
+                false => UnitSignal::Lost,
             },
             None => loop {
                 match survey.unit_watch().await {
-                    Ok(lookout) => return Heard::Began(lookout),
-                    Err(_) => clock::sleep(&**survey.clock(), AGAIN).await,
+                    Ok(watch) => return UnitSignal::Subscribed(watch),
+                    Err(_) => clock::sleep(&**survey.clock(), RETRY_DELAY).await,
                 }
             },
         }
     })
 }
 
-/// Completes with the future, if there is one; otherwise never.
-async fn pending<T>(work: &mut Option<Pending<'_, T>>) -> T {
-    match work {
-        Some(work) => work.await,
+/// Waits for the future; without one it never returns.
+async fn pending<T>(future: &mut Option<Pending<'_, T>>) -> T {
+    match future {
+        Some(future) => future.await,
         None => std::future::pending().await,
     }
-}
-
-fn signals() -> io::Result<[Signal; 3]> {
-    Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?])
 }

@@ -1,7 +1,7 @@
-//! The engine's work beside the interface: starts it, restarts it after another process released the lease, and ends
-//! it.
+//! The task that drives the incident beside the interface. It is started again after a pause if another process holds the
+//! lease.
 //!
-//! Not here: any output. The loop of the interface waits for the result.
+//! Not here: output. The loop of the interface waits for the result.
 
 use std::time::Duration;
 
@@ -12,36 +12,36 @@ use crate::clock;
 use crate::domain::core::id::IncidentId;
 use crate::engine::{Engine, EngineError, ReturnWhen, Stop};
 
-/// How long to wait before trying to get the lease of another process again.
-const AGAIN: Duration = Duration::from_secs(2);
+/// The pause before the task is started again.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// The work on one incident.
+/// Drives one incident in a task.
 #[derive(Debug)]
 pub struct Driver {
     engine: Engine,
     incident: IncidentId,
-    patience: ReturnWhen,
+    return_when: ReturnWhen,
     detach: CancellationToken,
-    work: Option<JoinHandle<Result<Stop, EngineError>>>,
+    task: Option<JoinHandle<Result<Stop, EngineError>>>,
 }
 
 impl Driver {
-    /// A driver without work, for an incident that is only watched.
+    /// A driver without a task, for an incident that is only shown.
     pub fn idle(engine: &Engine, incident: &IncidentId) -> Self {
         let (engine, incident) = (engine.clone(), incident.clone());
-        Self { engine, incident, patience: ReturnWhen::UntilOver, detach: CancellationToken::new(), work: None }
+        Self { engine, incident, return_when: ReturnWhen::UntilOver, detach: CancellationToken::new(), task: None }
     }
 
-    /// A driver that starts to work.
-    pub fn working(engine: &Engine, incident: &IncidentId, patience: ReturnWhen) -> Self {
+    /// A driver whose task runs.
+    pub fn working(engine: &Engine, incident: &IncidentId, return_when: ReturnWhen) -> Self {
         let mut driver = Self::idle(engine, incident);
-        driver.patience = patience;
-        driver.work = Some(driver.start(Duration::ZERO));
+        driver.return_when = return_when;
+        driver.task = Some(driver.start(Duration::ZERO));
         driver
     }
 
     fn start(&self, after: Duration) -> JoinHandle<Result<Stop, EngineError>> {
-        let (engine, incident, patience) = (self.engine.clone(), self.incident.clone(), self.patience);
+        let (engine, incident, return_when) = (self.engine.clone(), self.incident.clone(), self.return_when);
         let detach = self.detach.clone();
         tokio::spawn(async move {
             if !after.is_zero() {
@@ -51,39 +51,42 @@ impl Driver {
                     () = detach.cancelled() => return Ok(Stop::Detached),
                 }
             }
-            engine.drive(&incident, patience, &detach).await
+            engine.drive(&incident, return_when, &detach).await
         })
     }
 
-    /// Waits for the end of the work; never returns if there is none. Cancel-safe.
+    /// Waits for the end of the task; never returns if there is none. Cancel-safe.
     pub async fn stopped(&mut self) -> Result<Stop, EngineError> {
-        let Some(work) = &mut self.work else {
+        let Some(task) = &mut self.task else {
             return std::future::pending().await;
         };
-        let stop = work.await;
-        self.work = None;
-        stop.unwrap_or_else(|lost| {
-            Err(EngineError::Io { what: "the work was lost".to_owned(), source: std::io::Error::other(lost) })
+        let stop = task.await;
+        self.task = None;
+        stop.unwrap_or_else(|error| {
+            Err(EngineError::Io {
+                what: "the task that drives the incident failed".to_owned(),
+                source: std::io::Error::other(error),
+            })
         })
     }
 
-    /// Starts the work again after a pause.
-    pub fn again(&mut self) {
-        self.work = Some(self.start(AGAIN));
+    /// Starts the task again after a pause.
+    pub fn restart(&mut self) {
+        self.task = Some(self.start(RETRY_DELAY));
     }
 
-    /// Asks the work to end; true when there is any.
+    /// Asks the task to end; true if there is one.
     pub fn detach(&self) -> bool {
         self.detach.cancel();
-        self.work.is_some()
+        self.task.is_some()
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
         self.detach.cancel();
-        if let Some(work) = &self.work {
-            work.abort();
+        if let Some(task) = &self.task {
+            task.abort();
         }
     }
 }

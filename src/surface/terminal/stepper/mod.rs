@@ -1,6 +1,6 @@
-//! The interactive loop. It handles keys, events, the worker and the clock concurrently.
+//! The stepper: the interactive loop. It waits for keys, events, the engine and the clock at the same time.
 //!
-//! **Invariant:** the run goes on while a question is on the screen; nothing here waits for a person.
+//! **Invariant:** the loop never waits for a person alone, so the run continues while a question is on the screen.
 
 pub mod engine_task;
 pub mod model;
@@ -17,31 +17,28 @@ use std::time::Duration;
 
 use crossterm::event::{Event as Input, EventStream};
 use futures_util::{FutureExt, StreamExt};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::engine_task::Driver;
 use self::model::{Intent, Model};
-
 use self::view::view;
 use super::widgets::inline_screen::Screen;
 use super::widgets::styled_text::{StyledLine, Tone};
 use super::widgets::wrap;
 use super::widgets::wrap::WrappedRow;
-use super::{Left, StepperOptions, WorkMode};
+use super::{Left, StepperOptions, WorkMode, end_signals};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::command::{Command, Request};
 use crate::domain::incident::event::Actor;
 use crate::engine::{Engine, EngineError, IncidentUpdate, ReturnWhen, Stop, Subscription};
 
-/// How often elapsed times and countdowns are updated: twice as often as they change.
+/// How often elapsed times and countdowns are redrawn. They change once a second.
 const TICK: Duration = Duration::from_millis(500);
-/// How many updates are read before the screen is drawn, so that a step with much output does not cause a redraw per
-/// line.
-const NEWS_AT_ONCE: usize = 512;
-/// Maximum number of requests in progress.
-const REQUESTS: usize = 8;
+/// Maximum number of updates between two redraws. A step with much output must not cause a redraw per line.
+const UPDATES_PER_DRAW: usize = 512;
+/// Maximum number of queued responses to requests.
+const RESPONSE_QUEUE: usize = 8;
 
 /// One interactive session.
 struct Stepper<'a> {
@@ -51,16 +48,17 @@ struct Stepper<'a> {
     model: Model,
     screen: Screen,
     driver: Driver,
-    refusals: mpsc::Sender<Option<String>>,
-    /// Finished lines that are not printed yet.
-    ended: Vec<StyledLine>,
-    /// The event to wait for before returning, once the work is over.
-    last: Option<u64>,
+    /// The responses to submitted requests: none, or the text of a refusal.
+    responses: mpsc::Sender<Option<String>>,
+    /// Lines for the scroll-back that are not printed yet.
+    finished: Vec<StyledLine>,
+    /// The event to show before returning, once every run has ended.
+    last_event: Option<u64>,
 }
 
-/// Whether the loop goes on.
+/// Whether the loop continues.
 enum LoopControl {
-    On,
+    Continue,
     Leave(Left),
     /// The terminal is gone.
     Gone,
@@ -72,38 +70,47 @@ pub async fn step(engine: &Engine, incident: &IncidentId, options: StepperOption
         WorkMode::Drive => Driver::working(engine, incident, ReturnWhen::UntilOver),
         WorkMode::Watch => Driver::idle(engine, incident),
     };
-    let screen = Screen::open(options.colour, options.letters).map_err(lost)?;
-    let model = Model::new(options.letters.signs(), options.actor.name().to_owned(), options.after);
-    let (refusals, answers) = mpsc::channel(REQUESTS);
-    let stepper =
-        Stepper { engine, incident, options: &options, model, screen, driver, refusals, ended: Vec::new(), last: None };
-    stepper.run(answers).await
+    let screen = Screen::open(options.colour, options.charset).map_err(terminal_error)?;
+    let model = Model::new(options.charset.signs(), options.actor.name().to_owned(), options.after);
+    let (responses, received) = mpsc::channel(RESPONSE_QUEUE);
+    let stepper = Stepper {
+        engine,
+        incident,
+        options: &options,
+        model,
+        screen,
+        driver,
+        responses,
+        finished: Vec::new(),
+        last_event: None,
+    };
+    stepper.run(received).await
 }
 
-fn lost(source: io::Error) -> EngineError {
+fn terminal_error(source: io::Error) -> EngineError {
     EngineError::Io { what: "the terminal cannot be used".to_owned(), source }
 }
 
 impl Stepper<'_> {
-    async fn run(mut self, answers: mpsc::Receiver<Option<String>>) -> Result<Left, EngineError> {
+    async fn run(mut self, responses: mpsc::Receiver<Option<String>>) -> Result<Left, EngineError> {
         let clock = self.engine.parts().clock.clone();
-        match self.go_on(answers).await {
+        match self.run_loop(responses).await {
             Ok(Some(left)) => self.leave(left, clock.now()),
             Ok(None) => Ok(Left::Detached),
             Err(error) => {
-                let rows = wrap::all(&self.ended, self.screen.size().columns);
-                self.screen.close(&rows).map_err(lost)?;
+                let rows = wrap::all(&self.finished, self.screen.size().columns);
+                self.screen.close(&rows).map_err(terminal_error)?;
                 Err(error)
             }
         }
     }
 
-    /// The loop. None when the terminal is gone, so nothing can be printed.
-    async fn go_on(&mut self, mut answers: mpsc::Receiver<Option<String>>) -> Result<Option<Left>, EngineError> {
+    /// The loop. Returns none if the terminal is gone, because then nothing can be printed.
+    async fn run_loop(&mut self, mut responses: mpsc::Receiver<Option<String>>) -> Result<Option<Left>, EngineError> {
         let clock = self.engine.parts().clock.clone();
         let mut feed = self.engine.subscribe(self.incident, 0);
         let mut keys = EventStream::new();
-        let [mut interrupt, mut terminate, mut hangup] = signals().map_err(lost)?;
+        let [mut interrupt, mut terminate, mut hangup] = end_signals().map_err(terminal_error)?;
         loop {
             let tick = Span(TICK).after(clock.now());
             let tick = self.model.wake_at().map_or(tick, |wake| wake.min(tick));
@@ -113,45 +120,46 @@ impl Stepper<'_> {
                 input = keys.next() => self.input(input, clock.now())?,
                 _ = interrupt.recv() => self.detach(),
                 _ = terminate.recv() => self.detach(),
-                Some(refusal) = answers.recv() => { self.model.answered(refusal); LoopControl::On }
+                Some(refusal) = responses.recv() => { self.model.receive_response(refusal); LoopControl::Continue }
                 stop = self.driver.stopped() => self.stopped(stop?).await?,
-                news = feed.next() => self.hear(news?, &mut feed, clock.now())?,
+                update = feed.next() => self.apply_updates(update?, &mut feed, clock.now())?,
                 () = clock.sleep_until(tick) => self.tick(clock.now()),
             };
             match next {
                 LoopControl::Gone => return Ok(None),
                 LoopControl::Leave(left) => return Ok(Some(left)),
-                LoopControl::On if self.draw(clock.now()).is_err() => return Ok(None),
-                LoopControl::On => {}
+                LoopControl::Continue if self.draw(clock.now()).is_err() => return Ok(None),
+                LoopControl::Continue => {}
             }
-            if self.last.is_some_and(|last| self.model.seq() >= last) {
+            if self.last_event.is_some_and(|last_event| self.model.seq() >= last_event) {
                 return Ok(Some(Left::Over));
             }
         }
     }
 
-    /// Draws, unless the terminal is still busy with the last screen; the next one then shows more.
+    /// Draws the screen, unless the previous one is still being written; the next call then shows the changes.
     fn draw(&mut self, now: Timestamp) -> io::Result<()> {
         if !self.screen.is_free() {
             return Ok(());
         }
         let size = self.screen.size();
-        let record = wrap::all(&std::mem::take(&mut self.ended), size.columns);
-        self.screen.show(&record, &view(&self.model, now, size))
+        let finished = wrap::all(&std::mem::take(&mut self.finished), size.columns);
+        self.screen.show(&finished, &view(&self.model, now, size))
     }
 
-    fn hear(
+    /// Applies an update and those that are ready behind it.
+    fn apply_updates(
         &mut self,
-        news: IncidentUpdate,
+        update: IncidentUpdate,
         feed: &mut Subscription,
         now: Timestamp,
     ) -> Result<LoopControl, EngineError> {
-        self.ended.extend(self.model.hear(&news, now)?);
-        for _ in 0..NEWS_AT_ONCE {
-            let Some(more) = feed.next().now_or_never() else { break };
-            self.ended.extend(self.model.hear(&more?, now)?);
+        self.finished.extend(self.model.apply(&update, now)?);
+        for _ in 0..UPDATES_PER_DRAW {
+            let Some(update) = feed.next().now_or_never() else { break };
+            self.finished.extend(self.model.apply(&update?, now)?);
         }
-        Ok(LoopControl::On)
+        Ok(LoopControl::Continue)
     }
 
     fn input(&mut self, input: Option<io::Result<Input>>, now: Timestamp) -> Result<LoopControl, EngineError> {
@@ -168,83 +176,85 @@ impl Stepper<'_> {
             _ => Intent::None,
         };
         Ok(match intent {
-            Intent::None => LoopControl::On,
+            Intent::None => LoopControl::Continue,
             Intent::Submit(request) => {
                 self.submit(request);
-                LoopControl::On
+                LoopControl::Continue
             }
             Intent::Detach => self.detach(),
             Intent::Redraw => {
-                self.screen.measure().map_err(lost)?;
-                LoopControl::On
+                self.screen.measure().map_err(terminal_error)?;
+                LoopControl::Continue
             }
         })
     }
 
     /// Submits a request without waiting for the response.
     fn submit(&self, request: Request) {
-        let (engine, incident, refusals) = (self.engine.clone(), self.incident.clone(), self.refusals.clone());
-        let command = Command { by: here(&self.options.actor), request };
+        let (engine, incident, responses) = (self.engine.clone(), self.incident.clone(), self.responses.clone());
+        let command = Command { by: stepper_actor(&self.options.actor), request };
         tokio::spawn(async move {
-            let refusal = engine.submit(&incident, command).await.err().map(|error| typed_echo(&error));
+            let refusal = engine.submit(&incident, command).await.err().map(|error| error_text(&error));
             // The stepper may have ended in the meantime.
-            let _ = refusals.send(refusal).await;
+            let _ = responses.send(refusal).await;
         });
     }
 
-    /// Leaves at once if no work is running or the person insists, otherwise when the work is recorded.
+    /// Leaves at once if this process does not drive the incident or the person asks a second time. Otherwise leaves when the
+    /// engine has recorded the running steps.
     fn detach(&mut self) -> LoopControl {
         if self.driver.detach() && !self.model.leaving {
             self.model.leaving = true;
-            return LoopControl::On;
+            return LoopControl::Continue;
         }
         LoopControl::Leave(Left::Detached)
     }
 
+    /// Handles the end of the task that drives the incident.
     async fn stopped(&mut self, stop: Stop) -> Result<LoopControl, EngineError> {
         Ok(match stop {
             Stop::Detached => LoopControl::Leave(Left::Detached),
             Stop::Over => {
                 self.model.holder = None;
-                self.last = Some(self.engine.incident(self.incident).await?.seq);
-                LoopControl::On
+                self.last_event = Some(self.engine.incident(self.incident).await?.seq);
+                LoopControl::Continue
             }
             Stop::NeedsPerson | Stop::Quiet => {
-                self.driver.again();
-                LoopControl::On
+                self.driver.restart();
+                LoopControl::Continue
             }
-            Stop::Taken(claim) => {
-                self.model.holder = Some(holder(&claim.holder));
-                self.driver.again();
-                LoopControl::On
+            Stop::Taken(lease) => {
+                self.model.holder = Some(process_name(&lease.holder));
+                self.driver.restart();
+                LoopControl::Continue
             }
         })
     }
 
-    /// A watcher has no work whose end it could wait for, so it returns once every run has ended and no event has come
-    /// for a tick.
+    /// Leaves an incident that another process drives once every run has ended and nothing has happened for a tick.
     fn tick(&mut self, now: Timestamp) -> LoopControl {
         self.model.tick(now);
-        let watching = self.options.work == WorkMode::Watch || self.model.holder.is_some();
-        if watching && self.model.is_over() { LoopControl::Leave(Left::Over) } else { LoopControl::On }
+        let is_watching = self.options.work == WorkMode::Watch || self.model.holder.is_some();
+        if is_watching && self.model.is_over() { LoopControl::Leave(Left::Over) } else { LoopControl::Continue }
     }
 
+    /// Prints the last lines and restores the terminal.
     fn leave(mut self, left: Left, now: Timestamp) -> Result<Left, EngineError> {
         let signs = self.model.signs;
-        let mut lines = std::mem::take(&mut self.ended);
+        let mut lines = std::mem::take(&mut self.finished);
         match (&left, self.model.incident()) {
             (Left::Detached, _) => lines.push(detached(self.incident, signs.person)),
             (_, Some(incident)) => lines.extend(summary::summary(incident, now, signs)),
             (_, None) => {}
         }
         let rows: Vec<WrappedRow> = wrap::all(&lines, self.screen.size().columns);
-        self.screen.close(&rows).map_err(lost)?;
+        self.screen.close(&rows).map_err(terminal_error)?;
         Ok(left)
     }
 }
 
-/// The actor as a person at this interface.
-fn here(actor: &Actor) -> Actor {
+/// The actor, with the stepper as the interface.
+fn stepper_actor(actor: &Actor) -> Actor {
     match actor {
         Actor::Person { name, id, .. } => {
             Actor::Person { name: name.clone(), id: id.clone(), via: "stepper".to_owned() }
@@ -253,12 +263,8 @@ fn here(actor: &Actor) -> Actor {
     }
 }
 
-fn signals() -> io::Result<[Signal; 3]> {
-    Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?])
-}
-
-/// An error in one line with its hint.
-fn typed_echo(error: &EngineError) -> String {
+/// An error with its hint, on one line.
+fn error_text(error: &EngineError) -> String {
     match error {
         EngineError::Refused(refused) => match &refused.hint {
             Some(hint) => format!("{}: {hint}", refused.message),
@@ -268,9 +274,9 @@ fn typed_echo(error: &EngineError) -> String {
     }
 }
 
-/// The holder of a lease in words.
-pub fn holder(holder: &str) -> String {
-    // Host, boot, process, start, worker: see [`crate::engine::holder`].
+/// The process that holds a lease, for people.
+pub fn process_name(holder: &str) -> String {
+    // The parts are host, boot id, process id, start time and worker, see [`crate::engine::holder`].
     let mut parts = holder.split('/');
     match (parts.next(), parts.nth(1)) {
         (Some(host), Some(pid)) => format!("process {pid} on {host}"),
@@ -278,8 +284,8 @@ pub fn holder(holder: &str) -> String {
     }
 }
 
-/// What a person who detaches must know. The command line adds what to type next.
+/// The line for a person who detaches. The command line prints what to type next.
 pub fn detached(incident: &IncidentId, sign: &str) -> StyledLine {
-    let text = format!(" detached from {incident}: nothing is lost, and nothing was stopped for good");
+    let text = format!(" detached from {incident}; nothing is lost");
     StyledLine::new().with(Tone::Accent, sign).plain(&text).indent(2)
 }

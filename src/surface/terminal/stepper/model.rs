@@ -1,6 +1,6 @@
-//! The state of the stepper: the incident, the question, and what the person is typing.
+//! The state of the stepper: the incident, the question, and the line that the person is typing.
 //!
-//! Updates, keys and the time come in; lines and intents go out. There is no terminal, engine or clock here.
+//! Updates, keys and the time are arguments; lines and intents are results. There is no terminal, engine or clock here.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,30 +16,32 @@ use crate::domain::incident::{Illegal, Incident, IncidentStatus};
 use crate::engine::IncidentUpdate;
 use crate::surface::terminal::widgets::styled_text::{Signs, StyledLine, Tone};
 
-/// How many printed lines are kept of a running step.
-const LINES_KEPT: usize = 200;
+/// Maximum number of output lines that are stored per running step.
+const OUTPUT_LINES: usize = 200;
 
-/// A key pressed sooner after a question appears is ignored. The second half of a double press must not approve a
-/// change that nobody has read.
-const TOO_SOON: TimeDelta = TimeDelta::milliseconds(300);
+/// How long after a question appears its keys are ignored, so that a double key press does not approve a change that
+/// nobody has read.
+const KEY_DELAY: TimeDelta = TimeDelta::milliseconds(300);
 
-/// What is shown when a key comes too soon after a question, until the question takes keys.
+/// The message for a key that was ignored, until the question accepts keys.
 const TOO_EARLY: &str = "that key came too soon after the question: read it first";
-/// What is shown then, until the next key or the next question: a message that passes by is not read.
+/// The message after that, until the next key or the next question. Without it a person could miss that the key was
+/// ignored.
 const PRESS_AGAIN: &str = "press that key again: it came too soon after the question";
 
-/// What a key asks for.
+/// What the stepper does after a key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Intent {
     /// Nothing outside the model.
     None,
+    /// Submit a request to the engine.
     Submit(Request),
-    /// Leave without stopping anything.
+    /// Leave without stopping the run.
     Detach,
     Redraw,
 }
 
-/// The pane that is open beside the question.
+/// The pane that is open besides the question.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Pane {
     #[default]
@@ -53,51 +55,53 @@ pub enum Pane {
 #[derive(Debug)]
 pub struct Model {
     pub signs: &'static Signs,
-    pub who: String,
-    record: Scrollback,
+    /// The name of the person.
+    pub person: String,
+    scrollback: Scrollback,
     /// The question on the screen.
     pub prompt: Option<Prompt>,
-    /// The line that is being typed.
+    /// The line that the person is typing.
     pub typing: Option<Typing>,
     pub pane: Pane,
     /// The last message to the person.
-    pub said: Option<(Tone, String)>,
-    /// When the question takes keys, after one that came too soon.
-    takes_keys_at: Option<Timestamp>,
-    /// The other process that holds the lease, in words.
+    pub message: Option<(Tone, String)>,
+    /// When the question accepts keys, if a key was ignored.
+    accepts_keys_at: Option<Timestamp>,
+    /// The other process that holds the lease, for people.
     pub holder: Option<String>,
-    /// Whether the person is leaving while a running step is being ended.
+    /// Whether the person is leaving while running steps are being stopped.
     pub leaving: bool,
-    printed: BTreeMap<(RunId, StepKey), VecDeque<String>>,
-    /// Events up to this number are known and not printed again.
+    /// The last output lines of each running step.
+    output: BTreeMap<(RunId, StepKey), VecDeque<String>>,
+    /// Events up to this number give no lines.
     after: u64,
-    /// Whether a request is in progress; until it is answered, keys submit no second one.
-    pub sent: bool,
+    /// Whether a request is in progress. Until it is answered, keys do not submit another one.
+    pub request_pending: bool,
 }
 
 impl Model {
     /// A stepper before the first event.
-    pub fn new(signs: &'static Signs, who: String, after: u64) -> Self {
+    pub fn new(signs: &'static Signs, person: String, after: u64) -> Self {
         Self {
             signs,
-            who,
-            record: Scrollback::new(signs),
+            person,
+            scrollback: Scrollback::new(signs),
             prompt: None,
             typing: None,
             pane: Pane::default(),
-            said: None,
-            takes_keys_at: None,
+            message: None,
+            accepts_keys_at: None,
             holder: None,
             leaving: false,
-            printed: BTreeMap::new(),
+            output: BTreeMap::new(),
             after,
-            sent: false,
+            request_pending: false,
         }
     }
 
     /// The incident, once its first event has arrived.
     pub fn incident(&self) -> Option<&Incident> {
-        self.record.incident()
+        self.scrollback.incident()
     }
 
     /// The number of the last event.
@@ -110,51 +114,51 @@ impl Model {
         self.incident().is_some_and(|incident| !incident.runs.is_empty() && incident.live_runs().next().is_none())
     }
 
-    /// Applies an update; returns the finished lines.
-    pub fn hear(&mut self, news: &IncidentUpdate, now: Timestamp) -> Result<Vec<StyledLine>, Illegal> {
+    /// Applies an update; returns the lines for the scroll-back.
+    pub fn apply(&mut self, update: &IncidentUpdate, now: Timestamp) -> Result<Vec<StyledLine>, Illegal> {
         let mut lines = Vec::new();
-        match news {
+        match update {
             IncidentUpdate::Events(events) => {
                 for recorded in events {
-                    let told = self.record.apply(recorded)?;
+                    let event_lines = self.scrollback.apply(recorded)?;
                     if recorded.seq > self.after {
-                        lines.extend(told);
+                        lines.extend(event_lines);
                     }
                 }
-                self.forget_ended();
-                self.attend(now);
+                self.drop_output_of_finished_steps();
+                self.update_prompt(now);
             }
             IncidentUpdate::Line { run, step, text } => {
-                let kept = self.printed.entry((*run, step.clone())).or_default();
-                kept.push_back(text.clone());
-                if kept.len() > LINES_KEPT {
-                    kept.pop_front();
+                let output = self.output.entry((*run, step.clone())).or_default();
+                output.push_back(text.clone());
+                if output.len() > OUTPUT_LINES {
+                    output.pop_front();
                 }
             }
         }
         Ok(lines)
     }
 
-    /// The last lines that a step printed.
-    pub fn printed(&self, run: RunId, key: &StepKey) -> impl DoubleEndedIterator<Item = &str> {
-        self.printed.get(&(run, key.clone())).into_iter().flatten().map(String::as_str)
+    /// The last output lines of a step.
+    pub fn output(&self, run: RunId, key: &StepKey) -> impl DoubleEndedIterator<Item = &str> {
+        self.output.get(&(run, key.clone())).into_iter().flatten().map(String::as_str)
     }
 
-    fn forget_ended(&mut self) {
-        let Some(incident) = self.record.incident() else { return };
-        self.printed.retain(|(run, key), _| {
+    fn drop_output_of_finished_steps(&mut self) {
+        let Some(incident) = self.scrollback.incident() else { return };
+        self.output.retain(|(run, key), _| {
             incident.run(*run).and_then(|run| run.state(key)).is_some_and(|state| state.conclusion().is_none())
         });
     }
 
-    /// The gates that wait for a person.
+    /// The steps whose gates wait for a person.
     pub fn gates(&self) -> Vec<(RunId, StepKey)> {
         let gates = self.incident().map(Incident::waiting_for_person).unwrap_or_default();
         gates.into_iter().map(|(run, key, _)| (run, key.clone())).collect()
     }
 
-    /// Keeps the question on the screen while it is open, otherwise shows the first open one.
-    fn attend(&mut self, now: Timestamp) {
+    /// Keeps the question that is on the screen while it is open, otherwise shows the first open question.
+    fn update_prompt(&mut self, now: Timestamp) {
         let open: Vec<Prompt> = self
             .incident()
             .map(Incident::waiting_for_person)
@@ -177,9 +181,9 @@ impl Model {
 
     fn show_prompt(&mut self, prompt: Option<Prompt>) {
         self.prompt = prompt;
-        // The key was meant for the question before.
-        if self.said.as_ref().is_some_and(|(_, text)| text == TOO_EARLY || text == PRESS_AGAIN) {
-            (self.said, self.takes_keys_at) = (None, None);
+        // The message was about the previous question.
+        if self.message.as_ref().is_some_and(|(_, text)| text == TOO_EARLY || text == PRESS_AGAIN) {
+            (self.message, self.accepts_keys_at) = (None, None);
         }
         if self.typing.is_none()
             && let Some(purpose) = self.prompt.as_ref().and_then(Prompt::opens)
@@ -188,17 +192,17 @@ impl Model {
         }
     }
 
-    /// Moves on by `step` questions.
+    /// Shows the question that is `step` places further in the list of open questions.
     fn next_question(&mut self, step: usize, now: Timestamp) {
         let Some(incident) = self.incident() else { return };
         let open = incident.waiting_for_person();
         if open.len() < 2 {
             return;
         }
-        let here = self.prompt.as_ref().and_then(|prompt| {
+        let current = self.prompt.as_ref().and_then(|prompt| {
             open.iter().position(|(run, key, _)| (*run, *key) == (prompt.target.run, &prompt.target.step))
         });
-        let (run, key, gate) = open[(here.unwrap_or(0) + step) % open.len()];
+        let (run, key, gate) = open[(current.unwrap_or(0) + step) % open.len()];
         let next = Prompt::new(incident.target(run, key), gate.clone(), now);
         self.show_prompt(Some(next));
     }
@@ -212,7 +216,7 @@ impl Model {
         match key.code {
             KeyCode::Char('c') if control => return Intent::Detach,
             KeyCode::Char('l') if control => return Intent::Redraw,
-            _ => (self.said, self.takes_keys_at) = (None, None),
+            _ => (self.message, self.accepts_keys_at) = (None, None),
         }
         if self.typing.is_some() {
             return self.key_typing(key);
@@ -236,9 +240,9 @@ impl Model {
             KeyCode::Esc => self.typing = None,
             KeyCode::Enter => {
                 let request = typing.purpose.request(typing.editor.text());
-                let needed = request.is_none() && matches!(typing.purpose, Purpose::Answer(..));
-                if needed {
-                    self.said = Some((Tone::Warn, "an answer is needed; esc and then s skips the step".to_owned()));
+                let is_missing = request.is_none() && matches!(typing.purpose, Purpose::Answer(..));
+                if is_missing {
+                    self.message = Some((Tone::Warn, "an answer is needed; esc and then s skips the step".to_owned()));
                     return Intent::None;
                 }
                 self.typing = None;
@@ -253,18 +257,18 @@ impl Model {
 
     fn key_prompt(&mut self, key: KeyEvent, now: Timestamp) -> Option<Intent> {
         let prompt = self.prompt.as_mut()?;
-        let takes_keys_at = prompt.since + TOO_SOON;
+        let accepts_keys_at = prompt.since + KEY_DELAY;
         match prompt.press(key) {
             Pressed::Unknown => None,
             Pressed::Moved => Some(Intent::None),
-            // A typed line is submitted only by a further key.
-            Pressed::Type(purpose) => Some(self.begin(purpose)),
-            Pressed::Request(_) if now < takes_keys_at => {
-                self.said = Some((Tone::Warn, TOO_EARLY.to_owned()));
-                self.takes_keys_at = Some(takes_keys_at);
+            // Opening a line is harmless: only a further key submits it.
+            Pressed::Type(purpose) => Some(self.open_line(purpose)),
+            Pressed::Request(_) if now < accepts_keys_at => {
+                self.message = Some((Tone::Warn, TOO_EARLY.to_owned()));
+                self.accepts_keys_at = Some(accepts_keys_at);
                 Some(Intent::None)
             }
-            Pressed::Request(_) if self.sent => Some(Intent::None),
+            Pressed::Request(_) if self.request_pending => Some(Intent::None),
             Pressed::Request(request) => Some(self.send(request)),
         }
     }
@@ -276,8 +280,8 @@ impl Model {
             KeyCode::Char('o') => {
                 self.pane = if self.pane == Pane::Output { Pane::Closed } else { Pane::Output };
             }
-            KeyCode::Char('w') => return self.begin(Purpose::Note),
-            KeyCode::Char('x') if !self.is_over() => return self.begin(Purpose::Stop),
+            KeyCode::Char('w') => return self.open_line(Purpose::Note),
+            KeyCode::Char('x') if !self.is_over() => return self.open_line(Purpose::Stop),
             KeyCode::Char('a') if self.may_acknowledge() => return self.send(Request::Acknowledge),
             KeyCode::Tab => self.next_question(1, now),
             KeyCode::BackTab => self.next_question(self.gates().len().max(1) - 1, now),
@@ -286,45 +290,45 @@ impl Model {
         Intent::None
     }
 
-    /// Whether the incident is not acknowledged yet.
+    /// Whether the incident can be acknowledged.
     pub fn may_acknowledge(&self) -> bool {
         self.incident().is_some_and(|incident| incident.status == IncidentStatus::Open)
     }
 
-    fn begin(&mut self, purpose: Purpose) -> Intent {
+    fn open_line(&mut self, purpose: Purpose) -> Intent {
         self.typing = Some(Typing { purpose, editor: Default::default() });
         Intent::None
     }
 
     fn send(&mut self, request: Request) -> Intent {
-        self.sent = true;
+        self.request_pending = true;
         Intent::Submit(request)
     }
 
-    /// Inserts pasted text into the line that is being typed; it is never taken as keys.
+    /// Inserts pasted text into the line that the person is typing. Pasted text never counts as keys.
     pub fn paste(&mut self, text: &str) {
         if let Some(typing) = &mut self.typing {
             typing.editor.insert(text);
         }
     }
 
-    /// When the screen changes without news and keys.
+    /// When the screen changes without an update or a key.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        self.takes_keys_at
+        self.accepts_keys_at
     }
 
-    /// Says that the question takes keys, when a key came before that.
+    /// Shows that the question accepts keys now, if a key was ignored.
     pub fn tick(&mut self, now: Timestamp) {
-        if self.takes_keys_at.is_some_and(|at| at <= now) {
-            (self.said, self.takes_keys_at) = (Some((Tone::Warn, PRESS_AGAIN.to_owned())), None);
+        if self.accepts_keys_at.is_some_and(|at| at <= now) {
+            (self.message, self.accepts_keys_at) = (Some((Tone::Warn, PRESS_AGAIN.to_owned())), None);
         }
     }
 
-    /// The response to a request: none, or a refusal.
-    pub fn answered(&mut self, refusal: Option<String>) {
-        self.sent = false;
+    /// Handles the response to a request: none, or the text of a refusal.
+    pub fn receive_response(&mut self, refusal: Option<String>) {
+        self.request_pending = false;
         if let Some(text) = refusal {
-            (self.said, self.takes_keys_at) = (Some((Tone::Warn, text)), None);
+            (self.message, self.accepts_keys_at) = (Some((Tone::Warn, text)), None);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The prompt: what a gate asks of the person, and which keys answer it.
+//! The prompt: the question of a gate, and the keys that answer it.
 //!
-//! A key becomes a [`Request`] or opens a line to type in. Not here: submitting it.
+//! A key gives a [`Request`] or opens a line for text. Not here: submitting the request.
 
 use std::collections::BTreeSet;
 
@@ -9,42 +9,43 @@ use serde_json::Value;
 
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::command::Request;
+use crate::domain::incident::command::target::StepTarget;
+use crate::domain::incident::decide::HAPPENED;
 use crate::domain::incident::event::Gate;
-use crate::domain::incident::target::StepTarget;
 use crate::surface::terminal::widgets::line_editor::Editor;
 
-/// The reason recorded when a person gives none.
+/// The reason that is recorded if a person gives none.
 const NO_REASON: &str = "no reason given";
 
-/// A closed gate as shown to the person.
+/// The question on the screen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt {
-    /// The step with the attempt and the question that are on the screen.
+    /// The step, the attempt and the question that are on the screen.
     pub target: StepTarget,
     pub gate: Gate,
-    /// The choice that enter takes.
+    /// The index of the choice that enter takes.
     pub chosen: usize,
-    /// The ticked choices, if several may be taken.
+    /// The indexes of the ticked choices, if several may be taken.
     pub ticked: BTreeSet<usize>,
-    /// Since when it has been on the screen.
+    /// Since when the question is on the screen.
     pub since: Timestamp,
 }
 
-/// A line that is being typed, and its purpose.
+/// The line that the person is typing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Typing {
     pub purpose: Purpose,
     pub editor: Editor,
 }
 
-/// The purpose of a typed line.
+/// What a typed line is used for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Purpose {
-    /// The answer to a question without choices, and its default.
+    /// The answer to a question without choices; with the suggested answer, if any.
     Answer(StepTarget, Option<String>),
-    /// Why a change is refused.
+    /// The reason for denying a change.
     Deny(StepTarget),
-    /// Why a step is passed over.
+    /// The reason for skipping a step.
     Skip(StepTarget),
     /// The reason for stopping the run.
     Stop,
@@ -72,33 +73,33 @@ impl Purpose {
         }
     }
 
-    /// The request for the typed text; none when text is required and missing.
-    pub fn request(&self, words: String) -> Option<Request> {
-        let words = if words.is_empty() { self.fallback()?.to_owned() } else { words };
+    /// The request for the typed text; none if the text is missing and has no default.
+    pub fn request(&self, text: String) -> Option<Request> {
+        let text = if text.is_empty() { self.fallback()?.to_owned() } else { text };
         Some(match self {
-            Self::Answer(target, _) => Request::Answer { target: target.clone(), value: Value::String(words) },
-            Self::Deny(target) => Request::Deny { target: target.clone(), reason: words },
-            Self::Skip(target) => Request::Skip { target: target.clone(), reason: words },
-            Self::Stop => Request::Cancel { reason: words },
-            Self::Note => Request::Note(words),
+            Self::Answer(target, _) => Request::Answer { target: target.clone(), value: Value::String(text) },
+            Self::Deny(target) => Request::Deny { target: target.clone(), reason: text },
+            Self::Skip(target) => Request::Skip { target: target.clone(), reason: text },
+            Self::Stop => Request::Cancel { reason: text },
+            Self::Note => Request::Note(text),
         })
     }
 }
 
-/// What a key asks for.
+/// The effect of a key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pressed {
     Request(Request),
     /// Open a line with this purpose.
     Type(Purpose),
-    /// Only the prompt itself has changed.
+    /// Only the prompt has changed.
     Moved,
     /// The key has no meaning for this gate.
     Unknown,
 }
 
 impl Prompt {
-    /// A gate that comes on the screen.
+    /// The prompt of a gate. `since` is when it appears on the screen.
     pub fn new(target: StepTarget, gate: Gate, since: Timestamp) -> Self {
         let chosen = match &gate {
             Gate::Ask { choices, suggest: Some(suggest), .. } => choices.iter().position(|choice| choice == suggest),
@@ -107,7 +108,7 @@ impl Prompt {
         Self { target, gate, chosen: chosen.unwrap_or(0), ticked: BTreeSet::new(), since }
     }
 
-    /// The line that opens at once: a question without choices is answered by typing.
+    /// The purpose of the line that opens with the prompt, for a question without choices.
     pub fn opens(&self) -> Option<Purpose> {
         match &self.gate {
             Gate::Ask { choices, suggest, .. } if choices.is_empty() => {
@@ -120,19 +121,18 @@ impl Prompt {
     /// Handles a key.
     pub fn press(&mut self, key: KeyEvent) -> Pressed {
         let target = || self.target.clone();
-        let typed = |purpose| Pressed::Type(purpose);
         match (&self.gate, key.code) {
             (Gate::Timer { .. }, _) => Pressed::Unknown,
-            (_, KeyCode::Char('s')) => typed(Purpose::Skip(target())),
+            (_, KeyCode::Char('s')) => Pressed::Type(Purpose::Skip(target())),
             (Gate::Approve { digest, .. }, KeyCode::Enter | KeyCode::Char('y')) => {
                 Pressed::Request(Request::Approve { target: target(), digest: digest.clone() })
             }
-            (Gate::Approve { .. }, KeyCode::Char('n')) => typed(Purpose::Deny(target())),
+            (Gate::Approve { .. }, KeyCode::Char('n')) => Pressed::Type(Purpose::Deny(target())),
             (Gate::Manual { .. }, KeyCode::Enter | KeyCode::Char('y')) => self.answer(Value::Null),
             (Gate::Failure { .. } | Gate::Unclear { .. }, KeyCode::Char('r')) => {
                 Pressed::Request(Request::Retry { target: target() })
             }
-            (Gate::Unclear { .. }, KeyCode::Char('h')) => self.answer("happened".into()),
+            (Gate::Unclear { .. }, KeyCode::Char('h')) => self.answer(HAPPENED.into()),
             (Gate::Ask { .. }, code) => self.press_ask(code),
             _ => Pressed::Unknown,
         }
@@ -181,7 +181,7 @@ impl Prompt {
         Pressed::Moved
     }
 
-    /// The keys of this gate and what they do, the most important first.
+    /// The keys of this gate and their labels, most important first.
     pub fn keys(&self) -> Vec<(&'static str, String)> {
         let key = |key, does: &str| (key, does.to_owned());
         match &self.gate {
@@ -199,6 +199,7 @@ impl Prompt {
     }
 }
 
+/// The number keys for this many choices.
 fn numbers(count: usize) -> (&'static str, String) {
     const KEYS: [&str; 9] = ["1", "1-2", "1-3", "1-4", "1-5", "1-6", "1-7", "1-8", "1-9"];
     (KEYS[count.clamp(1, 9) - 1], "choose".to_owned())
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn enter_takes_what_the_evidence_suggests_and_arrows_move_away_from_it() {
+    fn enter_takes_the_suggested_choice_and_arrows_select_another() {
         assert_eq!(answered(&press(&mut ask(false), KeyCode::Enter)), "code");
         let mut moved = ask(false);
         press(&mut moved, KeyCode::Down);
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_choices_each_is_ticked() {
+    fn several_choices_are_ticked_by_number() {
         let mut many = ask(true);
         press(&mut many, KeyCode::Char('3'));
         press(&mut many, KeyCode::Char('1'));
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_approval_carries_the_digest_that_was_on_the_screen() {
+    fn an_approval_has_the_digest_of_the_change_on_the_screen() {
         let mut approve = prompt(Gate::approve(Default::default(), "d1"));
         let Pressed::Request(Request::Approve { digest, .. }) = press(&mut approve, KeyCode::Char('y')) else {
             panic!()

@@ -1,4 +1,4 @@
-//! The middle of the live region: the current question, or the help.
+//! The question in the live region, or the help in its place.
 
 use super::model::{Model, Pane};
 use super::prompt::Prompt;
@@ -12,13 +12,13 @@ use crate::surface::terminal::widgets::styled_text::{Signs, StyledLine, Tone};
 use crate::surface::terminal::widgets::wrap;
 use crate::surface::terminal::widgets::wrap::{WIDE, WrappedRow, at_most};
 
-/// How many choices around the selected one are shown if they do not all fit.
-const CHOICES_AT_LEAST: usize = 3;
+/// The minimum number of choices shown if they do not all fit.
+const MIN_CHOICES: usize = 3;
 
 /// The rows of the question or the help, at most `room`.
 pub fn rows(model: &Model, incident: &Incident, columns: usize, room: usize) -> Vec<WrappedRow> {
     if model.leaving {
-        let text = " detaching: the step at work is being ended and recorded";
+        let text = " detaching: running steps are being stopped and recorded";
         return at_most(&StyledLine::new().with(Tone::Warn, text).indent(1), columns, room.max(1), model.signs);
     }
     if model.pane == Pane::Help {
@@ -27,11 +27,11 @@ pub fn rows(model: &Model, incident: &Incident, columns: usize, room: usize) -> 
     let Some(prompt) = &model.prompt else {
         return Vec::new();
     };
-    let asked = AskedQuestion { model, incident, prompt, columns };
-    // Each part is limited to fewer rows until the whole question fits.
+    let question = QuestionView { model, incident, prompt, columns };
+    // The rows per part are limited further until the whole question fits.
     let mut best = Vec::new();
     for limit in [6, 4, 3, 2, 1] {
-        best = asked.rows(limit, room);
+        best = question.rows(limit, room);
         if best.len() <= room {
             return best;
         }
@@ -40,19 +40,21 @@ pub fn rows(model: &Model, incident: &Incident, columns: usize, room: usize) -> 
     best
 }
 
-struct AskedQuestion<'a> {
+/// Lays out the question on the screen.
+struct QuestionView<'a> {
     model: &'a Model,
     incident: &'a Incident,
     prompt: &'a Prompt,
     columns: usize,
 }
 
-impl AskedQuestion<'_> {
+impl QuestionView<'_> {
+    /// The rows of the question, at most `limit` per part. `room` limits the choices.
     fn rows(&self, limit: usize, room: usize) -> Vec<WrappedRow> {
         let lines = match &self.prompt.gate {
             Gate::Ask { prompt, choices, suggest, many } => {
                 let mut rows = self.cut(&[self.head(Tone::Accent, self.signs().question, prompt)], limit);
-                let free = room.saturating_sub(rows.len()).max(CHOICES_AT_LEAST);
+                let free = room.saturating_sub(rows.len()).max(MIN_CHOICES);
                 rows.extend(self.choices(choices, suggest.as_deref(), *many, free));
                 return rows;
             }
@@ -85,15 +87,15 @@ impl AskedQuestion<'_> {
     fn head(&self, tone: Tone, sign: &str, text: &str) -> StyledLine {
         let line = StyledLine::new().plain(" ").with(tone, sign).plain(" ").with(Tone::Strong, text).indent(3);
         let gates = self.model.gates();
-        let here =
+        let position =
             gates.iter().position(|(run, key)| (*run, key) == (self.prompt.target.run, &self.prompt.target.step));
-        match here.filter(|_| gates.len() > 1) {
-            Some(here) => line.right(Tone::Faint, &format!("{} of {}", here + 1, gates.len())),
+        match position.filter(|_| gates.len() > 1) {
+            Some(position) => line.right(Tone::Faint, &format!("{} of {}", position + 1, gates.len())),
             None => line,
         }
     }
 
-    /// What, where, why, how to undo, and who may approve: what a person reads before approving.
+    /// The facts for an approval: what, where, why, how to undo, and who may approve.
     fn change(&self, by: &[String], change: &PlannedChange) -> Vec<StyledLine> {
         let mut head = self.head(Tone::Warn, self.signs().change, &self.name());
         if head.right.is_none() {
@@ -108,12 +110,12 @@ impl AskedQuestion<'_> {
         }
         match &change.undo {
             Some(undo) => lines.push(self.fact("undo", undo, Tone::Plain)),
-            // A read-only step, which asks only in step mode, leaves nothing to undo.
+            // In step mode a read-only step asks too; it needs no undo.
             None if self.effect_class() == Some(EffectClass::Read) => {}
             None => lines.push(self.fact("undo", "no way back is known", Tone::Warn)),
         }
         if !by.is_empty() {
-            lines.push(self.may(by));
+            lines.push(self.approvers(by));
         }
         lines
     }
@@ -136,7 +138,7 @@ impl AskedQuestion<'_> {
     }
 
     /// Who may approve, and whether this person is one of them.
-    fn may(&self, by: &[String]) -> StyledLine {
+    fn approvers(&self, by: &[String]) -> StyledLine {
         let estate = self.incident.run(self.prompt.target.run).map(|run| &run.estate);
         let roles: Vec<String> = by
             .iter()
@@ -148,15 +150,15 @@ impl AskedQuestion<'_> {
                 }
             })
             .collect();
-        // Only a hint: permission depends on the verified identity, not on the name.
-        let who = &self.model.who;
-        let lists = |one: &String| match estate.and_then(|estate| estate.roles.get(one)) {
-            Some(role) => role.people.is_empty() || role.people.contains(who),
-            None => one == who,
+        // Only a hint: the permission depends on the verified identity, not on the name.
+        let person = &self.model.person;
+        let includes_person = |one: &String| match estate.and_then(|estate| estate.roles.get(one)) {
+            Some(role) => role.people.is_empty() || role.people.contains(person),
+            None => one == person,
         };
-        let allowed = estate.is_none() || by.iter().any(lists);
+        let is_allowed = estate.is_none() || by.iter().any(includes_person);
         let line = self.fact("who", &roles.join(" or "), Tone::Plain);
-        if allowed { line } else { line.with(Tone::Warn, &format!(" {} not {}", self.signs().dot, self.model.who)) }
+        if is_allowed { line } else { line.with(Tone::Warn, &format!(" {} not {person}", self.signs().dot)) }
     }
 
     fn manual(&self, instruction: &str) -> Vec<StyledLine> {
@@ -180,8 +182,8 @@ impl AskedQuestion<'_> {
             .collect();
         if rows.is_empty() {
             let hint = suggest.map_or_else(
-                || "   any text answers this".to_owned(),
-                |suggest| format!("   enter alone answers: {suggest}"),
+                || "   type any text".to_owned(),
+                |suggest| format!("   suggested: {suggest}; enter takes it"),
             );
             rows = wrap::rows(&StyledLine::new().faint(&hint).indent(3), self.columns);
         }
@@ -189,8 +191,8 @@ impl AskedQuestion<'_> {
     }
 
     fn choice(&self, at: usize, choice: &str, suggest: Option<&str>, many: bool) -> StyledLine {
-        let chosen = at == self.prompt.chosen;
-        let pointer = if chosen { self.signs().pointer } else { " " };
+        let is_chosen = at == self.prompt.chosen;
+        let pointer = if is_chosen { self.signs().pointer } else { " " };
         let number = if at < 9 { (at + 1).to_string() } else { " ".to_owned() };
         let mut line =
             StyledLine::new().with(Tone::Accent, &format!(" {pointer} ")).with(Tone::Accent, &number).plain(" ");
@@ -198,10 +200,9 @@ impl AskedQuestion<'_> {
             let ticked = self.prompt.ticked.contains(&at);
             line = line.plain(if ticked { self.signs().ticked } else { self.signs().unticked }).plain(" ");
         }
-        line = line.with(if chosen { Tone::Strong } else { Tone::Plain }, choice);
+        line = line.with(if is_chosen { Tone::Strong } else { Tone::Plain }, choice);
         if suggest == Some(choice) {
-            let words = if self.columns >= WIDE { "the evidence suggests it" } else { "suggested" };
-            line = line.faint(&format!(" {} {words}", self.signs().dot));
+            line = line.faint(&format!(" {} suggested", self.signs().dot));
         }
         line
     }

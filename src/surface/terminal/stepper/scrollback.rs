@@ -1,9 +1,7 @@
 //! Turns events into the lines that stay in the terminal's scroll-back.
 //!
-//! The same code serves live events, a replay of the log and plain lines. An event becomes none, one or a few lines; a
-//! failure also shows the end of the step's output.
-//!
-//! The only time used is that of the event; there is no clock here.
+//! It is used for live events, a replay of the log, and plain output. An event gives none, one or a few lines; a failure
+//! also shows the end of the step's output. The only time used is the event's; there is no clock here.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -26,14 +24,15 @@ use crate::surface::terminal::widgets::styled_text::{Signs, StyledLine, Tone};
 mod incident;
 mod people;
 
-/// How many of the last printed lines a failure shows.
+/// How many of its last output lines a failed step shows.
 const TRANSCRIPT_LINES: usize = 8;
 
-/// Turns events into lines, and keeps the state of the incident up to date.
+/// Turns events into lines, and folds them into the incident.
 #[derive(Debug)]
 pub struct Scrollback {
     signs: &'static Signs,
     incident: Option<Incident>,
+    /// The phase whose heading was printed last.
     phase: Option<(RunId, String)>,
 }
 
@@ -50,13 +49,13 @@ impl Scrollback {
 
     /// Applies an event; returns the lines to print.
     pub fn apply(&mut self, recorded: &Recorded) -> Result<Vec<StyledLine>, Illegal> {
-        let asked = self.gate_before(&recorded.event);
+        let gate = self.gate_before(&recorded.event);
         extend(&mut self.incident, std::slice::from_ref(recorded))?;
         let Some(incident) = &self.incident else {
             return Ok(Vec::new());
         };
         let context = EventContext { signs: self.signs, incident, recorded };
-        let mut lines = context.lines(asked.as_ref());
+        let mut lines = context.lines(gate.as_ref());
         if shows_time(&recorded.event) {
             let time = recorded.at.format("%H:%M:%S").to_string();
             let times = std::iter::once(time.as_str()).chain(std::iter::repeat("        "));
@@ -70,12 +69,13 @@ impl Scrollback {
         Ok(lines)
     }
 
-    /// The gate of the event's step before the event is applied, which opens it.
+    /// The gate of the event's step before the event is applied. The event may be the answer that removes it.
     fn gate_before(&self, event: &Event) -> Option<Gate> {
         let (run, key) = crate::domain::incident::step::place(event)?;
         self.incident.as_ref()?.run(run)?.state(key)?.gate().cloned()
     }
 
+    /// The heading of a phase, if the event belongs to another phase than the last one.
     fn phase_head(&mut self, event: &Event) -> Option<[StyledLine; 2]> {
         let (run, key) = crate::domain::incident::step::place(event)?;
         let phase = step_name::phase(self.incident.as_ref()?.run(run)?, key)?.to_owned();
@@ -138,8 +138,8 @@ impl EventContext<'_> {
             StepEvent::RetryScheduled { at, .. } => self.retry(run, key, *at),
             StepEvent::Concluded { conclusion, reason, .. } => self.concluded(run, key, *conclusion, reason.as_deref()),
             StepEvent::UndoRequested { .. } => {
-                let text = format!("{} wants this taken back: {}", self.who(), self.name(run, key));
-                self.one(Tone::Accent, self.signs.person, &text)
+                let text = format!("{} requested {}", self.who(), self.name(run, key));
+                self.simple_line(Tone::Accent, self.signs.person, &text)
             }
             // A started step and an open question are shown in the live region.
             StepEvent::Started { .. } | StepEvent::Expanded { .. } | StepEvent::Asked { .. } => Vec::new(),
@@ -150,19 +150,19 @@ impl EventContext<'_> {
         match finding {
             Reconciliation::Happened(outcome) => self.ended(run, key, outcome),
             Reconciliation::DidNotHappen { detail } => {
-                let text = format!(" {} was cut off and did not happen: {detail}", self.signs.dot);
+                let text = format!(" {} was interrupted and did not happen: {detail}", self.signs.dot);
                 vec![self.step(Tone::Warn, self.signs.again, run, key).faint(&text)]
             }
             Reconciliation::CannotTell { detail } => {
-                let text = format!(" {} was cut off; nobody can tell whether it happened: {detail}", self.signs.dot);
+                let text = format!(" {} was interrupted; unknown whether it happened: {detail}", self.signs.dot);
                 vec![self.step(Tone::Bad, self.signs.warning, run, key).plain(&text)]
             }
         }
     }
 
-    fn run_started(&self, run: RunId, id: &str, title: &str, further: bool) -> Vec<StyledLine> {
+    fn run_started(&self, run: RunId, id: &str, title: &str, is_child: bool) -> Vec<StyledLine> {
         let summary = self.incident.run(run).and_then(|run| run.runbook.summary.as_deref()).unwrap_or_default();
-        if further {
+        if is_child {
             let text = format!(" {} runbook {id}, run {run}", self.signs.dot);
             return vec![self.head(Tone::Accent, self.signs.run).with(Tone::Strong, title).faint(&text).indent(2)];
         }
@@ -180,9 +180,9 @@ impl EventContext<'_> {
     fn stopping(&self, cause: &StopCause) -> Vec<StyledLine> {
         match cause {
             StopCause::Cancelled { reason } => {
-                self.one(Tone::Warn, self.signs.warning, &format!("stopped by {}: {reason}", self.who()))
+                self.simple_line(Tone::Warn, self.signs.warning, &format!("stopped by {}: {reason}", self.who()))
             }
-            StopCause::StepFailed { .. } => self.one(Tone::Bad, self.signs.failed, "the run stops here"),
+            StopCause::StepFailed { .. } => self.simple_line(Tone::Bad, self.signs.failed, "the run stops here"),
         }
     }
 
@@ -192,9 +192,9 @@ impl EventContext<'_> {
             return Vec::new();
         }
         let Some(run) = self.incident.run(id) else { return Vec::new() };
-        let (tone, sign, word) = run_outcome(outcome, self.signs);
+        let (tone, sign, label) = run_outcome(outcome, self.signs);
         let length = took(self.recorded.at - run.started_at);
-        let text = format!("{}: {} {word}", run.runbook.title, run.runbook.id);
+        let text = format!("{}: {} {label}", run.runbook.title, run.runbook.id);
         vec![self.head(tone, sign).plain(&text).indent(2).right(Tone::Faint, &length)]
     }
 
@@ -217,7 +217,7 @@ impl EventContext<'_> {
             _ => self.step(Tone::Good, self.signs.done, run, key),
         };
         let line = match answer_text(answer) {
-            Some(words) => line.plain(&format!(" {} ", self.signs.arrow)).with(Tone::Strong, &words),
+            Some(text) => line.plain(&format!(" {} ", self.signs.arrow)).with(Tone::Strong, &text),
             None => line,
         };
         let by = match &self.recorded.by {
@@ -252,7 +252,7 @@ impl EventContext<'_> {
             line = line.faint(&format!(" {} attempt {attempts}", self.signs.dot));
         }
         let mut lines = vec![line.right(Tone::Faint, &length)];
-        lines.extend(transcript(outcome.untold(), TRANSCRIPT_LINES, 2, self.signs));
+        lines.extend(transcript(outcome.extra_transcript(), TRANSCRIPT_LINES, 2, self.signs));
         lines
     }
 
@@ -266,7 +266,7 @@ impl EventContext<'_> {
         vec![self.step(Tone::Warn, self.signs.again, run, key).faint(&format!(" {} again{when}{who}", self.signs.dot))]
     }
 
-    /// A success was printed when its attempt ended; only the consequence of a failure is new.
+    /// The line for a failure's consequence. A success was printed when its attempt ended.
     fn concluded(&self, run: RunId, key: &StepKey, conclusion: Conclusion, reason: Option<&str>) -> Vec<StyledLine> {
         let (tone, sign, meaning) = match conclusion {
             Conclusion::Succeeded | Conclusion::Skipped => return Vec::new(),
@@ -274,14 +274,14 @@ impl EventContext<'_> {
             Conclusion::Failed => (Tone::Bad, self.signs.failed, "failed"),
             Conclusion::Cancelled => (Tone::Faint, self.signs.skipped, "cancelled"),
         };
-        // The failed check was already printed; the step's conclusion follows.
+        // A failed check was printed when it ended, and the conclusion of its step follows.
         if key.part == StepPart::Verify {
             return Vec::new();
         }
-        let told =
+        let printed =
             self.state(run, key).and_then(|state| state.outcome.as_ref()).map(|outcome| outcome.summary.as_str());
         let line = self.step(tone, sign, run, key).plain(&format!(" {meaning}"));
-        let reason = reason.filter(|reason| told != Some(reason));
+        let reason = reason.filter(|reason| printed != Some(reason));
         vec![match reason {
             Some(reason) => line.plain(&format!(" {} {reason}", self.signs.dot)),
             None => line,
@@ -296,7 +296,7 @@ impl EventContext<'_> {
         StyledLine::new().with(tone, sign).plain(" ")
     }
 
-    fn one(&self, tone: Tone, sign: &str, text: &str) -> Vec<StyledLine> {
+    fn simple_line(&self, tone: Tone, sign: &str, text: &str) -> Vec<StyledLine> {
         let text_tone = if tone == Tone::Bad || tone == Tone::Warn { tone } else { Tone::Plain };
         vec![self.head(tone, sign).with(text_tone, text).indent(2)]
     }
@@ -318,7 +318,7 @@ impl EventContext<'_> {
     }
 }
 
-/// The tone, sign and word for the outcome of a run.
+/// The tone, the sign and the label for the outcome of a run.
 pub fn run_outcome(outcome: RunOutcome, signs: &Signs) -> (Tone, &'static str, &'static str) {
     match outcome {
         RunOutcome::Succeeded => (Tone::Good, signs.done, "succeeded"),
@@ -337,10 +337,10 @@ pub fn answer_text(answer: &Value) -> Option<String> {
     }
 }
 
-/// The last printed lines, each after a bar in column `indent`.
+/// The last `limit` lines of a step's output, each after a bar in column `indent`.
 pub fn transcript(text: &str, limit: usize, indent: usize, signs: &Signs) -> Vec<StyledLine> {
-    let printed: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let skipped = printed.len().saturating_sub(limit);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let skipped = lines.len().saturating_sub(limit);
     let bar = format!("{}{} ", " ".repeat(indent), signs.bar);
-    printed[skipped..].iter().map(|line| StyledLine::new().faint(&bar).plain(line).hanging(&bar)).collect()
+    lines[skipped..].iter().map(|line| StyledLine::new().faint(&bar).plain(line).hanging(&bar)).collect()
 }

@@ -1,4 +1,4 @@
-//! The closing summary: failures, changes, pending questions and deadlines.
+//! The closing summary of a session: failures, changes, pending questions and deadlines.
 
 use super::scrollback::{run_outcome, transcript};
 use super::step_name;
@@ -13,21 +13,21 @@ use crate::surface::terminal::widgets::countdown;
 use crate::surface::terminal::widgets::countdown::took;
 use crate::surface::terminal::widgets::styled_text::{Signs, StyledLine, Tone};
 
-/// How many printed lines of a failure are repeated.
+/// How many of its last output lines a failed step repeats.
 const TRANSCRIPT_LINES: usize = 4;
 /// The column where the text of a fact begins.
 const FACT_INDENT: usize = 11;
-/// The kind of steps that send messages; they are not listed as changes.
+/// The kind of steps that send messages. They are not listed as changes.
 const MESSAGES: &str = "notify";
 
-/// The lines of the summary, for the end of the session.
+/// The lines of the summary.
 pub fn summary(incident: &Incident, now: Timestamp, signs: &Signs) -> Vec<StyledLine> {
     let mut lines = vec![StyledLine::new(), headline(incident, now, signs)];
     lines.extend(failed(incident, signs));
     lines.extend(changed(incident, signs));
     lines.extend(waiting(incident, signs));
-    for down in countdown::all(&incident.deadlines, now) {
-        lines.push(fact("deadline", &down.long, down.tone));
+    for countdown in countdown::all(&incident.deadlines, now) {
+        lines.push(fact("deadline", &countdown.long, countdown.tone));
     }
     if incident.status != IncidentStatus::Resolved && incident.live_runs().next().is_none() {
         lines.push(fact("still", "the incident is not resolved", Tone::Warn));
@@ -43,21 +43,21 @@ fn headline(incident: &Incident, now: Timestamp, signs: &Signs) -> StyledLine {
     let Some(run) = incident.runs.iter().rev().find(|run| run.parent.is_none()) else {
         return StyledLine::new().with(Tone::Strong, incident.id.as_str());
     };
-    let (tone, sign, word) = match &run.status {
+    let (tone, sign, label) = match &run.status {
         RunStatus::Ended(outcome) => run_outcome(*outcome, signs),
-        RunStatus::Running => (Tone::Accent, signs.running, "goes on"),
+        RunStatus::Running => (Tone::Accent, signs.running, "continues"),
         RunStatus::Stopping(_) => (Tone::Warn, signs.warning, "is stopping"),
     };
     let length = took(run.ended_at.unwrap_or(now) - run.started_at);
     let counts = counts(incident);
     StyledLine::new()
         .with(tone, &format!("{sign} "))
-        .with(Tone::Strong, &format!("{}: {} {word}", run.runbook.title, run.runbook.id))
+        .with(Tone::Strong, &format!("{}: {} {label}", run.runbook.title, run.runbook.id))
         .faint(&format!(" {} {length} {} {counts}", signs.dot, signs.dot))
         .indent(2)
 }
 
-/// Whether a step only groups others, which are counted themselves.
+/// Whether a step without an attempt is a group. Its members are counted, the group is not.
 fn is_group(state: &StepState) -> bool {
     state.answer.is_none() && state.conclusion() == Some(Conclusion::Succeeded)
 }
@@ -69,17 +69,17 @@ fn counts(incident: &Incident) -> String {
             .filter(|(_, _, state)| state.conclusion().is_some_and(|is| wanted.contains(&is)))
             .count()
     };
-    let mut words = vec![format!("{} done", count(&[Conclusion::Succeeded]))];
-    for (number, word) in [
+    let mut counts = vec![format!("{} done", count(&[Conclusion::Succeeded]))];
+    for (number, label) in [
         (count(&[Conclusion::Skipped]), "not needed or skipped"),
         (count(&[Conclusion::Failed, Conclusion::Tolerated]), "failed"),
         (count(&[Conclusion::Cancelled]), "cancelled"),
     ] {
         if number > 0 {
-            words.push(format!("{number} {word}"));
+            counts.push(format!("{number} {label}"));
         }
     }
-    words.join(", ")
+    counts.join(", ")
 }
 
 fn failed(incident: &Incident, signs: &Signs) -> Vec<StyledLine> {
@@ -90,17 +90,18 @@ fn failed(incident: &Incident, signs: &Signs) -> Vec<StyledLine> {
             Some(Conclusion::Tolerated) => (Tone::Warn, "tolerated: "),
             _ => continue,
         };
-        let why = state.outcome.as_ref().filter(|outcome| !outcome.is_success()).map(|outcome| outcome.summary.clone());
-        let why = why.or_else(|| state.reason.clone()).unwrap_or_default();
-        let text = format!("{meaning}{} {} {why}", step_name::name(incident, run, key), signs.dot);
+        let reason =
+            state.outcome.as_ref().filter(|outcome| !outcome.is_success()).map(|outcome| outcome.summary.clone());
+        let reason = reason.or_else(|| state.reason.clone()).unwrap_or_default();
+        let text = format!("{meaning}{} {} {reason}", step_name::name(incident, run, key), signs.dot);
         lines.push(fact("failed", &text, tone));
-        let printed = state.outcome.as_deref().map(Outcome::untold).unwrap_or_default();
-        lines.extend(transcript(printed, TRANSCRIPT_LINES, FACT_INDENT, signs));
+        let output = state.outcome.as_deref().map(Outcome::extra_transcript).unwrap_or_default();
+        lines.extend(transcript(output, TRANSCRIPT_LINES, FACT_INDENT, signs));
     }
     lines
 }
 
-/// Every attempt that changed something, or may have.
+/// Every attempt that changed something, or may have changed something.
 fn changed(incident: &Incident, signs: &Signs) -> Vec<StyledLine> {
     let changes = steps(incident).filter_map(|(run, key, state)| {
         let action = &state.attempt.as_ref()?.action;
@@ -115,7 +116,7 @@ fn changed(incident: &Incident, signs: &Signs) -> Vec<StyledLine> {
             Some(outcome) if outcome.verdict != Verdict::Unknown => {
                 fact("tried", &format!("{name} {} {}", signs.dot, outcome.summary), Tone::Warn)
             }
-            _ => fact("unclear", &format!("{name} {} nobody can tell whether it happened", signs.dot), Tone::Bad),
+            _ => fact("unclear", &format!("{name} {} unknown whether it happened", signs.dot), Tone::Bad),
         })
     });
     changes.collect()
@@ -127,13 +128,13 @@ fn waiting(incident: &Incident, signs: &Signs) -> Vec<StyledLine> {
         .into_iter()
         .map(|(run, key, gate)| {
             let name = step_name::name(incident, run, key);
-            fact("waiting", &format!("{key} {} {}", signs.dot, asked(gate, &name)), Tone::Warn)
+            fact("waiting", &format!("{key} {} {}", signs.dot, question(gate, &name)), Tone::Warn)
         })
         .collect()
 }
 
-/// What a gate asks, on one line.
-pub fn asked(gate: &Gate, name: &str) -> String {
+/// The question of a gate.
+pub fn question(gate: &Gate, name: &str) -> String {
     match gate {
         Gate::Ask { prompt, choices, .. } if choices.is_empty() => prompt.clone(),
         Gate::Ask { prompt, choices, suggest, .. } => {
@@ -141,7 +142,7 @@ pub fn asked(gate: &Gate, name: &str) -> String {
             format!("{prompt} ({}{suggest})", choices.join(", "))
         }
         Gate::Manual { instruction } => format!("by hand: {instruction}"),
-        Gate::Approve { change, .. } => format!("agree to: {}", change.what),
+        Gate::Approve { change, .. } => format!("approve: {}", change.what),
         Gate::Timer { .. } => name.to_owned(),
         Gate::Failure { error } => format!("{name} failed: {error}; retry, skip or cancel"),
         Gate::Unclear { detail } => format!("{name}: did it happen? {detail}"),

@@ -1,9 +1,8 @@
-//! The live region: what is being done, the countdown, the question, the keys.
+//! The live region: the countdown, the running steps, the question and the keys.
 //!
-//! A pure function from the model, the instant and the size to rows, so that every screen is tested without a terminal.
+//! [`view`] is a pure function of the model, the time and the size, so screens are tested without a terminal.
 //!
-//! **Invariant:** the countdown and the keys are on every screen, however narrow or low; whatever has to give way,
-//! it is something else.
+//! **Invariant:** the countdown and the keys are shown at every width and height; other parts are cut instead.
 
 use chrono::TimeDelta;
 
@@ -21,102 +20,105 @@ use crate::surface::terminal::widgets::styled_text::{StyledLine, StyledSpan, Ton
 use crate::surface::terminal::widgets::wrap;
 use crate::surface::terminal::widgets::wrap::{WIDE, WrappedRow, at_most, cut};
 
-/// Maximum rows of the region, so that the lines above it stay readable.
-const HIGHEST: usize = 18;
-/// The smallest height for which the region is laid out.
-const LOWEST: usize = 4;
-/// How many running steps are shown one by one.
-const AT_WORK: usize = 3;
-/// How many printed lines are shown on demand.
-const PRINTED: usize = 8;
+/// Maximum rows of the region, so that lines above it stay visible.
+const MAX_ROWS: usize = 18;
+/// Minimum rows of the region.
+const MIN_ROWS: usize = 4;
+/// How many running steps have their own row.
+const RUNNING_ROWS: usize = 3;
+/// How many output lines the output pane shows.
+const OUTPUT_ROWS: usize = 8;
 
 /// What the live region shows.
 pub fn view(model: &Model, now: Timestamp, size: Size) -> Frame {
-    let columns = size.columns.max(wrap::NARROWEST);
+    let columns = size.columns.max(wrap::MIN_WIDTH);
     let Some(incident) = model.incident() else {
         return Frame::default();
     };
-    let highest = size.rows.saturating_sub(1).clamp(LOWEST, HIGHEST);
+    let max_rows = size.rows.saturating_sub(1).clamp(MIN_ROWS, MAX_ROWS);
     let mut frame = Frame { rows: rule(model, incident, now, columns), cursor: None };
     let mut bottom = bottom(model, columns);
-    bottom.rows.truncate(highest - frame.rows.len().min(highest - 1));
-    let mut said = message_rows(model, columns);
-    said.truncate(highest.saturating_sub(frame.rows.len() + bottom.rows.len()));
-    let mut room = highest.saturating_sub(frame.rows.len() + bottom.rows.len() + said.len());
-    let asked = question::rows(model, incident, columns, room);
-    room = room.saturating_sub(asked.len());
-    let work = at_work(model, incident, now, columns, room);
-    frame.rows.extend(work);
-    frame.rows.extend(asked);
-    frame.rows.extend(said);
+    bottom.rows.truncate(max_rows - frame.rows.len().min(max_rows - 1));
+    let mut message = message_rows(model, columns);
+    message.truncate(max_rows.saturating_sub(frame.rows.len() + bottom.rows.len()));
+    let mut room = max_rows.saturating_sub(frame.rows.len() + bottom.rows.len() + message.len());
+    let question = question::rows(model, incident, columns, room);
+    room = room.saturating_sub(question.len());
+    let running = running_rows(model, incident, now, columns, room);
+    frame.rows.extend(running);
+    frame.rows.extend(question);
+    frame.rows.extend(message);
     frame.cursor = bottom.cursor.map(|(row, column)| (frame.rows.len() + row, column));
     frame.rows.extend(bottom.rows);
     frame
 }
 
-/// The first row: the incident at the left, the countdown at the right. Two rows if one is too narrow.
+/// The first row: the incident on the left, the countdown on the right. If they do not fit, the countdown has its own row.
 fn rule(model: &Model, incident: &Incident, now: Timestamp, columns: usize) -> Vec<WrappedRow> {
     let dot = format!(" {} ", model.signs.dot);
     let (id, severity, environment) = (incident.id.as_str(), incident.severity.to_string(), &incident.environment);
-    let mut left = vec![[id, &severity, environment].join(&dot)];
-    let downs = countdown::all(&incident.deadlines, now);
-    let ends = right_ends(&downs, &dot);
+    let mut left_ends = vec![[id, &severity, environment].join(&dot)];
+    let countdowns = countdown::all(&incident.deadlines, now);
+    let right_ends = right_ends(&countdowns, &dot);
     let overhead = if columns >= WIDE { 9 } else { 7 };
-    let narrowest = ends.last().map_or(0, |end| end.iter().map(|(_, text)| width(text)).sum());
+    let narrowest = right_ends.last().map_or(0, |end| end.iter().map(|(_, text)| width(text)).sum());
     let spare = columns.saturating_sub(overhead + narrowest + width(id) + 4);
     if spare >= 3 {
-        left.push(format!("{id} {severity} {}", cut(environment, spare, model.signs)));
+        left_ends.push(format!("{id} {severity} {}", cut(environment, spare, model.signs)));
     }
-    left.push(format!("{id} {severity}"));
-    left.push(cut(id, columns.saturating_sub(overhead + narrowest).max(5), model.signs));
-    for left in &left {
-        for end in &ends {
-            let taken: usize = overhead + width(left) + end.iter().map(|(_, text)| width(text)).sum::<usize>();
-            if taken <= columns {
-                return vec![ruled(model, left, end, columns)];
+    left_ends.push(format!("{id} {severity}"));
+    left_ends.push(cut(id, columns.saturating_sub(overhead + narrowest).max(5), model.signs));
+    for left in &left_ends {
+        for right in &right_ends {
+            let used: usize = overhead + width(left) + right.iter().map(|(_, text)| width(text)).sum::<usize>();
+            if used <= columns {
+                return vec![rule_row(model, left, right, columns)];
             }
         }
     }
-    let mut rows = vec![ruled(model, &cut(id, columns.saturating_sub(overhead), model.signs), &[], columns)];
+    let mut rows = vec![rule_row(model, &cut(id, columns.saturating_sub(overhead), model.signs), &[], columns)];
     rows.extend(
-        downs.first().map(|down| wrap::rows(&StyledLine::new().with(down.tone, &down.short), columns).remove(0)),
+        countdowns
+            .first()
+            .map(|countdown| wrap::rows(&StyledLine::new().with(countdown.tone, &countdown.short), columns).remove(0)),
     );
     rows
 }
 
-/// Candidates for the right end, the longest first: all deadlines in the long form, all in the short form, then the
-/// most urgent one.
-fn right_ends(downs: &[Countdown], dot: &str) -> Vec<Vec<(Tone, String)>> {
-    let open: Vec<&Countdown> = downs.iter().filter(|down| down.open).collect();
-    let shown = if open.is_empty() { downs.iter().take(2).collect() } else { open };
-    let join = |pick: &dyn Fn(&Countdown) -> String| {
+/// Candidates for the right end, longest first: all deadlines in the long form, all in the short form, then only the most
+/// urgent one in the long and in the short form.
+fn right_ends(countdowns: &[Countdown], dot: &str) -> Vec<Vec<(Tone, String)>> {
+    let open: Vec<&Countdown> = countdowns.iter().filter(|countdown| countdown.open).collect();
+    let shown = if open.is_empty() { countdowns.iter().take(2).collect() } else { open };
+    let join = |form: &dyn Fn(&Countdown) -> String| {
         let mut spans: Vec<(Tone, String)> = Vec::new();
-        for down in &shown {
+        for countdown in &shown {
             if !spans.is_empty() {
                 spans.push((Tone::Faint, dot.to_owned()));
             }
-            spans.push((down.tone, pick(down)));
+            spans.push((countdown.tone, form(countdown)));
         }
         spans
     };
     let Some(first) = shown.first() else { return vec![Vec::new()] };
     vec![
-        join(&|down| down.long.clone()),
-        join(&|down| down.short.clone()),
+        join(&|countdown| countdown.long.clone()),
+        join(&|countdown| countdown.short.clone()),
         vec![(first.tone, first.long.clone())],
         vec![(first.tone, first.short.clone())],
     ]
 }
 
-fn ruled(model: &Model, left: &str, right: &[(Tone, String)], columns: usize) -> WrappedRow {
+/// A row with a text on the left and spans on the right, joined by a horizontal rule.
+fn rule_row(model: &Model, left: &str, right: &[(Tone, String)], columns: usize) -> WrappedRow {
     let rule = model.signs.rule;
     let edge = if columns >= WIDE { 2 } else { 1 };
     let right_width: usize = right.iter().map(|(_, text)| width(text)).sum();
-    let taken = edge + 2 + width(left) + if right.is_empty() { 0 } else { right_width + 2 + edge };
+    let used = edge + 2 + width(left) + if right.is_empty() { 0 } else { right_width + 2 + edge };
     let mut row = vec![
         StyledSpan::new(Tone::Faint, &rule.repeat(edge)),
         StyledSpan::new(Tone::Strong, &format!(" {left} ")),
-        StyledSpan::new(Tone::Faint, &rule.repeat(columns.saturating_sub(taken))),
+        StyledSpan::new(Tone::Faint, &rule.repeat(columns.saturating_sub(used))),
     ];
     if !right.is_empty() {
         row.push(StyledSpan::new(Tone::Plain, " "));
@@ -126,29 +128,29 @@ fn ruled(model: &Model, left: &str, right: &[(Tone, String)], columns: usize) ->
     WrappedRow(row)
 }
 
-/// The running steps, and their output if the person asked for it.
-fn at_work(model: &Model, incident: &Incident, now: Timestamp, columns: usize, room: usize) -> Vec<WrappedRow> {
-    let working: Vec<(RunId, &StepKey, &StepState)> = working(incident, now);
+/// The rows of running steps, and of their output if its pane is open.
+fn running_rows(model: &Model, incident: &Incident, now: Timestamp, columns: usize, room: usize) -> Vec<WrappedRow> {
+    let running: Vec<(RunId, &StepKey, &StepState)> = running_steps(incident, now);
     let mut rows: Vec<WrappedRow> =
-        working.iter().take(AT_WORK).map(|one| working_line(model, incident, *one, now, columns)).collect();
-    if working.len() > AT_WORK {
-        let more = format!("  and {} more at work", working.len() - AT_WORK);
+        running.iter().take(RUNNING_ROWS).map(|step| running_row(model, incident, *step, now, columns)).collect();
+    if running.len() > RUNNING_ROWS {
+        let more = format!("  and {} more running", running.len() - RUNNING_ROWS);
         rows.extend(at_most(&StyledLine::new().faint(&more), columns, 1, model.signs));
     }
     rows.truncate(room);
     if model.pane == Pane::Output {
-        rows.extend(printed(model, &working, columns, room.saturating_sub(rows.len()).min(PRINTED)));
+        rows.extend(output_rows(model, &running, columns, room.saturating_sub(rows.len()).min(OUTPUT_ROWS)));
     }
     rows
 }
 
-/// Running steps: attempts, timers, and scheduled retries.
-fn working(incident: &Incident, now: Timestamp) -> Vec<(RunId, &StepKey, &StepState)> {
+/// The running steps: attempts, timers and scheduled retries.
+fn running_steps(incident: &Incident, now: Timestamp) -> Vec<(RunId, &StepKey, &StepState)> {
     let steps = incident
         .live_runs()
         .flat_map(|run| run.order.iter().filter_map(move |key| Some((run.id, key, run.state(key)?))));
     steps
-        .filter(|(_, _, state)| match &state.standing {
+        .filter(|(_, _, state)| match &state.status {
             StepStatus::Running | StepStatus::Waiting(Gate::Timer { .. }) => true,
             StepStatus::Ready { at } => *at > now,
             _ => false,
@@ -156,7 +158,7 @@ fn working(incident: &Incident, now: Timestamp) -> Vec<(RunId, &StepKey, &StepSt
         .collect()
 }
 
-fn working_line(
+fn running_row(
     model: &Model,
     incident: &Incident,
     (run, key, state): (RunId, &StepKey, &StepState),
@@ -165,10 +167,10 @@ fn working_line(
 ) -> WrappedRow {
     let signs = model.signs;
     let left = |until: Timestamp| clock(until - now + TimeDelta::milliseconds(999));
-    let (tone, sign, time) = match &state.standing {
+    let (tone, sign, time) = match &state.status {
         StepStatus::Waiting(Gate::Timer { until }) => (Tone::Faint, signs.timer, format!("{} left", left(*until))),
         StepStatus::Ready { at } => (Tone::Warn, signs.again, format!("again in {}", left(*at))),
-        _ => (Tone::Accent, signs.running, at_work_for(state, now)),
+        _ => (Tone::Accent, signs.running, elapsed(state, now)),
     };
     let mut name = step_name::name(incident, run, key);
     if state.attempts > 1 {
@@ -179,28 +181,34 @@ fn working_line(
     wrap::rows(&line.right(Tone::Plain, &time), columns).remove(0)
 }
 
-/// `0:12 of 5:00`: the time since the attempt began, and its limit.
-fn at_work_for(state: &StepState, now: Timestamp) -> String {
+/// The time since the attempt began, and its limit: `0:12 of 5:00`.
+fn elapsed(state: &StepState, now: Timestamp) -> String {
     let attempt = state.attempt.as_ref();
-    let begun = attempt.map_or(state.begun_at, |attempt| attempt.started_at);
-    let within = attempt.and_then(|attempt| attempt.deadline).map(|deadline| clock(deadline - begun));
-    clock(now - begun) + &within.map(|within| format!(" of {within}")).unwrap_or_default()
+    let began_at = attempt.map_or(state.begun_at, |attempt| attempt.started_at);
+    let limit = attempt.and_then(|attempt| attempt.deadline).map(|deadline| clock(deadline - began_at));
+    clock(now - began_at) + &limit.map(|limit| format!(" of {limit}")).unwrap_or_default()
 }
 
-fn printed(model: &Model, working: &[(RunId, &StepKey, &StepState)], columns: usize, room: usize) -> Vec<WrappedRow> {
+/// The last output lines of the running steps.
+fn output_rows(
+    model: &Model,
+    running: &[(RunId, &StepKey, &StepState)],
+    columns: usize,
+    room: usize,
+) -> Vec<WrappedRow> {
     let bar = format!("   {} ", model.signs.bar);
-    let lines: Vec<StyledLine> = working
+    let lines: Vec<StyledLine> = running
         .iter()
-        .flat_map(|(run, key, _)| model.printed(*run, key))
+        .flat_map(|(run, key, _)| model.output(*run, key))
         .map(|text| StyledLine::new().faint(&bar).plain(text).hanging(&bar))
         .collect();
     if lines.is_empty() {
-        let why = match &model.holder {
-            _ if working.is_empty() => return Vec::new(),
-            Some(_) => "what it prints is seen only where it is driven",
-            None => "nothing printed yet",
+        let hint = match &model.holder {
+            _ if running.is_empty() => return Vec::new(),
+            Some(_) => "output is shown in the terminal that runs it",
+            None => "no output yet",
         };
-        return at_most(&StyledLine::new().faint(&format!("{bar}{why}")), columns, room.min(1), model.signs);
+        return at_most(&StyledLine::new().faint(&format!("{bar}{hint}")), columns, room.min(1), model.signs);
     }
     let mut rows: Vec<WrappedRow> =
         lines.iter().rev().take(room).rev().flat_map(|line| wrap::rows(line, columns)).collect();
@@ -210,16 +218,16 @@ fn printed(model: &Model, working: &[(RunId, &StepKey, &StepState)], columns: us
 
 fn message_rows(model: &Model, columns: usize) -> Vec<WrappedRow> {
     let holder = model.holder.as_ref().map(|holder| {
-        let text = format!(" {} watching: {holder} drives it; what you answer here counts", model.signs.person);
+        let text = format!(" {} watching: {holder} runs it; you can answer here", model.signs.person);
         StyledLine::new().faint(&text).indent(3)
     });
-    let said = model.said.as_ref().map(|(tone, text)| {
+    let message = model.message.as_ref().map(|(tone, text)| {
         StyledLine::new().plain(" ").with(*tone, model.signs.warning).plain(" ").with(*tone, text).indent(3)
     });
-    said.or(holder).map(|line| at_most(&line, columns, 3, model.signs)).unwrap_or_default()
+    message.or(holder).map(|line| at_most(&line, columns, 3, model.signs)).unwrap_or_default()
 }
 
-/// The last rows: the typed line, if any, then the keys.
+/// The last rows: the line that the person is typing, if any, then the keys.
 fn bottom(model: &Model, columns: usize) -> Frame {
     let mut frame = Frame::default();
     if let Some(typing) = &model.typing {
@@ -240,7 +248,8 @@ fn bottom(model: &Model, columns: usize) -> Frame {
     frame
 }
 
-/// The keys in at most two rows; if they do not fit, those listed under `?` are left out.
+/// The keys, in one row on a wide terminal and two on a narrow one. Less important keys are left out if they do not fit; the
+/// help has them.
 fn keys(model: &Model, columns: usize) -> Vec<WrappedRow> {
     let (mut first, mut others) = (Vec::new(), Vec::new());
     let key = |key: &'static str, does: &str| (key, does.to_owned());
@@ -264,11 +273,11 @@ fn keys(model: &Model, columns: usize) -> Vec<WrappedRow> {
     }
     let last =
         if model.leaving || model.typing.is_some() { vec![] } else { vec![key("?", "help"), key("q", "detach")] };
-    let allowed = if columns >= WIDE { 1 } else { 2 };
+    let max_rows = if columns >= WIDE { 1 } else { 2 };
     loop {
         let items: Vec<&(&str, String)> = first.iter().chain(&others).chain(&last).collect();
         let rows = key_rows(&items, model, columns);
-        if rows.len() <= allowed || others.pop().is_none() {
+        if rows.len() <= max_rows || others.pop().is_none() {
             return rows;
         }
     }
@@ -283,7 +292,7 @@ fn key_rows(items: &[&(&str, String)], model: &Model, columns: usize) -> Vec<Wra
             Some(row) if row.width() + width(&dot) + wide <= columns => row.0.push(StyledSpan::new(Tone::Faint, &dot)),
             _ => rows.push(WrappedRow(vec![StyledSpan::new(Tone::Plain, " ")])),
         }
-        let row = rows.last_mut().expect("a row was pushed where there was none");
+        let row = rows.last_mut().expect("the match has pushed a row if there was none");
         row.0.push(StyledSpan::new(Tone::Accent, key));
         row.0.push(StyledSpan::new(Tone::Faint, &format!(" {does}")));
     }

@@ -1,4 +1,4 @@
-//! A key answers the attempt that is on the screen.
+//! Tests that a key answers the attempt that is on the screen.
 
 use crossterm::event::KeyCode;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::domain::incident::outcome::Outcome;
 use crate::surface::terminal::stepper::model::Intent;
 use crate::surface::terminal::stepper::prompt::Purpose;
 
-/// What every attempt fails with.
+/// The error of every attempt.
 const ERROR: &str = "the unit failed again: exit code 3";
 
 fn fails(story: &mut Story) {
@@ -22,14 +22,14 @@ fn fails(story: &mut Story) {
 }
 
 #[test]
-fn a_key_answers_the_run_and_the_attempt_that_are_on_the_screen() {
-    let mut story = Story::read();
+fn a_key_answers_the_attempt_on_the_screen() {
+    let mut story = Story::after_checks();
     fails(&mut story);
     press(&mut story, KeyCode::Char('s'));
     let typing = |story: &Story| story.model.typing.as_ref().map(|typing| typing.purpose.clone());
     let Some(Purpose::Skip(first)) = typing(&story) else { panic!("no line is open") };
     assert_eq!((first.run, first.attempt, first.question), (RUN, 1, 1));
-    // Somebody else tries again, and it fails with the same words: what was typed was for the first failure.
+    // Another person retries the step, and it fails with the same error. The open line was for the first failure.
     story.person(Event::Step(StepEvent::RetryScheduled { run: RUN, step: step("restart"), at: story.now }));
     fails(&mut story);
     assert_eq!(typing(&story), None);

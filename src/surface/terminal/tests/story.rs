@@ -1,4 +1,4 @@
-//! A P1 incident, event by event, for the tests of screens and lines.
+//! A P1 incident for the tests, event by event.
 
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
@@ -22,11 +22,11 @@ use crate::surface::terminal::widgets::wrap;
 
 pub const RUN: RunId = RunId(1);
 
-/// A story in progress: a model, a clock, and every finished line.
+/// An incident in progress: the stepper's model, the time, and the lines in the scroll-back.
 pub struct Story {
     pub model: Model,
     pub now: Timestamp,
-    pub ended: Vec<StyledLine>,
+    pub lines: Vec<StyledLine>,
     seq: u64,
 }
 
@@ -38,7 +38,7 @@ impl Story {
     /// An incident that has just been opened.
     pub fn opened() -> Self {
         let now = DateTime::from_timestamp(1_795_575_845, 0).unwrap();
-        let mut story = Self { model: Model::new(&UNICODE, "chanda".to_owned(), 0), now, ended: Vec::new(), seq: 0 };
+        let mut story = Self { model: Model::new(&UNICODE, "chanda".to_owned(), 0), now, lines: Vec::new(), seq: 0 };
         story.person(Event::Incident(IncidentEvent::Opened {
             id: "lusab-fidok".parse().unwrap(),
             title: "Live platform down".to_owned(),
@@ -69,8 +69,8 @@ impl Story {
         story
     }
 
-    /// The same incident after its evidence was read.
-    pub fn read() -> Self {
+    /// The same incident after its first read-only steps.
+    pub fn after_checks() -> Self {
         let mut story = Self::opened();
         story.engine(Event::Step(StepEvent::Expanded { run: RUN, step: step("evidence"), items: None }));
         story.starts("board", "systemd", EffectClass::Read);
@@ -100,17 +100,17 @@ impl Story {
     }
 
     pub fn engine(&mut self, event: Event) {
-        self.tell(Actor::Engine, event);
+        self.apply(Actor::Engine, event);
     }
 
     pub fn person(&mut self, event: Event) {
-        self.tell(Actor::person("chanda", "stepper"), event);
+        self.apply(Actor::person("chanda", "stepper"), event);
     }
 
-    fn tell(&mut self, by: Actor, event: Event) {
+    fn apply(&mut self, by: Actor, event: Event) {
         self.seq += 1;
-        let news = IncidentUpdate::Events(vec![Recorded { seq: self.seq, at: self.now, by, event }]);
-        self.ended.extend(self.model.hear(&news, self.now).unwrap());
+        let update = IncidentUpdate::Events(vec![Recorded { seq: self.seq, at: self.now, by, event }]);
+        self.lines.extend(self.model.apply(&update, self.now).unwrap());
     }
 
     pub fn starts(&mut self, id: &str, kind: &str, effect: EffectClass) {
@@ -148,8 +148,8 @@ impl Story {
     }
 
     pub fn prints(&mut self, id: &str, text: &str) {
-        let news = IncidentUpdate::Line { run: RUN, step: step(id), text: text.to_owned() };
-        self.model.hear(&news, self.now).unwrap();
+        let update = IncidentUpdate::Line { run: RUN, step: step(id), text: text.to_owned() };
+        self.model.apply(&update, self.now).unwrap();
     }
 
     pub fn asks(&mut self, id: &str, gate: Gate) {
@@ -183,9 +183,9 @@ impl Story {
         }
     }
 
-    /// The finished lines, as in the scroll-back.
-    pub fn record(&self, columns: usize) -> String {
-        rows(&wrap::all(&self.ended, columns), columns)
+    /// The scroll-back as text.
+    pub fn scrollback(&self, columns: usize) -> String {
+        rows(&wrap::all(&self.lines, columns), columns)
     }
 
     /// The live region as text.

@@ -1,21 +1,21 @@
-//! The whole terminal as rows on the alternate screen; a row is rewritten only if it has changed.
+//! A full screen on the terminal's alternate screen. A row is rewritten only if it has changed.
 //!
-//! The previous contents of the terminal are restored afterwards.
+//! Dropping it restores the previous contents of the terminal.
 
 use std::fmt::Write as _;
 use std::io;
 
 use super::frame::Size;
-use super::inline_screen::{TOGETHER, measured};
+use super::inline_screen::{SYNCHRONISED, terminal_size};
 use super::palette::{CharacterSet, Colour, styled};
 use super::raw_mode::Guard;
 use super::wrap::WrappedRow;
 use super::writer_thread::TerminalWriter;
 
-/// The alternate screen without cursor or automatic wrapping, so that a character wider than computed does not add a
-/// row.
+/// Switches to the alternate screen, hides the cursor and disables automatic wrapping. Without wrapping, a character that
+/// is wider than computed does not add a row.
 const ENTER: &str = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?7l";
-/// Automatic wrapping, no attributes, a cursor, and the previous screen.
+/// Undoes [`ENTER`] and resets the text attributes.
 const LEAVE: &str = "\x1b[?7h\x1b[0m\x1b[?25h\x1b[?1049l";
 
 /// Erases the rest of a row.
@@ -24,11 +24,11 @@ const ERASE: &str = "\x1b[K";
 /// The terminal while the alternate screen is shown.
 #[derive(Debug)]
 pub struct AlternateScreen {
-    // Dropped in this order: pending output is written first, then the terminal is restored.
-    pen: TerminalWriter,
+    // The fields are dropped in this order: the writer writes pending output before the guard restores the terminal.
+    writer: TerminalWriter,
     _guard: Guard,
     colour: Colour,
-    letters: CharacterSet,
+    charset: CharacterSet,
     drawn: Vec<String>,
     size: Size,
 }
@@ -38,54 +38,60 @@ impl AlternateScreen {
     ///
     /// # Errors
     /// When there is no terminal.
-    pub fn open(colour: Colour, letters: CharacterSet) -> io::Result<Self> {
+    pub fn open(colour: Colour, charset: CharacterSet) -> io::Result<Self> {
         let guard = Guard::take(LEAVE)?;
-        let canvas =
-            Self { pen: TerminalWriter::new(), _guard: guard, colour, letters, drawn: Vec::new(), size: measured() };
-        canvas.pen.hand(ENTER.to_owned())?;
-        Ok(canvas)
+        let screen = Self {
+            writer: TerminalWriter::new(),
+            _guard: guard,
+            colour,
+            charset,
+            drawn: Vec::new(),
+            size: terminal_size(),
+        };
+        screen.writer.queue(ENTER.to_owned())?;
+        Ok(screen)
     }
 
-    /// The size to lay out for.
+    /// The size of the terminal.
     pub fn size(&self) -> Size {
         self.size
     }
 
-    /// Reads the size and redraws everything, after a resize or output of another program.
+    /// Reads the size again and clears the screen: after a resize, or if another program has written to the terminal.
     ///
     /// # Errors
     /// When the terminal is gone.
     pub fn measure(&mut self) -> io::Result<()> {
-        self.size = measured();
+        self.size = terminal_size();
         self.drawn.clear();
-        self.pen.hand("\x1b[2J".to_owned())
+        self.writer.queue("\x1b[2J".to_owned())
     }
 
-    /// Shows these rows. If the terminal is still busy with the last screen, nothing is done; the next one shows more.
+    /// Shows these rows. Does nothing while the previous screen is still being written; the next call shows the changes.
     ///
     /// # Errors
     /// When the terminal is gone.
     pub fn show(&mut self, rows: &[WrappedRow]) -> io::Result<()> {
-        if !self.pen.is_free() {
+        if !self.writer.is_free() {
             return Ok(());
         }
-        let mut painted: Vec<String> = rows.iter().take(self.size.rows).map(|row| self.painted(row)).collect();
-        painted.resize(self.size.rows, ERASE.to_owned());
+        let mut rendered: Vec<String> = rows.iter().take(self.size.rows).map(|row| self.render(row)).collect();
+        rendered.resize(self.size.rows, ERASE.to_owned());
         let mut out = String::new();
-        for (at, row) in painted.iter().enumerate().filter(|(at, row)| self.drawn.get(*at) != Some(row)) {
+        for (at, row) in rendered.iter().enumerate().filter(|(at, row)| self.drawn.get(*at) != Some(row)) {
             let _ = write!(out, "\x1b[{};1H{row}", at + 1);
         }
         if out.is_empty() {
             return Ok(());
         }
-        self.drawn = painted;
-        self.pen.hand(format!("{}{out}{}", TOGETHER.0, TOGETHER.1))
+        self.drawn = rendered;
+        self.writer.queue(format!("{}{out}{}", SYNCHRONISED.0, SYNCHRONISED.1))
     }
 
-    /// The bytes of a row. Erasing after the text avoids flicker. A full row is not erased, because the cursor then
-    /// stands on its last character.
-    fn painted(&self, row: &WrappedRow) -> String {
+    /// The bytes of a row. The rest of the row is erased after the text, which avoids flicker. After a full row nothing is
+    /// erased, because the cursor is still on its last character.
+    fn render(&self, row: &WrappedRow) -> String {
         let erase = if row.width() < self.size.columns { ERASE } else { "" };
-        styled(row, self.colour, self.letters) + erase
+        styled(row, self.colour, self.charset) + erase
     }
 }

@@ -6,15 +6,15 @@ use super::styled_text::Tone;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 
-/// The last stretch, in which the countdown is as urgent as a miss.
-const LAST_STRETCH: TimeDelta = TimeDelta::minutes(2);
+/// How long before the deadline the countdown is shown as urgently as a missed deadline.
+const URGENT_BEFORE: TimeDelta = TimeDelta::minutes(2);
 
 /// The countdown of one deadline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Countdown {
-    /// The long form: `notify due in 12:41`.
+    /// Such as `notify due in 12:41`.
     pub long: String,
-    /// The short form: `notify 12:41`.
+    /// Such as `notify 12:41`.
     pub short: String,
     pub tone: Tone,
     /// Whether the deadline is neither met nor lifted.
@@ -31,7 +31,7 @@ pub fn of(deadline: &Deadline, now: Timestamp) -> Countdown {
         }
         DeadlineStatus::Running | DeadlineStatus::Missed => {
             let left = deadline.due - now;
-            // Rounded up, so that `0:01` is shown until the last second has passed.
+            // Rounded up, so that `0:00` is never shown before the deadline.
             let shown = clock(left + TimeDelta::milliseconds(999));
             (format!("{name} due in {shown}"), format!("{name} {shown}"), urgency(deadline, left, now))
         }
@@ -49,7 +49,7 @@ pub fn of(deadline: &Deadline, now: Timestamp) -> Countdown {
 }
 
 fn urgency(deadline: &Deadline, left: TimeDelta, now: Timestamp) -> Tone {
-    if left <= LAST_STRETCH {
+    if left <= URGENT_BEFORE {
         Tone::Bad
     } else if deadline.warned || deadline.warn_at.is_some_and(|at| now >= at) {
         Tone::Warn
@@ -65,7 +65,7 @@ pub fn all(deadlines: &[Deadline], now: Timestamp) -> Vec<Countdown> {
     sorted.into_iter().map(|deadline| of(deadline, now)).collect()
 }
 
-/// A length of time as a clock shows it: `4:05`, `1:02:03`, `2d 3h`; at least `0:00`.
+/// A duration in clock form: `4:05`, `1:02:03`, `2d 3h`. A negative one is `0:00`.
 pub fn clock(length: TimeDelta) -> String {
     let seconds = length.num_seconds().max(0);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600, seconds / 60 % 60);
@@ -76,7 +76,7 @@ pub fn clock(length: TimeDelta) -> String {
     }
 }
 
-/// A duration: `0.3s`, `42s`, `4:05`.
+/// The duration of a finished step: `12ms`, `0.3s`, `42s`, `4:05`.
 pub fn took(length: TimeDelta) -> String {
     let millis = length.num_milliseconds().max(0);
     match millis {
@@ -109,24 +109,24 @@ mod tests {
             set_at: at(0),
             fallback_at: None,
             rule: None,
-            told_warning: false,
-            told_miss: false,
-            fell_back: false,
+            warning_notified: false,
+            miss_notified: false,
+            fallback_notified: false,
         }
     }
 
     #[test]
-    fn it_grows_more_urgent_and_then_counts_up() {
+    fn a_countdown_becomes_urgent_and_then_counts_the_delay() {
         let running = deadline(DeadlineStatus::Running);
-        let told = |now| (of(&running, at(now)).long, of(&running, at(now)).tone);
-        assert_eq!(told(139), ("notify due in 12:41".to_owned(), Tone::Strong));
-        assert_eq!(told(600), ("notify due in 5:00".to_owned(), Tone::Warn));
-        assert_eq!(told(780), ("notify due in 2:00".to_owned(), Tone::Bad));
-        assert_eq!(told(970), ("notify LATE by 1:10".to_owned(), Tone::Bad));
+        let countdown = |now| (of(&running, at(now)).long, of(&running, at(now)).tone);
+        assert_eq!(countdown(139), ("notify due in 12:41".to_owned(), Tone::Strong));
+        assert_eq!(countdown(600), ("notify due in 5:00".to_owned(), Tone::Warn));
+        assert_eq!(countdown(780), ("notify due in 2:00".to_owned(), Tone::Bad));
+        assert_eq!(countdown(970), ("notify LATE by 1:10".to_owned(), Tone::Bad));
     }
 
     #[test]
-    fn once_met_it_says_how_much_was_to_spare() {
+    fn a_met_deadline_shows_the_time_to_spare() {
         let met = deadline(DeadlineStatus::Met { at: at(238), step: None });
         assert_eq!(of(&met, at(5_000)).long, "notify done, 11:02 to spare");
         let late = deadline(DeadlineStatus::MetLate { at: at(970), step: None });
@@ -134,9 +134,9 @@ mod tests {
     }
 
     #[test]
-    fn lengths_read_like_clocks() {
-        let read = |seconds| clock(TimeDelta::seconds(seconds));
-        assert_eq!([read(-4), read(65), read(3_723), read(190_800)], ["0:00", "1:05", "1:02:03", "2d 5h"]);
+    fn durations_have_clock_form() {
+        let text = |seconds| clock(TimeDelta::seconds(seconds));
+        assert_eq!([text(-4), text(65), text(3_723), text(190_800)], ["0:00", "1:05", "1:02:03", "2d 5h"]);
         assert_eq!(took(TimeDelta::milliseconds(340)), "0.3s");
         assert_eq!(took(TimeDelta::milliseconds(12)), "12ms");
     }

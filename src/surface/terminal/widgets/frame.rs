@@ -1,4 +1,4 @@
-//! A frame of a screen, and the size that it is made for.
+//! A frame: the rows that a screen shows, and the size of the terminal.
 
 use super::wrap::WrappedRow;
 

@@ -1,11 +1,11 @@
 //! A line editor with the usual shell keys.
 //!
-//! It returns the visible part of its text and the cursor's column; drawing is done elsewhere.
+//! It returns the visible part of its text and the cursor's column; the caller draws them.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::styled_text::char_width;
-use crate::domain::incident::command::WORDS_LIMIT;
+use crate::domain::incident::command::TEXT_LIMIT;
 
 /// The text being typed, and the cursor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,17 +16,17 @@ pub struct Editor {
 }
 
 impl Editor {
-    /// The typed text, without blanks around it.
+    /// The typed text, without leading and trailing blanks.
     pub fn text(&self) -> String {
         self.text.iter().collect::<String>().trim().to_owned()
     }
 
-    /// Inserts typed or pasted text at the cursor; line ends become blanks.
+    /// Inserts typed or pasted text at the cursor. Line ends become blanks, control characters are dropped.
     pub fn insert(&mut self, text: &str) {
         for c in text.chars() {
             let c = if c.is_whitespace() { ' ' } else { c };
-            // A character takes at most four bytes, so the text never exceeds the limit of the engine.
-            if !c.is_control() && (self.text.len() + 1) * 4 <= WORDS_LIMIT {
+            // A character has at most four bytes, so the text never exceeds the engine's limit.
+            if !c.is_control() && (self.text.len() + 1) * 4 <= TEXT_LIMIT {
                 self.text.insert(self.cursor, c);
                 self.cursor += 1;
             }
@@ -80,7 +80,7 @@ impl Editor {
 
     /// The part that fits in `columns` and contains the cursor, and the cursor's column in it.
     pub fn window(&self, columns: usize) -> (String, usize) {
-        // One column stays free for the cursor after the last character.
+        // One column stays free for a cursor behind the last character.
         let room = columns.saturating_sub(1);
         let mut start = self.cursor;
         let mut before = 0;
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_every_shell_work() {
+    fn the_usual_shell_keys_work() {
         let mut editor = Editor::default();
         editor.insert("roll back now");
         press(&mut editor, &[(KeyCode::Char('w'), KeyModifiers::CONTROL)]);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_paste_brings_neither_line_ends_nor_control_characters() {
+    fn a_paste_inserts_no_line_ends_and_no_control_characters() {
         let mut editor = Editor::default();
         editor.insert("one\ntwo\u{1b}[2J\u{7}");
         assert_eq!(editor.text(), "one two[2J");
@@ -146,9 +146,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_stays_under_the_limit_of_the_engine() {
+    fn typed_text_stays_below_the_limit_of_the_engine() {
         let mut editor = Editor::default();
         editor.insert(&"x".repeat(1 << 20));
-        assert!(editor.text().len() <= WORDS_LIMIT);
+        assert!(editor.text().len() <= TEXT_LIMIT);
     }
 }

@@ -1,4 +1,4 @@
-//! Building blocks of the stepper and the status board.
+//! Building blocks of the stepper and the status board: screens, styled text, wrapping, a line editor.
 
 pub mod alternate_screen;
 pub mod countdown;

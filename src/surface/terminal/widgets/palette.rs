@@ -1,7 +1,7 @@
-//! Maps tones to colours; no other module knows colours.
+//! Maps tones to colours; no other module of the terminal interface knows colours.
 //!
-//! **Invariant:** only the sixteen standard colours are used, and never a background, so that the user's theme decides.
-//! No meaning depends on colour alone.
+//! **Invariant:** only the sixteen standard colours are used and no background, so that the user's theme decides. No meaning
+//! depends on colour alone.
 
 use super::styled_text::{ASCII, Signs, Tone, UNICODE};
 use super::wrap::WrappedRow;
@@ -35,7 +35,7 @@ impl CharacterSet {
 }
 
 /// The bytes of a row, without a line end.
-pub fn styled(row: &WrappedRow, colour: Colour, letters: CharacterSet) -> String {
+pub fn styled(row: &WrappedRow, colour: Colour, charset: CharacterSet) -> String {
     let mut out = String::new();
     for span in &row.0 {
         let codes = match colour {
@@ -45,7 +45,7 @@ pub fn styled(row: &WrappedRow, colour: Colour, letters: CharacterSet) -> String
         if !codes.is_empty() {
             out.push_str(&format!("\x1b[{codes}m"));
         }
-        match letters {
+        match charset {
             CharacterSet::Unicode => out.push_str(span.text()),
             CharacterSet::Ascii => out.extend(span.text().chars().map(ascii_char)),
         }
@@ -61,7 +61,7 @@ pub fn styled(row: &WrappedRow, colour: Colour, letters: CharacterSet) -> String
 fn codes(tone: Tone) -> &'static str {
     match tone {
         Tone::Plain => "",
-        // Faint, not bright black, which is invisible in some common themes.
+        // Not bright black, which is invisible in some common themes.
         Tone::Faint => "2",
         Tone::Strong => "1",
         Tone::Good => "32",
@@ -89,7 +89,7 @@ mod tests {
     use crate::surface::terminal::widgets::wrap::rows;
 
     #[test]
-    fn a_row_without_colour_is_only_its_text() {
+    fn without_colour_a_row_is_plain_text() {
         let row = &rows(&StyledLine::new().with(Tone::Bad, "✗ broken").faint(" · why"), 40)[0];
         assert_eq!(styled(row, Colour::None, CharacterSet::Unicode), "✗ broken · why");
         assert_eq!(styled(row, Colour::None, CharacterSet::Ascii), "? broken - why");

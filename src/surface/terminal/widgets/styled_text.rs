@@ -1,15 +1,14 @@
 //! Styled lines: spans of text with a tone, and the signs before them.
 //!
-//! A tone says what a text means; only [`super::palette`] knows its colour.
+//! A tone is the meaning of a text; [`super::palette`] maps it to a colour.
 //!
-//! **Invariant:** text enters a line only through [`StyledSpan::new`], which removes control characters. This is the
-//! last defence against foreign text.
+//! **Invariant:** text enters a line only through [`StyledSpan::new`], which replaces control characters.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::domain::core::text::printable;
 
-/// Maximum number of characters in a span; the rest is cut and marked.
+/// Maximum number of characters in a span; a longer text is cut and marked.
 const TEXT_LIMIT: usize = 2_000;
 
 /// The meaning of a text.
@@ -26,7 +25,7 @@ pub enum Tone {
     Warn,
     /// Needs attention now.
     Bad,
-    /// The cursor position, or a key.
+    /// A key, a pointer or a person's action.
     Accent,
 }
 
@@ -38,7 +37,7 @@ pub struct StyledSpan {
 }
 
 impl StyledSpan {
-    /// Makes a text safe and cuts it.
+    /// Replaces control characters and cuts a text that is too long.
     pub fn new(tone: Tone, text: &str) -> Self {
         Self { tone, text: safe(text) }
     }
@@ -122,7 +121,7 @@ impl StyledLine {
         Self { hanging: safe(text), ..self }
     }
 
-    /// The width of its spans in columns.
+    /// The width of the spans in columns.
     pub fn width(&self) -> usize {
         self.spans.iter().map(StyledSpan::width).sum()
     }
@@ -139,15 +138,15 @@ pub fn char_width(c: char) -> usize {
 }
 
 fn safe(text: &str) -> String {
-    let mut safe: String = printable(text).chars().take(TEXT_LIMIT).map(harmless).collect();
+    let mut safe: String = printable(text).chars().take(TEXT_LIMIT).map(replace_control).collect();
     if text.chars().nth(TEXT_LIMIT).is_some() {
         safe.push('…');
     }
     safe
 }
 
-/// White space becomes a blank; control and direction characters become a visible replacement.
-fn harmless(c: char) -> char {
+/// Replaces line ends and tabs by a blank, and control and direction characters by a visible sign.
+fn replace_control(c: char) -> char {
     match c {
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
         '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
@@ -180,7 +179,7 @@ pub struct Signs {
     pub ticked: &'static str,
     /// A choice that is not ticked.
     pub unticked: &'static str,
-    /// Before a line that a program printed.
+    /// Before a line of a program's output.
     pub bar: &'static str,
     /// Repeated to draw a horizontal rule.
     pub rule: &'static str,
@@ -247,11 +246,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_control_character_gets_into_a_line() {
+    fn a_span_has_no_control_characters() {
         let hostile = "a\u{1b}[2Jb\u{9b}31mc\rd\ne\tf\u{7}g\u{202e}h\0";
         let span = StyledSpan::new(Tone::Plain, hostile);
         assert!(!span.text().chars().any(char::is_control), "{span:?}");
-        assert!(span.text().contains("[2J"), "what it was stays visible: {span:?}");
+        assert!(span.text().contains("[2J"), "the replaced sequence stays visible: {span:?}");
     }
 
     #[test]

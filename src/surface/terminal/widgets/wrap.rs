@@ -1,17 +1,15 @@
-//! Wraps lines into rows, at words, by the display width of each character.
-//!
-//! Rows are data, so screens are tested without a terminal.
+//! Wraps styled lines into rows, between words, by the display width of each character.
 
 use super::styled_text::{Signs, StyledLine, StyledSpan, Tone, char_width, width};
 
-/// The narrowest width that is laid out for; a narrower terminal cuts rows.
-pub const NARROWEST: usize = 20;
+/// The minimum width of the layout; a narrower terminal cuts rows.
+pub const MIN_WIDTH: usize = 20;
 
-/// From this width on there is space for the text before a line.
+/// From this width on the text before a line is shown.
 pub const WIDE: usize = 64;
 
-/// The width of a pipe: nothing is wrapped, and text for the right edge follows the line.
-pub const ENDLESS: usize = usize::MAX / 4;
+/// The width of a pipe: lines are not wrapped, and text for the right edge follows the line.
+pub const UNLIMITED: usize = usize::MAX / 4;
 
 /// One row of the terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,10 +32,10 @@ type Cell = (char, Tone);
 
 /// Wraps a line into rows of at most `columns`.
 pub fn rows(line: &StyledLine, columns: usize) -> Vec<WrappedRow> {
-    let columns = columns.max(NARROWEST);
+    let columns = columns.max(MIN_WIDTH);
     let left = line.left.as_ref().filter(|_| columns >= WIDE);
     let margin = left.map_or(0, |left| left.width() + 1);
-    let right = line.right.as_ref().filter(|right| right.width() + NARROWEST / 2 <= columns);
+    let right = line.right.as_ref().filter(|right| right.width() + MIN_WIDTH / 2 <= columns);
     let first = columns - margin - right.map_or(0, |right| right.width() + 1);
     let indent = width(&line.hanging).min(columns / 2);
     let hanging = format!("{}{}", " ".repeat(margin), line.hanging);
@@ -58,7 +56,7 @@ pub fn rows(line: &StyledLine, columns: usize) -> Vec<WrappedRow> {
             row.0.splice(0..0, [left.clone(), StyledSpan::new(Tone::Plain, " ")]);
         }
         if let Some(right) = right {
-            let gap = if columns >= ENDLESS { 2 } else { columns.saturating_sub(row.width() + right.width()) };
+            let gap = if columns >= UNLIMITED { 2 } else { columns.saturating_sub(row.width() + right.width()) };
             row.0.push(StyledSpan::new(Tone::Plain, &" ".repeat(gap)));
             row.0.push(right.clone());
         }
@@ -77,7 +75,7 @@ fn split(cells: &[Cell], room: usize) -> (&[Cell], &[Cell]) {
     for (index, (c, _)) in cells.iter().enumerate() {
         let wide = char_width(*c);
         if used + wide > room {
-            // Only a word longer than a whole row is broken; any other begins a new row.
+            // A word is broken only if it is longer than a row; otherwise it begins a new row.
             let end = blank.filter(|at| word_width(&cells[at + 1..]) <= room).unwrap_or(index).max(1);
             let next = cells[end..].iter().position(|(c, _)| *c != ' ').map_or(cells.len(), |skip| end + skip);
             return (&cells[..end], &cells[next..]);
@@ -112,30 +110,30 @@ pub fn all(lines: &[StyledLine], columns: usize) -> Vec<WrappedRow> {
     lines.iter().flat_map(|line| rows(line, columns)).collect()
 }
 
-/// A text cut to `columns`, with a sign where it was cut.
+/// A text cut to `columns`; a sign marks the cut.
 pub fn cut(text: &str, columns: usize, signs: &Signs) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
     let room = columns.saturating_sub(width(signs.cut));
     let mut used = 0;
-    let mut kept: String = text
+    let mut shown: String = text
         .chars()
         .take_while(|c| {
             used += char_width(*c);
             used <= room
         })
         .collect();
-    kept.push_str(signs.cut);
-    kept
+    shown.push_str(signs.cut);
+    shown
 }
 
-/// At most `limit` rows of a line; the last one is marked if there were more.
+/// At most `limit` rows of a line; a sign marks the last one if rows were cut.
 pub fn at_most(line: &StyledLine, columns: usize, limit: usize, signs: &Signs) -> Vec<WrappedRow> {
-    let mut laid = rows(line, columns);
-    if laid.len() > limit {
-        laid.truncate(limit.max(1));
-        if let Some(last) = laid.last_mut() {
+    let mut rows = rows(line, columns);
+    if rows.len() > limit {
+        rows.truncate(limit.max(1));
+        if let Some(last) = rows.last_mut() {
             let room = columns.saturating_sub(width(signs.cut) + 1);
             while last.width() > room && last.0.len() > 1 {
                 last.0.pop();
@@ -148,7 +146,7 @@ pub fn at_most(line: &StyledLine, columns: usize, limit: usize, signs: &Signs) -
             last.0.push(StyledSpan::new(Tone::Faint, &format!(" {}", signs.cut)));
         }
     }
-    laid
+    rows
 }
 
 #[cfg(test)]
@@ -161,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_breaks_at_words_and_hangs_under_its_start() {
+    fn a_long_line_breaks_between_words_and_is_indented() {
         let line = StyledLine::new().plain("✓ State of every unit of the shop").indent(2).right(Tone::Faint, "0.3s");
         assert_eq!(texts(&line, 24), ["✓ State of every    0.3s", "  unit of the shop"]);
     }
@@ -187,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_says_so() {
+    fn a_cut_text_is_marked() {
         assert_eq!(cut("production", 6, &UNICODE), "produ…");
         let rows = at_most(&StyledLine::new().plain("one two three four five six seven"), 20, 1, &UNICODE);
         assert_eq!(rows.iter().map(WrappedRow::text).collect::<Vec<_>>(), ["one two three four …"]);

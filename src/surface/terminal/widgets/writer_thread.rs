@@ -1,5 +1,5 @@
-//! The thread that writes to the terminal. A terminal that is stopped (`Ctrl-S`, a stalled line) blocks only this
-//! thread, not the run or the keys.
+//! The thread that writes to the terminal. A stopped terminal (`Ctrl-S`, a stalled connection) blocks only this thread, not
+//! the run or the keys.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use std::thread::{self, JoinHandle};
 /// Writes to the terminal in a thread.
 #[derive(Debug)]
 pub struct TerminalWriter {
-    sheets: Option<Sender<String>>,
+    sender: Option<Sender<String>>,
     thread: Option<JoinHandle<()>>,
-    /// Whether some output is not written yet.
+    /// Set when output is queued, cleared when it has been written.
     busy: Arc<AtomicBool>,
     /// Whether writing has failed.
     broken: Arc<AtomicBool>,
@@ -21,47 +21,50 @@ pub struct TerminalWriter {
 impl TerminalWriter {
     /// Starts the thread.
     pub fn new() -> Self {
-        let (sheets, handed) = channel::<String>();
+        let (sender, receiver) = channel::<String>();
         let (busy, broken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (done, lost) = (busy.clone(), broken.clone());
+        let (thread_busy, thread_broken) = (busy.clone(), broken.clone());
         let thread = thread::spawn(move || {
-            for sheet in handed {
-                if write(&sheet).is_err() {
-                    lost.store(true, Ordering::SeqCst);
+            for output in receiver {
+                if write(&output).is_err() {
+                    thread_broken.store(true, Ordering::SeqCst);
                 }
-                done.store(false, Ordering::SeqCst);
+                thread_busy.store(false, Ordering::SeqCst);
             }
         });
-        Self { sheets: Some(sheets), thread: Some(thread), busy, broken }
+        Self { sender: Some(sender), thread: Some(thread), busy, broken }
     }
 
-    /// Whether everything so far has been written.
+    /// Whether the last queued output has been written.
     pub fn is_free(&self) -> bool {
         !self.busy.load(Ordering::SeqCst)
     }
 
-    /// Queues output.
-    pub fn hand(&self, sheet: String) -> io::Result<()> {
+    /// Queues output for the thread.
+    ///
+    /// # Errors
+    /// When an earlier write has failed.
+    pub fn queue(&self, output: String) -> io::Result<()> {
         if self.broken.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         self.busy.store(true, Ordering::SeqCst);
-        let sent = self.sheets.as_ref().map(|sheets| sheets.send(sheet));
+        let sent = self.sender.as_ref().map(|sender| sender.send(output));
         sent.filter(Result::is_ok).map(|_| ()).ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 }
 
 impl Drop for TerminalWriter {
     fn drop(&mut self) {
-        drop(self.sheets.take());
+        drop(self.sender.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has lost only output.
+            // If the thread has panicked, only output is lost.
             let _ = thread.join();
         }
     }
 }
 
-/// Writes to the terminal now: to standard error, or to standard output if only that is a terminal.
+/// Writes to the terminal at once: to standard error if it is a terminal, otherwise to standard output.
 pub fn write(text: &str) -> io::Result<()> {
     if io::stderr().is_terminal() { write_to(io::stderr().lock(), text) } else { write_to(io::stdout().lock(), text) }
 }

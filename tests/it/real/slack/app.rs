@@ -1,4 +1,4 @@
-//! Forms, channels and answers, as an app asks for them.
+//! Forms, channels and replies of an app.
 
 use std::sync::Mutex;
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{Shared, Workspace};
 
-/// The scope without which a method is `missing_scope`, as the page of each method says.
-pub(super) fn needed(method: &str) -> Option<&'static str> {
+/// The scope that a method needs, from the page of the method.
+pub(super) fn needed_scope(method: &str) -> Option<&'static str> {
     match method {
         "chat.postMessage" | "chat.update" => Some("chat:write"),
         "conversations.create" | "conversations.invite" => Some("channels:manage"),

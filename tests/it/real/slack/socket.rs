@@ -1,4 +1,4 @@
-//! Socket Mode, as Slack's side of it: <https://docs.slack.dev/apis/events-api/using-socket-mode>.
+//! Slack's side of Socket Mode: <https://docs.slack.dev/apis/events-api/using-socket-mode>.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,21 +11,21 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{Slack, Workspace};
 
 impl Slack {
-    /// Sends this to every socket that is open; how many there are.
+    /// Sends an envelope to every open socket; returns how many there are.
     pub fn send(&self, envelope: &Value) -> usize {
         let mut workspace = self.workspace();
         workspace.open.retain(|socket| socket.send(envelope.clone()).is_ok());
         workspace.open.len()
     }
 
-    /// How many sockets are open.
+    /// The number of open sockets.
     pub fn sockets(&self) -> usize {
         let mut workspace = self.workspace();
         workspace.open.retain(|socket| !socket.is_closed());
         workspace.open.len()
     }
 
-    /// Cuts every socket without a word.
+    /// Drops every socket without a close frame.
     pub fn cut(&self) {
         self.workspace().open.clear();
     }
@@ -40,18 +40,18 @@ impl Slack {
         self.workspace().views.clone()
     }
 
-    /// Where answers to one command or click go.
+    /// The response URL of a command or click.
     pub fn reply_url(&self, number: &str) -> String {
         format!("http://{}/reply/{number}", self.address)
     }
 
-    /// The answers that came there, in order.
+    /// The replies to a response URL, in order.
     pub fn replies(&self, number: &str) -> Vec<Value> {
         let workspace = self.workspace();
         workspace.replies.iter().filter(|(of, _)| of == number).map(|(_, body)| body.clone()).collect()
     }
 
-    /// Every answer that came anywhere.
+    /// All replies.
     pub fn all_replies(&self) -> Vec<Value> {
         self.workspace().replies.iter().map(|(_, body)| body.clone()).collect()
     }
@@ -65,11 +65,11 @@ pub(super) fn address(state: &Mutex<Workspace>) -> Result<Value, &'static str> {
 
 pub(super) async fn serve(listener: TcpListener, state: Arc<Mutex<Workspace>>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(talk(stream, Arc::clone(&state)));
+        tokio::spawn(serve_socket(stream, Arc::clone(&state)));
     }
 }
 
-async fn talk(stream: TcpStream, state: Arc<Mutex<Workspace>>) {
+async fn serve_socket(stream: TcpStream, state: Arc<Mutex<Workspace>>) {
     let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
     let (sender, mut envelopes) = mpsc::unbounded_channel();
     let hello = json!({"type": "hello", "num_connections": 1, "connection_info": {"app_id": "A0RUNBOOK"}});
@@ -81,13 +81,13 @@ async fn talk(stream: TcpStream, state: Arc<Mutex<Workspace>>) {
         tokio::select! {
             envelope = envelopes.recv() => match envelope {
                 Some(envelope) => drop(socket.send(Message::text(envelope.to_string())).await),
-                // Cut: the connection is dropped as a broken line drops it.
+                // Dropped as by a network failure.
                 None => return,
             },
             message = socket.next() => match message {
                 Some(Ok(Message::Text(text))) => {
-                    let said: Value = serde_json::from_str(text.as_str()).unwrap_or_default();
-                    let id = said["envelope_id"].as_str().unwrap_or_default().to_owned();
+                    let acknowledgement: Value = serde_json::from_str(text.as_str()).unwrap_or_default();
+                    let id = acknowledgement["envelope_id"].as_str().unwrap_or_default().to_owned();
                     state.lock().expect("no handler panics while it holds the workspace").acknowledged.push(id);
                 }
                 Some(Ok(_)) => {}

@@ -1,4 +1,4 @@
-//! The stand-in answers as Slack does.
+//! Tests of the stand-in for Slack.
 
 use super::*;
 use std::process::Command;

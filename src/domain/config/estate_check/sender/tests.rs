@@ -1,4 +1,4 @@
-//! Senders as they may be written, and one mistake at a time.
+//! Valid senders, and mistakes one at a time.
 
 use crate::domain::config::estate::Estate;
 use crate::domain::config::estate_check::check;
@@ -45,40 +45,40 @@ fn estate(senders: &str) -> Result<Estate, Vec<String>> {
     })
 }
 
-/// The one sender of a line is wrong, and so it is said.
+/// Expects exactly these problems of an estate with this sender.
 #[track_caller]
 fn wrong(sender: &str, expected: &[&str]) {
     assert_eq!(estate(sender).err().unwrap_or_default(), expected, "{sender}");
 }
 
 #[test]
-fn every_way_to_describe_a_sender_is_read() {
+fn senders_of_every_form_are_read() {
     let estate = estate(SENDERS).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let senders = &estate.senders;
     assert_eq!(senders["alertmanager"].auth, Auth::Bearer { secrets: vec!["key".into(), "old".into()] });
     assert_eq!(senders["alertmanager"].catch_up.as_deref(), Some("http://127.0.0.1:9093"));
-    assert_eq!(senders["alertmanager"].severity(" SEV1"), Some(Severity::P1), "its own word");
-    assert_eq!(senders["alertmanager"].severity("Warning"), Some(Severity::P3), "a common word");
+    assert_eq!(senders["alertmanager"].severity(" SEV1"), Some(Severity::P1), "a name of the sender");
+    assert_eq!(senders["alertmanager"].severity("Warning"), Some(Severity::P3), "a known name");
     assert_eq!(senders["peer"].auth, Auth::Basic { user: "am".into(), secrets: vec!["key".into()] });
     let grafana = Auth::Grafana { secrets: vec!["key".into()], timestamp_header: Some("x-time".into()) };
     assert_eq!(senders["grafana"].auth, grafana);
     assert_eq!((senders["sns"].form, &senders["sns"].auth), (SenderFormat::Sns, &Auth::Sns));
     assert!(senders["raw"].auth.is_in_headers() && !senders["sns"].auth.is_in_headers());
-    assert_eq!(senders["github"].branches, [("main".into(), "staging".into())].into(), "`live` goes to two places");
+    assert_eq!(senders["github"].branches, [("main".into(), "staging".into())].into(), "`live` has two environments");
     let mapping = senders["nagios"].mapping.as_ref().expect("it has one");
     assert_eq!(mapping.status.as_ref().expect("it has one").firing, ["2", "critical"]);
     assert!(mapping.recurs && senders["nagios"].auth.is_open());
 }
 
 #[test]
-fn senders_come_back_from_the_log_as_they_were() {
+fn senders_are_the_same_after_they_were_written_and_read() {
     let estate = estate(SENDERS).expect("it is right");
     let text = serde_json::to_string(&estate).expect("it can be written");
     assert_eq!(serde_json::from_str::<Estate>(&text).expect("it can be read"), estate);
 }
 
 #[test]
-fn what_the_checker_accepts_the_schema_accepts() {
+fn the_schema_agrees_with_the_checker() {
     let source = Source::new("estate.yaml", format!("{HEAD}{SENDERS}"));
     let instance = reader::read(&source).expect("it is YAML").to_json();
     let schema = jsonschema::draft202012::new(&schema::estate()).expect("the schema compiles");
@@ -95,17 +95,17 @@ fn what_the_checker_accepts_the_schema_accepts() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of mistakes and their messages")]
-fn every_mistake_in_a_sender_is_reported_where_it_stands() {
+fn every_mistake_in_a_sender_is_reported_at_its_place() {
     wrong(
         "  x: { auth: { none: true } }\n",
         &[
-            "1:3 it is not said what the sender speaks | Give it a `form`, one of `alertmanager`, `grafana`, `sns`, `github`, `pagerduty` and `mapping`.",
+            "1:3 the sender has no `form` | Give it a `form`, one of `alertmanager`, `grafana`, `sns`, `github`, `pagerduty` and `mapping`.",
         ],
     );
     wrong(
         "  grafana: { atuh: { none: true } }\n",
         &[
-            "1:3 it is not said how the sender proves who it is | Add `auth: { bearer: { secret: … } }`, or another way.",
+            "1:3 the sender has no authentication | Add `auth: { bearer: { secret: … } }`, or another key of `auth`.",
             "1:14 unknown key `atuh` in a sender | Did you mean `auth`?",
         ],
     );
@@ -116,19 +116,19 @@ fn every_mistake_in_a_sender_is_reported_where_it_stands() {
     wrong(
         "  grafana: { auth: { bearer: hunter2 } }\n",
         &[
-            "1:30 a secret does not stand in this file | Name it under `secrets`, and write `{ secret: <its name> }` here.",
+            "1:30 the value of a secret does not belong in this file | Declare it under `secrets`, and write `{ secret: <its name> }` here.",
         ],
     );
     wrong("  grafana: { auth: { bearer: { secret: [] } } }\n", &["1:40 expected 1 to 4 secrets"]);
     wrong(
         "  grafana: { auth: { bearer: { secret: pay } } }\n",
-        &["1:40 `pay` is a family of secrets and has no value of its own"],
+        &["1:40 `pay` is a family of secrets, which has no single value"],
     );
     wrong(
         "  grafana: { auth: { bearer: { secret: key }, none: true } }\n",
-        &["1:47 the sender proves who it is in two ways, `bearer` and `none`"],
+        &["1:47 the sender has two kinds of authentication, `bearer` and `none`"],
     );
-    wrong("  grafana: { auth: { none: false } }\n", &["1:28 `none` is either `true` or not there"]);
+    wrong("  grafana: { auth: { none: false } }\n", &["1:28 `none` is either `true` or left out"]);
     wrong(
         "  grafana: { auth: { none: true }, environment: lvie }\n",
         &["1:49 there is no environment `lvie` in this file | Did you mean `live`?"],
@@ -138,7 +138,7 @@ fn every_mistake_in_a_sender_is_reported_where_it_stands() {
         &["1:36 only a sender of the form `alertmanager` has `catch_up`"],
     );
     wrong("  sns: {}\n", &["1:3 a sender of the form `sns` needs `topics` | Add `topics: …`."]);
-    wrong("  sns: { topics: [] }\n", &["1:18 no topic may post then | Name at least one."]);
+    wrong("  sns: { topics: [] }\n", &["1:18 no topic is given | Name at least one."]);
     wrong(
         "  sns: { topics: 'arn:aws:sqs:x:1:a' }\n",
         &[
@@ -152,7 +152,7 @@ fn every_mistake_in_a_sender_is_reported_where_it_stands() {
     wrong(
         "  github: { auth: { github: { secret: key } }, workflows: { a.yml: {}, deploy: { failure: X } } }\n",
         &[
-            "1:61 the workflow becomes no alert | Give it `failure: <name of the alert>`, `success: …`, or both.",
+            "1:61 no run of the workflow becomes an alert | Give it `failure: <name of the alert>`, `success: …`, or both.",
             "1:72 `deploy` is not the file of a workflow | Write its name below `.github/workflows`, such as `deploy.yml`.",
             "1:91 `X` is not a name | Use a lower-case letter, then lower-case letters, digits, `-` and `_`; at most 64.",
         ],

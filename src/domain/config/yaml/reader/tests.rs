@@ -1,4 +1,4 @@
-//! Places of values in every style of YAML, and texts that must be refused quickly.
+//! The places of values in every style of YAML, and texts that are refused quickly.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ fn node(text: &str) -> Node {
     read(&Source::new("x.yaml", text)).unwrap_or_else(|problem| panic!("{problem:?}"))
 }
 
-/// Reads what must be refused, quickly, and says why and where.
+/// The place and message of a text's problem. Reading it must not take long.
 #[expect(clippy::disallowed_methods, reason = "how long the reader takes is what is tested")]
 fn refused(text: &str) -> String {
     let source = Source::new("x.yaml", text);
-    let begun = Instant::now();
+    let started = Instant::now();
     let problem = read(&source).expect_err("the text is refused");
     let allowed = if cfg!(debug_assertions) { Duration::from_secs(5) } else { Duration::from_millis(500) };
-    assert!(begun.elapsed() < allowed, "took {:?}", begun.elapsed());
+    assert!(started.elapsed() < allowed, "took {:?}", started.elapsed());
     format!("{}:{} {}", problem.span.line, problem.span.column, problem.message)
 }
 
@@ -38,12 +38,12 @@ fn every_value_has_its_place() {
 }
 
 #[test]
-fn doubled_keys_come_through() {
+fn duplicate_keys_are_in_the_node() {
     assert_eq!(node("a: 1\na: 2\na: 3\n").as_map().map(<[Entry]>::len), Some(3));
 }
 
 #[test]
-fn places_inside_texts_are_found_through_every_style() {
+fn a_place_within_a_text_is_found_in_every_style() {
     for text in [
         "k: a bc TARGET d\n",
         "k: 'it''s TARGET'\n",
@@ -57,14 +57,14 @@ fn places_inside_texts_are_found_through_every_style() {
         let source = Source::new("x", text);
         let node = read(&source).expect("reads");
         let value = node.get("k").expect("k");
-        let inner = value.as_text().and_then(|held| held.find("TARGET")).expect("TARGET");
+        let inner = value.as_text().and_then(|text| text.find("TARGET")).expect("TARGET");
         let span = value.span_within(&source, inner..inner + 6);
         assert_eq!(&text[span.range.clone()], "TARGET", "{text}");
     }
 }
 
 #[test]
-fn what_is_no_yaml_is_refused_with_a_place() {
+fn text_that_is_not_yaml_is_refused_with_a_place() {
     for (text, expected) in [
         ("a: [1, 2", "1:4"),
         ("a: b: c", "1:5"),
@@ -74,8 +74,8 @@ fn what_is_no_yaml_is_refused_with_a_place() {
         ("a: *nowhere\n", "1:4"),
         ("a: 'x\n", "1:4"),
     ] {
-        let said = refused(text);
-        assert!(said.starts_with(expected), "{text:?}: {said}");
+        let problem = refused(text);
+        assert!(problem.starts_with(expected), "{text:?}: {problem}");
     }
 }
 
@@ -97,13 +97,13 @@ fn bombs_are_refused_quickly_with_a_line() {
         ("aliases", format!("a: &a x\nb: [{}]\n", vec!["*a"; 1_000].join(","))),
         ("size", "# a comment\n".repeat((50 << 20) / 12)),
     ] {
-        let said = refused(&text);
-        assert!(!said.starts_with('0') && !said.contains("not YAML"), "{name}: {said}");
+        let problem = refused(&text);
+        assert!(!problem.starts_with('0') && !problem.contains("not YAML"), "{name}: {problem}");
     }
 }
 
 #[test]
-fn a_file_as_deep_as_is_allowed_fits_on_a_small_stack() {
+fn a_file_of_the_greatest_depth_fits_on_the_stack_of_a_thread() {
     let depth = MAX_DEPTH - 2;
     node(&format!("{}x", "- ".repeat(depth)));
     node(&format!("{}x{}", "{a: ".repeat(depth), "}".repeat(depth)));

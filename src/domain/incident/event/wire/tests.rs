@@ -1,4 +1,4 @@
-//! The families against the table of types, and what the reader says of an event that it cannot read.
+//! The families compared with the table of types, and the errors about events that cannot be read.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -8,7 +8,7 @@ use serde::de::value::MapDeserializer;
 
 use super::*;
 
-/// An error that keeps the names which a family would have read.
+/// An error that contains the types which a family accepts.
 #[derive(Debug)]
 struct Expected(&'static [&'static str]);
 
@@ -30,10 +30,10 @@ impl de::Error for Expected {
     }
 }
 
-/// The types that a family reads, as its own derived code has them.
+/// The types that the derived code of a family accepts.
 fn types_of<T: DeserializeOwned>() -> &'static [&'static str] {
-    let unheard_of: MapDeserializer<'_, _, Expected> = MapDeserializer::new([("type", "unheard_of")].into_iter());
-    match T::deserialize(unheard_of) {
+    let unknown: MapDeserializer<'_, _, Expected> = MapDeserializer::new([("type", "unknown")].into_iter());
+    match T::deserialize(unknown) {
         Err(Expected(names)) => names,
         Ok(_) => panic!("a type that does not exist was read"),
     }
@@ -59,7 +59,7 @@ fn the_table_gives_each_type_to_the_one_family_that_reads_it() {
         }
     }
     assert_eq!(seen, BTreeSet::from_iter(TYPES.iter().copied()));
-    assert_eq!(seen.len(), TYPES.len(), "a type stands in the table twice");
+    assert_eq!(seen.len(), TYPES.len(), "a type is in the table twice");
 }
 
 fn refusal(text: &str) -> String {
@@ -67,7 +67,7 @@ fn refusal(text: &str) -> String {
 }
 
 #[test]
-fn an_unknown_type_is_refused_with_those_that_are_known() {
+fn the_error_about_an_unknown_type_lists_the_known_types() {
     let known: Vec<String> = TYPES.iter().map(|name| format!("`{name}`")).collect();
     let expected = format!("unknown variant `unheard_of`, expected one of {}", known.join(", "));
     assert!(

@@ -1,4 +1,4 @@
-//! Forms of kinds for the checker's tests, so that they stand on no real kind.
+//! Forms of kinds for the tests of the checker, which do not depend on real kinds.
 
 use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb};
 use crate::domain::core::effect::EffectClass;

@@ -1,6 +1,6 @@
 //! Mistakes in references, templates, changes, deadlines, values, params and scripts, one at a time.
 
-use super::{HEAD, said, steps, whole};
+use super::{HEAD, problems_of, steps, whole};
 
 #[test]
 fn references_are_checked_with_their_place() {
@@ -84,17 +84,17 @@ fn template_syntax_is_checked_with_its_place() {
 }
 
 #[test]
-fn changes_must_be_verified_and_readings_repeated() {
+fn a_change_needs_verify_and_only_a_check_can_be_repeated() {
     steps(
         "  - systemd: { restart: shop-gateway }\n",
         &[
-            "5:5 `systemd` changes something here, and the step has no `verify` | Add a reading that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
+            "5:5 `systemd` changes something here, and the step has no `verify` | Add a check that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
         ],
     );
     steps(
         "  - systemd: { restart: elsewhere.service }\n",
         &[
-            "5:5 `systemd` changes something here, and the step has no `verify` | Add a reading that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
+            "5:5 `systemd` changes something here, and the step has no `verify` | Add a check that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
             "5:25 the unit `elsewhere.service` is not in the estate | Runbooks act only on units that a service or datastore of the estate names.",
         ],
     );
@@ -102,20 +102,20 @@ fn changes_must_be_verified_and_readings_repeated() {
     steps(
         "  - systemd: { restart: shop-gateway }\n    verify: { systemd: { stop: shop-gateway } }\n",
         &[
-            "6:15 a check only reads, and `systemd` changes something here | Use a reading such as `health`, or add `effect: read` if this command only reads.",
+            "6:15 a check only reads, and `systemd` changes something here | Use a read-only action such as `health`, or add `effect: read` if this command only reads.",
         ],
     );
     steps("  - systemd: { restart: shop-gateway }\n    verify: { command: [x], effect: read }\n", &[]);
     steps(
         "  - systemd: { restart: shop-gateway }\n    verify: { health: gateway }\n    until: succeeded\n",
         &[
-            "7:5 `until` repeats a reading, and `systemd` changes something here | Use `verify` to wait for a change to take effect, or `retry` to try it again.",
+            "7:5 `until` repeats a check, and `systemd` changes something here | Use `verify` to wait for a change to take effect, or `retry` to try it again.",
         ],
     );
     steps(
         "  - systemd: { restart: shop-gateway }\n    effect: read\n",
         &[
-            "5:5 `systemd` changes something here, and the step has no `verify` | Add a reading that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
+            "5:5 `systemd` changes something here, and the step has no `verify` | Add a check that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
             "6:13 `systemd` knows that this is `once` | Take `effect` away.",
         ],
     );
@@ -134,13 +134,13 @@ fn deadlines_need_a_step_that_meets_them() {
     };
     whole(
         &text("  notify: { within: 15m }\n", "  - wait: 5s\n"),
-        &["5:3 no step meets the deadline `notify` | Write `meets: notify` in the step whose success keeps it."],
+        &["5:3 no step meets the deadline `notify` | Write `meets: notify` in the step whose success meets it."],
     );
     whole(&text("  postmortem: { within: 15m, from: resolved }\n", "  - wait: 5s\n"), &[]);
     whole(
         &text("  notify: { within: 15m }\n", "  - wait: 5s\n    meets: notfy\n"),
         &[
-            "5:3 no step meets the deadline `notify` | Write `meets: notify` in the step whose success keeps it.",
+            "5:3 no step meets the deadline `notify` | Write `meets: notify` in the step whose success meets it.",
             "8:12 there is no deadline `notfy` | Did you mean `notify`?",
         ],
     );
@@ -150,6 +150,16 @@ fn deadlines_need_a_step_that_meets_them() {
             "8:12 no step can meet `post`: it runs after the incident is resolved | Take `meets` away: completing the post-mortem meets it.",
         ],
     );
+    for (rule, why) in [
+        ("{ within: 5m, role: commander }", "it is for a role | Take `meets` away: taking the role meets it."),
+        ("{ every: 30m }", "it repeats | Take `meets` away: every message to stakeholders meets it."),
+    ] {
+        whole(
+            &text(&format!("  other: {rule}\n"), "  - wait: 5s\n    meets: other\n"),
+            &[&format!("8:12 no step can meet `other`: {why}")],
+        );
+    }
+    whole(&text("  notify: 15m\n", "  - wait: 5s\n    meets: notify\n"), &["5:11 expected a deadline, found text"]);
     whole(
         &text("  notify: { within: 15, warn_at: 20m }\n", "  - wait: 5s\n    meets: notify\n"),
         &["5:21 a length of time needs a unit | Write `15s` for seconds or `15m` for minutes."],
@@ -163,7 +173,7 @@ fn deadlines_need_a_step_that_meets_them() {
 }
 
 #[test]
-fn values_are_held_against_their_shapes() {
+fn values_are_checked_against_their_shapes() {
     steps(
         "  - health: { service: gateway, ready: yes, tries: 10, mode: fats }\n",
         &[
@@ -235,7 +245,7 @@ fn params_are_checked() {
 }
 
 #[test]
-fn scripts_and_arguments_are_linted() {
+fn unsafe_interpolations_in_scripts_and_arguments_are_reported() {
     steps(
         "  - shell: |\n      echo `date {{ environment.branch }}`\n    effect: read\n",
         &["6:18 a value cannot stand inside back-ticks | Write `$( … )` instead of back-ticks."],
@@ -271,13 +281,13 @@ fn nothing_is_interpolated_into_sql() {
 }
 
 #[test]
-fn a_trigger_is_held_against_the_params_and_the_alert() {
+fn a_trigger_is_checked_against_the_params_and_the_alert() {
     let with = |on: &str| {
         let head = HEAD.replace("steps:", &format!("on: {on}\nparams: {{ rate: {{ type: number }} }}\nsteps:"));
-        said(&format!("{head}  - {{ id: a, wait: 5s }}\n")).join("\n")
+        problems_of(&format!("{head}  - {{ id: a, wait: 5s }}\n")).join("\n")
     };
     assert_eq!(with("{ alert: [slow, 'pay*'], where: value > 5, start: auto, params: { rate: '{{ value }}' } }"), "");
-    for (on, told) in [
+    for (on, message) in [
         ("{ where: value > 5 }", "a trigger needs `alert`"),
         ("{ alert: slow, start: automatic }", "Did you mean `auto`?"),
         ("{ alert: slow, start: auto }", "nothing gives the param `rate` a value"),
@@ -288,12 +298,12 @@ fn a_trigger_is_held_against_the_params_and_the_alert() {
         ("[]\nx: 1", "unknown key `x`"),
     ] {
         let problems = with(on);
-        assert!(problems.contains(told), "{on}: {problems}");
+        assert!(problems.contains(message), "{on}: {problems}");
     }
 }
 
 #[test]
-fn a_step_names_a_host_that_some_environment_has() {
+fn the_host_of_a_step_must_be_a_host_of_an_environment() {
     steps("  - { health: gateway, host: web2 }\n", &[]);
     steps("  - { health: gateway, host: local }\n", &[]);
     steps("  - { health: gateway, host: '{{ item }}', for_each: environment.hosts | list }\n", &[]);

@@ -2,19 +2,19 @@
 
 use super::whole;
 
-/// A runbook with this schedule, and what is said of it. The estate has no default environment.
+/// Checks a runbook with this `on`. The estate has no default environment.
 fn scheduled(on: &str, expected: &[&str]) {
     whole(&format!("runbook: p1\ntitle: x\nseverity: maintenance\non: {on}\nsteps: [{{ wait: 5s }}]\n"), expected);
 }
 
 #[test]
-fn what_is_right_is_taken() {
+fn a_valid_schedule_has_no_problem() {
     scheduled("{ schedule: 0 9 * * mon, timezone: Africa/Lusaka, environments: staging }", &[]);
     scheduled("[{ schedule: 0 9 L * *, timezone: UTC, environments: [staging], overlap: queue, catch_up: none }]", &[]);
 }
 
 #[test]
-fn what_cannot_be_read_is_said_at_its_place() {
+fn a_mistake_is_reported_at_its_place() {
     scheduled(
         "{ schedule: 0 9 * * mon, timezone: Africa/Lusak, environments: staging }",
         &["4:40 `Africa/Lusak` is no time zone | Did you mean `Africa/Lusaka`?"],
@@ -33,7 +33,7 @@ fn what_cannot_be_read_is_said_at_its_place() {
         "{ schedule: 0 9 * * mon }",
         &[
             "4:7 a schedule needs `timezone` | Add `timezone: …`.",
-            "4:7 the schedule says no environment, and the estate has no default | Add `environments: [staging]`.",
+            "4:7 the schedule has no environment, and the estate has no default | Add `environments: [staging]`.",
         ],
     );
     scheduled(
@@ -80,7 +80,7 @@ fn a_schedule_is_for_planned_work_and_planned_work_has_no_deadlines_and_no_alert
 }
 
 #[test]
-fn a_scheduled_run_has_nobody_to_ask_for_a_param() {
+fn a_scheduled_run_needs_a_value_for_every_param() {
     let params = "params: { host: { type: text }, most: { type: integer, default: 3 } }";
     whole(
         &format!(
@@ -89,7 +89,7 @@ fn a_scheduled_run_has_nobody_to_ask_for_a_param() {
         &[
             "4:7 nothing gives the param `host` a value | Add `params: { host: … }` here, or give the param a default.",
             "4:84 expected a whole number, found text",
-            "4:90 there is no param `other`",
+            "4:90 there is no param `other` | Declare it under `params`: `other: { type: text }`.",
         ],
     );
 }

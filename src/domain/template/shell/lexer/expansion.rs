@@ -1,4 +1,4 @@
-//! What starts with `$`: substitutions, arithmetic, parameters, ANSI quotes and plain variables.
+//! Constructs that start with `$`: substitutions, arithmetic, parameters, ANSI quotes and plain variables.
 
 use super::{Lexer, OpenConstruct};
 use crate::domain::template::shell::MARK;

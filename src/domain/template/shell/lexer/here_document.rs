@@ -1,15 +1,15 @@
-//! Here-documents: announced on one line, read from the next.
+//! Here-documents: the redirection on one line, the body from the next line on.
 
 use super::{Lexer, OpenConstruct};
 use crate::domain::template::shell::MARK;
 use crate::domain::template::shell::quoting::QuotingContext;
 
-/// A here-document that was announced and whose body follows the next newline.
+/// A here-document whose body follows the next newline.
 pub(super) struct Pending {
     word: String,
     quoted: bool,
     strips_tabs: bool,
-    /// How many constructs were open where it was announced.
+    /// The number of constructs that were open at its redirection.
     pub depth: usize,
 }
 
@@ -114,12 +114,12 @@ impl Lexer<'_> {
                 }
             }
         }
-        self.keeps_delimiter(pending, body, from);
+        self.check_body(pending, body, from);
         self.take_str(end_line);
     }
 
-    /// A value must neither end the here-document early nor lose tabs that `<<-` strips.
-    fn keeps_delimiter(&mut self, pending: &Pending, body: &str, from: usize) {
+    /// Refuses values that end the here-document early, or that lose tabs because of `<<-`.
+    fn check_body(&mut self, pending: &Pending, body: &str, from: usize) {
         if !body.contains(MARK) {
             return;
         }
@@ -128,7 +128,7 @@ impl Lexer<'_> {
             if pending.strips_tabs { line.trim_start_matches('\t').to_owned() } else { line.to_owned() }
         };
         let ends = written.lines().chain(written.split('\n')).any(|line| strip(line) == pending.word);
-        let tabs = pending.strips_tabs && stripped(written) != stripped(body);
+        let tabs = pending.strips_tabs && leading_tabs(written) != leading_tabs(body);
         let at = self.base + self.at - body.len() + body.find(MARK).unwrap_or(0);
         if ends {
             self.refuse(at, "a value holds the end word of its here-document".to_owned(), "Choose another end word.");
@@ -142,8 +142,8 @@ impl Lexer<'_> {
     }
 }
 
-/// How many tabs stand at the start of lines.
-fn stripped(text: &str) -> usize {
+/// The number of tabs at the starts of all lines.
+fn leading_tabs(text: &str) -> usize {
     text.split('\n').map(|line| line.len() - line.trim_start_matches('\t').len()).sum()
 }
 

@@ -1,4 +1,4 @@
-//! Values: each mark replaced by its value in the quoting of the place, or refused.
+//! Replaces each mark by its value, quoted for its place, or refuses it.
 
 use super::{Lexer, OpenConstruct};
 use crate::domain::template::shell::quoting;
@@ -6,7 +6,7 @@ use crate::domain::template::shell::quoting::QuotingContext;
 use crate::domain::template::shell::{Datum, MARK, MARK_END, UnsafeInterpolation};
 
 impl Lexer<'_> {
-    /// Reads the mark that stands here: which value it is, and where it stood.
+    /// Reads the mark here. Returns its place and, if the mark is whole, the index of its value.
     fn mark(&mut self) -> (usize, Option<usize>) {
         let at = self.base + self.at;
         let rest = &self.rest()[MARK.len_utf8()..];
@@ -19,6 +19,7 @@ impl Lexer<'_> {
         (at, index)
     }
 
+    /// Writes the value of the mark here.
     pub(crate) fn value(&mut self, place: QuotingContext) {
         let starts_word = self.word_start;
         let (at, index) = self.mark();
@@ -59,7 +60,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Why no value may stand here, whatever its quoting: the shell would read it once more.
+    /// Why no value is safe here, however it is quoted: the shell would evaluate it again.
     fn unsafe_here(&self) -> Option<&'static str> {
         let around = self.frames.split_last().map_or(&[][..], |(_, around)| around);
         let parameter = self.frames.iter().any(|frame| matches!(frame, OpenConstruct::Parameter { .. }));
@@ -74,6 +75,7 @@ impl Lexer<'_> {
         matches!(self.peek(), None | Some(' ' | '\t' | '\n' | ';' | '&' | '|' | ')'))
     }
 
+    /// Refuses the mark here.
     pub(crate) fn refuse_here(&mut self, message: &str, hint: &'static str) {
         let (at, value) = self.mark();
         self.refuse_value(at, value, message.to_owned(), hint);

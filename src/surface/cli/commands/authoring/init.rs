@@ -28,19 +28,19 @@ use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
 
-/// The largest existing file that is read, in bytes.
+/// Maximum size of an existing file that is read, in bytes.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
-/// The directory for systemd and polkit files, which a person installs.
-const SYSTEM: &str = "systemd";
+/// The directory for the files for systemd and polkit, which a person installs.
+const SYSTEM_DIRECTORY: &str = "systemd";
 
-/// Writes a shop's first files, from what is found on this machine
+/// Create a project from this machine
 ///
-/// An estate with the services that systemd knows, the ports they listen on
-/// and the health addresses that answer, the datastores and the work tree;
-/// runbooks P1 to P4 to begin with; schemas for your editor; and the files
-/// for systemd and polkit. What a person has to look at says `FILL IN`.
-/// A file that is there already is kept as it is.
+/// Writes an estate with the services that systemd knows, their ports, the
+/// health addresses that answer, the datastores and the work tree; runbooks P1
+/// to P4 to start with; schemas for your editor; and the files for systemd and
+/// polkit. `FILL IN` marks what you have to complete. An existing file is not
+/// changed.
 ///
 /// Examples:
 ///   runbook init --dry-run
@@ -50,16 +50,16 @@ const SYSTEM: &str = "systemd";
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Init {
-    /// The shop's directory [default: here]
+    /// The project's directory [default: here]
     #[arg(value_name = "DIRECTORY")]
-    place: Option<PathBuf>,
-    /// Prints what would be written, and writes nothing
+    directory: Option<PathBuf>,
+    /// Print the files without writing them
     #[arg(long)]
     dry_run: bool,
-    /// What the stack on this machine is called; further ones are those on other machines [default: production]
+    /// The environment of this machine; further ones are those of other machines [default: production]
     #[arg(long = "env", value_name = "NAME", value_parser = environment)]
     environments: Vec<String>,
-    /// Which units are the shop's [default: what most units begin with that are not the distribution's]
+    /// The units of the project [default: the commonest prefix of units that are not the distribution's]
     #[arg(long, value_name = "PATTERN")]
     units: Option<String>,
     /// The systemd manager: `system`, `user` or a D-Bus address
@@ -81,7 +81,7 @@ fn environment(typed: &str) -> std::result::Result<String, String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum FileOutcome {
-    /// It already existed.
+    /// It already existed and was not changed.
     Kept,
     /// It was written.
     Written,
@@ -89,11 +89,12 @@ enum FileOutcome {
     Missing,
 }
 
-/// One file, for people and programs.
+/// One file of the result.
 #[derive(Debug, Serialize)]
 struct InitFile {
     path: PathBuf,
-    fate: FileOutcome,
+    #[serde(rename = "fate")]
+    outcome: FileOutcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
 }
@@ -103,74 +104,75 @@ impl Init {
     pub fn run(self, session: &Session) -> Result {
         let directory = self.directory(session);
         let account = unit::account(&self.user)?;
-        let found = DiscoveredProject { environments: self.environments.clone(), ..self.found(session, &directory)? };
-        let mut files = project_files(&found);
-        let texts = files.iter().filter(|(path, _)| path.extension().is_some_and(|ending| ending == "yaml"));
+        let discovered =
+            DiscoveredProject { environments: self.environments.clone(), ..self.discover(session, &directory)? };
+        let mut files = project_files(&discovered);
+        let yaml = files.iter().filter(|(path, _)| path.extension().is_some_and(|extension| extension == "yaml"));
         let texts: BTreeMap<String, String> =
-            texts.map(|(path, text)| as_they_will_be(&directory, path, text)).collect();
-        let shop = Project { catalog: Catalog::of_texts(&directory, texts), directory: directory.clone() };
-        files.extend(system_files(&shop, session, account));
-        let sheets = files
+            yaml.map(|(path, text)| existing_or_new(&directory, path, text)).collect();
+        let project = Project { catalog: Catalog::of_texts(&directory, texts), directory: directory.clone() };
+        files.extend(system_files(&project, session, account));
+        let results = files
             .into_iter()
-            .map(|(path, text)| self.settle(&directory, path, text))
+            .map(|(path, text)| self.write_missing(&directory, path, text))
             .collect::<Result<Vec<InitFile>>>()?;
-        self.report(&sheets, &found, session)?;
-        self.conclude(&sheets, &directory, session);
+        self.report(&results, &discovered, session)?;
+        self.conclude(&results, &directory, session);
         Ok(Exit::DONE)
     }
 
     fn directory(&self, session: &Session) -> PathBuf {
-        match (&self.place, &session.settings.shop) {
-            (Some(place), _) => session.settings.working_directory.join(place),
-            (None, ProjectSource::Named(place)) => place.clone(),
+        match (&self.directory, &session.settings.project) {
+            (Some(directory), _) => session.settings.working_directory.join(directory),
+            (None, ProjectSource::Named(directory)) => directory.clone(),
             (None, ProjectSource::Found(_)) => session.settings.working_directory.clone(),
         }
     }
 
-    fn found(&self, session: &Session, directory: &Path) -> Result<DiscoveredProject> {
+    fn discover(&self, session: &Session, directory: &Path) -> Result<DiscoveredProject> {
         let environment = Environment { systemd: ManagerBus(self.systemd.clone()), ..Environment::default() };
         let (directory, name) = (directory.to_owned(), "production".to_owned());
-        let scene = ActionTarget { directory, name, environment, estate: Estate::default() };
-        let context = action_context::context(session, scene, Secrets::default())?;
-        let find = crate::engine::inspect::discovery::find(&context, self.units.as_deref(), hostname());
-        session.runtime()?.block_on(find).map_err(|reason| {
+        let target = ActionTarget { directory, name, environment, estate: Estate::default() };
+        let context = action_context::context(session, target, Secrets::default())?;
+        let discovery = crate::engine::inspect::discovery::find(&context, self.units.as_deref(), hostname());
+        session.runtime()?.block_on(discovery).map_err(|reason| {
             Failure::error(reason).hint("Name another manager: `--systemd user`, or its D-Bus address.")
         })
     }
 
     /// Writes a file that does not exist, unless `--dry-run` is set.
-    fn settle(&self, directory: &Path, path: PathBuf, text: String) -> Result<InitFile> {
+    fn write_missing(&self, directory: &Path, path: PathBuf, text: String) -> Result<InitFile> {
         let file = directory.join(&path);
         // A broken link counts as an existing file.
         if file.symlink_metadata().is_ok() {
-            return Ok(InitFile { path, fate: FileOutcome::Kept, content: None });
+            return Ok(InitFile { path, outcome: FileOutcome::Kept, content: None });
         }
         if self.dry_run {
-            return Ok(InitFile { path, fate: FileOutcome::Missing, content: Some(text) });
+            return Ok(InitFile { path, outcome: FileOutcome::Missing, content: Some(text) });
         }
-        let fate = written(&file, &text)
+        let outcome = write_new(&file, &text)
             .map_err(|error| Failure::error(format!("`{}` cannot be written: {error}", file.display())))?;
-        Ok(InitFile { path, fate, content: None })
+        Ok(InitFile { path, outcome, content: None })
     }
 
-    fn report(&self, sheets: &[InitFile], found: &DiscoveredProject, session: &Session) -> Result<()> {
+    fn report(&self, files: &[InitFile], discovered: &DiscoveredProject, session: &Session) -> Result<()> {
         let output = &session.output;
-        let answering = found.services.iter().filter(|service| service.health.is_some()).count();
+        let answering = discovered.services.iter().filter(|service| service.health.is_some()).count();
         output.print_message(&format!(
             "found {} services, of which {answering} answer, {} datastores and {}",
-            found.services.len(),
-            found.stores.len(),
-            found
+            discovered.services.len(),
+            discovered.stores.len(),
+            discovered
                 .tree
                 .as_ref()
                 .map_or_else(|| "no work tree".to_owned(), |tree| format!("the work tree `{}`", tree.directory)),
         ));
         if !output.is_table() {
-            return output.list(sheets);
+            return output.list(files);
         }
-        for sheet in sheets {
-            let path = crate::domain::core::text::one_line(&sheet.path.to_string_lossy(), 400);
-            output.text(&match (&sheet.content, sheet.fate) {
+        for file in files {
+            let path = crate::domain::core::text::one_line(&file.path.to_string_lossy(), 400);
+            output.text(&match (&file.content, file.outcome) {
                 (Some(content), _) => {
                     format!("--- {path}\n{}\n", crate::domain::core::text::printable(content).trim_end())
                 }
@@ -181,9 +183,9 @@ impl Init {
         Ok(())
     }
 
-    fn conclude(&self, sheets: &[InitFile], directory: &Path, session: &Session) {
-        let kept = sheets.iter().filter(|sheet| sheet.fate == FileOutcome::Kept).count();
-        session.output.print_message(&match (sheets.len() - kept, self.dry_run) {
+    fn conclude(&self, files: &[InitFile], directory: &Path, session: &Session) {
+        let kept = files.iter().filter(|file| file.outcome == FileOutcome::Kept).count();
+        session.output.print_message(&match (files.len() - kept, self.dry_run) {
             (0, _) => "nothing is changed: every file is there already".to_owned(),
             (new, true) => format!("nothing is changed: {new} files would be written, {kept} kept"),
             (new, false) => format!("{new} files written, {kept} kept"),
@@ -203,52 +205,52 @@ impl Init {
 }
 
 /// The files of the project: the estate, runbooks, and schemas for editors.
-fn project_files(found: &DiscoveredProject) -> Vec<(PathBuf, String)> {
+fn project_files(discovered: &DiscoveredProject) -> Vec<(PathBuf, String)> {
     let place = |name: &str| Path::new(RUNBOOKS).join(name);
-    let mut files = vec![(place(ESTATE), scaffold::estate(found))];
-    files.extend(scaffold::runbooks(found).into_iter().map(|(id, text)| (place(&format!("{id}.yaml")), text)));
+    let mut files = vec![(place(ESTATE), scaffold::estate(discovered))];
+    files.extend(scaffold::runbooks(discovered).into_iter().map(|(id, text)| (place(&format!("{id}.yaml")), text)));
     files.push((place("estate.schema.json"), writer::json(&schema::estate(), true)));
     files.push((place("runbook.schema.json"), writer::json(&schema::runbook(&actions::forms()), true)));
     files
 }
 
-/// The files for systemd and polkit, derived from the estate as it is or will be. An estate with problems yields only
-/// the socket.
-fn system_files(shop: &Project, session: &Session, account: &str) -> Vec<(PathBuf, String)> {
-    let place = |name: &str| Path::new(SYSTEM).join(name);
-    let listen = crate::surface::cli::commands::operate::serve::ADDRESS.parse().expect("a constant address is one");
+/// The files for systemd and polkit, derived from the existing or the new estate. An estate with problems gives only the
+/// socket unit.
+fn system_files(project: &Project, session: &Session, account: &str) -> Vec<(PathBuf, String)> {
+    let place = |name: &str| Path::new(SYSTEM_DIRECTORY).join(name);
+    let listen = crate::surface::cli::commands::operate::serve::ADDRESS.parse().expect("the constant is an address");
     let mut files = vec![(place("runbook.socket"), unit::socket_of(listen))];
-    if shop.catalog.estate().content.is_err() {
+    if project.catalog.estate().content.is_err() {
         session
             .output
-            .warn("the estate that is there has problems, so nothing is made of it; `runbook lint` shows them");
+            .warn("the existing estate has problems, so only the socket unit is written; `runbook lint` shows them");
         return files;
     }
     files.extend(
-        unit::service_of(shop, session, account, unit::InstallPaths::default())
+        unit::service_of(project, session, account, unit::InstallPaths::default())
             .ok()
             .map(|text| (place("runbook.service"), text)),
     );
-    files.extend(unit::polkit_of(shop, session, account).ok().map(|text| (place("50-runbook.rules"), text)));
+    files.extend(unit::polkit_of(project, session, account).ok().map(|text| (place("50-runbook.rules"), text)));
     files
 }
 
-/// The name of a file, with its existing text, otherwise the text to be written.
-fn as_they_will_be(directory: &Path, path: &Path, text: &str) -> (String, String) {
+/// The name of a file, with its existing text or, if there is none, the new text.
+fn existing_or_new(directory: &Path, path: &Path, text: &str) -> (String, String) {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = directory.join(path);
-    let small = file.metadata().is_ok_and(|about| about.is_file() && about.len() <= FILE_LIMIT);
-    let there = if small { fs::read_to_string(file).ok() } else { None };
-    (name, there.unwrap_or_else(|| text.to_owned()))
+    let is_readable = file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= FILE_LIMIT);
+    let existing = if is_readable { fs::read_to_string(file).ok() } else { None };
+    (name, existing.unwrap_or_else(|| text.to_owned()))
 }
 
-/// Writes a file that must not exist; one created in the meantime is kept.
-fn written(file: &Path, text: &str) -> std::io::Result<FileOutcome> {
+/// Writes a new file. A file that another process has just created is not changed.
+fn write_new(file: &Path, text: &str) -> std::io::Result<FileOutcome> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
     match File::create_new(file) {
-        Ok(mut made) => made.write_all(text.as_bytes()).map(|()| FileOutcome::Written),
+        Ok(mut file) => file.write_all(text.as_bytes()).map(|()| FileOutcome::Written),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(FileOutcome::Kept),
         Err(error) => Err(error),
     }

@@ -12,10 +12,10 @@ use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::table::{Table, wrapped};
 use crate::surface::exit::Exit;
 
-/// The help width when the terminal's is unknown.
-const USUAL_WIDTH: usize = 80;
+/// The width of a manual page if the terminal's width is unknown.
+const DEFAULT_WIDTH: usize = 80;
 
-/// Shows what a step can do: every kind of action, or one of them whole
+/// List the kinds of action, or show one with all its fields
 ///
 /// Examples:
 ///   runbook kinds
@@ -23,12 +23,12 @@ const USUAL_WIDTH: usize = 80;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Kinds {
-    /// The kind to show whole
+    /// The kind to show
     #[arg(value_name = "KIND")]
     kind: Option<String>,
 }
 
-/// One kind, for programs.
+/// One kind, as JSON.
 #[derive(Serialize)]
 struct KindRow {
     kind: &'static str,
@@ -43,14 +43,14 @@ impl Kinds {
     /// Lists the kinds, or shows one of them.
     pub fn run(self, session: &Session) -> Result {
         match &self.kind {
-            None => all(session)?,
-            Some(name) => one(session, name)?,
+            None => list(session)?,
+            Some(name) => show(session, name)?,
         }
         Ok(Exit::DONE)
     }
 }
 
-fn all(session: &Session) -> Result<()> {
+fn list(session: &Session) -> Result<()> {
     let forms = actions::forms();
     if session.output.is_table() {
         let mut table = Table::new(["KIND", "SUMMARY", "VERBS"]);
@@ -67,14 +67,14 @@ fn all(session: &Session) -> Result<()> {
     Ok(())
 }
 
-fn one(session: &Session, name: &str) -> Result<()> {
+fn show(session: &Session, name: &str) -> Result<()> {
     let kind = actions::kind(name).ok_or_else(|| {
         Failure::usage(format!("there is no kind `{}`", name.escape_debug()))
             .did_you_mean(name, actions::forms().into_iter().map(|form| form.name))
             .hint("`runbook kinds` shows every one.")
     })?;
     if session.output.is_table() {
-        session.output.text(&manual(kind.form(), session.settings.width().unwrap_or(USUAL_WIDTH)))?;
+        session.output.text(&manual(kind.form(), session.settings.width().unwrap_or(DEFAULT_WIDTH)))?;
     } else {
         session.output.document(&row(kind.form()))?;
     }
@@ -137,8 +137,8 @@ fn entry(out: &mut String, head: &str, help: &str, width: usize) {
     out.push_str(&wrapped(help, width, "      "));
 }
 
-/// A shape in words.
-pub fn shape(shape: &Shape) -> String {
+/// The name of a shape.
+fn shape(shape: &Shape) -> String {
     match shape {
         Shape::Text => "text".to_owned(),
         Shape::Script => "shell script".to_owned(),
@@ -148,7 +148,7 @@ pub fn shape(shape: &Shape) -> String {
         Shape::Boolean => "true or false".to_owned(),
         Shape::Duration => "length of time".to_owned(),
         Shape::Any => "any value".to_owned(),
-        Shape::OneOf(words) => words.join(" | "),
+        Shape::OneOf(values) => values.join(" | "),
         Shape::Unit => "unit".to_owned(),
         Shape::Service => "service".to_owned(),
         Shape::Datastore => "datastore".to_owned(),

@@ -13,11 +13,11 @@ use crate::surface::cli::context::settings::ProjectSource;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
-/// Checks runbooks and the estate, and shows every problem at once
+/// Check runbooks and the estate, and show all problems at once
 ///
-/// Without a path, everything in the shop's `runbooks/`, and its template
-/// of post-mortems if it has one. A path is a runbook, or a shop's
-/// directory. Ends with 7 when there are problems.
+/// A path is a runbook or a project's directory. Without a path, checks
+/// everything in the project's `runbooks/`, and its template for post-mortems
+/// if it has one. Exits with 7 if there are problems.
 ///
 /// Examples:
 ///   runbook lint
@@ -31,7 +31,7 @@ pub struct Lint {
     paths: Vec<PathBuf>,
 }
 
-/// One problem, for programs.
+/// One problem, as JSON.
 #[derive(Serialize)]
 struct ProblemRow<'a> {
     file: &'a str,
@@ -43,32 +43,37 @@ struct ProblemRow<'a> {
 
 /// A project and the files in it to check; no files means all.
 struct LintTargets {
-    shop: Project,
+    project: Project,
     files: Vec<String>,
 }
 
 impl LintTargets {
+    /// The problems of these files.
     fn problems(&self) -> Vec<(&Source, &[Problem])> {
-        let named = |source: &Source| self.files.is_empty() || self.files.iter().any(|file| ends_with(source, file));
-        self.shop.catalog.problems().into_iter().filter(|(source, _)| named(source)).collect()
+        let is_target = |source: &Source| self.files.is_empty() || self.files.iter().any(|file| has_name(source, file));
+        self.project.catalog.problems().into_iter().filter(|(source, _)| is_target(source)).collect()
     }
 
+    /// The number of files.
     fn count(&self) -> usize {
-        let catalog = &self.shop.catalog;
-        let all = || catalog.sheets().count() + 1 + usize::from(catalog.template().is_some());
+        let catalog = &self.project.catalog;
+        let all = || {
+            let estate = 1;
+            catalog.sheets().count() + estate + usize::from(catalog.template().is_some())
+        };
         if self.files.is_empty() { all() } else { self.files.len() }
     }
 }
 
-fn ends_with(source: &Source, file: &str) -> bool {
+fn has_name(source: &Source, file: &str) -> bool {
     Path::new(&source.name).file_name().is_some_and(|name| name == file)
 }
 
 impl Lint {
     /// Checks the files and prints their problems.
     pub fn run(self, session: &Session) -> Result {
-        let wanted = self.wanted(session)?;
-        let problems: Vec<_> = wanted.iter().flat_map(LintTargets::problems).collect();
+        let targets = self.targets(session)?;
+        let problems: Vec<_> = targets.iter().flat_map(LintTargets::problems).collect();
         if session.output.is_table() {
             for (source, problems) in &problems {
                 session.output.text(&diagnostic::render(source, problems, Style::Styled))?;
@@ -76,10 +81,10 @@ impl Lint {
         } else {
             session.output.list(&rows(&problems))?;
         }
-        let files: usize = wanted.iter().map(LintTargets::count).sum();
+        let files: usize = targets.iter().map(LintTargets::count).sum();
         let total: usize = problems.iter().map(|(_, problems)| problems.len()).sum();
-        let word = if files == 1 { "file" } else { "files" };
-        session.output.print_message(&format!("{files} {word}: {}", diagnostic::count(total)));
+        let noun = if files == 1 { "file" } else { "files" };
+        session.output.print_message(&format!("{files} {noun}: {}", diagnostic::count(total)));
         if total > 0 {
             session.output.next(&[session.command("lint")]);
             return Ok(Exit::PROBLEMS);
@@ -88,34 +93,34 @@ impl Lint {
         Ok(Exit::DONE)
     }
 
-    /// The projects of the paths, in the order typed.
-    fn wanted(&self, session: &Session) -> Result<Vec<LintTargets>> {
+    /// The projects of the paths, in the order in which they were typed.
+    fn targets(&self, session: &Session) -> Result<Vec<LintTargets>> {
         if self.paths.is_empty() {
-            return Ok(vec![LintTargets { shop: Project::open(&session.settings)?, files: Vec::new() }]);
+            return Ok(vec![LintTargets { project: Project::open(&session.settings)?, files: Vec::new() }]);
         }
-        let mut wanted: Vec<LintTargets> = Vec::new();
+        let mut targets: Vec<LintTargets> = Vec::new();
         for path in &self.paths {
-            let (directory, file) = place(&session.settings.working_directory, path)?;
-            let known = wanted.iter_mut().find(|one| one.shop.directory == directory);
+            let (directory, file) = resolve(&session.settings.working_directory, path)?;
+            let known = targets.iter_mut().find(|target| target.project.directory == directory);
             match (known, file) {
-                (Some(one), Some(file)) if !one.files.is_empty() => one.files.push(file),
-                (Some(one), None) => one.files.clear(),
+                (Some(target), Some(file)) if !target.files.is_empty() => target.files.push(file),
+                (Some(target), None) => target.files.clear(),
                 (Some(_), Some(_)) => {}
                 (None, file) => {
                     let settings = crate::surface::cli::context::settings::Settings {
-                        shop: ProjectSource::Named(directory),
+                        project: ProjectSource::Named(directory),
                         ..session.settings.clone()
                     };
-                    wanted.push(LintTargets { shop: Project::open(&settings)?, files: file.into_iter().collect() });
+                    targets.push(LintTargets { project: Project::open(&settings)?, files: file.into_iter().collect() });
                 }
             }
         }
-        Ok(wanted)
+        Ok(targets)
     }
 }
 
-/// The project's directory of a path, and the file in its `runbooks/`; no file when the path is a directory.
-fn place(base: &Path, typed: &Path) -> Result<(PathBuf, Option<String>)> {
+/// The project's directory that a path names, and the file in its `runbooks/`; no file if the path is a directory.
+fn resolve(base: &Path, typed: &Path) -> Result<(PathBuf, Option<String>)> {
     let path = base.join(typed);
     let path = path.as_path();
     if path.is_dir() {
@@ -125,11 +130,11 @@ fn place(base: &Path, typed: &Path) -> Result<(PathBuf, Option<String>)> {
     let missing = || Failure::usage(format!("there is no file `{}`", typed.display()));
     let name = path.file_name().filter(|_| path.exists()).ok_or_else(missing)?.to_string_lossy().into_owned();
     let folder = path.parent().filter(|folder| folder.ends_with(RUNBOOKS));
-    let shop = folder.and_then(Path::parent).ok_or_else(|| {
-        Failure::usage(format!("`{}` is not in a shop's `{RUNBOOKS}/`", typed.display()))
+    let project = folder.and_then(Path::parent).ok_or_else(|| {
+        Failure::usage(format!("`{}` is not in a project's `{RUNBOOKS}/`", typed.display()))
             .hint("A runbook is checked against the `estate.yaml` beside it.")
     })?;
-    Ok((shop.to_owned(), Some(name)))
+    Ok((project.to_owned(), Some(name)))
 }
 
 fn rows<'a>(problems: &[(&'a Source, &'a [Problem])]) -> Vec<ProblemRow<'a>> {

@@ -14,7 +14,7 @@ use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::Table;
 use crate::surface::exit::Exit;
 
-/// Lists the runbooks of the shop
+/// List the runbooks of the project
 ///
 /// Examples:
 ///   runbook list
@@ -23,7 +23,7 @@ use crate::surface::exit::Exit;
 #[command(verbatim_doc_comment)]
 pub struct List {}
 
-/// One runbook, for programs.
+/// One runbook, as JSON.
 #[derive(Serialize)]
 struct RunbookRow<'a> {
     id: &'a str,
@@ -42,24 +42,25 @@ struct RunbookRow<'a> {
 impl List {
     /// Lists the runbooks.
     pub fn run(self, session: &Session) -> Result {
-        let shop = Project::open(&session.settings)?;
-        let rows: Vec<RunbookRow<'_>> = shop.catalog.sheets().map(|(id, sheet)| row(id, sheet)).collect();
+        let project = Project::open(&session.settings)?;
+        let rows: Vec<RunbookRow<'_>> = project.catalog.sheets().map(|(id, sheet)| row(id, sheet)).collect();
         if session.output.is_table() {
             session.output.text(&table(&rows).render(session.settings.width()))?;
         } else {
             session.output.list(&rows)?;
         }
         let mut next = vec![session.command("show <runbook>")];
-        if let Some(first) = shop.catalog.sheets().find_map(|(_, sheet)| sheet.content.as_ref().ok()) {
-            next = vec![session.command(&format!("show {}", first.id)), session.command(&shop.start(first))];
+        if let Some(first) = project.catalog.sheets().find_map(|(_, sheet)| sheet.content.as_ref().ok()) {
+            next =
+                vec![session.command(&format!("show {}", first.id)), session.command(&project.start_arguments(first))];
         }
-        let broken = shop.catalog.estate().content.is_err();
-        if broken || rows.iter().any(|row| row.problems > 0) {
+        let estate_has_problems = project.catalog.estate().content.is_err();
+        if estate_has_problems || rows.iter().any(|row| row.problems > 0) {
             next = vec![session.command("lint")];
         }
         session.output.next(&next);
-        // A runbook with problems is one line; with a broken estate no runbook can be started.
-        Ok(if broken { Exit::PROBLEMS } else { Exit::DONE })
+        // A runbook with problems does not prevent the others from being started; an estate with problems does.
+        Ok(if estate_has_problems { Exit::PROBLEMS } else { Exit::DONE })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
-/// Prints the reference of the language as Markdown
+/// Print the reference of the language as Markdown
 #[derive(Debug, clap::Args)]
 pub struct Reference {}
 

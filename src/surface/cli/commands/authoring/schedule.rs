@@ -1,10 +1,10 @@
-//! `runbook schedule`.
+//! `runbook schedule`: lists scheduled runbooks.
 
 use serde::Serialize;
 
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
-use crate::domain::runbook::schedule::{SHOWN, calendar};
+use crate::domain::runbook::schedule::{LOCAL_FORMAT, calendar};
 use crate::engine::schedule_state::{ScheduleState, ScheduleStatus, entries};
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session::{OpenEngine, Session};
@@ -13,12 +13,12 @@ use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::Table;
 use crate::surface::exit::Exit;
 
-/// Lists what is scheduled: what is next, what ran last, what was missed
+/// List scheduled runbooks: the next run, the last run, missed runs
 ///
-/// `runbook serve` starts each runbook whose `on` has a schedule, once, and
-/// opens a record of maintenance for it. An instant is shown on the clocks of
-/// its schedule's zone, and then on yours. What was missed is counted since
-/// the schedule was taken up by `serve`.
+/// `runbook serve` starts each runbook whose `on` has a schedule, once per
+/// occurrence, and opens a maintenance incident for it. Times are shown in the
+/// schedule's time zone and in yours. Missed runs are counted from the time at
+/// which `serve` first loaded the schedule.
 ///
 /// Examples:
 ///   runbook schedule
@@ -27,60 +27,62 @@ use crate::surface::exit::Exit;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Schedule {
-    /// Prints a calendar (RFC 5545), as `serve` has it at /calendar.ics
+    /// Print a calendar (RFC 5545), as `serve` serves it at /calendar.ics
     #[arg(long)]
     ics: bool,
 }
 
-/// One schedule, for programs.
+/// One schedule, as JSON.
 #[derive(Serialize)]
 struct ScheduleRow {
     runbook: String,
     environment: String,
     schedule: String,
     timezone: String,
-    /// Whether this host acts in the environment.
+    /// Whether this host belongs to the environment.
     here: bool,
     next: Option<Timestamp>,
     last: Option<Last>,
     missed: Vec<Timestamp>,
-    /// Why the past runs are unknown, if the log is corrupt.
+    /// Why past runs are unknown, if a log is corrupt.
     #[serde(skip_serializing_if = "Option::is_none")]
     damaged: Option<String>,
     #[serde(skip)]
+    /// The texts for the table: next run, the same for the reader, last run.
     cells: [String; 3],
 }
 
-/// The last handled occurrence.
+/// The last occurrence that was handled.
 #[derive(Serialize)]
 struct Last {
     due: Timestamp,
     incident: IncidentId,
     /// The status of its run, or that it was skipped because another run was in progress.
-    became: String,
+    #[serde(rename = "became")]
+    result: String,
 }
 
 impl Schedule {
     /// Lists schedules, or prints them as a calendar.
     pub fn run(self, session: &Session) -> Result {
-        let shop = Project::open(&session.settings)?;
-        let name = shop.estate(&session.output)?.estate.clone();
-        let open_engine = session.open(shop)?;
-        let force = ScheduleState::read(Some(&session.schedules()?));
-        let standings = open_engine.wait(open_engine.engine.schedule_statuses(&force))?;
+        let project = Project::open(&session.settings)?;
+        let name = project.estate(&session.output)?.estate.clone();
+        let open_engine = session.open(project)?;
+        let state = ScheduleState::read(Some(&session.schedules()?));
+        let statuses = open_engine.wait(open_engine.engine.schedule_statuses(&state))?;
         if self.ics {
             let now = session.clock().now();
-            session.output.text(&calendar(&name, &entries(&standings, now), now))?;
+            session.output.text(&calendar(&name, &entries(&statuses, now), now))?;
             return Ok(Exit::DONE);
         }
-        let rows: Vec<ScheduleRow> = standings.into_iter().map(|standing| row(&open_engine, standing)).collect();
+        let rows: Vec<ScheduleRow> = statuses.into_iter().map(|status| row(&open_engine, status)).collect();
         print_rows(session, &rows)?;
         let damaged: Vec<&ScheduleRow> = rows.iter().filter(|row| row.damaged.is_some()).collect();
         for row in &damaged {
             let reason = row.damaged.as_deref().unwrap_or_default();
             session
                 .output
-                .warn(&format!("what ran of `{}` in `{}` is not known: {reason}", row.runbook, row.environment));
+                .warn(&format!("past runs of `{}` in `{}` are unknown: {reason}", row.runbook, row.environment));
         }
         if damaged.is_empty() {
             return Ok(Exit::DONE);
@@ -104,7 +106,7 @@ fn print_rows(session: &Session, rows: &[ScheduleRow]) -> Result<()> {
         let [next, yours, last] = row.cells.clone();
         let missed = match &*row.missed {
             _ if !row.here => "runs on another host".to_owned(),
-            _ if row.damaged.is_some() => "not known".to_owned(),
+            _ if row.damaged.is_some() => "unknown".to_owned(),
             [] => String::new(),
             [only] => shown(*only, &row.timezone),
             [.., newest] => format!("{}, last {}", row.missed.len(), shown(*newest, &row.timezone)),
@@ -112,23 +114,23 @@ fn print_rows(session: &Session, rows: &[ScheduleRow]) -> Result<()> {
         table.row([row.runbook.clone(), row.environment.clone(), next, yours, last, missed]);
     }
     session.output.text(&table.render(session.settings.width()))?;
-    let again = format!("start {} --env {}", first.runbook, first.environment);
-    session.output.next(&[session.command("incidents --maintenance"), session.command(&again)]);
+    let start = format!("start {} --env {}", first.runbook, first.environment);
+    session.output.next(&[session.command("incidents --maintenance"), session.command(&start)]);
     Ok(())
 }
 
-fn row(open_engine: &OpenEngine<'_>, standing: ScheduleStatus) -> ScheduleRow {
-    let ScheduleStatus { plan, here, next, handled, missed, damaged } = standing;
+fn row(open_engine: &OpenEngine<'_>, status: ScheduleStatus) -> ScheduleRow {
+    let ScheduleStatus { plan, here, next, handled, missed, damaged } = status;
     let zone = plan.schedule.timezone.clone();
     let last = handled.first().map(|handled| Last {
         due: handled.due,
         incident: handled.incident.clone(),
-        became: became(open_engine, &handled.incident, handled.due),
+        result: result(open_engine, &handled.incident, handled.due),
     });
     let cells = [
         next.map(|at| shown(at, &zone)).unwrap_or_default(),
         next.map(yours).unwrap_or_default(),
-        last.as_ref().map(|last| format!("{} {}", last.incident, last.became)).unwrap_or_default(),
+        last.as_ref().map(|last| format!("{} {}", last.incident, last.result)).unwrap_or_default(),
     ];
     ScheduleRow {
         runbook: plan.runbook,
@@ -148,13 +150,14 @@ fn shown(at: Timestamp, zone: &str) -> String {
     crate::domain::runbook::schedule::local(at, zone)
 }
 
-/// The same instant in the reader's time zone.
+/// An instant in the reader's time zone.
 fn yours(at: Timestamp) -> String {
-    at.with_timezone(&chrono::Local).format(&format!("{SHOWN} %:z")).to_string()
+    at.with_timezone(&chrono::Local).format(&format!("{LOCAL_FORMAT} %:z")).to_string()
 }
 
-fn became(open_engine: &OpenEngine<'_>, id: &IncidentId, due: Timestamp) -> String {
+/// The status of the run that an occurrence started, or that the occurrence was skipped.
+fn result(open_engine: &OpenEngine<'_>, id: &IncidentId, due: Timestamp) -> String {
     let Ok(incident) = open_engine.incident(id) else { return "cannot be read".to_owned() };
     let run = incident.runs.iter().find(|run| run.schedule.as_ref().is_some_and(|schedule| schedule.due == due));
-    run.map_or_else(|| "went on, so it was skipped".to_owned(), |run| run_status_name(run).to_owned())
+    run.map_or_else(|| "was in progress, so it was skipped".to_owned(), |run| run_status_name(run).to_owned())
 }

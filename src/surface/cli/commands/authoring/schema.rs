@@ -8,7 +8,7 @@ use crate::surface::cli::output::format::Format;
 use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
 
-/// Prints the JSON Schema of runbooks, for editors
+/// Print the JSON Schema of runbooks or of the estate, for editors
 ///
 /// Examples:
 ///   runbook schema > runbook.schema.json
@@ -16,25 +16,25 @@ use crate::surface::exit::Exit;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Schema {
-    /// Which file's
-    #[arg(value_enum, default_value_t = Of::Runbook, value_name = "FILE")]
-    of: Of,
+    /// The kind of file
+    #[arg(value_enum, default_value_t = SchemaKind::Runbook, value_name = "FILE")]
+    kind: SchemaKind,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Of {
-    /// A runbook's
+enum SchemaKind {
+    /// A runbook
     Runbook,
-    /// The one that describes the shop
+    /// The estate, `estate.yaml`
     Estate,
 }
 
 impl Schema {
-    /// Prints one document, whatever the output format.
+    /// Prints the schema; `-o jsonl` prints it on one line.
     pub fn run(self, session: &Session) -> Result {
-        let schema = match self.of {
-            Of::Runbook => schema::runbook(&actions::forms()),
-            Of::Estate => schema::estate(),
+        let schema = match self.kind {
+            SchemaKind::Runbook => schema::runbook(&actions::forms()),
+            SchemaKind::Estate => schema::estate(),
         };
         session.output.text(&writer::json(&schema, session.output.format() != Format::Jsonl))?;
         Ok(Exit::DONE)

@@ -6,7 +6,7 @@ use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::runbook_outline;
 use crate::surface::exit::Exit;
 
-/// Shows a runbook: what it takes, its deadlines, and its steps
+/// Show a runbook: its parameters, deadlines and steps
 ///
 /// Examples:
 ///   runbook show p1
@@ -22,8 +22,8 @@ pub struct Show {
 impl Show {
     /// Shows the runbook.
     pub fn run(self, session: &Session) -> Result {
-        let shop = Project::open(&session.settings)?;
-        let (runbook, digest) = shop.runbook(&self.id, &session.output)?;
+        let project = Project::open(&session.settings)?;
+        let (runbook, digest) = project.runbook(&self.id, &session.output)?;
         if session.output.is_table() {
             session.output.text(&runbook_outline::runbook(runbook).render(session.settings.width()))?;
         } else {
@@ -31,7 +31,7 @@ impl Show {
             value["digest"] = digest.into();
             session.output.document(&value)?;
         }
-        let start = session.command(&shop.start(runbook));
+        let start = session.command(&project.start_arguments(runbook));
         session.output.next(&[format!("{start} --plan"), start]);
         Ok(Exit::DONE)
     }

@@ -16,19 +16,19 @@ use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::table::single_line;
+use crate::surface::cli::output::writer::value_text;
 use crate::surface::exit::Exit;
 use crate::surface::intake::server::BODY_LIMIT;
 use crate::surface::intake::{self, ParsedBody, SenderRequest};
 
-/// The format that is tried when no sender is named and none in the estate fits.
-const USUAL: SenderFormat = SenderFormat::Alertmanager;
+/// The format that is assumed if no sender is named and none of the estate's can parse the body.
+const DEFAULT_FORMAT: SenderFormat = SenderFormat::Alertmanager;
 
-/// Shows what a sender's post would start, and touches nothing
+/// Show what an alert would start, without starting it
 ///
-/// Reads a body as `runbook serve` would take it, and says of each alert
-/// which runbook would start, with which parameters, and why the others
-/// would not. `-` reads standard input. Without --sender, each sender of the
-/// estate is tried.
+/// Parses the body of a request as `runbook serve` does, and prints for each
+/// alert which runbook would start, with which parameters, and why the others
+/// would not. Without --sender, each sender of the estate is tried.
 ///
 /// Examples:
 ///   runbook simulate alert.json
@@ -40,10 +40,10 @@ pub struct Simulate {
     /// The body, or `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Who sent it, by name in the estate
+    /// The sender, by its name in the estate
     #[arg(long, value_name = "SENDER")]
     sender: Option<String>,
-    /// A header of the post; may be given several times
+    /// A header of the request; may be given several times
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -58,7 +58,8 @@ struct AlertRow {
     runbook: Option<String>,
     params: Map<String, Value>,
     /// `starts`, `asks`, `tells people`, or `marks itself as resolved`.
-    does: &'static str,
+    #[serde(rename = "does")]
+    effect: &'static str,
     reason: Option<String>,
     passed_over: Vec<PassedOver>,
 }
@@ -66,23 +67,23 @@ struct AlertRow {
 impl Simulate {
     /// Shows what each alert would do.
     pub fn run(self, session: &Session) -> Result {
-        let shop = Project::open(&session.settings)?;
-        let estate = shop.estate(&session.output)?;
+        let project = Project::open(&session.settings)?;
+        let estate = project.estate(&session.output)?;
         let body = self.body()?;
         let headers: HeaderMap = self.headers.iter().cloned().collect();
-        let post = SenderRequest { headers: &headers, body: &body, now: session.clock().now() };
-        let (name, reading) = self.read(estate, &post)?;
-        let alerts = match reading {
+        let request = SenderRequest { headers: &headers, body: &body, now: session.clock().now() };
+        let (name, parsed) = self.parse(estate, &request)?;
+        let alerts = match parsed {
             ParsedBody::Alerts(alerts) => alerts,
-            ParsedBody::Subscription(asked) => vec![intake::senders::sns_subscription::alert(&asked)],
+            ParsedBody::Subscription(request) => vec![intake::senders::sns_subscription::alert(&request)],
             ParsedBody::Ignored(reason) => {
-                session.output.print_message(&format!("{name}: nothing to act on: {reason}"));
+                session.output.print_message(&format!("{name}: ignored: {reason}"));
                 return Ok(Exit::DONE);
             }
         };
-        let rows: Vec<AlertRow> = alerts.into_iter().map(|alert| row(alert, &shop, estate)).collect();
+        let rows: Vec<AlertRow> = alerts.into_iter().map(|alert| row(alert, &project, estate)).collect();
         if session.output.is_table() {
-            session.output.text(&rows.iter().map(plan_lines).collect::<Vec<_>>().join("\n"))?;
+            session.output.text(&rows.iter().map(render).collect::<Vec<_>>().join("\n"))?;
         } else {
             session.output.list(&rows)?;
         }
@@ -106,55 +107,53 @@ impl Simulate {
             file.take(limit).read_to_end(&mut body).map_err(unreadable)?;
         }
         if body.len() > BODY_LIMIT {
-            return Err(Failure::usage(format!("`{shown}` is larger than {BODY_LIMIT} bytes, which no post may be")));
+            return Err(Failure::usage(format!("`{shown}` is larger than {BODY_LIMIT} bytes, the limit of a request")));
         }
         Ok(body)
     }
 
-    /// Parses the body in the format of the named sender, or of the first one that fits.
-    fn read(&self, estate: &Estate, post: &SenderRequest<'_>) -> Result<(String, ParsedBody)> {
+    /// Parses the body in the format of the named sender, otherwise of the first sender that can parse it.
+    fn parse(&self, estate: &Estate, request: &SenderRequest<'_>) -> Result<(String, ParsedBody)> {
         if let Some(name) = &self.sender {
             let sender = estate.senders.get(name).ok_or_else(|| {
                 Failure::usage(format!("there is no sender `{}` in the estate", name.escape_debug()))
                     .did_you_mean(name, estate.senders.keys().map(String::as_str))
-                    .hint("They stand under `senders` in estate.yaml.")
+                    .hint("The senders are under `senders` in estate.yaml.")
             })?;
-            return Ok((name.clone(), intake::read(name, sender, post)));
+            return Ok((name.clone(), intake::read(name, sender, request)));
         }
-        let mut readings = estate.senders.iter().map(|(name, sender)| (name.clone(), intake::read(name, sender, post)));
-        let understood = readings.find(|(_, reading)| is_understood(reading));
-        Ok(understood.unwrap_or_else(|| {
-            let name =
-                SenderFormat::WORDS.iter().find(|(_, form)| *form == USUAL).map_or("", |(word, _)| word).to_owned();
-            let reading = intake::read(&name, &usual(), post);
-            (name, reading)
+        let mut attempts =
+            estate.senders.iter().map(|(name, sender)| (name.clone(), intake::read(name, sender, request)));
+        let recognised = attempts.find(|(_, parsed)| is_recognised(parsed));
+        Ok(recognised.unwrap_or_else(|| {
+            let name = SenderFormat::NAMES.iter().find(|(_, format)| *format == DEFAULT_FORMAT);
+            let name = name.map_or("", |(name, _)| name).to_owned();
+            let parsed = intake::read(&name, &Sender::new(DEFAULT_FORMAT, Auth::None), request);
+            (name, parsed)
         }))
     }
 }
 
-fn is_understood(reading: &ParsedBody) -> bool {
-    match reading {
+/// Whether a format could parse the body.
+fn is_recognised(parsed: &ParsedBody) -> bool {
+    match parsed {
         ParsedBody::Alerts(alerts) => alerts.iter().all(|alert| alert.name != intake::UNRECOGNISED),
         ParsedBody::Subscription(_) => true,
         ParsedBody::Ignored(_) => false,
     }
 }
 
-fn usual() -> Sender {
-    Sender::new(USUAL, Auth::None)
-}
-
-fn row(mut alert: Alert, shop: &Project, estate: &Estate) -> AlertRow {
+fn row(mut alert: Alert, project: &Project, estate: &Estate) -> AlertRow {
     let place = estate.alerts.place(&alert, estate);
     alert.environment = Some(place.environment.clone());
     alert.service = place.service.clone().or(alert.service);
-    let runbooks = shop.catalog.valid_runbooks();
-    let found = trigger::choose(&alert, runbooks);
-    let (runbook, params, asks) = match found.choice {
+    let runbooks = project.catalog.valid_runbooks();
+    let selection = trigger::choose(&alert, runbooks);
+    let (runbook, params, asks) = match selection.choice {
         Some(choice) => (Some(choice.runbook.id.clone()), choice.params, choice.asks),
         None => (None, Map::new(), None),
     };
-    let does = match (&runbook, &asks, alert.status) {
+    let effect = match (&runbook, &asks, alert.status) {
         (_, _, AlertStatus::Resolved) => "marks itself as resolved",
         (None, _, _) => "tells people",
         (Some(_), None, _) => "starts",
@@ -166,15 +165,15 @@ fn row(mut alert: Alert, shop: &Project, estate: &Estate) -> AlertRow {
         group: place.group,
         runbook: runbook.filter(|_| alert.is_firing()),
         params,
-        does,
+        effect,
         reason: asks,
-        passed_over: found.passed_over,
+        passed_over: selection.passed_over,
         alert,
     }
 }
 
 /// One alert as text.
-fn plan_lines(row: &AlertRow) -> String {
+fn render(row: &AlertRow) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
     let alert = &row.alert;
@@ -184,9 +183,10 @@ fn plan_lines(row: &AlertRow) -> String {
     let _ = writeln!(out, "  group   {}", single_line(&row.group));
     let runbook = row.runbook.as_deref().map(|runbook| format!(" {runbook}")).unwrap_or_default();
     let reason = row.reason.as_deref().map(|reason| format!(": {}", single_line(reason))).unwrap_or_default();
-    let _ = writeln!(out, "  does    {}{runbook}{}", row.does, if row.does == "asks" { reason } else { String::new() });
+    let _ =
+        writeln!(out, "  does    {}{runbook}{}", row.effect, if row.effect == "asks" { reason } else { String::new() });
     for (name, value) in &row.params {
-        let _ = writeln!(out, "  param   {name}={}", single_line(&plain(value)));
+        let _ = writeln!(out, "  param   {name}={}", single_line(&value_text(value)));
     }
     for warning in &alert.warnings {
         let _ = writeln!(out, "  warning {}", single_line(warning));
@@ -199,13 +199,9 @@ fn plan_lines(row: &AlertRow) -> String {
     out
 }
 
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
 fn header(typed: &str) -> std::result::Result<(HeaderName, HeaderValue), String> {
     let (name, value) = typed.split_once(':').ok_or("a header is given as `name: value`")?;
-    let name = name.trim().parse().map_err(|_| format!("`{}` is no name of a header", name.escape_debug()))?;
+    let name = name.trim().parse().map_err(|_| format!("`{}` cannot be a header's name", name.escape_debug()))?;
     let value = value.trim().parse().map_err(|_| "the value of a header is printable ASCII".to_owned())?;
     Ok((name, value))
 }

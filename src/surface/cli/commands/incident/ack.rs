@@ -6,7 +6,7 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
-/// Takes notice of an incident, so that others know that somebody has
+/// Acknowledge an incident: others see that you handle it
 ///
 /// Examples:
 ///   runbook ack lusab-fidok

@@ -3,18 +3,18 @@
 use serde_json::Value;
 
 use crate::domain::incident::command::Request;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
+use crate::domain::incident::decide::step_verb::StepVerb;
+use crate::surface::cli::context::args::{DetachArg, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
-/// Answers a question of a run
+/// Answer a question of a run
 ///
-/// The answer is one of the choices, or any words where there are none.
-/// Several are given one after the other. For something to be done by
-/// hand, `done` says that it is. For a step that was cut off, `happened`
-/// says that it took effect nevertheless.
+/// The answer is one of the choices, or any text if there are no choices.
+/// Where several choices may be taken, type one after the other. Answer
+/// `done` when you have done a manual step, and `happened` when an
+/// interrupted step took effect.
 ///
 /// Examples:
 ///   runbook answer lusab-fidok cause infrastructure
@@ -31,7 +31,7 @@ pub struct Answer {
     #[arg(value_name = "VALUE", required = true, num_args = 1.., allow_negative_numbers = true)]
     values: Vec<String>,
     #[command(flatten)]
-    going: Going,
+    detach: DetachArg,
 }
 
 impl Answer {
@@ -41,9 +41,9 @@ impl Answer {
             [one] => Value::String(one.clone()),
             many => many.iter().cloned().map(Value::String).collect(),
         };
-        let said = format!("`{}` is answered", self.step.step);
+        let confirmation = format!("`{}` is answered", self.step.step);
         let step = (StepVerb::Answer, Some(&self.step.step));
-        submit::step_then_go_on(session, &self.target, &self.going, step, &said, |target| Request::Answer {
+        submit::step_and_continue(session, &self.target, &self.detach, step, &confirmation, |target| Request::Answer {
             target,
             value,
         })

@@ -5,7 +5,7 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::until_done;
 use crate::surface::cli::output::error::Result;
 
-/// Goes on with an incident until its runs are over, away from any terminal
+/// Continue an incident without a terminal until its runs are over
 #[derive(Debug, clap::Args)]
 pub struct BackgroundWorker {
     #[command(flatten)]
@@ -15,11 +15,11 @@ pub struct BackgroundWorker {
 impl BackgroundWorker {
     /// Drives the incident until its runs are over.
     pub fn run(self, session: &Session) -> Result {
-        // Without its own session it would end with the terminal. The call fails if it already leads one.
+        // In a session of its own, the worker outlives the terminal. The call fails if the process already leads a session.
         let _ = rustix::process::setsid();
         let mut open_engine = session.open_read_only()?;
         let id = open_engine.find(Some(&self.target.incident))?;
-        let seen = open_engine.prepare(&id)?.seq;
-        until_done::to_the_end(&open_engine, &id, seen)
+        let before = open_engine.prepare(&id)?.seq;
+        until_done::until_over(&open_engine, &id, before)
     }
 }

@@ -1,16 +1,16 @@
 //! `runbook cancel`: cancels the runs of an incident.
 
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, IncidentArg};
+use crate::surface::cli::context::args::{DetachArg, IncidentArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
-/// Stops every run of an incident
+/// Cancel the runs of an incident
 ///
-/// What is being done is stopped, and what stands under `finally` is still
-/// done. The incident stays open; `runbook start --incident` goes on in it.
+/// Running steps are stopped; the steps under `finally` still run. The
+/// incident stays open: `runbook start --incident` starts a further run.
 ///
 /// Examples:
 ///   runbook cancel lusab-fidok 'false alarm'
@@ -19,18 +19,18 @@ use crate::surface::exit::Exit;
 pub struct Cancel {
     #[command(flatten)]
     target: IncidentArg,
-    /// Why, in a few words
+    /// The reason, in a few words
     #[arg(value_name = "REASON")]
     reason: String,
     #[command(flatten)]
-    going: Going,
+    detach: DetachArg,
 }
 
 impl Cancel {
-    /// Cancels the runs. A run that ends as cancelled is no failure of this command.
+    /// Cancels the runs. This command succeeds when they end as cancelled.
     pub fn run(self, session: &Session) -> Result {
         let request = Request::Cancel { reason: self.reason };
-        let exit = submit::then_go_on(session, &self.target, &self.going, "cancelled", request)?;
+        let exit = submit::and_continue(session, &self.target, &self.detach, "cancelled", request)?;
         Ok(if exit == Exit::CANCELLED { Exit::DONE } else { exit })
     }
 }

@@ -6,7 +6,7 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
-/// Writes something down in the timeline of an incident
+/// Add a note to the timeline of an incident
 ///
 /// Examples:
 ///   runbook note lusab-fidok the payment provider confirms an outage
@@ -15,14 +15,14 @@ use crate::surface::cli::output::error::Result;
 pub struct Note {
     #[command(flatten)]
     target: IncidentArg,
-    /// The words; quotes are not needed, `--` goes before words that begin with `-`
-    #[arg(value_name = "WORDS", required = true, num_args = 1.., allow_negative_numbers = true)]
-    words: Vec<String>,
+    /// The text; quotes are optional. Type `--` before a text that begins with `-`
+    #[arg(value_name = "TEXT", required = true, num_args = 1.., allow_negative_numbers = true)]
+    text: Vec<String>,
 }
 
 impl Note {
     /// Adds the note.
     pub fn run(self, session: &Session) -> Result {
-        submit::only(session, &self.target, "written down", Request::Note(self.words.join(" ")))
+        submit::only(session, &self.target, "note added", Request::Note(self.text.join(" ")))
     }
 }

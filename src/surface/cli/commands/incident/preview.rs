@@ -1,6 +1,6 @@
 //! `runbook start --plan`: prints exactly what would run, and what is missing for it.
 //!
-//! **Invariant:** nothing is touched: no store, no runtime, no network, no child process.
+//! **Invariant:** no store, runtime, network or child process is used.
 
 use std::collections::BTreeSet;
 
@@ -17,20 +17,20 @@ use crate::surface::cli::context::secrets;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::runbook_outline;
-use crate::surface::cli::output::template_preview::Filling;
+use crate::surface::cli::output::template_preview::Preview;
+use crate::surface::cli::output::writer::value_text;
 use crate::surface::exit::Exit;
 
-/// Prints the plan of a start.
-pub fn show(session: &Session, shop: &Project, start: StartRequest) -> Result {
+/// Prints the plan of a start request.
+pub fn show(session: &Session, project: &Project, start: StartRequest) -> Result {
     let mut next = format!("start {} --env {}", start.runbook.id, shell_word(&start.environment));
     for (name, value) in &start.params {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        next.push_str(&format!(" --param {}", shell_word(&format!("{name}={text}"))));
+        next.push_str(&format!(" --param {}", shell_word(&format!("{name}={}", value_text(value)))));
     }
     let (runbook, estate, environment) = (start.runbook.clone(), start.estate.clone(), start.environment.clone());
-    let filling = Filling::of(start, &shop.catalog)?;
-    let mut outline = runbook_outline::of(&runbook, &filling);
-    outline.warnings = warnings(session, shop, &estate, &environment, &outline);
+    let preview = Preview::of(start, &project.catalog)?;
+    let mut outline = runbook_outline::of(&runbook, &preview);
+    outline.warnings = warnings(session, project, &estate, &environment, &outline);
     if session.output.is_table() {
         session.output.text(&outline.render(session.settings.width()))?;
         for warning in &outline.warnings {
@@ -39,38 +39,38 @@ pub fn show(session: &Session, shop: &Project, start: StartRequest) -> Result {
     } else {
         session.output.document(&outline)?;
     }
-    session.output.print_message("nothing has been done");
+    session.output.print_message("nothing was started");
     session.output.next(&[session.command(&next)]);
     Ok(if outline.warnings.is_empty() { Exit::DONE } else { Exit::PROBLEMS })
 }
 
 fn warnings(
     session: &Session,
-    shop: &Project,
+    project: &Project,
     estate: &Estate,
     environment: &str,
     outline: &runbook_outline::Outline,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     let hostname = hostname();
-    if let Some(pattern) = estate.environments.get(environment).and_then(|there| there.refuses(&hostname)) {
+    if let Some(pattern) = estate.environments.get(environment).and_then(|environment| environment.refuses(&hostname)) {
         warnings.push(format!("`{hostname}` is not a host of `{environment}`, whose hosts are `{pattern}`"));
     }
-    let values = secrets::read(estate, &shop.directory, &session.settings.environment);
+    let secrets = secrets::read(estate, &project.directory, &session.settings.environment);
     let needed: BTreeSet<String> = outline
         .steps
         .iter()
         .filter_map(|item| item.action.as_ref())
         .flat_map(|planned| needed(&planned.kind, &planned.spec, estate))
         .collect();
-    warnings.extend(needed.iter().filter_map(|name| values.get(name).err()));
+    warnings.extend(needed.iter().filter_map(|name| secrets.get(name).err()));
     warnings
 }
 
 /// The secrets that an action needs: those it names, and those of its channels and datastores.
 fn needed(kind: &str, spec: &Value, estate: &Estate) -> Vec<String> {
     let mut names = Vec::new();
-    named(spec, &mut names);
+    collect_secrets(spec, &mut names);
     let Some(form) = actions::kind(kind).map(actions::Kind::form) else { return names };
     let fields = || form.verbs.iter().map(|verb| &verb.field).chain(form.fields);
     for store in
@@ -87,13 +87,14 @@ fn needed(kind: &str, spec: &Value, estate: &Estate) -> Vec<String> {
     names
 }
 
-fn named(value: &Value, into: &mut Vec<String>) {
+/// Collects the names in all references `{ secret: NAME }`.
+fn collect_secrets(value: &Value, into: &mut Vec<String>) {
     match value {
         Value::Object(fields) => match fields.get("secret") {
             Some(Value::String(name)) if fields.len() == 1 => into.push(name.clone()),
-            _ => fields.values().for_each(|field| named(field, into)),
+            _ => fields.values().for_each(|field| collect_secrets(field, into)),
         },
-        Value::Array(items) => items.iter().for_each(|item| named(item, into)),
+        Value::Array(items) => items.iter().for_each(|item| collect_secrets(item, into)),
         _ => {}
     }
 }
@@ -106,9 +107,10 @@ fn is_channel(shape: &Shape) -> bool {
     }
 }
 
+/// The texts of a field, which holds one or a list.
 fn field_texts<'a>(spec: &'a Value, field: &Field) -> Vec<&'a str> {
     match spec.get(field.name) {
-        Some(Value::String(word)) => vec![word],
+        Some(Value::String(text)) => vec![text],
         Some(Value::Array(texts)) => texts.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     }

@@ -1,15 +1,15 @@
 //! `runbook resolve`: resolves an incident.
 
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, IncidentArg};
+use crate::surface::cli::context::args::{DetachArg, IncidentArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
-/// Says that the trouble is over
+/// Resolve an incident
 ///
-/// The draft of the post-mortem is written, and its deadline begins to run.
+/// Writes the draft of the post-mortem; the deadline for it begins now.
 ///
 /// Examples:
 ///   runbook resolve lusab-fidok 'a bad merge, reverted'
@@ -18,18 +18,18 @@ use crate::surface::exit::Exit;
 pub struct Resolve {
     #[command(flatten)]
     target: IncidentArg,
-    /// What it was, in a few words
+    /// The cause and the fix, in a few words
     #[arg(value_name = "SUMMARY")]
     summary: Option<String>,
     #[command(flatten)]
-    going: Going,
+    detach: DetachArg,
 }
 
 impl Resolve {
-    /// Resolves the incident. How its runs ended was reported before, and is no failure of this command.
+    /// Resolves the incident. This command succeeds even if a run failed or was cancelled: that was reported before.
     pub fn run(self, session: &Session) -> Result {
         let request = Request::Resolve { summary: self.summary };
-        let exit = submit::then_go_on(session, &self.target, &self.going, "resolved", request)?;
+        let exit = submit::and_continue(session, &self.target, &self.detach, "resolved", request)?;
         Ok(if [Exit::CANCELLED, Exit::FAILED].contains(&exit) { Exit::DONE } else { exit })
     }
 }

@@ -6,10 +6,11 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
-/// Takes a role of an incident, hands it to somebody or gives it back
+/// Take, assign or release a role of an incident
 ///
-/// Without a flag it is taken. Roles stand in the estate; one with people
-/// listed is theirs. Who is who is known by the account on the host.
+/// Without a flag you take the role. The estate lists the roles; if it names
+/// people for a role, only they may take it. You are identified by your
+/// account on this host.
 ///
 /// Examples:
 ///   runbook role lusab-fidok incident_commander
@@ -20,24 +21,24 @@ use crate::surface::cli::output::error::Result;
 pub struct Role {
     #[command(flatten)]
     target: IncidentArg,
-    /// The role, as the estate calls it
+    /// The role, by its name in the estate
     #[arg(value_name = "ROLE")]
     role: String,
     #[command(flatten)]
     change: RoleChange,
 }
 
-/// What happens to the role.
+/// How the role changes.
 #[derive(Debug, Clone, clap::Args)]
 #[group(multiple = false)]
 struct RoleChange {
-    /// Takes it, from whoever has it
+    /// Take the role, also from another person
     #[arg(long)]
     take: bool,
-    /// Hands it to a person of the estate
+    /// Assign the role to a person of the estate
     #[arg(long, value_name = "PERSON")]
     give: Option<String>,
-    /// Gives it back
+    /// Release the role
     #[arg(long)]
     release: bool,
 }
@@ -46,11 +47,11 @@ impl Role {
     /// Takes, assigns or releases the role.
     pub fn run(self, session: &Session) -> Result {
         let role = self.role;
-        let (said, request) = match self.change {
+        let (confirmation, request) = match self.change {
             RoleChange { give: Some(to), .. } => (format!("{to} has the role {role}"), Request::GiveRole { role, to }),
             RoleChange { release: true, .. } => (format!("nobody has the role {role}"), Request::ReleaseRole { role }),
             RoleChange { .. } => (format!("you have the role {role}"), Request::TakeRole { role }),
         };
-        submit::only(session, &self.target, &said, request)
+        submit::only(session, &self.target, &confirmation, request)
     }
 }

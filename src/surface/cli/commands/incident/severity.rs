@@ -7,9 +7,9 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
-/// Says how bad an incident is, when that is not what it was taken for
+/// Change an incident's severity
 ///
-/// Messages of what is worse go first, and so does its work.
+/// Messages and work of the most severe incident go first.
 ///
 /// Examples:
 ///   runbook severity lusab-fidok p2
@@ -19,7 +19,7 @@ use crate::surface::cli::output::error::Result;
 pub struct SetSeverity {
     #[command(flatten)]
     target: IncidentArg,
-    /// How bad: p1 is the worst, p4 the least
+    /// The severity, from p1 (most severe) to p4
     #[arg(value_name = "SEVERITY", value_parser = severity)]
     severity: Severity,
 }
@@ -27,7 +27,12 @@ pub struct SetSeverity {
 impl SetSeverity {
     /// Changes the severity.
     pub fn run(self, session: &Session) -> Result {
-        submit::only(session, &self.target, &format!("severity {}", self.severity), Request::Regrade(self.severity))
+        submit::only(
+            session,
+            &self.target,
+            &format!("severity {}", self.severity),
+            Request::ChangeSeverity(self.severity),
+        )
     }
 }
 

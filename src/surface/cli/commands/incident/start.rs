@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use super::preview;
 use crate::domain::core::id::IncidentId;
-use crate::domain::incident::command::{Request, StartRequest as Order, noticed};
+use crate::domain::incident::command::{Request, StartRequest, parse_detected_at};
 use crate::domain::incident::event::Mode;
-use crate::surface::cli::context::project::Project;
+use crate::surface::cli::context::project::{Project, chosen_environment};
 use crate::surface::cli::context::session::{OpenEngine, Session};
 use crate::surface::cli::follow::{background, until_done};
 use crate::surface::cli::output::error::{Failure, Result};
@@ -14,12 +14,12 @@ use crate::surface::cli::output::error::{Failure, Result};
 /// Maximum attempts to find a free incident id. With 2^32 ids even one collision is rare.
 const ID_ATTEMPTS: usize = 8;
 
-/// Opens an incident with a runbook, and goes through its steps
+/// Start a runbook: open an incident and run its steps
 ///
-/// On a terminal, readings run by themselves, and every change shows what,
-/// where, why and how to undo it, and waits for a key. Without a terminal
-/// the run goes on until a person is needed, says what it waits for and
-/// what to type, and ends with 6. Ctrl-C leaves; nothing is lost.
+/// On a terminal, read-only steps run at once. Each change shows what, where,
+/// why and how to undo it, and waits for a key. Without a terminal the run
+/// continues until a person is needed; then this command prints what it waits
+/// for and what to type, and exits with 6. Ctrl-C detaches; nothing is lost.
 ///
 /// Examples:
 ///   runbook start p1 --env production
@@ -32,34 +32,34 @@ pub struct Start {
     /// The runbook's id
     #[arg(value_name = "RUNBOOK")]
     id: String,
-    /// The environment [default: the estate's own choice]
+    /// The environment [default: the estate's default]
     #[arg(long = "env", value_name = "ENVIRONMENT", env = "RUNBOOK_ENV", hide_env_values = true)]
     environment: Option<String>,
     /// A parameter of the runbook; may be given several times
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
     params: Vec<(String, String)>,
-    /// Asks only what nobody else can decide
+    /// Ask only for decisions a person must make
     #[arg(long, conflicts_with = "step")]
     auto: bool,
-    /// Stops before every step
+    /// Ask before every step
     #[arg(long)]
     step: bool,
-    /// Prints exactly what would run, and touches nothing; ends with 7 when something is missing for it
+    /// Print exactly what would run and start nothing; exits with 7 if something is missing
     #[arg(long)]
     plan: bool,
-    /// Goes on in the background
+    /// Continue in the background
     #[arg(long, conflicts_with_all = ["plan", "step"])]
     detach: bool,
-    /// Agrees to every change that nobody in particular has to agree to
+    /// Approve every change that needs no named approver
     #[arg(long, short = 'y', conflicts_with = "step")]
     yes: bool,
     /// The incident's title [default: the runbook's]
-    #[arg(long, value_name = "WORDS")]
+    #[arg(long, value_name = "TEXT")]
     title: Option<String>,
-    /// When the trouble was first noticed: an instant, or how long ago such as `10m`
+    /// When the problem was first parse_detected_at: an instant, or how long ago such as `10m`
     #[arg(long, value_name = "TIME")]
     detected_at: Option<String>,
-    /// Goes on in this incident instead of opening one
+    /// Start the runbook in this incident instead of opening a new one
     #[arg(long, value_name = "INCIDENT", conflicts_with_all = ["title", "detected_at"])]
     incident: Option<String>,
 }
@@ -67,22 +67,23 @@ pub struct Start {
 impl Start {
     /// Starts the runbook, or prints its plan.
     pub fn run(self, session: &Session) -> Result {
-        let shop = Project::open(&session.settings)?;
-        let order = self.order(session, &shop)?;
+        let project = Project::open(&session.settings)?;
+        let request = self.start_request(session, &project)?;
         if self.plan {
-            return preview::show(session, &shop, order);
+            return preview::show(session, &project, request);
         }
-        let mut open_engine = session.open(shop)?;
-        let (id, before, order) = self.placed(&mut open_engine, order)?;
-        let incident = open_engine.submit(&id, Request::Start(Box::new(order)))?;
-        open_engine.remember_project(&id)?;
+        let mut open_engine = session.open(project)?;
+        let (request, before) = self.with_incident(&mut open_engine, request)?;
+        let id = request.incident.clone();
+        let incident = open_engine.submit(&id, Request::Start(Box::new(request)))?;
+        open_engine.record_project(&id)?;
         let output = &session.output;
-        // The stepper and the plain output begin with the same words.
+        // The stepper and the plain output print the title themselves.
         if self.detach || !output.is_table() || before > 0 {
             output.print_message(&format!("{id}: {}, {}", incident.title, incident.environment));
         }
         if self.detach {
-            return background::work(&open_engine, &id);
+            return background::start_and_print_next(&open_engine, &id);
         }
         if session.settings.streams.interactive() && session.output.is_table() {
             return until_done::step(&open_engine, &id);
@@ -90,18 +91,22 @@ impl Start {
         until_done::plain(&open_engine, &id, before)
     }
 
-    fn order(&self, session: &Session, shop: &Project) -> Result<Order> {
-        let (runbook, digest) = shop.runbook(&self.id, &session.output)?;
-        let estate = shop.estate(&session.output)?;
-        Ok(Order {
-            incident: IncidentId::from_bits(crate::surface::cli::chance()),
+    fn start_request(&self, session: &Session, project: &Project) -> Result<StartRequest> {
+        let (runbook, digest) = project.runbook(&self.id, &session.output)?;
+        let estate = project.estate(&session.output)?;
+        Ok(StartRequest {
+            incident: IncidentId::from_bits(crate::surface::cli::random_bits()),
             runbook: runbook.clone(),
             digest: digest.to_owned(),
-            environment: shop.environment(self.environment.as_deref(), estate)?,
+            environment: chosen_environment(self.environment.as_deref(), estate)?,
             estate: estate.clone(),
             params: self.params()?,
             mode: self.mode(),
-            detected_at: self.detected_at.as_deref().map(|text| noticed(text, session.clock().now())).transpose()?,
+            detected_at: self
+                .detected_at
+                .as_deref()
+                .map(|text| parse_detected_at(text, session.clock().now()))
+                .transpose()?,
             title: self.title.clone(),
             parent: None,
             alert: None,
@@ -126,27 +131,32 @@ impl Start {
         Ok(params)
     }
 
-    /// The incident to start in and its last event, or a free id for a new incident.
-    fn placed(&self, open_engine: &mut OpenEngine<'_>, mut order: Order) -> Result<(IncidentId, u64, Order)> {
+    /// Completes the request with an existing incident or with a free id for a new one. Returns it with the number of the
+    /// incident's last event.
+    fn with_incident(
+        &self,
+        open_engine: &mut OpenEngine<'_>,
+        mut request: StartRequest,
+    ) -> Result<(StartRequest, u64)> {
         if let Some(typed) = &self.incident {
             let id = open_engine.find(Some(typed))?;
             let incident = open_engine.prepare(&id)?;
-            order.incident = id.clone();
-            // The parameters of an alert's proposal.
+            request.incident = id;
+            // An alert may have proposed this runbook, with parameters.
             let proposal = incident.proposals.iter().find(|proposal| proposal.runbook == self.id);
             for (name, value) in proposal.into_iter().flat_map(|proposal| &proposal.params) {
-                order.params.entry(name.clone()).or_insert_with(|| value.clone());
+                request.params.entry(name.clone()).or_insert_with(|| value.clone());
             }
             if self.environment.is_none() {
-                order.environment = incident.environment;
+                request.environment = incident.environment;
             }
-            return Ok((id, incident.seq, order));
+            return Ok((request, incident.seq));
         }
         for _ in 0..ID_ATTEMPTS {
-            if open_engine.wait(open_engine.store().seq(&order.incident))? == 0 {
-                return Ok((order.incident.clone(), 0, order));
+            if open_engine.wait(open_engine.store().seq(&request.incident))? == 0 {
+                return Ok((request, 0));
             }
-            order.incident = IncidentId::from_bits(crate::surface::cli::chance());
+            request.incident = IncidentId::from_bits(crate::surface::cli::random_bits());
         }
         Err(Failure::error("no incident id is free"))
     }

@@ -1,13 +1,13 @@
 //! `runbook undo`: runs a step's undo.
 
 use crate::domain::incident::command::Request;
-use crate::domain::incident::step_verb::StepVerb;
-use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
+use crate::domain::incident::decide::step_verb::StepVerb;
+use crate::surface::cli::context::args::{DetachArg, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
-/// Takes a change back, the way its step says
+/// Run a step's undo
 ///
 /// Examples:
 ///   runbook undo lusab-fidok mock_mode
@@ -19,14 +19,16 @@ pub struct Undo {
     #[command(flatten)]
     step: StepArg,
     #[command(flatten)]
-    going: Going,
+    detach: DetachArg,
 }
 
 impl Undo {
     /// Runs the undo and continues.
     pub fn run(self, session: &Session) -> Result {
-        let said = format!("`{}` is taken back", self.step.step);
+        let confirmation = format!("`{}` is being undone", self.step.step);
         let step = (StepVerb::Undo, Some(&self.step.step));
-        submit::step_then_go_on(session, &self.target, &self.going, step, &said, |target| Request::Undo { target })
+        submit::step_and_continue(session, &self.target, &self.detach, step, &confirmation, |target| Request::Undo {
+            target,
+        })
     }
 }

@@ -1,15 +1,15 @@
 //! `runbook update`: sends stakeholders an update.
 
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, IncidentArg};
+use crate::surface::cli::context::args::{DetachArg, IncidentArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
-/// Tells stakeholders how an incident stands
+/// Send stakeholders an update
 ///
-/// Goes to where the runbook tells stakeholders, and is owed by the log
-/// until it has arrived. Begins the time until the next one anew.
+/// The update goes to the channels that the runbook notifies, and is retried
+/// until it is delivered. The time until the next update starts again.
 ///
 /// Examples:
 ///   runbook update lusab-fidok customers can pay again, we are watching it
@@ -18,15 +18,21 @@ use crate::surface::cli::output::error::Result;
 pub struct Update {
     #[command(flatten)]
     target: IncidentArg,
-    /// The words; quotes are not needed, `--` goes before words that begin with `-`
-    #[arg(value_name = "WORDS", required = true, num_args = 1.., allow_negative_numbers = true)]
-    words: Vec<String>,
+    /// The text; quotes are optional. Type `--` before a text that begins with `-`
+    #[arg(value_name = "TEXT", required = true, num_args = 1.., allow_negative_numbers = true)]
+    text: Vec<String>,
 }
 
 impl Update {
     /// Submits the update and continues.
     pub fn run(self, session: &Session) -> Result {
-        let request = Request::Update(self.words.join(" "));
-        submit::then_go_on(session, &self.target, &Going { detach: false }, "is told to stakeholders", request)
+        let request = Request::Update(self.text.join(" "));
+        submit::and_continue(
+            session,
+            &self.target,
+            &DetachArg { detach: false },
+            "update recorded for the stakeholders",
+            request,
+        )
     }
 }

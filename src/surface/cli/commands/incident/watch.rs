@@ -4,12 +4,11 @@ use crate::surface::cli::context::args::ReadTarget;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::until_done;
 use crate::surface::cli::output::error::Result;
-use crate::surface::exit::Exit;
 
-/// Shows an incident as it goes on, and goes on with it when nobody does
+/// Follow an incident; take over if no process is running it
 ///
 /// On a terminal with the stepper, in a pipe line by line until a person
-/// is needed. Ends as `runbook start` does.
+/// is needed. The exit codes are those of `runbook start`.
 ///
 /// Examples:
 ///   runbook watch
@@ -23,7 +22,7 @@ pub struct Watch {
 
 impl Watch {
     /// Follows the incident, and takes over if no process is running it.
-    pub fn run(self, session: &Session) -> Result<Exit> {
+    pub fn run(self, session: &Session) -> Result {
         let mut open_engine = session.open_read_only()?;
         let id = open_engine.find(self.target.incident.as_deref())?;
         open_engine.prepare(&id)?;

@@ -7,10 +7,10 @@ use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::pending;
 use crate::surface::exit::Exit;
 
-/// Writes what somebody who comes on duty has to know
+/// Write the hand-over for the next shift
 ///
-/// What waits, who has which role, what is known, what was done and who was
-/// told, as Markdown on standard output, from the log alone.
+/// Prints as Markdown what waits, who has which role, what is known, what was
+/// done and who was notified. Everything comes from the log.
 ///
 /// Examples:
 ///   runbook handoff
@@ -35,10 +35,10 @@ impl Handoff {
         } else {
             session.output.document(&handover)?;
         }
-        let first = pending::of(&incident, &session.settings.command())
+        let answer = pending::of(&incident, &session.settings.command())
             .into_iter()
-            .find_map(|one| one.commands.into_iter().next());
-        session.output.next(&[first.unwrap_or_else(|| session.command(&format!("timeline {id}")))]);
+            .find_map(|question| question.commands.into_iter().next());
+        session.output.next(&[answer.unwrap_or_else(|| session.command(&format!("timeline {id}")))]);
         Ok(Exit::DONE)
     }
 }

@@ -14,7 +14,7 @@ use crate::surface::cli::output::pending;
 use crate::surface::cli::output::table::Table;
 use crate::surface::exit::Exit;
 
-/// Lists incidents, the one changed last first
+/// List incidents, most recent first
 ///
 /// Examples:
 ///   runbook incidents
@@ -24,16 +24,16 @@ use crate::surface::exit::Exit;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Incidents {
-    /// Only those that are not resolved
+    /// Only incidents that are not resolved
     #[arg(long)]
     open: bool,
-    /// Records of planned work in place of incidents
+    /// Maintenance incidents only
     #[arg(long)]
     maintenance: bool,
-    /// How many are shown at most
+    /// The maximum number of incidents
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// How many of the latest are passed over
+    /// How many of the most recent incidents are left out
     #[arg(long, value_name = "N", default_value_t = 0)]
     offset: u32,
 }
@@ -41,7 +41,7 @@ pub struct Incidents {
 /// The status of an incident whose log cannot be read.
 const DAMAGED: &str = "damaged";
 
-/// One incident, for programs.
+/// One incident, as JSON.
 #[derive(Serialize)]
 struct IncidentRow {
     id: IncidentId,
@@ -53,12 +53,13 @@ struct IncidentRow {
     changed_at: Timestamp,
     runs: Vec<String>,
     waiting: Vec<String>,
+    /// The last column: the first question, the proposed runbook, or a status.
     #[serde(skip)]
     standing: String,
 }
 
 impl Incidents {
-    /// Lists the incidents. A corrupt log is a line of its own and hides no other; the exit code reports it too.
+    /// Lists the incidents. A corrupt one has its own line, and the exit code reports it.
     pub fn run(self, session: &Session) -> Result {
         let rows = if session.has_log()? { self.rows(&session.open_read_only()?)? } else { Vec::new() };
         if session.output.is_table() {
@@ -71,7 +72,7 @@ impl Incidents {
         }
         let damaged = rows.iter().any(|row| row.status == DAMAGED);
         match rows.first() {
-            None => self.none(session),
+            None => self.print_none(session),
             Some(_) if damaged => session.output.next(&[session.command("verify")]),
             Some(row) => session.output.next(&[session.command(&format!("watch {}", row.id))]),
         }
@@ -80,13 +81,13 @@ impl Incidents {
 
     fn rows(&self, open_engine: &OpenEngine<'_>) -> Result<Vec<IncidentRow>> {
         let (limit, mut offset, mut rows) = (self.limit as usize, self.offset, Vec::new());
-        // An open incident may be older than any number of resolved ones.
+        // Pages are read until enough incidents match: an open one may be older than many resolved ones.
         loop {
             let summaries = open_engine.wait(open_engine.store().incidents(self.limit, offset))?;
-            let last = summaries.len() < limit;
+            let is_last = summaries.len() < limit;
             let page = summaries.iter().map(|summary| read(open_engine, summary));
             rows.extend(page.filter(|row| self.wants(row)));
-            if last || rows.len() >= limit {
+            if is_last || rows.len() >= limit {
                 rows.truncate(limit);
                 return Ok(rows);
             }
@@ -94,16 +95,16 @@ impl Incidents {
         }
     }
 
-    /// Whether the options select this row. A corrupt log may be of either kind, so it is always shown.
+    /// Whether the options select this row. A corrupt incident may be a maintenance incident or not, so it is always shown.
     fn wants(&self, row: &IncidentRow) -> bool {
-        let planned = row.severity.map(|severity| severity == Severity::Maintenance);
-        let sort = planned.is_none_or(|planned| planned == self.maintenance);
-        sort && (!self.open || row.status != "resolved")
+        let is_maintenance = row.severity.map(|severity| severity == Severity::Maintenance);
+        is_maintenance.is_none_or(|is_maintenance| is_maintenance == self.maintenance)
+            && (!self.open || row.status != "resolved")
     }
 
-    fn none(&self, session: &Session) {
+    fn print_none(&self, session: &Session) {
         if self.maintenance {
-            session.output.print_message("there is no record of maintenance");
+            session.output.print_message("there are no maintenance incidents");
             return session.output.next(&[session.command("schedule")]);
         }
         if self.open {
@@ -180,9 +181,8 @@ fn table(rows: &[IncidentRow], now: Timestamp) -> Table {
     table
 }
 
-/// How long ago within a day, otherwise the date.
+/// How long ago an instant was, or its date if that is more than a day.
 fn age(at: Timestamp, now: Timestamp) -> String {
-    /// The seconds of a day.
     const DAY: u64 = 24 * 60 * 60;
     let seconds = Span::between(at, now).0.as_secs();
     match seconds {

@@ -26,29 +26,32 @@ mod summary;
 mod trace_tree;
 mod wrap;
 
-/// How far back is searched without `--since`.
-const SINCE: &str = "1h";
+/// How far back the search goes without `--since`.
+const DEFAULT_SINCE: &str = "1h";
 
-/// How many lines are shown to people without `--lines`: more than anybody reads, so they are seldom cut.
-const LINES: usize = 1000;
+/// The default of `--lines` for people: more than a person reads, so that the output is seldom cut.
+const DEFAULT_LINES: usize = 1000;
 
 /// The highest value of `--lines`.
-const MOST_LINES: u64 = 100_000;
+const MAX_LINES: u64 = 100_000;
 
-/// How many existing lines are shown before following.
-const BEFORE_FOLLOWED: usize = 10;
+/// How many existing lines `--follow` shows first.
+const LINES_BEFORE_FOLLOWING: usize = 10;
 
 /// Maximum number of lines of one trace.
 const TRACE_LINES: usize = 10_000;
 
-/// The number of messages in the JSON summary, and of intervals in its histogram.
-const DOCUMENT: (usize, usize) = (100, 60);
+/// The number of messages in the JSON summary.
+const SUMMARY_MESSAGES: usize = 100;
 
-/// Searches the journal of the services: errors, one order, one trace
+/// The number of intervals in the histogram of the JSON summary.
+const SUMMARY_INTERVALS: usize = 60;
+
+/// Search the services' logs: by level, order, trace, time or text
 ///
-/// The level is the one inside a line's JSON. Times are in your own zone.
-/// Secrets of the estate are left out and phone numbers masked. As JSON
-/// (`-o json`), every line as the service wrote it, one object a line.
+/// The level is the one in a line's JSON. Times are in your time zone. Secrets
+/// of the estate are redacted and phone numbers masked. With `-o json` each
+/// line is printed as the service wrote it, one object per line.
 ///
 /// Examples:
 ///   runbook logs --order A-17 --level error
@@ -60,50 +63,51 @@ const DOCUMENT: (usize, usize) = (100, 60);
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Logs {
-    /// Services of the estate, units, or patterns over either such as `pay*`
+    /// Services of the estate, units, or patterns of either such as `pay*`
     #[arg(long, short, value_name = "NAME", value_delimiter = ',')]
     service: Vec<String>,
-    /// Lines that mention this order, or anything else with an id, as a whole word
+    /// Lines that contain this id, of an order or anything else, as a whole word
     #[arg(long, value_name = "ID")]
     order: Option<String>,
-    /// Lines of this trace, drawn as a tree of its spans
+    /// Lines of this trace, as a tree of its spans
     #[arg(long, value_name = "ID")]
     trace: Option<String>,
-    /// At least this level
+    /// The lowest level
     #[arg(long, value_name = "LEVEL", value_parser = clap::builder::PossibleValuesParser::new(LEVELS), ignore_case = true)]
     level: Option<String>,
-    /// From when on: how long ago such as `10m`, a date, a time of day, or both [default: 1h]
+    /// The earliest time: how long ago such as `10m`, a date, a time of day, or both [default: 1h]
     #[arg(long, short = 'S', value_name = "TIME")]
     since: Option<String>,
-    /// Up to when, likewise [default: now]
+    /// The latest time, in the same forms [default: now]
     #[arg(long, short = 'U', value_name = "TIME")]
     until: Option<String>,
-    /// A field of the line's JSON or of the journal that has this value; may be given several times
+    /// The value of a field of the line's JSON or of the journal; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = field)]
     field: Vec<(String, String)>,
-    /// What the line matches, a regular expression; upper case matters only if there is any
+    /// A regular expression; it ignores case unless it has an upper-case letter
     #[arg(long, short, value_name = "REGEX")]
     grep: Option<String>,
-    /// Goes on with lines as they are written
+    /// Follow: show new lines as they are written
     #[arg(long, short, conflicts_with_all = ["until", "summary", "attach"])]
     follow: bool,
-    /// The newest lines only, or `all` of them [default: 1000 for people, all as JSON]
+    /// The number of newest lines, or `all` [default: 1000 for people, all as JSON]
     #[arg(long, short = 'n', value_name = "N", value_parser = lines)]
     lines: Option<Lines>,
-    /// The commonest messages, who wrote them and when, in place of the lines
+    /// Show the most frequent messages, their services and times instead of the lines
     #[arg(long, conflicts_with = "lines")]
     summary: bool,
-    /// Puts what is found into the timeline of an incident: its id, how that begins, or `last`
+    /// Add the result to the timeline of this incident: its id, the beginning of its id, or `last`
     #[arg(long, value_name = "INCIDENT")]
     attach: Option<String>,
-    /// The environment [default: the estate's own choice]
+    /// The environment [default: the estate's default]
     #[arg(long = "env", value_name = "ENVIRONMENT", env = "RUNBOOK_ENV", hide_env_values = true)]
     environment: Option<String>,
-    /// A directory with journal files, such as a copy from another host, in place of this host's journal
+    /// A directory with journal files, such as a copy from another host, instead of this host's journal
     #[arg(long = "directory", value_name = "DIR")]
     files: Option<std::path::PathBuf>,
 }
 
+/// The value of `--lines`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lines {
     All,
@@ -114,22 +118,22 @@ impl Logs {
     /// Searches and prints the lines or a summary.
     pub fn run(self, session: &Session) -> Result {
         if let Some(incident) = &self.attach {
-            // The incident is checked first, so that a long search is not lost.
+            // Checked first, because a search may take long.
             session.open_read_only()?.find(Some(incident))?;
         }
         let runtime = session.runtime()?;
-        let bench = SearchContext::new(&self, session)?;
-        let filter = self.filter(&bench, session)?;
+        let context = SearchContext::new(&self, session)?;
+        let filter = self.filter(&context, session)?;
         let exit = runtime.block_on(async {
-            let leaving = until_done::leaving();
+            let stop = until_done::detach_on_signal();
             tokio::select! {
-                // Results that are ready are printed before a signal is handled.
+                // A finished search takes precedence over a signal.
                 biased;
-                exit = self.search(&filter, &bench, session) => exit,
-                () = leaving.cancelled() => Ok(None),
+                exit = self.search(&filter, &context, session) => exit,
+                () = stop.cancelled() => Ok(None),
             }
         });
-        // Opening the log of an incident creates its own runtime.
+        // Opening the log creates another runtime, which must not happen inside this one.
         drop(runtime);
         match exit? {
             None => Ok(Exit::INTERRUPTED),
@@ -140,51 +144,53 @@ impl Logs {
     async fn search(
         &self,
         filter: &JournalFilter,
-        bench: &SearchContext,
+        context: &SearchContext,
         session: &Session,
-    ) -> Result<Option<SearchResult>> {
+    ) -> Result<Option<SearchOutcome>> {
         if self.summary {
-            return self.summarise(filter, bench, session).await.map(Some);
+            return self.summarise(filter, context, session).await.map(Some);
         }
         if self.follow {
-            return self.follow(filter, bench, session).await.map(Some);
+            return self.follow(filter, context, session).await.map(Some);
         }
         match self.lines(session) {
-            Lines::Newest(most) => self.newest(filter, most, bench, session).await.map(Some),
-            Lines::All => self.stream(filter, LineOrder::Forwards, bench, session).await.map(Some),
+            Lines::Newest(limit) => self.newest(filter, limit, context, session).await.map(Some),
+            Lines::All => self.stream(filter, LineOrder::Forwards, context, session).await.map(Some),
         }
     }
 
-    /// The number of lines. Without `--lines` it depends on whether people or programs read them.
+    /// The number of lines. The default depends on whether people or programs read them.
     fn lines(&self, session: &Session) -> Lines {
-        let by_itself = match (&self.trace, session.output.is_table() || self.attach.is_some()) {
+        let default = match (&self.trace, session.output.is_table() || self.attach.is_some()) {
             (Some(_), true) => Lines::Newest(TRACE_LINES),
-            (None, true) => Lines::Newest(LINES),
+            (None, true) => Lines::Newest(DEFAULT_LINES),
             (_, false) => Lines::All,
         };
-        self.lines.unwrap_or(by_itself)
+        self.lines.unwrap_or(default)
     }
 
+    /// Prints the newest lines, at most `limit`.
     async fn newest(
         &self,
         filter: &JournalFilter,
-        most: usize,
-        bench: &SearchContext,
+        limit: usize,
+        context: &SearchContext,
         session: &Session,
-    ) -> Result<SearchResult> {
-        let (lines, searched) = newest(filter, most, &bench.context).await.map_err(|reason| bench.unread(reason))?;
-        let mut found = SearchResult { searched, ..SearchResult::default() };
-        found.note(&lines, bench);
-        let mut pen = LineWriter::on_output(bench, &session.settings);
+    ) -> Result<SearchOutcome> {
+        let (lines, searched) =
+            newest(filter, limit, &context.action_context).await.map_err(|reason| context.unread(reason))?;
+        let mut found = SearchOutcome { searched, ..SearchOutcome::default() };
+        found.add(&lines, context);
+        let mut writer = LineWriter::on_output(context, &session.settings);
         if !lines.is_empty() {
             let text = match &self.trace {
-                Some(id) if session.output.is_table() => trace_tree::drawn(id, &lines, &mut pen),
-                _ => shown(&lines, &mut pen, session),
+                Some(id) if session.output.is_table() => trace_tree::render(id, &lines, &mut writer),
+                _ => render(&lines, &mut writer, session),
             };
             session.output.text(&text)?;
         }
         if self.attach.is_some() {
-            found.evidence = attach::lines(&lines, bench);
+            found.evidence = attach::lines(&lines, context);
         }
         Ok(found)
     }
@@ -194,81 +200,89 @@ impl Logs {
         &self,
         filter: &JournalFilter,
         order: LineOrder,
-        bench: &SearchContext,
+        context: &SearchContext,
         session: &Session,
-    ) -> Result<SearchResult> {
-        let mut found = SearchResult::default();
-        let mut pen = LineWriter::on_output(bench, &session.settings);
+    ) -> Result<SearchOutcome> {
+        let mut found = SearchOutcome::default();
+        let mut writer = LineWriter::on_output(context, &session.settings);
         let (mut failure, mut evidence) = (None, attach::NewestLines::default());
         let mut take = |lines: Vec<JournalEntry>| {
-            found.note(&lines, bench);
+            found.add(&lines, context);
             if self.attach.is_some() {
-                evidence.add(&lines, bench);
+                evidence.add(&lines, context);
             }
-            match session.output.text(&shown(&lines, &mut pen, session)) {
+            match session.output.text(&render(&lines, &mut writer, session)) {
                 Ok(()) => ControlFlow::Continue(()),
-                Err(gone) => {
-                    failure = Some(gone);
+                Err(error) => {
+                    failure = Some(error);
                     ControlFlow::Break(())
                 }
             }
         };
-        let searched = search(filter, order, &bench.context, &mut take).await.map_err(|reason| bench.unread(reason))?;
+        let searched =
+            search(filter, order, &context.action_context, &mut take).await.map_err(|reason| context.unread(reason))?;
         failure.map_or(Ok(()), Err)?;
-        Ok(SearchResult { searched, evidence: evidence.text(), ..found })
+        Ok(SearchOutcome { searched, evidence: evidence.text(), ..found })
     }
 
     /// Prints the newest existing lines, then new ones.
-    async fn follow(&self, filter: &JournalFilter, bench: &SearchContext, session: &Session) -> Result<SearchResult> {
-        let now = bench.context.clock.now();
-        let most = match self.lines {
-            Some(Lines::Newest(most)) => most,
-            Some(Lines::All) => MOST_LINES as usize,
-            None if self.since.is_some() => LINES,
-            None => BEFORE_FOLLOWED,
+    async fn follow(
+        &self,
+        filter: &JournalFilter,
+        context: &SearchContext,
+        session: &Session,
+    ) -> Result<SearchOutcome> {
+        let now = context.action_context.clock.now();
+        let limit = match self.lines {
+            Some(Lines::Newest(count)) => count,
+            Some(Lines::All) => MAX_LINES as usize,
+            None if self.since.is_some() => DEFAULT_LINES,
+            None => LINES_BEFORE_FOLLOWING,
         };
         let before = JournalFilter { until: Some(now), ..filter.clone() };
-        let (lines, _) = newest(&before, most, &bench.context).await.map_err(|reason| bench.unread(reason))?;
-        let mut pen = LineWriter::on_output(bench, &session.settings);
-        session.output.text(&shown(&lines, &mut pen, session))?;
+        let (lines, _) =
+            newest(&before, limit, &context.action_context).await.map_err(|reason| context.unread(reason))?;
+        let mut writer = LineWriter::on_output(context, &session.settings);
+        session.output.text(&render(&lines, &mut writer, session))?;
         let after = JournalFilter { since: now + chrono::TimeDelta::microseconds(1), until: None, ..filter.clone() };
-        self.stream(&after, LineOrder::Following, bench, session).await
+        self.stream(&after, LineOrder::Following, context, session).await
     }
 
+    /// Prints a summary instead of the lines.
     async fn summarise(
         &self,
         filter: &JournalFilter,
-        bench: &SearchContext,
+        context: &SearchContext,
         session: &Session,
-    ) -> Result<SearchResult> {
-        let (mut summary, mut found) = (JournalSummary::default(), SearchResult::default());
+    ) -> Result<SearchOutcome> {
+        let (mut summary, mut found) = (JournalSummary::default(), SearchOutcome::default());
         let mut take = |lines: Vec<JournalEntry>| {
-            found.note(&lines, bench);
+            found.add(&lines, context);
             for line in &lines {
-                let message = bench.clean.text(&line.message());
-                summary.add(line.at, line.level, &bench.service(line), &message);
+                let message = context.clean.text(&line.message());
+                summary.add(line.at, line.level, &context.service(line), &message);
             }
             ControlFlow::Continue(())
         };
-        let searched = search(filter, LineOrder::Forwards, &bench.context, &mut take)
+        let searched = search(filter, LineOrder::Forwards, &context.action_context, &mut take)
             .await
-            .map_err(|reason| bench.unread(reason))?;
-        let style = summary::SummaryStyle { width: session.settings.width(), letters: session.settings.has_unicode() };
+            .map_err(|reason| context.unread(reason))?;
+        let style = summary::SummaryStyle { width: session.settings.width(), charset: session.settings.charset() };
         if !session.output.is_table() {
-            session.output.document(&summary.document(DOCUMENT.0, DOCUMENT.1))?;
+            session.output.document(&summary.document(SUMMARY_MESSAGES, SUMMARY_INTERVALS))?;
         } else if summary.lines > 0 {
-            session.output.text(&summary::drawn(&summary, &style))?;
+            session.output.text(&summary::render(&summary, &style))?;
         }
         if self.attach.is_some() {
             found.evidence = attach::summary(&summary);
         }
-        Ok(SearchResult { searched, ..found })
+        Ok(SearchOutcome { searched, ..found })
     }
 }
 
-/// The facts about a search that are used after it.
+/// The facts of a finished search.
 #[derive(Debug, Default)]
-struct SearchResult {
+struct SearchOutcome {
     lines: u64,
     searched: Searched,
     /// The trace of the newest error, otherwise of the newest line.
@@ -278,30 +292,31 @@ struct SearchResult {
     evidence: String,
 }
 
-impl SearchResult {
-    fn note(&mut self, lines: &[JournalEntry], bench: &SearchContext) {
+impl SearchOutcome {
+    /// Counts lines and remembers their trace.
+    fn add(&mut self, lines: &[JournalEntry], context: &SearchContext) {
         self.lines += lines.len() as u64;
         for line in lines {
-            let graver = self.trace_level.is_none_or(|known| line.level >= known.min(Level::Error));
-            if let (true, Some(trace)) = (graver, line.first_of(&bench.context.estate.logs.trace)) {
-                (self.trace, self.trace_level) = (Some(bench.clean.text(&trace)), Some(line.level));
+            let replaces = self.trace_level.is_none_or(|level| line.level >= level.min(Level::Error));
+            if let (true, Some(trace)) = (replaces, line.first_of(&context.action_context.estate.logs.trace)) {
+                (self.trace, self.trace_level) = (Some(context.clean.text(&trace)), Some(line.level));
             }
         }
     }
 }
 
-/// Lines in the format for people or for programs.
-fn shown(lines: &[JournalEntry], pen: &mut LineWriter<'_>, session: &Session) -> String {
+/// Lines as text for people, or as JSON.
+fn render(lines: &[JournalEntry], writer: &mut LineWriter<'_>, session: &Session) -> String {
     if session.output.is_table() {
-        return lines.iter().map(|line| pen.line(line)).collect();
+        return lines.iter().map(|line| writer.line(line)).collect();
     }
-    lines.iter().map(|line| pen.clean.json(line)).collect()
+    lines.iter().map(|line| writer.clean.json(line)).collect()
 }
 
 fn field(typed: &str) -> std::result::Result<(String, String), String> {
     match typed.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("it is written `name=value`, such as `orderId=A-17`".to_owned()),
+        _ => Err("a field is given as `name=value`, such as `orderId=A-17`".to_owned()),
     }
 }
 
@@ -310,12 +325,12 @@ fn lines(typed: &str) -> std::result::Result<Lines, String> {
         return Ok(Lines::All);
     }
     match typed.parse() {
-        Ok(count @ 1..=MOST_LINES) => Ok(Lines::Newest(count as usize)),
-        _ => Err(format!("it is a number from 1 to {}, or `all`", grouped(MOST_LINES))),
+        Ok(count @ 1..=MAX_LINES) => Ok(Lines::Newest(count as usize)),
+        _ => Err(format!("the value is a number from 1 to {}, or `all`", grouped(MAX_LINES))),
     }
 }
 
 /// A flag and its value, quoted for a shell.
-fn typed(flag: &str, value: &str) -> String {
+fn flag(flag: &str, value: &str) -> String {
     format!(" {flag} {}", shell_word(value))
 }

@@ -6,10 +6,11 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
-/// Prints the link to an incident's page
+/// Print the link to an incident's page
 ///
-/// `runbook serve` serves the page where `page` in estate.yaml says. Who has
-/// the link can read the incident, and nothing else: pass it on with care.
+/// `runbook serve` serves the page at the address of `page` in estate.yaml.
+/// Anybody who has the link can read the incident, so share it with care. The
+/// link gives no other access.
 ///
 /// Examples:
 ///   runbook page
@@ -33,7 +34,7 @@ impl Page {
             return Err(match page.and_then(|page| page_link::secret_problem(page, &parts.secrets)) {
                 Some(why) => Failure::usage(format!("there is no link to a page: {why}")),
                 None => Failure::usage("the estate names no page")
-                    .hint("Add `page: { url: …, secret: … }` to estate.yaml; docs/serve.md says how."),
+                    .hint("Add `page: { url: …, secret: … }` to estate.yaml; see docs/serve.md."),
             });
         };
         if session.output.is_table() {

@@ -14,13 +14,14 @@ use crate::surface::cli::context::session::{OpenEngine, Session};
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
-/// The largest post-mortem that is printed, in bytes.
+/// Maximum number of bytes that are printed of a post-mortem.
 const PRINT_LIMIT: u64 = 4 * 1024 * 1024;
 
-/// Writes, prints or completes the draft of the post-mortem
+/// Write, print or complete a post-mortem
 ///
-/// What a person has written into it is kept. Of maintenance it is the
-/// report, which `runbook report` is another name for.
+/// Updates the draft; text that a person has written into it is kept. For a
+/// maintenance incident it writes the report: `runbook report` is the same
+/// command.
 ///
 /// Examples:
 ///   runbook postmortem
@@ -32,10 +33,10 @@ const PRINT_LIMIT: u64 = 4 * 1024 * 1024;
 pub struct Postmortem {
     #[command(flatten)]
     target: ReadTarget,
-    /// Says that every question in it is answered
+    /// Mark the post-mortem as complete
     #[arg(long, conflicts_with = "print")]
     done: bool,
-    /// Prints it instead of its path
+    /// Print the text instead of its path
     #[arg(long)]
     print: bool,
 }
@@ -48,7 +49,7 @@ impl Postmortem {
         open_engine.prepare(&id)?;
         if self.done {
             open_engine.submit(&id, Request::CompletePostmortem)?;
-            let (path, incident) = written(&open_engine, &id)?;
+            let (path, incident) = write_draft(&open_engine, &id)?;
             match open_questions(&contents(&path)?) {
                 0 => {}
                 1 => session.output.warn("1 question in it is still `TODO`"),
@@ -58,13 +59,13 @@ impl Postmortem {
             session.output.next(&next(session, &incident));
             return Ok(Exit::DONE);
         }
-        let (path, incident) = written(&open_engine, &id)?;
-        self.print_result(session, &path, &incident)?;
+        let (path, incident) = write_draft(&open_engine, &id)?;
+        self.print(session, &path, &incident)?;
         session.output.next(&next(session, &incident));
         Ok(Exit::DONE)
     }
 
-    fn print_result(&self, session: &Session, path: &PathBuf, incident: &Incident) -> Result<()> {
+    fn print(&self, session: &Session, path: &PathBuf, incident: &Incident) -> Result<()> {
         let shown = session.settings.shown(path);
         if self.print {
             return session.output.text(&printable(&contents(path)?));
@@ -76,8 +77,8 @@ impl Postmortem {
     }
 }
 
-/// Updates the draft; returns its path and the incident.
-fn written(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result<(PathBuf, Incident)> {
+/// Writes or updates the draft; returns its path and the incident.
+fn write_draft(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result<(PathBuf, Incident)> {
     let incident = open_engine.incident(id)?;
     let directory = &open_engine.engine.parts().directory;
     let written =
@@ -87,28 +88,29 @@ fn written(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result<(PathBuf, In
 
 fn contents(path: &PathBuf) -> Result<String> {
     use std::io::Read as _;
-    let cannot = |error| Failure::error(format!("`{}` cannot be read: {error}", path.display()));
+    let unreadable = |error| Failure::error(format!("`{}` cannot be read: {error}", path.display()));
     let mut text = String::new();
-    std::fs::File::open(path).and_then(|file| file.take(PRINT_LIMIT).read_to_string(&mut text)).map_err(cannot)?;
+    std::fs::File::open(path).and_then(|file| file.take(PRINT_LIMIT).read_to_string(&mut text)).map_err(unreadable)?;
     Ok(text)
 }
 
-/// The number of questions in the draft that are not answered.
+/// The number of unanswered questions in the draft.
 fn open_questions(text: &str) -> usize {
     text.matches("TODO: ").count()
 }
 
 fn next(session: &Session, incident: &Incident) -> Vec<String> {
-    let typed = |words: String| session.command(&words);
+    let command = |arguments: String| session.command(&arguments);
     match (incident.status, &incident.completed) {
-        (IncidentStatus::Resolved, _) if incident.is_maintenance() => vec![typed("schedule".to_owned())],
-        _ if incident.is_maintenance() => vec![typed(format!("watch {}", incident.id))],
-        (IncidentStatus::Resolved, Some(_)) => vec![typed("incidents".to_owned())],
-        (IncidentStatus::Resolved, None) => vec![typed(format!("postmortem {} --done", incident.id))],
-        _ => vec![typed(format!("resolve {} 'what it was'", incident.id))],
+        (IncidentStatus::Resolved, _) if incident.is_maintenance() => vec![command("schedule".to_owned())],
+        _ if incident.is_maintenance() => vec![command(format!("watch {}", incident.id))],
+        (IncidentStatus::Resolved, Some(_)) => vec![command("incidents".to_owned())],
+        (IncidentStatus::Resolved, None) => vec![command(format!("postmortem {} --done", incident.id))],
+        _ => vec![command(format!("resolve {} 'what it was'", incident.id))],
     }
 }
 
+/// The deadline that was met too late, as the end of a message.
 fn lateness(incident: &Incident) -> String {
     let late = incident.deadlines.iter().find(|deadline| matches!(deadline.status, DeadlineStatus::MetLate { .. }));
     late.map(|deadline| format!("; `{}` was due {}", deadline.name, stamp(deadline.due))).unwrap_or_default()

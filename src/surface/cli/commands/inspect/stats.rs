@@ -1,6 +1,6 @@
 //! `runbook stats`: shows response times and deadlines met.
 //!
-//! [`crate::domain::report::stats`] defines what is measured. Here it is rendered as [`tables`] or as [`svg_chart`].
+//! [`crate::domain::report::stats`] defines the measures. They are rendered as [`tables`] or as an [`svg_chart`].
 
 use std::path::PathBuf;
 
@@ -19,12 +19,12 @@ use crate::surface::exit::Exit;
 mod svg_chart;
 mod tables;
 
-/// Shows how long incidents took, and which deadlines were kept
+/// Show response times and deadlines met
 ///
-/// Times to detect (from when the trouble began to the opening), and from the
-/// opening to acknowledge, notify, mitigate and resolve: median and 90th
-/// percentile. What a log does not tell is left out and counted as unknown. An
-/// incident that concerned two services stands under both.
+/// Median and 90th percentile of the time to detect (from the beginning of the
+/// problem to the opening) and, from the opening, of the times to acknowledge,
+/// notify, mitigate and resolve. A time that the log does not contain counts
+/// as unknown. An incident of two services counts for both.
 ///
 /// Examples:
 ///   runbook stats
@@ -34,10 +34,10 @@ mod tables;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Stats {
-    /// Incidents opened since: how long ago such as `90d`, a date or an instant
+    /// Incidents opened since this time: how long ago such as `90d`, a date or an instant
     #[arg(long, value_name = "TIME", default_value = "90d")]
     since: String,
-    /// What incidents are put together by
+    /// How incidents are grouped
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = StatsGrouping::Severity)]
     by: StatsGrouping,
     /// The file to write into instead of standard output
@@ -47,15 +47,15 @@ pub struct Stats {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum StatsGrouping {
-    /// As last graded
+    /// The last severity
     Severity,
-    /// What alerts, parameters and changes name
+    /// The services that alerts, parameters and changes name
     Service,
-    /// What ran
+    /// The runbooks that ran
     Runbook,
     /// The month of the opening, in UTC
     Month,
-    /// Where
+    /// The environment
     Environment,
 }
 
@@ -71,7 +71,7 @@ impl From<StatsGrouping> for By {
     }
 }
 
-/// The output for programs, described in `docs/stats.md`.
+/// The JSON output, described in `docs/stats.md`.
 #[derive(Debug, Serialize)]
 struct StatsReport {
     since: Timestamp,
@@ -83,17 +83,17 @@ struct StatsReport {
 }
 
 impl Stats {
-    /// Shows the statistics. A corrupt log is named, and the exit code reports it too.
+    /// Shows the statistics. A corrupt incident is left out with a warning, and the exit code reports it.
     pub fn run(self, session: &Session) -> Result {
         let until = session.clock().now();
         let since = since(&self.since, until)?;
-        let survey = if session.has_log()? { surveyed(session, since)? } else { Measures::default() };
+        let measures = if session.has_log()? { measure(session, since)? } else { Measures::default() };
         let report = StatsReport {
             since,
             until,
-            summary: StatsSummary::of(&survey.measures, self.by.into()),
-            rehearsals_left_out: survey.rehearsals,
-            damaged: survey.damaged,
+            summary: StatsSummary::of(&measures.measures, self.by.into()),
+            rehearsals_left_out: measures.rehearsals,
+            damaged: measures.damaged,
         };
         let empty = report.summary.all.incidents == 0;
         let text = match session.output.format() {
@@ -102,8 +102,8 @@ impl Stats {
             Format::Svg => svg_chart::svg(&report.summary, since, until),
             format => writer::json(&report, format == Format::Json),
         };
-        self.put(session, &text)?;
-        notified_cells(session, &report);
+        self.write(session, &text)?;
+        print_notices(session, &report);
         if report.damaged.is_empty() {
             self.next(session, empty);
             return Ok(Exit::DONE);
@@ -112,7 +112,7 @@ impl Stats {
         Ok(Exit::ERROR)
     }
 
-    fn put(&self, session: &Session, text: &str) -> Result<()> {
+    fn write(&self, session: &Session, text: &str) -> Result<()> {
         let Some(file) = &self.out else { return session.output.text(text) };
         std::fs::write(file, text)
             .map_err(|error| Failure::error(format!("`{}` cannot be written: {error}", file.display())))?;
@@ -125,26 +125,26 @@ impl Stats {
             true => ["stats --since 3650d", "start <runbook>"],
             false => ["stats --by month", "stats -o svg --out stats.svg"],
         };
-        session.output.next(&commands.map(|words| session.command(words)));
+        session.output.next(&commands.map(|command| session.command(command)));
     }
 }
 
-fn surveyed(session: &Session, since: Timestamp) -> Result<Measures> {
+fn measure(session: &Session, since: Timestamp) -> Result<Measures> {
     let open_engine = session.open_read_only()?;
     Ok(open_engine.wait(open_engine.engine.measures(since))?)
 }
 
 /// Prints the facts that are not in the table.
-fn notified_cells(session: &Session, report: &StatsReport) {
+fn print_notices(session: &Session, report: &StatsReport) {
     let output = &session.output;
     if report.summary.all.incidents == 0 {
         output.print_message(&format!("no incident was opened since {}", stamp(report.since)));
     }
     if report.rehearsals_left_out > 0 {
-        output.print_message(&format!("{} played by the demo are left out", report.rehearsals_left_out));
+        output.print_message(&format!("{} incidents of the demo are left out", report.rehearsals_left_out));
     }
     for id in &report.damaged {
-        output.warn(&format!("the log of `{id}` is damaged, and is left out"));
+        output.warn(&format!("the log of `{id}` is damaged; the incident is left out"));
     }
 }
 
@@ -156,11 +156,11 @@ fn since(typed: &str, now: Timestamp) -> Result<Timestamp> {
     };
     let day = || typed.parse::<chrono::NaiveDate>().ok()?.and_hms_opt(0, 0, 0).map(|midnight| midnight.and_utc());
     let instant = ago().or_else(day).or_else(|| typed.parse().ok()).ok_or_else(|| {
-        Failure::usage(format!("`{}` is no time", typed.escape_debug()))
+        Failure::usage(format!("`{}` is not a time", typed.escape_debug()))
             .hint("Type how long ago such as `90d`, a date such as `2026-01-31`, or an instant such as `2026-01-31T03:04:05Z`.")
     })?;
     match instant > now {
-        true => Err(Failure::usage(format!("`{}` has not come yet", typed.escape_debug()))
+        true => Err(Failure::usage(format!("`{}` is in the future", typed.escape_debug()))
             .hint("`runbook stats --since 90d` shows the last ninety days.")),
         false => Ok(instant),
     }
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_a_length_a_day_or_an_instant() {
+    fn a_time_is_a_duration_a_date_or_an_instant() {
         let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
         let of = |typed: &str| since(typed, now).map(stamp);
         assert_eq!(of("1d").unwrap(), "2026-11-23T12:00:00Z");
@@ -180,6 +180,6 @@ mod tests {
         for typed in ["", "yesterday", "2026-13-01", "-1d", "99999999999999999y"] {
             assert_eq!(of(typed).unwrap_err().exit, Exit::USAGE, "{typed}");
         }
-        assert!(of("2027-01-01").unwrap_err().message.contains("has not come yet"));
+        assert!(of("2027-01-01").unwrap_err().message.contains("is in the future"));
     }
 }

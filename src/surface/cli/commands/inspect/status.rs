@@ -24,22 +24,22 @@ use crate::surface::terminal::status::columns::Columns;
 use crate::surface::terminal::status::{self, WatchOptions};
 use crate::surface::terminal::widgets::palette::{Colour, styled};
 
-/// The longest limit for one probe, since nobody waits longer at a screen.
+/// The longest time limit for one probe.
 const LONGEST_LIMIT: Span = Span::seconds(60);
 /// The shortest and the longest interval between two rounds of probes.
 const SHORTEST_EVERY: Span = Span::seconds(1);
 const LONGEST_EVERY: Span = Span::seconds(3600);
 
-/// Shows the state of every service and datastore, trouble first
+/// Show the state of all services and datastores, problems first
 ///
-/// For each its unit as systemd has it, since when, restarts and memory,
-/// and what it answers itself: whether it is alive and ready, which
-/// dependency is missing, how long that took. Ends with 0 when all is
-/// well, and with 5 when something is down, degraded or cannot be seen.
+/// For each: the state of its systemd unit, since when, restarts and memory;
+/// and the result of its health check: whether it is alive and ready, which
+/// dependency is missing, and the response time. Exits with 0 if all are up,
+/// and with 5 if any is down, degraded or unknown.
 ///
-/// With `--watch` it stays: changes of units are shown as systemd tells
-/// them, everything is asked again every few seconds, and keys open the
-/// logs or start the runbook for the chosen row.
+/// With `--watch` the screen stays: it shows changes of units as systemd
+/// signals them, repeats the health checks every few seconds, and has keys to
+/// open the logs or to start the runbook for the selected row.
 ///
 /// Examples:
 ///   runbook status --env production
@@ -49,32 +49,31 @@ const LONGEST_EVERY: Span = Span::seconds(3600);
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Status {
-    /// Only these services and datastores; `*` and `?` stand for letters
+    /// Only these services and datastores; `*` and `?` are wildcards
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// The environment [default: the estate's own choice]
+    /// The environment [default: the estate's default]
     #[arg(long = "env", value_name = "ENVIRONMENT", env = "RUNBOOK_ENV", hide_env_values = true)]
     environment: Option<String>,
-    /// Stays, and shows what changes
+    /// Stay and show changes
     #[arg(long, short)]
     watch: bool,
-    /// With `--watch`: how often everything is asked again
+    /// With `--watch`: how often the health checks are repeated
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = every)]
     every: Span,
-    /// How long one service or datastore may take to answer
+    /// The time limit of one health check
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = limit)]
     limit: Span,
-    /// Asks only systemd, and nobody for his health
+    /// Show only the units, without health checks
     #[arg(long)]
     no_probes: bool,
 }
 
-/// The JSON document: the rows, and facts about all of them.
+/// The JSON document: the report, and the number of rows per state.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
     report: &'a StatusReport,
-    /// The number of rows per state.
     counts: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -82,46 +81,47 @@ impl Status {
     /// Prints the state once, or runs the live board.
     pub fn run(self, session: &Session) -> Result {
         if self.watch {
-            return self.stay(session);
+            return self.watch(session);
         }
         let survey = self.survey(session)?;
         let report = session.runtime()?.block_on(survey.read_all());
         print(session, &report)?;
-        if let Some(trouble) = &report.systemd {
-            session.output.warn(trouble);
+        if let Some(error) = &report.systemd {
+            session.output.warn(error);
         }
         session.output.next(&[next(session, &survey, &report)]);
-        let is_well = report.systemd.is_none() && report.rows.iter().all(|row| row.grade == HealthGrade::Up);
-        Ok(if is_well { Exit::DONE } else { Exit::FAILED })
+        let is_up = report.systemd.is_none() && report.rows.iter().all(|row| row.grade == HealthGrade::Up);
+        Ok(if is_up { Exit::DONE } else { Exit::FAILED })
     }
 
-    fn stay(self, session: &Session) -> Result {
+    fn watch(self, session: &Session) -> Result {
         let settings = &session.settings;
         if !settings.streams.interactive() || !session.output.is_table() {
             return Err(Failure::usage("`--watch` needs a terminal, and prints for people only")
-                .hint("Type `runbook status -o jsonl` for one look that programs read."));
+                .hint("Type `runbook status -o jsonl` for output that programs can read."));
         }
         let survey = self.survey(session)?;
-        let shop = Project::open(settings)?;
-        let directory = shop.directory.clone();
-        let mut lead = vec!["--dir".to_owned(), directory.to_string_lossy().into_owned()];
+        let project = Project::open(settings)?;
+        let directory = project.directory.clone();
+        let mut flags = vec!["--dir".to_owned(), directory.to_string_lossy().into_owned()];
         if let Ok(state) = &settings.state {
-            lead.extend(["--state".to_owned(), state.to_string_lossy().into_owned()]);
+            flags.extend(["--state".to_owned(), state.to_string_lossy().into_owned()]);
         }
         let options =
-            WatchOptions { every: self.every.0, colour: settings.colour(), letters: settings.has_unicode(), lead };
-        let watched = session.runtime()?.block_on(status::watch(&survey, &shop.catalog, options));
+            WatchOptions { every: self.every.0, colour: settings.colour(), charset: settings.charset(), flags };
+        let watched = session.runtime()?.block_on(status::watch(&survey, &project.catalog, options));
         watched.map_err(|error| Failure::error(format!("the terminal cannot be used: {error}")))?;
         Ok(Exit::DONE)
     }
 
+    /// The survey of the selected subjects.
     fn survey(&self, session: &Session) -> Result<StatusSurvey> {
         let (directory, estate) = Project::estate_alone(&session.settings, &session.output)?;
         let (name, environment) = project::known_environment(self.environment.as_deref(), &estate)?;
         project::guard_host(&name, &environment, "")?;
         let subjects = self.subjects(&estate)?;
         let limit = (!self.no_probes).then_some(self.limit.0);
-        // The state of a unit holds no secret, so none is read.
+        // Without health checks no secret is needed.
         let secrets = match limit {
             None => Secrets::default(),
             Some(_) => secrets::read(&estate, &directory, &session.settings.environment),
@@ -138,7 +138,7 @@ impl Status {
                 let known = subjects.iter().map(|subject| subject.name.as_str());
                 return Err(Failure::usage(format!("the estate has no `{}`", typed.escape_debug()))
                     .did_you_mean(typed, known)
-                    .hint("`runbook status` shows all of it."));
+                    .hint("`runbook status` shows all services and datastores."));
             }
         }
         subjects.retain(|subject| {
@@ -158,12 +158,12 @@ fn print(session: &Session, report: &StatusReport) -> Result<()> {
         Format::Jsonl => session.output.list(&report.rows),
         Format::Json | Format::Svg => session.output.document(&Document { report, counts: counts(&report.rows) }),
         Format::Table => {
-            let letters = session.settings.has_unicode();
-            let columns = Columns::of(&report.rows, session.settings.width(), 0, report.at, letters.signs());
+            let charset = session.settings.charset();
+            let columns = Columns::of(&report.rows, session.settings.width(), 0, report.at, charset.signs());
             let rows = report.rows.iter().map(|row| columns.row(row, Vec::new(), report.at));
             let lines = std::iter::once(columns.heading()).chain(rows);
-            // Colours are removed when standard output is not a terminal.
-            let text: String = lines.map(|row| styled(&row, Colour::Sixteen, letters) + "\n").collect();
+            // The output removes colours if it is not a terminal.
+            let text: String = lines.map(|row| styled(&row, Colour::Sixteen, charset) + "\n").collect();
             session.output.text(&text)?;
             session.output.print_message(&format!("{}: {}", report.environment, summary(&report.rows)));
             Ok(())
@@ -184,22 +184,21 @@ fn summary(rows: &[StatusRow]) -> String {
     counted.collect::<Vec<_>>().join(", ")
 }
 
-/// The next command: start the runbook for the worst row, or watch.
+/// The next command: check the host if systemd cannot be reached, start the runbook for the worst row, or watch.
 fn next(session: &Session, survey: &StatusSurvey, report: &StatusReport) -> String {
     if report.systemd.is_some() && report.rows.iter().all(|row| row.grade == HealthGrade::Unknown) {
         return session.command(&format!("doctor --env {}", shell_word(survey.environment())));
     }
     let worst = report.rows.first().filter(|row| matches!(row.grade, HealthGrade::Down | HealthGrade::Degraded));
-    let words = worst.and_then(|row| {
-        // Runbooks are read only if something is down, because nothing else needs them.
-        let shop = Project::open(&session.settings).ok()?;
-        start_arguments(row, &shop.catalog, survey.environment())
+    let arguments = worst.and_then(|row| {
+        // Runbooks are read only here, because nothing else of this command needs them.
+        let project = Project::open(&session.settings).ok()?;
+        start_arguments(row, &project.catalog, survey.environment())
     });
-    let words = words.unwrap_or_else(|| {
-        vec!["status".to_owned(), "--env".to_owned(), survey.environment().to_owned(), "--watch".to_owned()]
-    });
-    let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
-    session.command(&words.join(" "))
+    let arguments =
+        arguments.unwrap_or_else(|| ["status", "--env", survey.environment(), "--watch"].map(str::to_owned).to_vec());
+    let arguments: Vec<String> = arguments.iter().map(|argument| shell_word(argument)).collect();
+    session.command(&arguments.join(" "))
 }
 
 fn every(typed: &str) -> std::result::Result<Span, String> {
@@ -213,8 +212,8 @@ fn limit(typed: &str) -> std::result::Result<Span, String> {
 fn between(typed: &str, least: Span, most: Span) -> std::result::Result<Span, String> {
     let length: Span = typed.parse()?;
     match length {
-        length if length < least => Err(format!("{least} is the least")),
-        length if length > most => Err(format!("{most} is the most")),
+        length if length < least => Err(format!("{least} is the minimum")),
+        length if length > most => Err(format!("{most} is the maximum")),
         length => Ok(length),
     }
 }

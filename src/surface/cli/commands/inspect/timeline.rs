@@ -8,10 +8,10 @@ use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::wrapped;
 use crate::surface::exit::Exit;
 
-/// Prints what happened in an incident, event by event
+/// Show an incident's timeline
 ///
-/// Every line has its event's number and its time in UTC. As JSON, the
-/// events themselves.
+/// Each line has the number of an event and its time in UTC. As JSON, prints
+/// the events as they are in the log.
 ///
 /// Examples:
 ///   runbook timeline
@@ -21,7 +21,7 @@ use crate::surface::exit::Exit;
 pub struct Timeline {
     #[command(flatten)]
     target: ReadTarget,
-    /// Only what a reader in a hurry wants to know
+    /// Only the notable events
     #[arg(long)]
     short: bool,
 }
@@ -49,7 +49,7 @@ impl Timeline {
     }
 }
 
-/// One entry: number, time, who and what. If it is too wide, the text goes below the time.
+/// One entry: number, time, actor and text. A text that is too wide goes below the time.
 fn line(entry: &timeline::TimelineEntry, width: Option<usize>) -> String {
     let head = format!("{:>4}  {}  ", entry.seq, entry.at.format("%Y-%m-%d %H:%M:%SZ"));
     let text = format!("{}: {}", entry.who, entry.text);

@@ -7,13 +7,14 @@ use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::single_line;
 use crate::surface::exit::Exit;
 
-/// How many incidents are read from the store per query.
-const PAGE: u32 = 200;
+/// How many incidents one query lists.
+const PAGE_SIZE: u32 = 200;
 
-/// Checks that the log is whole: that no event was changed, lost or put in
+/// Verify the integrity of the log
 ///
-/// Reads every byte of one incident, or of all. Ends with 1 when a chain is
-/// broken, and says where.
+/// Checks that no event of an incident was changed, lost or inserted. Reads
+/// all events of one incident, or of all incidents. If a chain of hashes is
+/// broken, prints where and exits with 1.
 ///
 /// Examples:
 ///   runbook verify
@@ -21,7 +22,7 @@ const PAGE: u32 = 200;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Verify {
-    /// The incident: its id, or how that begins [default: all]
+    /// The incident: its id, or the beginning of its id [default: all]
     #[arg(value_name = "INCIDENT")]
     incident: Option<String>,
 }
@@ -36,7 +37,7 @@ impl Verify {
         let open_engine = session.open_read_only()?;
         let ids = match &self.incident {
             Some(typed) => vec![open_engine.find(Some(typed))?],
-            None => all(&open_engine)?,
+            None => all_ids(&open_engine)?,
         };
         let mut audits: Vec<Audit> = Vec::new();
         for id in &ids {
@@ -57,7 +58,7 @@ impl Verify {
     }
 }
 
-/// Checks the hash chain and, if it is intact, that the events form a valid history.
+/// Checks the hash chain and, if it is intact, that the events can be folded.
 fn audit(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result<Audit> {
     let mut audit = open_engine.wait(open_engine.store().audit(id))?;
     if audit.broken.is_none() {
@@ -67,11 +68,11 @@ fn audit(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result<Audit> {
     Ok(audit)
 }
 
-fn all(open_engine: &OpenEngine<'_>) -> Result<Vec<IncidentId>> {
+fn all_ids(open_engine: &OpenEngine<'_>) -> Result<Vec<IncidentId>> {
     let mut ids = Vec::new();
     loop {
         let offset = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        let page = open_engine.wait(open_engine.store().incidents(PAGE, offset))?;
+        let page = open_engine.wait(open_engine.store().incidents(PAGE_SIZE, offset))?;
         if page.is_empty() {
             return Ok(ids);
         }

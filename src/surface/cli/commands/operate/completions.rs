@@ -7,7 +7,7 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
-/// Prints the completions for a shell
+/// Print the completions for a shell
 ///
 /// Examples:
 ///   runbook completions bash > /etc/bash_completion.d/runbook

@@ -1,11 +1,11 @@
-//! `runbook demo-service`: a hidden service, of which the demo and the tests start several.
+//! `runbook demo-service`: a hidden command that runs one small service. The demo and the tests start several.
 
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::demo::service::{self, ServiceOptions};
 use crate::surface::exit::Exit;
 
-/// Serves as one of the demo's services, until it is told to stop
+/// Run one of the demo's services until a signal stops it
 #[derive(Debug, clap::Args)]
 pub struct DemoService {
     #[command(flatten)]

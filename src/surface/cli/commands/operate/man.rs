@@ -9,7 +9,7 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
-/// Prints the manual page, or writes one for every command
+/// Print the manual page, or write one for every command
 ///
 /// Examples:
 ///   runbook man | man -l -
@@ -17,7 +17,7 @@ use crate::surface::exit::Exit;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Man {
-    /// The directory to write pages into
+    /// The directory to write the pages to
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
 }
@@ -31,14 +31,15 @@ impl Man {
             session.output.text(&page(&command)?)?;
             return Ok(Exit::DONE);
         };
-        let cannot = |error| Failure::error(format!("`{}` cannot be written: {error}", directory.display()));
-        std::fs::create_dir_all(&directory).map_err(cannot)?;
-        let shown = command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help");
-        for command in std::iter::once(&command).chain(shown) {
+        let unwritable = |error| Failure::error(format!("`{}` cannot be written: {error}", directory.display()));
+        std::fs::create_dir_all(&directory).map_err(unwritable)?;
+        let visible =
+            command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help");
+        for command in std::iter::once(&command).chain(visible) {
             let name = command.get_display_name().unwrap_or_else(|| command.get_name());
-            std::fs::write(directory.join(format!("{name}.1")), page(command)?).map_err(cannot)?;
+            std::fs::write(directory.join(format!("{name}.1")), page(command)?).map_err(unwritable)?;
         }
-        session.output.print_message(&format!("the manual is in `{}`", directory.display()));
+        session.output.print_message(&format!("the manual pages are in `{}`", directory.display()));
         session.output.next(&[format!("man -l {}/runbook.1", directory.display())]);
         Ok(Exit::DONE)
     }

@@ -8,11 +8,11 @@ use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
 use crate::surface::slack::connect::manifest;
 
-/// Prints what Slack needs to know to make the app
+/// Print the manifest of the Slack app
 ///
-/// Paste it at api.slack.com/apps, "Create New App", "From a manifest".
-/// It asks for the least that the app can do with. Without an address the
-/// app uses Socket Mode, and nothing has to reach this machine.
+/// Paste it at api.slack.com/apps, "Create New App", "From a manifest". It
+/// requests only the scopes that the app needs. Without an address the app
+/// uses Socket Mode, for which this machine needs no public address.
 ///
 /// Examples:
 ///   runbook slack manifest > manifest.json
@@ -21,25 +21,25 @@ use crate::surface::slack::connect::manifest;
 #[command(verbatim_doc_comment)]
 pub struct Slack {
     #[command(subcommand)]
-    of: Of,
+    document: Document,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Of {
+enum Document {
     /// The app's manifest, as JSON
     Manifest {
-        /// Where Slack reaches this machine over HTTPS: a name, or an address
+        /// The public host name or address at which Slack reaches this machine over HTTPS
         #[arg(long, value_name = "HOST", value_parser = address)]
         address: Option<String>,
     },
 }
 
 impl Slack {
-    /// Prints one document, whatever the output format.
+    /// Prints the manifest as JSON; `-o jsonl` prints it on one line.
     pub fn run(self, session: &Session) -> Result {
-        let Of::Manifest { address } = self.of;
-        let shop = Project::open(&session.settings)?;
-        let estate = shop.estate(&session.output)?;
+        let Document::Manifest { address } = self.document;
+        let project = Project::open(&session.settings)?;
+        let estate = project.estate(&session.output)?;
         let manifest = manifest::of(&estate.estate, estate.slack.as_ref(), address.as_deref());
         session.output.text(&writer::json(&manifest, session.output.format() != Format::Jsonl))?;
         Ok(Exit::DONE)
@@ -50,6 +50,6 @@ fn address(typed: &str) -> std::result::Result<String, String> {
     let address = if typed.contains("://") { typed.to_owned() } else { format!("https://{typed}") };
     match url::Url::parse(&address) {
         Ok(url) if url.scheme() == "https" && url.query().is_none() => Ok(address),
-        _ => Err("Slack posts to an address that begins with `https://`".to_owned()),
+        _ => Err("Slack sends requests only to an address that begins with `https://`".to_owned()),
     }
 }

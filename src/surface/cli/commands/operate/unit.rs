@@ -1,6 +1,6 @@
 //! `runbook unit`: prints units and policies for systemd and polkit.
 //!
-//! The texts are generated in the submodules; here their inputs are collected from the project.
+//! The submodules generate the texts; this file collects their inputs from the project.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,12 @@ use crate::surface::exit::Exit;
 mod polkit;
 mod service;
 
-/// Prints what systemd and polkit need for `runbook serve`
+/// Print units and policies for systemd and polkit
 ///
-/// The service, its socket, and the rule that allows its account exactly the
-/// verbs and units of the estate that this shop's runbooks use. Print it
-/// again when the estate, a runbook or the program's place has changed.
+/// Prints the service unit for `runbook serve`, its socket unit, or the polkit
+/// rule that allows its account exactly the verbs and units that the runbooks
+/// use. Print them again when the estate, a runbook or the program's path has
+/// changed.
 ///
 /// Examples:
 ///   runbook unit service --user oncall > /etc/systemd/system/runbook.service
@@ -30,30 +31,30 @@ mod service;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct UnitCommand {
-    /// Which file
+    /// The file to print
     #[arg(value_enum, value_name = "FILE")]
-    file: Which,
+    file: UnitFile,
     /// The account that the service runs as
     #[arg(long, value_name = "ACCOUNT", default_value = "runbook")]
     user: String,
-    /// Where the socket listens
+    /// The address on which the socket listens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = super::serve::ADDRESS)]
     listen: SocketAddr,
-    /// Where the program will be, when it is not yet there
+    /// The future path of the program [default: its present path]
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// Where the shop's directory will be, when it is not yet there
-    #[arg(long, value_name = "DIR")]
-    shop: Option<PathBuf>,
+    /// The future path of the project's directory [default: its present path]
+    #[arg(long = "shop", value_name = "DIR")]
+    project: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Which {
-    /// `runbook.service`, hardened
+enum UnitFile {
+    /// `runbook.service`, with a sandbox
     Service,
     /// `runbook.socket`: the port stays open while the service restarts
     Socket,
-    /// The rule for polkit
+    /// The polkit rule
     Polkit,
 }
 
@@ -62,22 +63,22 @@ impl UnitCommand {
     pub fn run(self, session: &Session) -> Result {
         let account = account(&self.user)?;
         let text = match self.file {
-            Which::Socket => socket_of(self.listen),
-            Which::Service => self.service(session, account)?,
-            Which::Polkit => self.polkit(session, account)?,
+            UnitFile::Socket => socket_of(self.listen),
+            UnitFile::Service => self.service(session, account)?,
+            UnitFile::Polkit => self.polkit(session, account)?,
         };
         session.output.text(&text)?;
         session.output.next(&match self.file {
-            Which::Service => vec![session.command("unit socket"), session.command("unit polkit")],
-            Which::Socket => vec!["systemctl enable --now runbook.socket".to_owned()],
-            Which::Polkit => vec!["systemctl restart polkit".to_owned()],
+            UnitFile::Service => vec![session.command("unit socket"), session.command("unit polkit")],
+            UnitFile::Socket => vec!["systemctl enable --now runbook.socket".to_owned()],
+            UnitFile::Polkit => vec!["systemctl restart polkit".to_owned()],
         });
         Ok(Exit::DONE)
     }
 
     fn service(&self, session: &Session, account: &str) -> Result<String> {
-        let place = InstallPaths { program: self.program.as_deref(), shop: self.shop.as_deref() };
-        service_of(&Project::open(&session.settings)?, session, account, place)
+        let paths = InstallPaths { program: self.program.as_deref(), project: self.project.as_deref() };
+        service_of(&Project::open(&session.settings)?, session, account, paths)
     }
 
     fn polkit(&self, session: &Session, account: &str) -> Result<String> {
@@ -85,24 +86,28 @@ impl UnitCommand {
     }
 }
 
-/// The future paths of the program and the project, if they differ from the present ones.
+/// The paths of the program and the project after the installation; none for the present ones.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InstallPaths<'a> {
     pub program: Option<&'a Path>,
     /// The project's directory.
-    pub shop: Option<&'a Path>,
+    pub project: Option<&'a Path>,
 }
 
 /// The text of the service unit for a project.
-pub fn service_of(shop: &Project, session: &Session, account: &str, place: InstallPaths<'_>) -> Result<String> {
-    let estate = shop.estate(&session.output)?;
-    let program = place.program.map_or_else(std::env::current_exe, |program| Ok(program.to_owned()));
+pub fn service_of(project: &Project, session: &Session, account: &str, paths: InstallPaths<'_>) -> Result<String> {
+    let estate = project.estate(&session.output)?;
+    let program = paths.program.map_or_else(std::env::current_exe, |program| Ok(program.to_owned()));
     let program = program.map_err(|error| Failure::error(format!("this program cannot be found: {error}")))?;
-    let directory = place.shop.map_or_else(|| absolute(&shop.directory), |shop| Ok(shop.to_owned()))?;
-    let escalating: Vec<&str> = sound(shop, session).filter(|runbook| escalates(runbook)).map(id).collect();
-    let made = service::service(&service::Facts { estate, program, directory, account, escalating: &escalating });
-    made.map_err(|word| {
-        Failure::usage(format!("`{}` cannot stand in a unit file", word.escape_debug()))
+    let directory = paths.project.map_or_else(|| absolute(&project.directory), |project| Ok(project.to_owned()))?;
+    let sudo_runbooks: Vec<&str> = valid_runbooks(project, session)
+        .filter(|runbook| calls_sudo(runbook))
+        .map(|runbook| runbook.id.as_str())
+        .collect();
+    let text =
+        service::service(&service::UnitInputs { estate, program, directory, account, sudo_runbooks: &sudo_runbooks });
+    text.map_err(|word| {
+        Failure::usage(format!("`{}` cannot be written into a unit file", word.escape_debug()))
             .hint("Move it to a path without control characters.")
     })
 }
@@ -113,45 +118,43 @@ pub fn socket_of(listen: SocketAddr) -> String {
 }
 
 /// The text of the polkit rule for a project.
-pub fn polkit_of(shop: &Project, session: &Session, account: &str) -> Result<String> {
-    let estate = shop.estate(&session.output)?;
-    Ok(polkit::rule(&Grant::of(sound(shop, session), estate), account))
+pub fn polkit_of(project: &Project, session: &Session, account: &str) -> Result<String> {
+    let estate = project.estate(&session.output)?;
+    Ok(polkit::rule(&Grant::of(valid_runbooks(project, session), estate), account))
 }
 
 /// The runbooks without problems; warns about the others.
-fn sound<'a>(shop: &'a Project, session: &Session) -> impl Iterator<Item = &'a Runbook> {
-    for (source, problems) in shop.catalog.problems() {
+fn valid_runbooks<'a>(project: &'a Project, session: &Session) -> impl Iterator<Item = &'a Runbook> {
+    for (source, problems) in project.catalog.problems() {
         let count = diagnostic::count(problems.len());
-        session.output.warn(&format!("`{}` has {count}, and is left out", source.name));
+        session.output.warn(&format!("`{}` has {count} and is left out", source.name));
     }
-    shop.catalog.valid_runbooks()
-}
-
-fn id(runbook: &Runbook) -> &str {
-    &runbook.id
+    project.catalog.valid_runbooks()
 }
 
 /// Whether a step calls `sudo`, which cannot gain privileges in the service.
-fn escalates(runbook: &Runbook) -> bool {
-    /// Whether a command or a script contains the word `sudo`.
-    fn calls(spec: &serde_json::Value) -> bool {
+fn calls_sudo(runbook: &Runbook) -> bool {
+    /// Whether a text contains `sudo` as a word.
+    fn has_sudo(spec: &serde_json::Value) -> bool {
         match spec {
             serde_json::Value::String(text) => text.split_whitespace().any(|word| word == "sudo"),
-            serde_json::Value::Array(items) => items.iter().any(calls),
-            serde_json::Value::Object(fields) => fields.values().any(calls),
+            serde_json::Value::Array(items) => items.iter().any(has_sudo),
+            serde_json::Value::Object(fields) => fields.values().any(has_sudo),
             _ => false,
         }
     }
     let steps = runbook.all_steps();
     let actions = steps.into_iter().flat_map(unit_permission::actions);
-    actions.filter(|action| matches!(action.kind.as_str(), "command" | "shell")).any(|action| calls(&action.spec))
+    actions.filter(|action| matches!(action.kind.as_str(), "command" | "shell")).any(|action| has_sudo(&action.spec))
 }
 
 /// Checks an account name by systemd's strict rule (systemd.exec(5), `User=`).
 pub fn account(name: &str) -> Result<&str> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if begins && name.len() <= 31 && name.chars().all(fits) {
+    /// The limit of that rule, in bytes.
+    const MAX_ACCOUNT_LENGTH: usize = 31;
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let starts_with_letter = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if starts_with_letter && name.len() <= MAX_ACCOUNT_LENGTH && name.chars().all(is_allowed) {
         return Ok(name);
     }
     Err(Failure::usage(format!("`{}` cannot be an account's name", name.escape_debug())))

@@ -16,22 +16,22 @@ impl EventContext<'_> {
         match event {
             IncidentEvent::Opened { title, severity, environment, .. } => self.opened(title, *severity, environment),
             IncidentEvent::Acknowledged => {
-                self.one(Tone::Good, self.signs.person, &format!("acknowledged by {}", self.who()))
+                self.simple_line(Tone::Good, self.signs.person, &format!("acknowledged by {}", self.who()))
             }
             IncidentEvent::NoteAdded { text } => {
-                self.one(Tone::Accent, self.signs.person, &format!("{}: {text}", self.who()))
+                self.simple_line(Tone::Accent, self.signs.person, &format!("{}: {text}", self.who()))
             }
             IncidentEvent::Resolved { summary } => {
-                let words = summary.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
-                self.one(Tone::Good, self.signs.done, &format!("resolved by {}{words}", self.who()))
+                let text = summary.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+                self.simple_line(Tone::Good, self.signs.done, &format!("resolved by {}{text}", self.who()))
             }
             IncidentEvent::PostmortemWritten { path, .. } => {
                 vec![self.head(Tone::Good, self.signs.done).faint(&format!("post-mortem draft: {path}")).indent(2)]
             }
             IncidentEvent::RunProposed(SuggestedRunbook { runbook, reason, .. }) => {
-                self.one(Tone::Accent, self.signs.person, &format!("runbook {runbook} is proposed: {reason}"))
+                self.simple_line(Tone::Accent, self.signs.person, &format!("runbook {runbook} is proposed: {reason}"))
             }
-            IncidentEvent::PostmortemCompleted => self.one(Tone::Good, self.signs.done, "post-mortem complete"),
+            IncidentEvent::PostmortemCompleted => self.simple_line(Tone::Good, self.signs.done, "post-mortem complete"),
             IncidentEvent::SeverityChanged(_) => people::lines(self),
             IncidentEvent::OccurrenceSkipped(_) | IncidentEvent::ReportWritten { .. } => Vec::new(),
         }
@@ -49,10 +49,10 @@ impl EventContext<'_> {
     pub(super) fn alert_lines(&self, event: &AlertEvent) -> Vec<StyledLine> {
         match event {
             AlertEvent::Fired { alert, .. } => {
-                let words = alert.summary.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
-                self.one(Tone::Bad, self.signs.warning, &format!("alert {}{words}", alert.name))
+                let text = alert.summary.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+                self.simple_line(Tone::Bad, self.signs.warning, &format!("alert {}{text}", alert.name))
             }
-            AlertEvent::Resolved { .. } => self.one(Tone::Good, self.signs.done, "an alert is resolved"),
+            AlertEvent::Resolved { .. } => self.simple_line(Tone::Good, self.signs.done, "an alert is resolved"),
             AlertEvent::Repeated { .. } => Vec::new(),
         }
     }
@@ -61,9 +61,11 @@ impl EventContext<'_> {
         match event {
             DeadlineEvent::Warned { name } => {
                 let left = self.deadline(name, |deadline| deadline - self.recorded.at);
-                self.one(Tone::Warn, self.signs.warning, &format!("{name} due in {left}"))
+                self.simple_line(Tone::Warn, self.signs.warning, &format!("{name} due in {left}"))
             }
-            DeadlineEvent::Missed { name } => self.one(Tone::Bad, self.signs.failed, &format!("{name} is LATE")),
+            DeadlineEvent::Missed { name } => {
+                self.simple_line(Tone::Bad, self.signs.failed, &format!("{name} is LATE"))
+            }
             DeadlineEvent::Met { name, met_at, .. } => self.met(name, *met_at),
             DeadlineEvent::Set { .. } | DeadlineEvent::Lifted { .. } => Vec::new(),
         }
@@ -75,9 +77,13 @@ impl EventContext<'_> {
         };
         if at <= deadline.due {
             let text = format!("{name} done, {} to spare", clock(deadline.due - at));
-            self.one(Tone::Good, self.signs.done, &text)
+            self.simple_line(Tone::Good, self.signs.done, &text)
         } else {
-            self.one(Tone::Warn, self.signs.warning, &format!("{name} done, LATE by {}", clock(at - deadline.due)))
+            self.simple_line(
+                Tone::Warn,
+                self.signs.warning,
+                &format!("{name} done, LATE by {}", clock(at - deadline.due)),
+            )
         }
     }
 

@@ -1,4 +1,4 @@
-//! Lines for messages, roles, severity changes and refused people.
+//! Lines for messages, roles, changes of severity, and refused commands.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -8,33 +8,35 @@ use crate::domain::report::timeline::Sign;
 use crate::domain::report::timeline::of_people;
 use crate::surface::terminal::widgets::styled_text::{StyledLine, Tone};
 
-pub(super) fn lines(teller: &EventContext<'_>) -> Vec<StyledLine> {
-    let Some((sign, text)) = of_people(teller.incident, teller.recorded) else { return Vec::new() };
-    match &teller.recorded.event {
+pub(super) fn lines(context: &EventContext<'_>) -> Vec<StyledLine> {
+    let Some((sign, text)) = of_people(context.incident, context.recorded) else { return Vec::new() };
+    match &context.recorded.event {
         Event::Message(MessageEvent::Notified { delivery, place, .. }) => {
             let place = place.as_ref().filter(|place| **place != delivery.channel);
             let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
-            vec![teller.head(Tone::Good, teller.signs.arrow).plain(&text).faint(&place).indent(2)]
+            vec![context.head(Tone::Good, context.signs.arrow).plain(&text).faint(&place).indent(2)]
         }
-        Event::Message(MessageEvent::NotifyFailed { delivery, error, .. }) => {
-            teller.one(Tone::Warn, teller.signs.warning, &format!("could not tell {}: {error}", delivery.channel))
-        }
+        Event::Message(MessageEvent::NotifyFailed { delivery, error, .. }) => context.simple_line(
+            Tone::Warn,
+            context.signs.warning,
+            &format!("message to {} failed: {error}", delivery.channel),
+        ),
         Event::Message(MessageEvent::NoticeOwed { .. } | MessageEvent::Posted(_))
         | Event::Role(_)
         | Event::Incident(_)
         | Event::Alert(_)
         | Event::Deadline(_)
         | Event::Run(_)
-        | Event::Step(_) => by_sign(teller, sign, &text),
+        | Event::Step(_) => by_sign(context, sign, &text),
     }
 }
 
-fn by_sign(teller: &EventContext<'_>, sign: Sign, text: &str) -> Vec<StyledLine> {
+fn by_sign(context: &EventContext<'_>, sign: Sign, text: &str) -> Vec<StyledLine> {
     if sign == Sign::Failed {
-        return teller.one(Tone::Warn, teller.signs.warning, &format!("{}: {text}", teller.who()));
+        return context.simple_line(Tone::Warn, context.signs.warning, &format!("{}: {text}", context.who()));
     }
-    if sign == Sign::Words {
-        return teller.one(Tone::Accent, teller.signs.person, &format!("{} {text}", teller.who()));
+    if sign == Sign::Statement {
+        return context.simple_line(Tone::Accent, context.signs.person, &format!("{} {text}", context.who()));
     }
-    teller.one(Tone::Accent, teller.signs.arrow, text)
+    context.simple_line(Tone::Accent, context.signs.arrow, text)
 }

@@ -1,43 +1,44 @@
-//! The messages after a search, on standard error: what was skipped, and what to type next.
+//! The messages after a search: what was skipped, and what to type next.
 
-use super::{Lines, Logs, SINCE, SearchResult, attach, typed};
+use super::{DEFAULT_SINCE, Lines, Logs, SearchOutcome, attach, flag};
 use crate::domain::core::text::grouped;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
-/// Increasing search intervals; the next one is suggested when nothing was found.
-const WIDER: [&str; 4] = ["1h", "24h", "7d", "90d"];
+/// Search intervals. If nothing was found, the next longer one is suggested.
+const INTERVALS: [&str; 4] = ["1h", "24h", "7d", "90d"];
 
 impl Logs {
-    /// Attaches the result if asked to, and prints what was skipped and what to type next.
-    pub(super) fn conclude(&self, found: &SearchResult, session: &Session) -> Result {
+    /// Attaches the result if `--attach` is given, and prints what was skipped and what to type next.
+    pub(super) fn conclude(&self, found: &SearchOutcome, session: &Session) -> Result {
         if found.lines == 0 && found.searched.error.is_none() {
-            self.nothing(session);
+            self.print_nothing_found(session);
             return Ok(Exit::DONE);
         }
         self.warn(found, session);
         let next = match &self.attach {
             Some(incident) if found.lines > 0 => {
-                let searched = format!("runbook {}", Self { attach: None, ..self.clone() }.words());
+                let searched = format!("runbook {}", Self { attach: None, ..self.clone() }.arguments());
                 let id = attach::attach(session, incident, &searched, &found.evidence)?;
-                session.output.print_message(&format!("{id}: written down as evidence"));
+                session.output.print_message(&format!("{id}: added to the timeline"));
                 format!("timeline {id}")
             }
             _ => self.next(found, session),
         };
         if let Some(error) = &found.searched.error {
             let failure = Failure::error(error.clone());
-            return Err(failure.hint("`journalctl --verify` looks for damaged files; reading other accounts' lines needs the group `systemd-journal`."));
+            return Err(failure.hint("`journalctl --verify` checks the journal files; reading the lines of other accounts needs the group `systemd-journal`."));
         }
         session.output.next(&[session.command(&next)]);
         Ok(Exit::DONE)
     }
 
-    fn warn(&self, found: &SearchResult, session: &Session) {
+    /// Prints which lines are missing from the result.
+    fn warn(&self, found: &SearchOutcome, session: &Session) {
         if found.searched.oversized > 0 {
             let count = grouped(found.searched.oversized);
-            session.output.warn(&format!("{count} lines were too long to be looked at"));
+            session.output.warn(&format!("{count} lines were skipped: too long"));
         }
         if found.searched.stopped && !self.follow {
             let shown = grouped(found.lines);
@@ -48,48 +49,50 @@ impl Logs {
     }
 
     /// Suggests the trace of the newest error, otherwise a summary, otherwise the lines behind the summary.
-    fn next(&self, found: &SearchResult, session: &Session) -> String {
+    fn next(&self, found: &SearchOutcome, session: &Session) -> String {
         let wider = Self { lines: None, ..self.clone() };
         match &found.trace {
             Some(trace) if self.trace.is_none() && !self.summary => {
-                let since = self.since.as_deref().unwrap_or(SINCE);
+                let since = self.since.as_deref().unwrap_or(DEFAULT_SINCE);
                 let all =
                     Self { service: Vec::new(), order: None, level: None, field: Vec::new(), grep: None, ..wider };
-                Self { trace: Some(trace.clone()), since: Some(since.to_owned()), follow: false, ..all }.words()
+                Self { trace: Some(trace.clone()), since: Some(since.to_owned()), follow: false, ..all }.arguments()
             }
-            _ if self.summary => Self { summary: false, lines: Some(Lines::Newest(100)), ..wider }.words(),
+            _ if self.summary => Self { summary: false, lines: Some(Lines::Newest(100)), ..wider }.arguments(),
             _ if self.trace.is_some() && session.has_log().unwrap_or(false) => {
-                Self { attach: Some("last".to_owned()), ..wider }.words()
+                Self { attach: Some("last".to_owned()), ..wider }.arguments()
             }
-            _ => Self { summary: true, follow: false, ..wider }.words(),
+            _ => Self { summary: true, follow: false, ..wider }.arguments(),
         }
     }
 
     /// Reports that nothing was found, and suggests a wider search.
-    fn nothing(&self, session: &Session) {
-        let since = self.since.as_deref().unwrap_or(SINCE);
-        let words = Self { since: None, until: None, attach: None, summary: false, ..self.clone() }.words();
-        let asked = words.strip_prefix("logs").unwrap_or_default().trim();
-        let of = if asked.is_empty() { String::new() } else { format!(" with `{asked}`") };
+    fn print_nothing_found(&self, session: &Session) {
+        let since = self.since.as_deref().unwrap_or(DEFAULT_SINCE);
+        let arguments = Self { since: None, until: None, attach: None, summary: false, ..self.clone() }.arguments();
+        let filters = arguments.strip_prefix("logs").unwrap_or_default().trim();
+        let of = if filters.is_empty() { String::new() } else { format!(" with `{filters}`") };
         let until = self.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
         session.output.print_message(&format!("no lines{of} since {since}{until}"));
         if self.level.is_some() && self.order.is_none() && self.trace.is_none() {
-            session.output.print_message("the level is the one inside a line, or its priority where it has none");
+            session
+                .output
+                .print_message("the level is the one in a line's JSON, otherwise the line's priority in the journal");
         }
-        let position = WIDER.iter().position(|known| *known == since);
-        let wider = position.map_or(WIDER.get(1), |at| WIDER.get(at + 1));
+        let position = INTERVALS.iter().position(|interval| *interval == since);
+        let wider = position.map_or(INTERVALS.get(1), |at| INTERVALS.get(at + 1));
         let next = match wider {
             Some(wider) => Self { since: Some((*wider).to_owned()), until: None, ..self.clone() },
             None => Self { level: None, service: Vec::new(), ..self.clone() },
         };
-        session.output.next(&[session.command(&next.words())]);
+        session.output.next(&[session.command(&next.arguments())]);
     }
 
-    /// The command line for this search.
-    pub(super) fn words(&self) -> String {
-        let mut words = "logs".to_owned();
-        let mut push = |flag: &str, value: &Option<String>| {
-            words.extend(value.iter().map(|value| typed(flag, value)));
+    /// The arguments for this search.
+    pub(super) fn arguments(&self) -> String {
+        let mut arguments = "logs".to_owned();
+        let mut push = |name: &str, value: &Option<String>| {
+            arguments.extend(value.iter().map(|value| flag(name, value)));
         };
         let services = (!self.service.is_empty()).then(|| self.service.join(","));
         push("--service", &services);
@@ -110,8 +113,8 @@ impl Logs {
         });
         push("--lines", &lines);
         push("--attach", &self.attach);
-        words.push_str(if self.follow { " --follow" } else { "" });
-        words.push_str(if self.summary { " --summary" } else { "" });
-        words
+        arguments.push_str(if self.follow { " --follow" } else { "" });
+        arguments.push_str(if self.summary { " --summary" } else { "" });
+        arguments
     }
 }

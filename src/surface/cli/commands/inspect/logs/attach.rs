@@ -9,18 +9,18 @@ use super::line::{LineStyle, LineWriter};
 use super::summary;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::text::{grouped, head_and_tail};
-use crate::domain::incident::command::{Request, WORDS_LIMIT};
+use crate::domain::incident::command::{Request, TEXT_LIMIT};
 use crate::domain::journal::entry::JournalEntry;
 use crate::domain::journal::summary::JournalSummary;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::terminal::CharacterSet;
 
-/// Maximum bytes of lines in a note; the rest is for its title and for the names that replace secrets.
-const ROOM: usize = WORDS_LIMIT * 3 / 4;
+/// Maximum bytes of lines in a note. The rest is for its title and for the names that replace secrets.
+const LINES_LIMIT: usize = TEXT_LIMIT * 3 / 4;
 
-/// Maximum bytes of the title, which names the search.
-const TITLE: usize = WORDS_LIMIT / 8;
+/// Maximum bytes of the title, which is the command line of the search.
+const TITLE_LIMIT: usize = TEXT_LIMIT / 8;
 
 /// The newest lines, as many as fit.
 #[derive(Debug, Default)]
@@ -31,22 +31,22 @@ pub(super) struct NewestLines {
 }
 
 impl NewestLines {
-    /// Adds newer lines.
-    pub(super) fn add(&mut self, lines: &[JournalEntry], bench: &SearchContext) {
-        let look = LineStyle { width: None, letters: CharacterSet::Unicode, is_evidence: true };
-        let mut pen = LineWriter::new(bench, look);
+    /// Adds lines, which must be newer than those before; drops the oldest ones that no longer fit.
+    pub(super) fn add(&mut self, lines: &[JournalEntry], context: &SearchContext) {
+        let style = LineStyle { width: None, charset: CharacterSet::Unicode, is_evidence: true };
+        let mut writer = LineWriter::new(context, style);
         for line in lines {
-            let line = head_and_tail(&pen.line(line), ROOM / 4, ROOM / 4);
+            let line = head_and_tail(&writer.line(line), LINES_LIMIT / 4, LINES_LIMIT / 4);
             self.bytes += line.len();
             self.lines.push_back(line);
-            while self.bytes > ROOM {
+            while self.bytes > LINES_LIMIT {
                 self.bytes -= self.lines.pop_front().map_or(0, |line| line.len());
                 self.left_out += 1;
             }
         }
     }
 
-    /// The text of the kept lines.
+    /// The text of the lines.
     pub(super) fn text(&self) -> String {
         let lines: String = self.lines.iter().map(String::as_str).collect();
         match self.left_out {
@@ -57,16 +57,16 @@ impl NewestLines {
 }
 
 /// The newest of these lines, as many as fit.
-pub(super) fn lines(lines: &[JournalEntry], bench: &SearchContext) -> String {
+pub(super) fn lines(lines: &[JournalEntry], context: &SearchContext) -> String {
     let mut newest = NewestLines::default();
-    newest.add(lines, bench);
+    newest.add(lines, context);
     newest.text()
 }
 
 /// A summary, cut to fit.
 pub(super) fn summary(summary: &JournalSummary) -> String {
-    let style = summary::SummaryStyle { width: None, letters: CharacterSet::Unicode };
-    head_and_tail(&summary::drawn(summary, &style), ROOM / 2, ROOM / 3)
+    let style = summary::SummaryStyle { width: None, charset: CharacterSet::Unicode };
+    head_and_tail(&summary::render(summary, &style), LINES_LIMIT / 2, LINES_LIMIT / 3)
 }
 
 /// Adds the evidence to an incident as a note, under the command line of the search.
@@ -74,7 +74,7 @@ pub(super) fn attach(session: &Session, incident: &str, searched: &str, evidence
     let mut open_engine = session.open_read_only()?;
     let id = open_engine.find(Some(incident))?;
     open_engine.prepare(&id)?;
-    let title = head_and_tail(searched, TITLE, 0);
+    let title = head_and_tail(searched, TITLE_LIMIT, 0);
     let text = format!("evidence from `{title}`\n{evidence}");
     open_engine.submit(&id, Request::Note(text))?;
     Ok(id)

@@ -1,6 +1,6 @@
-//! What a search of the journal needs of its surroundings: the shop, if there is one, and its environment.
+//! The context of a journal search: the project, if there is one, and its environment.
 //!
-//! Deliberately absent: the store. Only `--attach` opens it.
+//! Not here: the store, which only `--attach` opens.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,38 +19,38 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::context::settings::ProjectSource;
 use crate::surface::cli::output::error::{Failure, Result};
 
-/// Where to search, and how to show the result.
+/// Where a search runs, and how its lines are made safe to show.
 #[derive(Debug)]
 pub(super) struct SearchContext {
-    pub(super) context: Context,
+    pub(super) action_context: Context,
     pub(super) clean: Clean,
-    /// Services and datastores by unit name without `.service`, which is how most of them name themselves.
+    /// The names of services and datastores by unit name without `.service`. Most services log under that name.
     names: BTreeMap<String, String>,
-    /// Whether an estate names the services.
+    /// Whether there is an estate.
     pub(super) has_estate: bool,
 }
 
 impl SearchContext {
     pub(super) fn new(logs: &Logs, session: &Session) -> Result<Self> {
-        let shop = project_label(session)?;
-        let estate = shop.as_ref().map(|shop| shop.estate(&session.output)).transpose()?.cloned();
+        let project = open_project(session)?;
+        let estate = project.as_ref().map(|project| project.estate(&session.output)).transpose()?.cloned();
         let has_estate = estate.is_some();
         let estate = estate.unwrap_or_default();
-        let (name, environment) = match &shop {
+        let (name, environment) = match &project {
             Some(_) if logs.files.is_none() || logs.environment.is_some() => {
                 known_environment(logs.environment.as_deref(), &estate)?
             }
             _ => Default::default(),
         };
-        if shop.is_none() {
+        if project.is_none() {
             session
                 .output
-                .print_message("there is no estate here: services are units, and no secret is known to leave out");
+                .print_message("there is no estate here: `--service` takes unit names, and no secrets are redacted");
         }
         let working = &session.settings.working_directory;
         if let Some(files) = logs.files.as_ref().filter(|files| !working.join(files).is_dir()) {
             return Err(Failure::usage(format!("there is no directory `{}`", files.display())).hint(
-                "It is one with journal files, such as `/var/log/journal/<machine id>` copied from another host.",
+                "Type a directory with journal files, such as `/var/log/journal/<machine id>` copied from another host.",
             ));
         }
         let environment = match &logs.files {
@@ -61,30 +61,31 @@ impl SearchContext {
                 ..environment
             },
             None => {
-                guard_host(&name, &environment, ", or name copied files: `--directory DIR`")?;
+                guard_host(&name, &environment, ", or name a directory with copied journal files: `--directory DIR`")?;
                 environment
             }
         };
-        let secrets = shop.as_ref().map(|shop| session.secrets(&estate, shop)).unwrap_or_default();
-        let directory = shop.map_or_else(|| working.clone(), |shop| shop.directory);
-        let context = action_context::context(session, ActionTarget { directory, estate, name, environment }, secrets)?;
-        let (names, clean) = (names(&context.estate), Clean(Arc::clone(&context.redactor)));
-        Ok(Self { context, clean, names, has_estate })
+        let secrets = project.as_ref().map(|project| session.secrets(&estate, project)).unwrap_or_default();
+        let directory = project.map_or_else(|| working.clone(), |project| project.directory);
+        let action_context =
+            action_context::context(session, ActionTarget { directory, estate, name, environment }, secrets)?;
+        let (names, clean) = (names(&action_context.estate), Clean(Arc::clone(&action_context.redactor)));
+        Ok(Self { action_context, clean, names, has_estate })
     }
 
-    /// The error when nothing could be read.
+    /// The error if the journal could not be read.
     pub(super) fn unread(&self, reason: String) -> Failure {
         let failure = Failure::error(reason);
         match self.has_estate {
             true => {
-                let environment = shell_word(&self.context.environment_name);
-                failure.hint(format!("`runbook doctor --env {environment}` looks at what stands in the way."))
+                let environment = shell_word(&self.action_context.environment_name);
+                failure.hint(format!("`runbook doctor --env {environment}` checks what is wrong."))
             }
             false => failure,
         }
     }
 
-    /// The service that wrote a line, by its name in the estate.
+    /// The service that wrote a line: its name in the estate, otherwise the name in the line.
     pub(super) fn service(&self, entry: &JournalEntry) -> String {
         let own = entry.service();
         let unit = || self.names.get(entry.unit()?.strip_suffix(".service")?);
@@ -93,16 +94,17 @@ impl SearchContext {
     }
 }
 
-/// The project; none if it is not named and none is found.
-fn project_label(session: &Session) -> Result<Option<Project>> {
+/// The project; none if no flag or variable names one and none is found.
+fn open_project(session: &Session) -> Result<Option<Project>> {
     match Project::open(&session.settings) {
-        Ok(shop) => Ok(Some(shop)),
+        Ok(project) => Ok(Some(project)),
         Err(failure) if failure.exit != crate::surface::exit::Exit::USAGE => Err(failure),
-        Err(_) if matches!(session.settings.shop, ProjectSource::Found(_)) => Ok(None),
+        Err(_) if matches!(session.settings.project, ProjectSource::Found(_)) => Ok(None),
         Err(failure) => Err(failure),
     }
 }
 
+/// The names of services and datastores by unit name without `.service`.
 fn names(estate: &Estate) -> BTreeMap<String, String> {
     let stem = |unit: &str| unit.strip_suffix(".service").unwrap_or(unit).to_owned();
     let stores = estate.datastores.iter().filter_map(|(name, store)| Some((stem(store.unit.as_ref()?), name.clone())));

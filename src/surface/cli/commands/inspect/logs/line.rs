@@ -1,10 +1,10 @@
-//! One line of the journal as people read it: time, level, service, message, then the other fields; what has several
-//! lines, such as a stack trace, below it.
+//! Formats a journal line for people: time, level, service, message, then the other fields. A text of several lines, such
+//! as a stack trace, goes below.
 //!
-//! On a terminal a day is said once and lines are broken to its width; elsewhere every line says its whole instant and
-//! stays one line, for grep.
+//! On a terminal, a heading names the day, and lines are wrapped. Elsewhere each line has its date and is not wrapped, so
+//! that `grep` finds it whole.
 //!
-//! **Invariant:** foreign text comes in through [`Clean::text`] only.
+//! **Invariant:** foreign text passes through [`Clean::text`].
 
 use anstyle::{AnsiColor, Style};
 use chrono::{Local, NaiveDate};
@@ -21,104 +21,106 @@ use crate::domain::journal::trace_tree::TraceFields;
 use crate::surface::cli::context::settings::Settings;
 use crate::surface::terminal::CharacterSet;
 
-/// Below this width the message goes on its own line, and the time has no fraction.
+/// Below this width the message begins on a new line, and the time has no fraction.
 const NARROW: usize = 60;
 
-/// The minimum width of the message beside its head; with less, continuation lines use a small indent.
-const ROOM: usize = 40;
+/// The minimum width for text that is aligned with the message; with less, continuation lines are indented by two.
+const MIN_MESSAGE_WIDTH: usize = 40;
 
-/// The widest service name that gets a column.
-const SERVICE: usize = 16;
+/// Maximum width of the service column; a longer name is not aligned.
+const SERVICE_WIDTH: usize = 16;
 
 /// Maximum characters of a line of the message.
-const MESSAGE: usize = 4000;
+const MESSAGE_LIMIT: usize = 4000;
 
 /// Maximum characters of a field.
-const FIELD: usize = 400;
+const FIELD_LIMIT: usize = 400;
 
-/// Maximum lines of a message or a stack trace; deeper frames belong to the runtime.
-const BLOCK: usize = 40;
+/// Maximum lines of a message or a stack trace; deeper frames usually belong to the language's runtime.
+const BLOCK_LIMIT: usize = 40;
 
 /// How lines are formatted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LineStyle {
-    /// The width to wrap at; none leaves each on one line.
+    /// The width to wrap to; without one, lines are not wrapped.
     pub(super) width: Option<usize>,
-    pub(super) letters: CharacterSet,
-    /// For an incident's log: in UTC and without styles.
+    pub(super) charset: CharacterSet,
+    /// Whether the lines go to an incident's log: then times are in UTC, and there are no styles.
     pub(super) is_evidence: bool,
 }
 
-/// Formats lines.
+/// Formats journal lines one after the other.
 pub(super) struct LineWriter<'b> {
-    bench: &'b SearchContext,
+    context: &'b SearchContext,
     pub(super) clean: &'b Clean,
-    pub(super) look: LineStyle,
+    pub(super) line_style: LineStyle,
+    /// The width of the service column so far.
     column: usize,
+    /// The day of the last line.
     day: Option<NaiveDate>,
 }
 
-/// The text of a line, after its head.
+/// The message and the fields of a line.
 #[derive(Default)]
 pub(super) struct Body {
     words: Vec<Unbreakable>,
-    /// Lines that go below.
+    /// The lines that go below.
     block: Vec<String>,
 }
 
 impl<'b> LineWriter<'b> {
-    pub(super) fn new(bench: &'b SearchContext, look: LineStyle) -> Self {
-        Self { bench, clean: &bench.clean, look, column: 0, day: None }
+    pub(super) fn new(context: &'b SearchContext, line_style: LineStyle) -> Self {
+        Self { context, clean: &context.clean, line_style, column: 0, day: None }
     }
 
-    /// Draws lines on standard output.
-    pub(super) fn on_output(bench: &'b SearchContext, settings: &Settings) -> Self {
-        Self::new(bench, LineStyle { width: settings.width(), letters: settings.has_unicode(), is_evidence: false })
+    /// A writer for standard output.
+    pub(super) fn on_output(context: &'b SearchContext, settings: &Settings) -> Self {
+        Self::new(context, LineStyle { width: settings.width(), charset: settings.charset(), is_evidence: false })
     }
 
-    /// Formats a line, after a heading if the day has changed.
+    /// Formats a line; adds a heading before it if the day has changed.
     pub(super) fn line(&mut self, entry: &JournalEntry) -> String {
         let mut out = self.new_day(entry);
         let time = self.time(entry);
         let (mut head, mut words) = (time.width() + 1, vec![Unbreakable::new(self.style(Style::new().dimmed()), time)]);
-        let (level, service) = self.who(entry);
+        let (level, service) = self.level_and_service(entry);
         head += 7 + service.0.iter().map(|(_, text)| text.width()).sum::<usize>();
         words.extend([level, service]);
         let body = self.body(entry, |_| true);
-        let indent = match self.look.width {
-            Some(width) if width >= NARROW && width.saturating_sub(head) >= ROOM => " ".repeat(head),
+        let indent = match self.line_style.width {
+            Some(width) if width >= NARROW && width.saturating_sub(head) >= MIN_MESSAGE_WIDTH => " ".repeat(head),
             _ => "  ".to_owned(),
         };
-        if self.look.width.is_some_and(|width| width < NARROW) {
-            out.push_str(&flow(&words, 0, &indent, self.look.width));
+        if self.line_style.width.is_some_and(|width| width < NARROW) {
+            out.push_str(&flow(&words, 0, &indent, self.line_style.width));
             out.push_str(&indent);
             words.clear();
         }
         let at = if words.is_empty() { indent.width() } else { 0 };
-        out.push_str(&self.written(words, body, at, &indent));
+        out.push_str(&self.flow_body(words, body, at, &indent));
         out
     }
 
     /// Formats words followed by a body; the first line begins at column `at`.
-    pub(super) fn written(&self, mut words: Vec<Unbreakable>, body: Body, at: usize, indent: &str) -> String {
+    pub(super) fn flow_body(&self, mut words: Vec<Unbreakable>, body: Body, at: usize, indent: &str) -> String {
         words.extend(body.words);
-        let mut out = flow(&words, at, indent, self.look.width);
+        let mut out = flow(&words, at, indent, self.line_style.width);
         let dim = self.style(Style::new().dimmed());
         let deeper = format!("{indent}  ");
         for line in &body.block {
             let words: Vec<Unbreakable> = Unbreakable::all(dim, line.trim_end()).collect();
             out.push_str(indent);
-            out.push_str(&flow(&words, indent.width(), &deeper, self.look.width));
+            out.push_str(&flow(&words, indent.width(), &deeper, self.line_style.width));
         }
         out
     }
 
     /// The level and the service, padded to form columns.
-    pub(super) fn who(&mut self, entry: &JournalEntry) -> (Unbreakable, Unbreakable) {
-        let service = self.bench.service(entry);
-        let is_narrow = self.look.width.is_some_and(|width| width < NARROW);
+    pub(super) fn level_and_service(&mut self, entry: &JournalEntry) -> (Unbreakable, Unbreakable) {
+        let service = self.context.service(entry);
+        let is_narrow = self.line_style.width.is_some_and(|width| width < NARROW);
         if !is_narrow {
-            self.column = self.column.max(service.width().min(SERVICE));
+            self.column = self.column.max(service.width().min(SERVICE_WIDTH));
         }
         let padded = format!("{service}{}", " ".repeat(self.column.saturating_sub(service.width())));
         let level =
@@ -128,19 +130,19 @@ impl<'b> LineWriter<'b> {
 
     /// The names of the trace fields in the estate.
     pub(super) fn trace_fields(&self) -> &'b TraceFields {
-        &self.bench.context.estate.logs
+        &self.context.action_context.estate.logs
     }
 
     /// The service that wrote a line.
     pub(super) fn service(&self, entry: &JournalEntry) -> String {
-        self.bench.service(entry)
+        self.context.service(entry)
     }
 
     /// The message and the selected fields.
     pub(super) fn body(&self, entry: &JournalEntry, is_shown: impl Fn(&str) -> bool) -> Body {
         let message = self.clean.text(&entry.message());
         let mut lines = message.lines();
-        let first = one_line_of(lines.next().unwrap_or_default(), MESSAGE);
+        let first = cut(lines.next().unwrap_or_default(), MESSAGE_LIMIT);
         let strong = if entry.level >= Level::Error { Style::new().bold() } else { Style::new() };
         let mut body = Body { words: Unbreakable::all(self.style(strong), &first).collect(), block: Vec::new() };
         body.push_block(lines);
@@ -154,7 +156,7 @@ impl<'b> LineWriter<'b> {
         body
     }
 
-    /// Adds a field. Text of several lines goes below, and the parts of an error become fields of their own.
+    /// Adds a field. A text of several lines goes below; an error object becomes one field per part.
     fn field(&self, body: &mut Body, name: &str, value: &Value, message: &str) {
         match value {
             Value::Object(parts) if parts.get("stack").is_some_and(Value::is_string) => {
@@ -170,17 +172,21 @@ impl<'b> LineWriter<'b> {
                 body.push_block(text.lines());
             }
             Value::String(text) => {
-                let text = one_line(&self.clean.text(text), FIELD);
-                let bare = !text.is_empty() && !text.contains([' ', '"', '=']);
-                self.push_field(body, name, if bare { text } else { format!("\"{}\"", text.replace('"', "\\\"")) });
+                let text = one_line(&self.clean.text(text), FIELD_LIMIT);
+                let needs_no_quotes = !text.is_empty() && !text.contains([' ', '"', '=']);
+                self.push_field(
+                    body,
+                    name,
+                    if needs_no_quotes { text } else { format!("\"{}\"", text.replace('"', "\\\"")) },
+                );
             }
-            other => self.push_field(body, name, one_line(&self.clean.text(&other.to_string()), FIELD)),
+            other => self.push_field(body, name, one_line(&self.clean.text(&other.to_string()), FIELD_LIMIT)),
         }
     }
 
     fn push_field(&self, body: &mut Body, name: &str, value: String) {
         let dim = self.style(Style::new().dimmed());
-        let name = one_line(&self.clean.text(name), FIELD);
+        let name = one_line(&self.clean.text(name), FIELD_LIMIT);
         let mut words = value.split(' ');
         let first = words.next().unwrap_or_default().to_owned();
         body.words.push(Unbreakable(vec![(dim, format!("{name}=")), (self.style(Style::new()), first)]));
@@ -189,19 +195,19 @@ impl<'b> LineWriter<'b> {
 
     fn time(&self, entry: &JournalEntry) -> String {
         let local = entry.at.with_timezone(&Local);
-        match self.look.width {
-            _ if self.look.is_evidence => entry.at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string(),
+        match self.line_style.width {
+            _ if self.line_style.is_evidence => entry.at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string(),
             None => local.format("%Y-%m-%d %H:%M:%S%.3f%:z").to_string(),
             Some(..NARROW) => local.format("%H:%M:%S").to_string(),
             Some(_) => local.format("%H:%M:%S%.3f").to_string(),
         }
     }
 
-    /// On a terminal, a heading for a new day, with the zone of all times.
+    /// The heading for a new day, with the time zone; empty without a terminal.
     fn new_day(&mut self, entry: &JournalEntry) -> String {
         let local = entry.at.with_timezone(&Local);
         let day = local.date_naive();
-        if self.look.width.is_none() || self.day == Some(day) {
+        if self.line_style.width.is_none() || self.day == Some(day) {
             return String::new();
         }
         self.day = Some(day);
@@ -209,9 +215,9 @@ impl<'b> LineWriter<'b> {
         format!("{dim}{}{dim:#}\n", local.format("%A, %Y-%m-%d, UTC%:z"))
     }
 
-    /// The style, or none for evidence.
+    /// The style; none for an incident's log.
     pub(super) fn style(&self, style: Style) -> Style {
-        if self.look.is_evidence { Style::new() } else { style }
+        if self.line_style.is_evidence { Style::new() } else { style }
     }
 }
 
@@ -219,7 +225,7 @@ impl Body {
     fn push_block<'l>(&mut self, lines: impl Iterator<Item = &'l str>) {
         let mut left_out = 0;
         for (at, line) in lines.enumerate() {
-            if at < BLOCK { self.block.push(one_line_of(line, FIELD)) } else { left_out += 1 }
+            if at < BLOCK_LIMIT { self.block.push(cut(line, FIELD_LIMIT)) } else { left_out += 1 }
         }
         if left_out > 0 {
             self.block.push(format!("… {left_out} more lines"));
@@ -227,10 +233,10 @@ impl Body {
     }
 }
 
-/// A line cut to a number of characters. It keeps its blanks, which make a stack trace readable.
-fn one_line_of(line: &str, most: usize) -> String {
+/// A line cut to a number of characters. Its indentation stays, because a stack trace needs it.
+fn cut(line: &str, limit: usize) -> String {
     let line = line.replace('\t', "    ");
-    match line.char_indices().nth(most) {
+    match line.char_indices().nth(limit) {
         None => line,
         Some((at, _)) => format!("{}…", &line[..at]),
     }

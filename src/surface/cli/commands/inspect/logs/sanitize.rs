@@ -1,8 +1,7 @@
-//! Sanitises foreign text: removes secrets, phone numbers and control characters. All text for the terminal and for
-//! evidence passes here.
+//! Sanitises foreign text for the terminal and for an incident's log.
 //!
-//! **Invariant:** secrets are redacted first, then phone numbers masked, then control characters escaped. Nothing is
-//! cut before that.
+//! **Invariant:** secrets are redacted first, then phone numbers are masked, then control characters are escaped. A text is
+//! cut only afterwards.
 
 use std::sync::Arc;
 
@@ -20,12 +19,12 @@ pub(super) struct Clean(pub(super) Arc<Redactor>);
 impl Clean {
     /// The text, safe to show and to store.
     pub(super) fn text(&self, foreign: &str) -> String {
-        let scrubbed = self.0.scrub(foreign);
-        printable(&self.0.mask_phones(&scrubbed)).into_owned()
+        let redacted = self.0.scrub(foreign);
+        printable(&self.0.mask_phones(&redacted)).into_owned()
     }
 
-    /// A line as its service wrote it, as one JSON object on one line. A line that is not JSON becomes an object in
-    /// pino's format.
+    /// A line as one JSON object on one line, unchanged if it is safe. A line that is not JSON becomes an object in pino's
+    /// format.
     pub(super) fn json(&self, entry: &JournalEntry) -> String {
         let mut value = match entry.json() {
             Some(_) if self.is_clean(&entry.raw) => return format!("{}\n", self.0.mask_phones(entry.raw.trim())),
@@ -40,12 +39,13 @@ impl Clean {
         writer::json(&value, false)
     }
 
-    /// Whether a text holds no secret, no control character and no line end.
+    /// Whether a text has no secret, control character or line end.
     fn is_clean(&self, raw: &str) -> bool {
         let raw = raw.trim();
         !raw.contains('\n') && printable(raw) == raw && self.0.scrub(raw) == raw
     }
 
+    /// Masks the phone numbers in every text of a value.
     fn mask(&self, value: &mut Value) {
         match value {
             Value::String(text) => *text = self.0.mask_phones(text).into_owned(),

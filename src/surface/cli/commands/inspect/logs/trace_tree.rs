@@ -5,86 +5,90 @@ use chrono::{Local, TimeDelta};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::line::LineWriter;
+use super::summary::counted;
 use super::wrap::{Unbreakable, flow};
-use crate::domain::core::text::grouped;
 use crate::domain::core::time::Timestamp;
 use crate::domain::journal::entry::JournalEntry;
 use crate::domain::journal::trace_tree::{TraceSpan, TraceTree, TreeItem};
 use crate::surface::terminal::CharacterSet;
 
-/// The width of the time since the trace began.
-const SINCE: usize = 8;
+/// The width of the column for the time since the trace began.
+const TIME_WIDTH: usize = 8;
 
-/// The branch characters: before a further item, before the last item, beside a further item, and blank.
+/// The branch characters: before an item, before the last item, beside further items, and below the last item.
 type Branches = [&'static str; 4];
 
-/// The tree, below a line of totals.
-pub(super) fn drawn(id: &str, lines: &[JournalEntry], pen: &mut LineWriter<'_>) -> String {
-    let tree = TraceTree::of(lines, pen.trace_fields());
+/// Renders a line of totals, then the tree.
+pub(super) fn render(id: &str, lines: &[JournalEntry], writer: &mut LineWriter<'_>) -> String {
+    let tree = TraceTree::of(lines, writer.trace_fields());
     let first = lines.iter().map(|line| line.at).min().unwrap_or_default();
     let last = lines.iter().map(|line| line.at).max().unwrap_or_default();
-    let mut services: Vec<String> = lines.iter().map(|line| pen.service(line)).collect();
+    let mut services: Vec<String> = lines.iter().map(|line| writer.service(line)).collect();
     services.sort();
     services.dedup();
-    let count =
-        |number: usize, what: &str| format!("{} {what}{}", grouped(number as u64), if number == 1 { "" } else { "s" });
-    let said = format!(
+    let totals = format!(
         "{}, {}, {} in {}, from {}",
-        count(lines.len(), "line"),
-        count(tree.spans, "span"),
-        count(services.len(), "service"),
+        counted(lines.len() as u64, "line"),
+        counted(tree.spans as u64, "span"),
+        counted(services.len() as u64, "service"),
         length(last - first),
         first.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S%.3f%:z"),
     );
-    let bold = pen.style(Style::new().bold());
-    let mut head = vec![Unbreakable::new(pen.style(Style::new()), "trace"), Unbreakable::new(bold, pen.clean.text(id))];
-    head.extend(Unbreakable::all(pen.style(Style::new()), &said));
-    let mut out = flow(&head, 0, "  ", pen.look.width);
-    items(&tree.items, "", first, pen, &mut out);
+    let bold = writer.style(Style::new().bold());
+    let mut head =
+        vec![Unbreakable::new(writer.style(Style::new()), "trace"), Unbreakable::new(bold, writer.clean.text(id))];
+    head.extend(Unbreakable::all(writer.style(Style::new()), &totals));
+    let mut out = flow(&head, 0, "  ", writer.line_style.width);
+    items(&tree.items, "", first, writer, &mut out);
     out
 }
 
-fn items(items: &[TreeItem<'_>], guide: &str, begin: Timestamp, pen: &mut LineWriter<'_>, out: &mut String) {
-    let [on, last, beside, beneath] = branches(pen.look.letters);
+fn items(items: &[TreeItem<'_>], prefix: &str, begin: Timestamp, writer: &mut LineWriter<'_>, out: &mut String) {
+    let [branch, last_branch, beside, below_last] = branches(writer.line_style.charset);
     for (at, item) in items.iter().enumerate() {
         let is_last = at + 1 == items.len();
-        let below = format!("{guide}{}", if is_last { beneath } else { beside });
+        let below = format!("{prefix}{}", if is_last { below_last } else { beside });
         match item {
             TreeItem::Line(entry) => {
-                // A line has no branch of its own; the vertical lines continue beside it.
-                out.push_str(&line(entry, &below, begin, pen));
+                // A line has no branch; the vertical lines continue beside it.
+                out.push_str(&line(entry, &below, begin, writer));
             }
             TreeItem::Span(span) => {
-                out.push_str(&heading(span, &format!("{guide}{}", if is_last { last } else { on }), &below, pen));
-                self::items(&span.items, &below, begin, pen, out);
+                out.push_str(&heading(
+                    span,
+                    &format!("{prefix}{}", if is_last { last_branch } else { branch }),
+                    &below,
+                    writer,
+                ));
+                self::items(&span.items, &below, begin, writer, out);
             }
         }
     }
 }
 
 /// The heading of a span: its name, id and duration.
-fn heading(span: &TraceSpan<'_>, branch: &str, below: &str, pen: &LineWriter<'_>) -> String {
-    let (bold, dim) = (pen.style(Style::new().bold()), pen.style(Style::new().dimmed()));
-    let mut words = vec![Unbreakable::new(bold, pen.clean.text(span.name.as_deref().unwrap_or("span")))];
-    words.push(Unbreakable::new(dim, pen.clean.text(&span.id)));
+fn heading(span: &TraceSpan<'_>, branch: &str, below: &str, writer: &LineWriter<'_>) -> String {
+    let (bold, dim) = (writer.style(Style::new().bold()), writer.style(Style::new().dimmed()));
+    let mut words = vec![Unbreakable::new(bold, writer.clean.text(span.name.as_deref().unwrap_or("span")))];
+    words.push(Unbreakable::new(dim, writer.clean.text(&span.id)));
     words.push(Unbreakable::new(dim, length(span.last - span.first)));
-    let rest = flow(&words, branch.width(), &format!("{below}  "), pen.look.width);
+    let rest = flow(&words, branch.width(), &format!("{below}  "), writer.line_style.width);
     format!("{dim}{branch}{dim:#}{rest}")
 }
 
-fn line(entry: &JournalEntry, below: &str, begin: Timestamp, pen: &mut LineWriter<'_>) -> String {
-    let dim = pen.style(Style::new().dimmed());
-    let since = format!("{:>SINCE$}", format!("+{}", length(entry.at - begin)));
-    let (level, service) = pen.who(entry);
+fn line(entry: &JournalEntry, below: &str, begin: Timestamp, writer: &mut LineWriter<'_>) -> String {
+    let dim = writer.style(Style::new().dimmed());
+    let since = format!("{:>TIME_WIDTH$}", format!("+{}", length(entry.at - begin)));
+    let (level, service) = writer.level_and_service(entry);
     let words = vec![Unbreakable::new(dim, since), level, service];
-    let fields = pen.trace_fields();
-    let body = pen.body(entry, |name| !fields.is_of_tree(name));
-    let rest = pen.written(words, body, below.width(), &format!("{below}{}", " ".repeat(SINCE / 2)));
+    let fields = writer.trace_fields();
+    let body = writer.body(entry, |name| !fields.is_of_tree(name));
+    let rest = writer.flow_body(words, body, below.width(), &format!("{below}{}", " ".repeat(TIME_WIDTH / 2)));
     format!("{dim}{below}{dim:#}{rest}")
 }
 
-fn branches(letters: CharacterSet) -> Branches {
-    match letters {
+fn branches(charset: CharacterSet) -> Branches {
+    match charset {
         CharacterSet::Unicode => ["├─ ", "└─ ", "│  ", "   "],
         CharacterSet::Ascii => ["|- ", "`- ", "|  ", "   "],
     }

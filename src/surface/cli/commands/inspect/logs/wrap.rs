@@ -1,6 +1,6 @@
 //! Wraps styled words into lines.
 //!
-//! Not here: sanitising; the input must be printable.
+//! Not here: sanitising. The input must be printable.
 
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -10,12 +10,12 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 pub(super) struct Unbreakable(pub(super) Vec<(Style, String)>);
 
 impl Unbreakable {
-    /// A word of one style.
+    /// A word in one style.
     pub(super) fn new(style: Style, text: impl Into<String>) -> Self {
         Self(vec![(style, text.into())])
     }
 
-    /// The words of a text. Runs of blanks are kept while the text fits a line.
+    /// The words of a text. Several blanks in a row stay, except where a line is broken.
     pub(super) fn all(style: Style, text: &str) -> impl Iterator<Item = Self> {
         text.split(' ').map(move |word| Self::new(style, word))
     }
@@ -41,7 +41,7 @@ impl Unbreakable {
             if last > 0 && last + character.width().unwrap_or(0) > room {
                 pieces.push(Self::default());
             }
-            let piece = pieces.last_mut().expect("there is a piece from the beginning");
+            let piece = pieces.last_mut().expect("the list begins with one piece");
             match piece.0.last_mut() {
                 Some((known, text)) if *known == style => text.push(character),
                 _ => piece.0.push((style, character.to_string())),
@@ -55,23 +55,23 @@ impl Unbreakable {
 pub(super) fn flow(words: &[Unbreakable], at: usize, indent: &str, width: Option<usize>) -> String {
     let width = width.unwrap_or(usize::MAX);
     let room = width.saturating_sub(indent.width()).max(1);
-    let (mut out, mut column, mut fresh) = (String::new(), at, true);
+    let (mut out, mut column, mut is_first) = (String::new(), at, true);
     for word in words {
-        let narrow = if fresh { width.saturating_sub(at).max(1) } else { room };
-        for piece in word.pieces(narrow.max(room)) {
+        let first_room = if is_first { width.saturating_sub(at).max(1) } else { room };
+        for piece in word.pieces(first_room.max(room)) {
             let wide = piece.width();
-            if !fresh && column + 1 + wide > width || fresh && column + wide > width && column > indent.width() {
+            if !is_first && column + 1 + wide > width || is_first && column + wide > width && column > indent.width() {
                 out.truncate(out.trim_end_matches(' ').len());
                 out.push('\n');
                 out.push_str(indent);
                 column = indent.width();
-            } else if !fresh {
+            } else if !is_first {
                 out.push(' ');
                 column += 1;
             }
             piece.push_into(&mut out);
             column += wide;
-            fresh = false;
+            is_first = false;
         }
     }
     out.push('\n');
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_fit_and_nothing_is_lost() {
+    fn lines_fit_the_width_and_keep_every_word() {
         let plain = Style::new();
         let words: Vec<Unbreakable> = Unbreakable::all(plain, "one two three4567890 four").collect();
         assert_eq!(flow(&words, 0, "  ", None), "one two three4567890 four\n");

@@ -1,7 +1,7 @@
-//! Statistics as an SVG without scripts, fonts or links. It follows the reader's light or dark theme.
+//! Renders statistics as an SVG without scripts, fonts or links. It follows the reader's light or dark theme.
 //!
-//! It scales to the page: positions are in per cent and text keeps its size, so it is readable at 400 pixels as well as
-//! at 1,200. No meaning depends on colour alone; each bar has its figures.
+//! Positions are in per cent and text keeps its size, so the picture is readable from 400 to 1,200 pixels. No meaning
+//! depends on colour alone: each bar has figures.
 //!
 //! **Invariant:** every text passes through [`escaped`], so no service name can become markup.
 
@@ -14,9 +14,9 @@ use crate::domain::report::stats::quantile::Quantiles;
 use crate::domain::report::stats::summary::{IncidentGroup, StatsSummary};
 use crate::domain::report::stats::{DeadlineCounts, DeadlineKind, Phase};
 
-/// Maximum number of groups drawn; the others are counted in a line of text.
+/// Maximum number of groups drawn; a line of text counts the others.
 const GROUP_LIMIT: usize = 12;
-/// The longest group name, in characters, so that it fits beside its figures at 400 pixels.
+/// Maximum length of a group's name in characters, so that it fits beside the figures at 400 pixels.
 const NAME_LIMIT: usize = 20;
 /// The height of a row in pixels: a line of text and a bar.
 const ROW: u32 = 34;
@@ -37,16 +37,16 @@ struct Drawing {
 }
 
 impl Drawing {
-    fn text(&mut self, class: &str, x: &str, y: u32, words: &str) {
-        let _ = writeln!(self.body, r#"<text class="{class}" x="{x}" y="{y}">{}</text>"#, escaped(words));
+    fn text(&mut self, class: &str, x: &str, y: u32, text: &str) {
+        let _ = writeln!(self.body, r#"<text class="{class}" x="{x}" y="{y}">{}</text>"#, escaped(text));
     }
 
-    /// A bar that begins at `from` and is `wide`, both in per cent.
-    fn bar(&mut self, class: &str, from: f64, wide: f64, y: u32) {
-        if wide > 0.0 {
+    /// A bar from `start`, `width` wide, both in per cent.
+    fn bar(&mut self, class: &str, start: f64, width: f64, y: u32) {
+        if width > 0.0 {
             let _ = writeln!(
                 self.body,
-                r#"<rect class="{class}" x="{from:.2}%" y="{y}" width="{wide:.2}%" height="9" rx="2"/>"#
+                r#"<rect class="{class}" x="{start:.2}%" y="{y}" width="{width:.2}%" height="9" rx="2"/>"#
             );
         }
     }
@@ -60,18 +60,18 @@ impl Drawing {
 
     /// Draws a name, its figures and an empty bar; returns the bar's position.
     fn row(&mut self, name: &str, figures: &str) -> u32 {
-        let (words, bar) = (self.y + 11, self.y + 17);
-        self.text("name", "0", words, &one_line(name, NAME_LIMIT));
-        self.text("quiet end", "100%", words, figures);
+        let (text, bar) = (self.y + 11, self.y + 17);
+        self.text("name", "0", text, &one_line(name, NAME_LIMIT));
+        self.text("quiet end", "100%", text, figures);
         self.bar("track", 0.0, 100.0, bar);
         self.y += ROW;
         bar
     }
 }
 
-/// The picture of a summary.
+/// Renders a summary.
 pub fn svg(summary: &StatsSummary, since: Timestamp, until: Timestamp) -> String {
-    let groups = drawn(summary);
+    let groups = largest_groups(summary);
     let mut drawing = Drawing { body: String::new(), y: 0 };
     let title = format!("Incidents by {}", summary.by.code());
     drawing.text("title", "0", 20, &title);
@@ -82,18 +82,18 @@ pub fn svg(summary: &StatsSummary, since: Timestamp, until: Timestamp) -> String
     drawing.text("quiet", "0", 58, &format!("{} alerts, {automatic}", all.alerts));
     drawing.y = 64;
     Phase::ALL.into_iter().for_each(|phase| times(&mut drawing, phase, &groups));
-    DeadlineKind::ALL.into_iter().for_each(|duty| deadlines(&mut drawing, duty, &groups));
+    DeadlineKind::ALL.into_iter().for_each(|kind| deadlines(&mut drawing, kind, &groups));
     let left = summary.groups.len().saturating_sub(groups.len());
     if left > 0 {
         drawing.y += 16;
         let y = drawing.y;
         drawing.text("quiet", "0", y, &format!("{left} more with fewer incidents are not drawn"));
     }
-    whole(&title, &drawing)
+    document(&title, &drawing)
 }
 
 /// The groups with the most incidents, in their original order.
-fn drawn(summary: &StatsSummary) -> Vec<&IncidentGroup> {
+fn largest_groups(summary: &StatsSummary) -> Vec<&IncidentGroup> {
     let mut groups: Vec<(usize, &IncidentGroup)> = summary.groups.iter().enumerate().collect();
     groups.sort_by_key(|(place, group)| (std::cmp::Reverse(group.incidents), *place));
     groups.truncate(GROUP_LIMIT);
@@ -101,14 +101,14 @@ fn drawn(summary: &StatsSummary) -> Vec<&IncidentGroup> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-/// Draws one section: for each group a bar to the median over a paler one to the 90th percentile, all to one scale.
+/// Draws one section: for each group a bar to the median over a paler bar to the 90th percentile, all on one scale.
 fn times(drawing: &mut Drawing, phase: Phase, groups: &[&IncidentGroup]) {
     let longest = groups.iter().filter_map(|group| group.times.get(&phase)?.p90).max();
     let heading = format!("Time to {}", phase.code());
-    let Some(longest) = longest else { return drawing.heading(&heading, "not known of any") };
+    let Some(longest) = longest else { return drawing.heading(&heading, "none known") };
     drawing.heading(&heading, &format!("bars to {}", short(longest)));
     let share = |span: Option<Span>| match (span, longest.0.as_secs_f64()) {
-        (Some(span), whole) if whole > 0.0 => 100.0 * span.0.as_secs_f64() / whole,
+        (Some(span), longest) if longest > 0.0 => 100.0 * span.0.as_secs_f64() / longest,
         _ => 0.0,
     };
     for group in groups {
@@ -129,24 +129,25 @@ fn figures(quantiles: &Quantiles) -> String {
     }
 }
 
-/// Draws one section: for each group the shares of deadlines met and missed, among those that are over.
-fn deadlines(drawing: &mut Drawing, duty: DeadlineKind, groups: &[&IncidentGroup]) {
-    let over = |kept: &DeadlineCounts| kept.kept + kept.missed;
-    let some: Vec<_> = groups.iter().filter(|group| over(&group.deadlines[&duty]) > 0).collect();
-    if some.is_empty() {
+/// Draws one section: for each group the shares of deadlines met and missed. Running deadlines do not count.
+fn deadlines(drawing: &mut Drawing, kind: DeadlineKind, groups: &[&IncidentGroup]) {
+    let over = |counts: &DeadlineCounts| counts.met + counts.missed;
+    let with_deadlines: Vec<_> = groups.iter().filter(|group| over(&group.deadlines[&kind]) > 0).collect();
+    if with_deadlines.is_empty() {
         return;
     }
-    drawing.heading(&format!("Deadlines: {}", duty.code()), "of those that are over");
-    for group in some {
-        let kept = group.deadlines[&duty];
-        let bar = drawing.row(&group.key, &format!("{} kept · {} missed", kept.kept, kept.missed));
-        let share = 100.0 * kept.kept as f64 / over(&kept) as f64;
+    drawing.heading(&format!("Deadlines: {}", kind.code()), "of those that are over");
+    for group in with_deadlines {
+        let counts = group.deadlines[&kind];
+        let bar = drawing.row(&group.key, &format!("{} met · {} missed", counts.met, counts.missed));
+        let share = 100.0 * counts.met as f64 / over(&counts) as f64;
         drawing.bar("kept", 0.0, share, bar);
         drawing.bar("missed", share, 100.0 - share, bar);
     }
 }
 
-fn whole(title: &str, drawing: &Drawing) -> String {
+/// The document with its title and style.
+fn document(title: &str, drawing: &Drawing) -> String {
     let height = drawing.y + 28;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%\" height=\"{height}\" role=\"img\" aria-label=\"{title}\">\n\
@@ -168,34 +169,34 @@ mod tests {
 
     fn group(key: &str, incidents: u64) -> IncidentGroup {
         let times = Phase::ALL.map(|phase| (phase, Quantiles::of([Some(Span::seconds(90 * incidents)), None])));
-        let kept = DeadlineCounts { kept: incidents, missed: 1, running: 0 };
-        let deadlines = DeadlineKind::ALL.map(|duty| (duty, kept));
+        let counts = DeadlineCounts { met: incidents, missed: 1, running: 0 };
+        let deadlines = DeadlineKind::ALL.map(|kind| (kind, counts));
         let (times, deadlines) = (times.into_iter().collect(), deadlines.into_iter().collect());
         IncidentGroup { key: key.to_owned(), incidents, times, deadlines, ..IncidentGroup::default() }
     }
 
-    fn drawn_of(groups: Vec<IncidentGroup>) -> String {
+    fn svg_of(groups: Vec<IncidentGroup>) -> String {
         let summary = StatsSummary { by: By::Service, all: group("all", 1), groups };
         svg(&summary, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
-    fn a_name_can_be_no_markup() {
-        let picture = drawn_of(vec![group("<b>\"&\u{1b}", 1)]);
+    fn a_name_cannot_become_markup() {
+        let picture = svg_of(vec![group("<b>\"&\u{1b}", 1)]);
         assert!(picture.contains("&lt;b&gt;&quot;&amp;"), "{picture}");
         assert!(!picture.contains("<b>") && !picture.contains('\u{1b}'), "{picture}");
     }
 
     #[test]
     fn the_groups_with_the_most_incidents_are_drawn_and_the_rest_is_counted() {
-        let picture = drawn_of((1..=14).map(|count| group(&format!("service-{count:02}"), count)).collect());
+        let picture = svg_of((1..=14).map(|count| group(&format!("service-{count:02}"), count)).collect());
         assert!(!picture.contains("service-02") && picture.contains("service-03"), "{picture}");
         assert!(picture.contains("2 more with fewer incidents are not drawn"), "{picture}");
     }
 
     #[test]
-    fn without_incidents_it_says_so() {
-        let picture = drawn_of(Vec::new());
-        assert!(picture.contains("not known of any") && picture.ends_with("</svg>\n"), "{picture}");
+    fn without_incidents_the_picture_has_no_bars() {
+        let picture = svg_of(Vec::new());
+        assert!(picture.contains("none known") && picture.ends_with("</svg>\n"), "{picture}");
     }
 }

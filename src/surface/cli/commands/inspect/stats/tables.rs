@@ -1,4 +1,4 @@
-//! Statistics as two tables for 80 columns: response times, and deadlines met.
+//! Renders statistics as two tables for 80 columns: response times, and deadlines met.
 
 use std::time::Duration;
 
@@ -11,16 +11,17 @@ use crate::surface::cli::output::table::Table;
 /// The cell for an unknown value.
 const UNKNOWN: &str = "-";
 
-/// Both tables, each with a line that explains its cells.
+/// Both tables, each below a line that explains its cells.
 pub fn text(summary: &StatsSummary, width: Option<usize>) -> String {
     let heading = summary.by.code().to_uppercase();
     let mut times = Table::new([&heading, "COUNT", "DETECT", "ACK", "NOTIFY", "MITIGATE", "RESOLVE"]);
     let mut deadlines = Table::new([&heading, "ALERTS", "RUNS", "AUTO", "NOTIFY", "UPDATE", "ROLE", "POST-MORTEM"]);
     for group in rows(summary) {
-        let [detect, acknowledge, notify, mitigate, resolve] = Phase::ALL.map(|phase| both(&group.times[&phase]));
+        let [detect, acknowledge, notify, mitigate, resolve] =
+            Phase::ALL.map(|phase| median_and_p90(&group.times[&phase]));
         let count = group.incidents.to_string();
         times.row([group.key.clone(), count, detect, acknowledge, notify, mitigate, resolve]);
-        let [first, update, role, postmortem] = DeadlineKind::ALL.map(|duty| met_ratio(group.deadlines[&duty]));
+        let [first, update, role, postmortem] = DeadlineKind::ALL.map(|kind| met_ratio(group.deadlines[&kind]));
         let (alerts, runs, automatic) = (group.alerts, group.runs, group.automatic_runs);
         let [alerts, runs, automatic] = [alerts, runs, automatic].map(|count| count.to_string());
         deadlines.row([group.key.clone(), alerts, runs, automatic, first, update, role, postmortem]);
@@ -28,7 +29,7 @@ pub fn text(summary: &StatsSummary, width: Option<usize>) -> String {
     let [detect, acknowledge, notify, mitigate, resolve] = Phase::ALL.map(|phase| known(&summary.all.times[&phase]));
     times.row(["known".to_owned(), summary.all.incidents.to_string(), detect, acknowledge, notify, mitigate, resolve]);
     format!(
-        "Time to: median / 90th percentile of what is known\n\n{}\nDeadlines: kept of those that are over\n\n{}",
+        "Time to: median / 90th percentile of the known times\n\n{}\nDeadlines: met of those that are over\n\n{}",
         times.render(width),
         deadlines.render(width)
     )
@@ -36,11 +37,11 @@ pub fn text(summary: &StatsSummary, width: Option<usize>) -> String {
 
 /// The groups, and the total if there is more than one group.
 fn rows(summary: &StatsSummary) -> impl Iterator<Item = &IncidentGroup> {
-    let together = (summary.groups.len() > 1).then_some(&summary.all);
-    summary.groups.iter().chain(together)
+    let total = (summary.groups.len() > 1).then_some(&summary.all);
+    summary.groups.iter().chain(total)
 }
 
-fn both(quantiles: &Quantiles) -> String {
+fn median_and_p90(quantiles: &Quantiles) -> String {
     match (quantiles.median, quantiles.p90) {
         (Some(median), Some(p90)) => format!("{} / {}", short(median), short(p90)),
         _ => UNKNOWN.to_owned(),
@@ -51,16 +52,16 @@ fn known(quantiles: &Quantiles) -> String {
     quantiles.known.to_string()
 }
 
-fn met_ratio(kept: DeadlineCounts) -> String {
-    match kept.kept + kept.missed {
+fn met_ratio(counts: DeadlineCounts) -> String {
+    match counts.met + counts.missed {
         0 => UNKNOWN.to_owned(),
-        over => format!("{} of {over}", kept.kept),
+        over => format!("{} of {over}", counts.met),
     }
 }
 
 /// A duration in one unit with at most three digits: `42s`, `4.2m`, `1.5h`, `12d`.
 pub fn short(span: Span) -> String {
-    /// The seconds of each unit, and from how many seconds on it is used.
+    /// For each unit: its seconds, the least duration for which it is used, and its letter.
     const UNITS: [(f64, f64, &str); 4] =
         [(86_400.0, 86_400.0, "d"), (3_600.0, 3_600.0, "h"), (60.0, 60.0, "m"), (1.0, 0.0, "s")];
     let Span(length) = span;
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_is_said_shortly() {
+    fn a_duration_has_at_most_three_digits() {
         let of = |millis| short(Span(Duration::from_millis(millis)));
         assert_eq!(of(0), "0s");
         assert_eq!(of(3), "<0.1s");

@@ -1,4 +1,4 @@
-//! Catching up: asks senders which alerts fire, at the start and after the log has refused writes.
+//! Asks senders which alerts are firing: at the start, and after alerts were refused because the log could not be written.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,39 +9,39 @@ use crate::domain::config::estate::Estate;
 use crate::domain::config::sender::Sender;
 use crate::surface::intake::server::{Server, catch_up};
 
-/// How long to wait after each check or failed attempt.
-const LOOK_AGAIN: Duration = Duration::from_secs(15);
+/// The time between two checks, and between two attempts.
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Starts catching up with every sender that supports it, until `stop` or the returned token is cancelled.
+/// Starts one task per sender that has `catch_up`. The tasks end when `stop` or the returned token is cancelled.
 pub(super) fn begin(server: &Arc<Server>, estate: &Estate, stop: &CancellationToken) -> CancellationToken {
-    let until = stop.child_token();
+    let token = stop.child_token();
     for (name, sender) in estate.senders.clone().into_iter().filter(|(_, sender)| sender.catch_up.is_some()) {
-        let (server, until) = (Arc::clone(server), until.clone());
+        let (server, token) = (Arc::clone(server), token.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = read_back(&server, &name, &sender) => {}
-                () = until.cancelled() => {}
+                () = catch_up_with(&server, &name, &sender) => {}
+                () = token.cancelled() => {}
             }
         });
     }
-    until
+    token
 }
 
-/// Catches up with one sender now, and again after the log has refused writes.
-#[expect(clippy::disallowed_methods, reason = "asking another process again counts real time")]
-async fn read_back(server: &Server, name: &str, sender: &Sender) {
-    let mut missed = None;
+/// Catches up with one sender now, and again whenever alerts were refused.
+#[expect(clippy::disallowed_methods, reason = "a retry of a request to another process waits in real time")]
+async fn catch_up_with(server: &Server, name: &str, sender: &Sender) {
+    let mut caught_up_at = None;
     loop {
         let refused = server.refused();
-        if missed != Some(refused) {
+        if caught_up_at != Some(refused) {
             match catch_up::catch_up(server, name, sender).await {
-                Ok(taken) => {
-                    tracing::info!(sender = name, alerts = taken.len(), "caught up with what fires");
-                    missed = Some(refused);
+                Ok(alerts) => {
+                    tracing::info!(sender = name, alerts = alerts.len(), "caught up with the firing alerts");
+                    caught_up_at = Some(refused);
                 }
-                Err(why) => tracing::warn!(sender = name, %why, "what fires cannot be found out"),
+                Err(why) => tracing::warn!(sender = name, %why, "the firing alerts cannot be read"),
             }
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
 }

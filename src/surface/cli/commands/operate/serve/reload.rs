@@ -1,9 +1,9 @@
 //! Hot reload at SIGHUP: all edited files become active, or none.
 //!
-//! **Invariant:** the previous configuration stays active, and the reason is printed, in these cases: a file has a
-//! problem, a secret has become unreadable, or a route would be open to everybody.
+//! **Invariant:** the previous configuration stays active, and the reason is printed, if a file has a problem, a secret has
+//! become unreadable, or a route would be open to everybody.
 //!
-//! A value that was ever read as a secret is redacted until the process ends.
+//! A value that was ever loaded as a secret is redacted until the process ends.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -31,19 +31,20 @@ use crate::surface::intake::server::Server;
 use crate::surface::slack::SlackInterface;
 
 /// The status that systemd shows after a failed reload.
-const OUTDATED: &str = "taking alerts; the edited files have problems, and those before are in force";
+const OUTDATED: &str = "receiving alerts; the edited files have problems, the previous configuration is active";
 
-/// What a reload uses and replaces.
+/// The parts of a running server that a reload uses or replaces.
 pub(super) struct Reload<'a> {
     open_engine: &'a OpenEngine<'a>,
     server: &'a Arc<Server>,
     serve: &'a Serve,
     /// Whether the server listens on this machine only.
-    local: bool,
-    lookout: CancellationToken,
+    is_local: bool,
+    /// Ends the tasks that catch up with senders.
+    catch_up: CancellationToken,
     slack: &'a SlackInterface,
-    /// Former values of secrets, which are still redacted.
-    retired: Vec<(String, SecretString)>,
+    /// Names and former values of secrets, which are still redacted.
+    former: Vec<(String, SecretString)>,
 }
 
 impl<'a> Reload<'a> {
@@ -51,128 +52,127 @@ impl<'a> Reload<'a> {
         open_engine: &'a OpenEngine<'a>,
         server: &'a Arc<Server>,
         serve: &'a Serve,
-        local: bool,
-        lookout: CancellationToken,
+        is_local: bool,
+        catch_up: CancellationToken,
         slack: &'a SlackInterface,
     ) -> Self {
-        Self { open_engine, server, serve, local, lookout, slack, retired: Vec::new() }
+        Self { open_engine, server, serve, is_local, catch_up, slack, former: Vec::new() }
     }
 
     /// Reloads at each signal. It never returns.
-    pub(super) async fn whenever(mut self, mut hangups: Signal, stop: &CancellationToken) {
+    pub(super) async fn at_each_signal(mut self, mut hangups: Signal, stop: &CancellationToken) {
         while hangups.recv().await.is_some() {
             let now = NotifyState::monotonic_usec_now();
-            let begun: Vec<NotifyState<'_>> = std::iter::once(NotifyState::Reloading).chain(now).collect();
-            let _ = sd_notify::notify(&begun);
-            let reloaded = self.reload(stop).await;
+            let reloading: Vec<NotifyState<'_>> = std::iter::once(NotifyState::Reloading).chain(now).collect();
+            let _ = sd_notify::notify(&reloading);
+            let result = self.reload(stop).await;
             let output = &self.open_engine.session.output;
-            match &reloaded {
+            match &result {
                 Ok(changes) => output.print_message(changes),
                 Err(failure) => failure.print(),
             }
-            self.server.reloaded(reloaded.is_ok());
-            // A stopping process has already reported that to systemd.
+            self.server.reloaded(result.is_ok());
+            // A process that stops has reported this to systemd already.
             if stop.is_cancelled() {
                 break;
             }
-            let status = if reloaded.is_ok() { super::STATUS } else { OUTDATED };
+            let status = if result.is_ok() { super::STATUS } else { OUTDATED };
             let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(status)]);
         }
         std::future::pending().await
     }
 
-    /// Reloads everything; returns what has changed, in words.
+    /// Reloads everything; returns a message that names the changes.
     async fn reload(&mut self, stop: &CancellationToken) -> Result<String> {
         let engine = self.server.engine();
-        let (shop, fresh) = read(engine.parts().directory.clone(), self.open_engine.session.settings.clone()).await?;
-        let estate = self.sound(&shop)?.clone();
-        self.serve.tokens_are_in(&estate)?;
-        if !self.local {
-            self.serve.every_route_is_guarded(&estate, &fresh)?;
+        let (project, new_secrets) =
+            read(engine.parts().directory.clone(), self.open_engine.session.settings.clone()).await?;
+        let estate = self.valid_estate(&project)?.clone();
+        self.serve.check_token_secrets(&estate)?;
+        if !self.is_local {
+            self.serve.check_every_route_has_auth(&estate, &new_secrets)?;
         }
         let parts = engine.parts();
-        still_readable(&parts.secrets, &fresh, &estate)?;
-        let changes = changes(&parts.catalog, &shop.catalog, (&parts.secrets, &fresh));
-        self.retired.extend(replaced(&parts.secrets, &fresh).map(|(name, old)| (name.to_owned(), old.clone())));
-        let secrets = fresh.and_older(&parts.secrets);
-        let retired = self.retired.iter().map(|(name, value)| (name.as_str(), value));
-        let redactor = redactor(secrets.iter().chain(retired))?;
-        self.server.reload(ProjectFiles { catalog: shop.catalog, secrets, redactor }).map_err(Failure::usage)?;
-        self.lookout.cancel();
-        self.lookout = catch_up::begin(self.server, &estate, stop);
+        still_readable(&parts.secrets, &new_secrets, &estate)?;
+        let changes = changes(&parts.catalog, &project.catalog, (&parts.secrets, &new_secrets));
+        self.former.extend(replaced(&parts.secrets, &new_secrets).map(|(name, old)| (name.to_owned(), old.clone())));
+        let secrets = new_secrets.and_older(&parts.secrets);
+        let former = self.former.iter().map(|(name, value)| (name.as_str(), value));
+        let redactor = redactor(secrets.iter().chain(former))?;
+        self.server.reload(ProjectFiles { catalog: project.catalog, secrets, redactor }).map_err(Failure::usage)?;
+        self.catch_up.cancel();
+        self.catch_up = catch_up::begin(self.server, &estate, stop);
         super::warn_unverifiable_senders(self.open_engine.session, &estate, &self.server.engine().parts().secrets);
         if let Err(why) = self.slack.reload().await {
-            self.open_engine.session.output.warn(&format!("the Slack app stays as it was: {why}"));
+            self.open_engine.session.output.warn(&format!("the Slack app keeps its previous configuration: {why}"));
         }
         Ok(changes)
     }
 
-    /// The estate, if the project has no problems; otherwise prints them.
-    fn sound<'s>(&self, shop: &'s Project) -> Result<&'s Estate> {
-        let problems = shop.catalog.problems();
+    /// The estate if no file of the project has problems; otherwise prints the problems.
+    fn valid_estate<'s>(&self, project: &'s Project) -> Result<&'s Estate> {
+        let problems = project.catalog.problems();
         for (source, problems) in &problems {
             self.open_engine.session.output.print_styled(&diagnostic::render(source, problems, Style::Styled));
         }
         let count = diagnostic::count(problems.iter().map(|(_, problems)| problems.len()).sum());
-        match &shop.catalog.estate().content {
+        match &project.catalog.estate().content {
             Ok(estate) if problems.is_empty() => Ok(estate),
-            _ => Err(Failure::problems(format!("the edited files have {count}, and those before stay in force"))),
+            _ => Err(Failure::problems(format!(
+                "the edited files have {count}; the previous configuration stays active"
+            ))),
         }
     }
 }
 
-/// Reads the project and its secrets in a thread of its own. Alerts are accepted while the disk is slow. The runtime
-/// would wait for one of its own threads when the process stops.
+/// Reads the project and its secrets in a separate thread, so that a slow disk does not delay alerts. It is not a thread of
+/// the runtime, because the runtime waits for its threads when the process stops.
 async fn read(directory: PathBuf, settings: Settings) -> Result<(Project, Secrets)> {
     let (sender, receiver) = oneshot::channel();
     let work = move || {
-        let shop = Project::at(directory, &settings)?;
-        let estate = shop.catalog.estate().content.as_ref().ok();
-        let secrets = estate.map(|estate| secrets::read(estate, &shop.directory, &settings.environment));
-        Ok((shop, secrets.unwrap_or_default()))
+        let project = Project::at(directory, &settings)?;
+        let estate = project.catalog.estate().content.as_ref().ok();
+        let secrets = estate.map(|estate| secrets::read(estate, &project.directory, &settings.environment));
+        Ok((project, secrets.unwrap_or_default()))
     };
-    let cannot = || Failure::error("the edited files cannot be read now, and those before stay in force");
-    // The receiver may be gone when it is done.
+    let failed = || Failure::error("the edited files cannot be read; the previous configuration stays active");
+    // The receiver may be gone when the thread is done.
     let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || drop(sender.send(work())));
-    thread.map_err(|_| cannot())?;
-    receiver.await.map_err(|_| cannot())?
+    thread.map_err(|_| failed())?;
+    receiver.await.map_err(|_| failed())?
 }
 
-/// Checks that every secret of the estate that was readable before still is.
-fn still_readable(old: &Secrets, fresh: &Secrets, estate: &Estate) -> Result<()> {
+/// Checks that every secret that was readable before is still readable, if the estate still names it.
+fn still_readable(old: &Secrets, new_secrets: &Secrets, estate: &Estate) -> Result<()> {
     let lost = old.iter().filter(|(name, _)| estate.secrets.contains_key(*name));
-    let why = lost.filter_map(|(name, _)| fresh.get(name).err()).next();
+    let why = lost.filter_map(|(name, _)| new_secrets.get(name).err()).next();
     why.map_or(Ok(()), |why| {
-        Err(Failure::usage(format!("what was read before cannot be read any more, and stays in force: {why}")))
+        Err(Failure::usage(format!("a secret cannot be read any more; the previous configuration stays active: {why}")))
     })
 }
 
 /// The secrets whose value has changed, with the old value.
-fn replaced<'s>(old: &'s Secrets, fresh: &'s Secrets) -> impl Iterator<Item = (&'s str, &'s SecretString)> {
-    old.iter().filter(|(name, old)| fresh.get(name).is_ok_and(|new| new.expose_secret() != old.expose_secret()))
+fn replaced<'s>(old: &'s Secrets, new_secrets: &'s Secrets) -> impl Iterator<Item = (&'s str, &'s SecretString)> {
+    old.iter().filter(|(name, old)| new_secrets.get(name).is_ok_and(|new| new.expose_secret() != old.expose_secret()))
 }
 
-/// What has changed, in words.
+/// A message that names the changes.
 fn changes(old: &Catalog, new: &Catalog, secrets: (&Secrets, &Secrets)) -> String {
-    let mut words = Vec::new();
+    let mut changes = Vec::new();
     if old.estate().digest != new.estate().digest {
-        words.push("the estate is another".to_owned());
+        changes.push("estate.yaml changed".to_owned());
     }
     if old.template().map(|sheet| &sheet.digest) != new.template().map(|sheet| &sheet.digest) {
-        words.push("the template is another".to_owned());
+        changes.push("the template for post-mortems changed".to_owned());
     }
     let ids: BTreeSet<&str> = old.sheets().chain(new.sheets()).map(|(id, _)| id).collect();
     let digest = |catalog: &Catalog, id: &str| catalog.sheet(id).map(|sheet| sheet.digest.clone());
-    words.extend(ids.into_iter().filter_map(|id| match (digest(old, id), digest(new, id)) {
+    changes.extend(ids.into_iter().filter_map(|id| match (digest(old, id), digest(new, id)) {
         (Some(old), Some(new)) if old == new => None,
-        (Some(_), Some(_)) => Some(format!("`{id}` is another")),
-        (None, _) => Some(format!("`{id}` is new")),
-        (_, None) => Some(format!("`{id}` is gone")),
+        (Some(_), Some(_)) => Some(format!("`{id}` changed")),
+        (None, _) => Some(format!("`{id}` was added")),
+        (_, None) => Some(format!("`{id}` was removed")),
     }));
-    words.extend(replaced(secrets.0, secrets.1).map(|(name, _)| format!("secret `{name}` has another value")));
-    if words.is_empty() {
-        "read again: nothing has changed".to_owned()
-    } else {
-        format!("taken up: {}", words.join(", "))
-    }
+    changes.extend(replaced(secrets.0, secrets.1).map(|(name, _)| format!("secret `{name}` changed")));
+    if changes.is_empty() { "reloaded: no changes".to_owned() } else { format!("reloaded: {}", changes.join(", ")) }
 }

@@ -1,19 +1,21 @@
-//! The polkit rule: grants exactly the needed verbs per unit.
+//! The polkit rule: allows an account exactly the needed verbs per unit.
 //!
-//! **Invariant:** every unit name is a string in the rule; everything but printable ASCII is escaped.
+//! **Invariant:** every unit name is a string literal in which everything but printable ASCII is escaped.
 
 use std::fmt::Write as _;
 
 use crate::domain::host::unit_permission::Grant;
 
+/// The beginning of the rule.
 const HEAD: &str = "\
-// What this shop's runbooks do to systemd units, and nothing else. Made by `runbook unit polkit`: print it again when the
-// estate or a runbook has changed. Goes to /etc/polkit-1/rules.d/50-runbook.rules; needs polkit 0.106 or later.
+// Allows exactly what this project's runbooks do to systemd units. Printed by `runbook unit polkit`: print it again when the
+// estate or a runbook has changed. Install it as /etc/polkit-1/rules.d/50-runbook.rules; it needs polkit 0.106 or later.
 polkit.addRule(function (action, subject) {
 ";
 
+/// The part that allows verbs of units.
 const UNITS: &str =
-    "    // Allowed whole, this action would let the account start a unit of its own making, that is, be root.
+    "    // Allowed for every unit, this action would let the account start a unit that it has written, and so become root.
     if (action.id === \"org.freedesktop.systemd1.manage-units\") {
         var units = allowed[action.lookup(\"verb\")];
         if (Array.isArray(units) && units.indexOf(action.lookup(\"unit\")) !== -1) {
@@ -25,7 +27,7 @@ const UNITS: &str =
 /// The text of the rule.
 pub(super) fn rule(grant: &Grant, account: &str) -> String {
     let mut text = HEAD.to_owned();
-    let mut line = |line: &str| writeln!(text, "{line}").expect("a string takes everything");
+    let mut line = |line: &str| writeln!(text, "{line}").expect("writing into a string cannot fail");
     line(&format!("    if (subject.user !== {}) {{", quoted(account)));
     line("        return polkit.Result.NOT_HANDLED;\n    }");
     let granted: Vec<_> = grant.units.iter().filter(|(_, units)| !units.is_empty()).collect();
@@ -39,11 +41,13 @@ pub(super) fn rule(grant: &Grant, account: &str) -> String {
         line(UNITS.trim_end());
     }
     for (used, action, what) in [
-        (grant.unit_files, "manage-unit-files", "Enabling and disabling"),
-        (grant.daemon_reload, "reload-daemon", "Reading all unit files again"),
+        (grant.unit_files, "manage-unit-files", "Enabling and disabling units"),
+        (grant.daemon_reload, "reload-daemon", "Reloading all unit files"),
     ] {
         if used {
-            line(&format!("    // {what} names no unit to polkit: it can only be allowed whole. Think twice."));
+            line(&format!(
+                "    // {what} does not name a unit to polkit, so it can only be allowed for all units. Consider whether you want that."
+            ));
             line(&format!("    if (action.id === \"org.freedesktop.systemd1.{action}\") {{"));
             line("        return polkit.Result.YES;\n    }");
         }
@@ -61,7 +65,7 @@ fn quoted(text: &str) -> String {
             quoted.push(character);
         } else {
             for unit in character.encode_utf16(&mut units) {
-                write!(quoted, "\\u{unit:04x}").expect("a string takes everything");
+                write!(quoted, "\\u{unit:04x}").expect("writing into a string cannot fail");
             }
         }
         quoted
@@ -73,13 +77,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_string_stays_one_whatever_is_in_it() {
+    fn a_unit_name_cannot_end_its_string_literal() {
         assert_eq!(quoted("a\"];\n//\\"), r#""a\"];\n//\\""#);
         assert_eq!(quoted("\u{2028}\u{7f}𝄞"), r#""\u2028\u007f\ud834\udd1e""#);
     }
 
     #[test]
-    fn where_nothing_is_used_nothing_is_allowed() {
+    fn without_any_use_nothing_is_allowed() {
         assert!(!rule(&Grant::default(), "deploy").contains("YES"));
     }
 }
