@@ -157,6 +157,10 @@ impl EventStore for Memory {
         Ok(report(&walk, broken))
     }
 
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn inspect(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -115,7 +115,8 @@ pub enum StoreError {
     /// The log was changed by something else, or the file is damaged.
     #[error("the log is damaged: {0}")]
     Damaged(String),
-    /// Full, locked or not permitted; nothing was written.
+    /// Full, locked, moved or not permitted. If the disk failed during a commit, it is unknown whether the write is in
+    /// the log; a new read shows it.
     #[error("the log cannot be written or read: {0}")]
     Unavailable(String),
     /// An event or an amount that exceeds a limit, or an event that could not be read back.
@@ -212,6 +213,9 @@ pub trait EventStore: std::fmt::Debug + Send + Sync {
 
     /// Reads a whole stream and reports where its hash chain breaks.
     async fn audit(&self, incident: &IncidentId) -> Result<Audit, StoreError>;
+
+    /// Whether a write would be durable now. Reaches the disk and changes nothing that can be read.
+    async fn check_writable(&self) -> Result<(), StoreError>;
 
     /// Checks the whole log for damage outside the streams, such as a lost stream.
     async fn inspect(&self) -> Result<(), StoreError>;

@@ -26,6 +26,7 @@ use crate::sync::lock;
 mod connection;
 mod error;
 mod error_help;
+mod file_watch;
 mod log_file;
 mod rows;
 mod shared_file;
@@ -36,7 +37,6 @@ mod writer;
 use self::connection::LazyConnection;
 use self::error::SqliteError;
 use self::rows::StreamRow;
-use self::shared_file::{FileIdentity, is_still};
 use self::writer::Writer;
 
 /// Files up to this size, in bytes, are checked for damage when they are opened; that takes a few milliseconds. In
@@ -47,8 +47,6 @@ const CHECKED_AT_OPENING: u64 = 8 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     path: PathBuf,
-    /// The identity of the file at `path` when it was opened.
-    identity: FileIdentity,
     reader: Arc<Mutex<LazyConnection>>,
     writer: Writer,
 }
@@ -69,15 +67,15 @@ impl Sqlite {
     fn opened(path: PathBuf) -> Result<Self, StoreError> {
         let file = log_file::open_checked(&path)?;
         wal_check::check(&path)?;
-        let mut reader = LazyConnection::reader(&path);
+        let mut reader = LazyConnection::reader(&path, file.identity());
         let size = file.size().map_err(|error| error_help::io_refusal(&path, &error))?;
         if size <= CHECKED_AT_OPENING {
             reader.query(|log| check_structure(log, "PRAGMA quick_check(1)"))?;
         } else {
             reader.query(|_| Ok(()))?;
         }
-        let writer = Writer::start(LazyConnection::writer(&path))?;
-        Ok(Self { path, identity: file.identity(), reader: Arc::new(Mutex::new(reader)), writer })
+        let writer = Writer::start(LazyConnection::writer(&path, file.identity()))?;
+        Ok(Self { path, reader: Arc::new(Mutex::new(reader)), writer })
     }
 
     /// Closes both connections. The last process to close checkpoints the WAL.
@@ -225,8 +223,6 @@ impl EventStore for Sqlite {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<LeaseAnswer, StoreError> {
-        // A waiting worker renews its lease every few seconds. On a removed file it would otherwise wait for ever.
-        is_still(&self.path, self.identity)?;
         let (holder, gone) = (holder.to_owned(), gone.map(str::to_owned));
         self.writer.acquire_lease(LeaseRequest { incident: incident.clone(), holder, gone, now, until }).await
     }
@@ -254,6 +250,10 @@ impl EventStore for Sqlite {
             Ok(report(&walk, broken))
         })
         .await
+    }
+
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        self.writer.check_writable().await
     }
 
     async fn inspect(&self) -> Result<(), StoreError> {

@@ -128,6 +128,10 @@ impl EventStore for Cutting {
         self.inner.audit(id).await
     }
 
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        self.inner.check_writable().await
+    }
+
     async fn inspect(&self) -> Result<(), StoreError> {
         self.inner.inspect().await
     }

@@ -9,6 +9,7 @@ mod contract;
 mod damage;
 mod file;
 mod locks;
+mod moved;
 mod processes;
 
 /// An incident's id.

@@ -11,8 +11,9 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::SqliteError;
 use super::error_help::fault;
+use super::file_watch::FileWatch;
 use super::log_file::{APPLICATION_ID, FORMAT, PAGE_SIZE, SCHEMA, open_checked};
-use super::shared_file::{Database, SharedFile};
+use super::shared_file::{Database, FileIdentity, SharedFile, is_still};
 use crate::store::StoreError;
 
 /// How long to wait for the lock of another process: longer than any transaction takes on a slow disk.
@@ -51,15 +52,21 @@ pub(super) struct LazyConnection {
     path: PathBuf,
     usage: Use,
     connection: Option<Database>,
+    /// Knows the file that was at `path` when the log was opened.
+    watch: FileWatch,
 }
 
 impl LazyConnection {
-    pub(super) fn reader(path: &Path) -> Self {
-        Self { path: path.to_owned(), usage: Use::Reading, connection: None }
+    pub(super) fn reader(path: &Path, file: FileIdentity) -> Self {
+        Self::new(path, file, Use::Reading)
     }
 
-    pub(super) fn writer(path: &Path) -> Self {
-        Self { path: path.to_owned(), usage: Use::Writing, connection: None }
+    pub(super) fn writer(path: &Path, file: FileIdentity) -> Self {
+        Self::new(path, file, Use::Writing)
+    }
+
+    fn new(path: &Path, file: FileIdentity, usage: Use) -> Self {
+        Self { path: path.to_owned(), usage, connection: None, watch: FileWatch::new(path, file) }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -74,12 +81,31 @@ impl LazyConnection {
         self.within(TransactionBehavior::Deferred, query)
     }
 
-    /// Runs a change under the write lock, atomically and durably.
+    /// Runs a change under the write lock, atomically and durably. After an error it is unknown whether the change is in
+    /// a file; it is not if the error came before the commit.
     pub(super) fn change<T>(
         &mut self,
         change: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, StoreError> {
-        self.within(TransactionBehavior::Immediate, change)
+        self.check_files()?;
+        let changed = self.within(TransactionBehavior::Immediate, change)?;
+        self.check_files()?;
+        Ok(changed)
+    }
+
+    /// Checks that what is written is written to the log at `path`. Closes nothing: when SQLite closes its last connection
+    /// it deletes the WAL.
+    fn check_files(&mut self) -> Result<(), StoreError> {
+        let Some(stamp) = self.watch.check_paths()? else { return Ok(()) };
+        if self.watch.has_witnesses() {
+            let another = connect(&self.path, open_checked(&self.path)?, Use::Reading);
+            let confirmed = another.and_then(|another| self.watch.confirm(&another));
+            confirmed.map_err(|error| error.explained(&self.path))?;
+        }
+        self.open()?;
+        let Some(connection) = &self.connection else { return Ok(()) };
+        let remembered = self.watch.remember(connection, stamp);
+        self.explained(remembered)
     }
 
     /// Runs a query outside a transaction, for values that are not contents of the log.
@@ -108,7 +134,7 @@ impl LazyConnection {
 
     /// Closes the connection. The last one to close checkpoints the WAL.
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
-        match self.connection.take() {
+        match self.disconnect() {
             None => Ok(()),
             Some(connection) => connection.close().map_err(|error| fault(&self.path, &error)),
         }
@@ -118,15 +144,21 @@ impl LazyConnection {
     fn explained<T>(&mut self, result: Result<T, SqliteError>) -> Result<T, StoreError> {
         result.map_err(|error| {
             if matches!(error, SqliteError::Sql(_)) {
-                self.connection = None;
+                self.disconnect();
             }
             error.explained(&self.path)
         })
     }
 
+    fn disconnect(&mut self) -> Option<Database> {
+        self.watch.disconnected();
+        self.connection.take()
+    }
+
     fn open(&mut self) -> Result<&mut Database, StoreError> {
         if self.connection.is_none() {
             // Check the file first. SQLite would create a missing file, and recover one of another program.
+            is_still(&self.path, self.watch.database())?;
             let file = open_checked(&self.path)?;
             let opened = connect(&self.path, file, self.usage);
             self.connection = Some(self.explained(opened)?);

@@ -22,6 +22,12 @@ mod code {
 /// Extended code: the file ends within a page.
 const SHORT_READ: u32 = code::IOERR | 2 << 8;
 
+/// Extended code: the disk failed to read.
+const READ: u32 = code::IOERR | 1 << 8;
+
+/// Extended code: the disk failed to sync. What was written before may be on it or not.
+const SYNC: u32 = code::IOERR | 4 << 8;
+
 /// Extended code: no space for the shared-memory file beside the log.
 const SHARED_MEMORY_SIZE: u32 = code::IOERR | 19 << 8;
 
@@ -46,7 +52,8 @@ pub(super) fn fault(path: &Path, error: &Error) -> StoreError {
 /// The file does not hold what was written.
 pub(super) fn damaged(path: &Path, why: &str) -> StoreError {
     StoreError::Damaged(format!(
-        "`{}`: {why}; copy the file and the `-wal` beside it to a safe place, then put a backup in their stead",
+        "`{}`: {why}; stop every `runbook` that uses it, copy the file and the `-wal` beside it to a safe place, then restore a \
+         backup",
         path.display()
     ))
 }
@@ -60,6 +67,20 @@ fn of_code(path: &Path, extended: u32, message: &str) -> StoreError {
     let file = path.display();
     if extended == SHORT_READ {
         return damaged(path, "the file is cut short");
+    }
+    match extended {
+        READ => {
+            return StoreError::Unavailable(format!(
+                "the disk that holds `{file}` failed to read: see the kernel's log"
+            ));
+        }
+        SYNC => {
+            return StoreError::Unavailable(format!(
+                "the disk that holds `{file}` failed to sync; whether the last write is in the log is unknown: see the \
+                 kernel's log, and read before you repeat it"
+            ));
+        }
+        _ => {}
     }
     let primary = if extended == SHARED_MEMORY_SIZE { code::FULL } else { extended & PRIMARY };
     let message = match primary {
@@ -93,7 +114,7 @@ mod tests {
         for extended in [11, 26, 267, 522, 1555] {
             assert!(matches!(explained(extended), StoreError::Damaged(_)), "{extended}");
         }
-        for extended in [5, 6, 8, 10, 13, 14, 261, 517, 1032, 778, 1, 9999] {
+        for extended in [5, 6, 8, 10, 13, 14, 261, 266, 517, 1032, 1034, 778, 1, 9999] {
             assert!(matches!(explained(extended), StoreError::Unavailable(_)), "{extended}");
         }
     }
@@ -107,5 +128,7 @@ mod tests {
         );
         assert!(explained(5).to_string().contains("fuser /state/log.db"));
         assert!(explained(778).to_string().contains("code 778"));
+        assert!(explained(1034).to_string().contains("is unknown"));
+        assert!(!explained(266).to_string().contains("written:"));
     }
 }

@@ -195,6 +195,17 @@ pub(super) fn event(connection: &Connection, place: i64) -> Result<EventRow, Sql
     event.ok_or_else(|| SqliteError::damaged(format!("there is no event at place {place}")))
 }
 
+/// The hash of the event at a place, if there is one.
+pub(super) fn event_hash(connection: &Connection, place: u64) -> Result<Option<Hash>, SqliteError> {
+    one(connection, "SELECT hash FROM events WHERE place = ?1", [signed(place)], |row| RowColumns(row).hash(0))
+}
+
+/// The place and the hash of the last event of the file.
+pub(super) fn last_event(connection: &Connection) -> Result<Option<(u64, Hash)>, SqliteError> {
+    const LAST: &str = "SELECT place, hash FROM events ORDER BY place DESC LIMIT 1";
+    one(connection, LAST, [], |row| Ok((RowColumns(row).number(0)?, RowColumns(row).hash(1)?)))
+}
+
 /// The last numbers in use in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LastNumbers {

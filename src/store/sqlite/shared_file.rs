@@ -175,7 +175,7 @@ pub(super) fn is_still(path: &Path, opened: FileIdentity) -> Result<(), StoreErr
     Err(StoreError::Unavailable(format!("`{}` is another file than the one that was opened", path.display())))
 }
 
-fn identity(file: &fs::Metadata) -> FileIdentity {
+pub(super) fn identity(file: &fs::Metadata) -> FileIdentity {
     (file.dev(), file.ino())
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::connection::LazyConnection;
 use super::error::SqliteError;
 use super::error_help::damaged;
+use super::log_file::FORMAT;
 use super::rows;
 use super::transaction::{Batch, KnownState, write_lease};
 use crate::domain::core::id::IncidentId;
@@ -42,6 +43,8 @@ struct Append {
 
 enum WriterJob {
     Append(Append),
+    /// Whether the log can be written. All that arrive together are answered by one write.
+    Check(WriterReply<()>),
     Request(WriterRequest),
 }
 
@@ -91,6 +94,10 @@ impl Writer {
         self.send(|reply| WriterJob::Request(WriterRequest::ReleaseLease(lease, reply))).await
     }
 
+    pub(super) async fn check_writable(&self) -> Result<(), StoreError> {
+        self.send(WriterJob::Check).await
+    }
+
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         self.send(|reply| WriterJob::Request(WriterRequest::Close(reply))).await
     }
@@ -115,10 +122,11 @@ impl WriterThread {
         let mut jobs = Vec::new();
         while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
             let mut appends = Vec::new();
-            let mut requests = Vec::new();
+            let (mut requests, mut checks) = (Vec::new(), Vec::new());
             for job in jobs.drain(..) {
                 match job {
                     WriterJob::Append(append) => appends.push(append),
+                    WriterJob::Check(reply) => checks.push(reply),
                     WriterJob::Request(request) => requests.push(request),
                 }
             }
@@ -127,6 +135,19 @@ impl WriterThread {
                 self.commit(batch);
             }
             requests.into_iter().for_each(|request| self.serve(request));
+            if !checks.is_empty() {
+                self.check_writable(checks);
+            }
+        }
+    }
+
+    /// Answers every check by one write.
+    fn check_writable(&mut self, checks: Vec<WriterReply<()>>) {
+        // It writes the first page of the file with the number that is there.
+        let format = format!("PRAGMA user_version = {FORMAT}");
+        let written = self.link.change(|connection| Ok(connection.execute_batch(&format)?));
+        for reply in checks {
+            reply_with(reply, written.as_ref().map(|()| ()).map_err(StoreError::again));
         }
     }
 

@@ -109,7 +109,7 @@ impl Server {
         self.dispatcher.metrics().refused.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Whether the log and the dispatcher respond within 3 seconds.
+    /// Whether the log can be written and the dispatcher responds, within 3 seconds.
     ///
     /// # Errors
     /// The reason why they do not.
@@ -117,7 +117,7 @@ impl Server {
         /// How long they may take: longer than a busy disk.
         const READY_LIMIT: Duration = Duration::from_secs(3);
         let ready = async {
-            self.engine.parts().store.version().await.map_err(|error| error.to_string())?;
+            self.engine.parts().store.check_writable().await.map_err(|error| error.to_string())?;
             // The dispatcher handles even an empty report.
             self.dispatcher.report(Vec::new()).await.map(drop)
         };

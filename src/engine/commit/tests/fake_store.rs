@@ -143,6 +143,10 @@ impl EventStore for FakeStore {
         self.log.audit(incident).await
     }
 
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        self.log.check_writable().await
+    }
+
     async fn inspect(&self) -> Result<(), StoreError> {
         self.log.inspect().await
     }

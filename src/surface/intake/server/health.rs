@@ -21,7 +21,7 @@ pub(super) async fn live(State(server): State<Arc<Server>>, headers: HeaderMap) 
     axum::Json(json!({"status": "ok", "service": "runbook"})).into_response()
 }
 
-/// `GET /health/ready`: the log can be read and the dispatcher is running.
+/// `GET /health/ready`: the log can be written and the dispatcher is running.
 pub(super) async fn ready(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     if let Err(response) = check_token(&server, &headers) {
         return *response;
