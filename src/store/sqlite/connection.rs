@@ -52,6 +52,8 @@ pub(super) struct LazyConnection {
     path: PathBuf,
     usage: Use,
     connection: Option<Database>,
+    /// Increases when the connection is dropped.
+    generation: u64,
     /// Knows the file that was at `path` when the log was opened.
     watch: FileWatch,
 }
@@ -66,11 +68,17 @@ impl LazyConnection {
     }
 
     fn new(path: &Path, file: FileIdentity, usage: Use) -> Self {
-        Self { path: path.to_owned(), usage, connection: None, watch: FileWatch::new(path, file) }
+        Self { path: path.to_owned(), usage, connection: None, generation: 0, watch: FileWatch::new(path, file) }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Identifies the connection of the next query or change, if that succeeds. SQLite's `data_version` is comparable
+    /// only on one connection.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Runs a query on a consistent snapshot of the log.
@@ -151,6 +159,7 @@ impl LazyConnection {
     }
 
     fn disconnect(&mut self) -> Option<Database> {
+        self.generation += 1;
         self.watch.disconnected();
         self.connection.take()
     }

@@ -1,10 +1,9 @@
 //! Writes many appends in one transaction. Appends to the same stream become one change of that stream.
 //!
-//! All appends are compared with the log before anything is written, so a refused append leaves nothing in the
-//! transaction.
+//! A refused append removes what it wrote.
 //!
-//! **Invariant:** a batch is prepared and written under the write lock. State of the last transaction is used only
-//! if no other process has written since.
+//! **Invariant:** a batch is prepared and written under the write lock. The state of the last transaction is used only
+//! on the same connection, and only if no other process has written since.
 
 use std::collections::{BTreeMap, HashMap};
 

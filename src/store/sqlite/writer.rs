@@ -71,7 +71,7 @@ impl Writer {
     /// Starts the thread. It ends when the last handle is dropped.
     pub(super) fn start(log: LazyConnection) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let writer = WriterThread { log, known: KnownState::default(), version: 0 };
+        let writer = WriterThread { log, known: KnownState::default(), generation: 0, version: 0 };
         let thread = thread::Builder::new().name("log".to_owned()).spawn(move || writer.work(queue));
         thread
             .map_err(|error| StoreError::Unavailable(format!("no thread can be started to write the log: {error}")))?;
@@ -112,8 +112,11 @@ impl Writer {
 
 struct WriterThread {
     log: LazyConnection,
-    /// The state of the file at `version`, SQLite's `data_version`, which only writes of other processes change.
+    /// The state of the file at `version` on the connection `generation`.
     known: KnownState,
+    /// See [`LazyConnection::generation`].
+    generation: u64,
+    /// SQLite's `data_version`. On one connection, only writes of other processes change it.
     version: u64,
 }
 
@@ -145,9 +148,9 @@ impl WriterThread {
     fn check_writable(&mut self, checks: Vec<WriterReply<()>>) {
         // It writes the first page of the file with the number that is there.
         let format = format!("PRAGMA user_version = {FORMAT}");
-        let written = self.link.change(|connection| Ok(connection.execute_batch(&format)?));
+        let written = self.log.change(|connection| Ok(connection.execute_batch(&format)?));
         for reply in checks {
-            reply_with(reply, written.as_ref().map(|()| ()).map_err(StoreError::again));
+            reply_with(reply, written.as_ref().map(|()| ()).map_err(StoreError::copy));
         }
     }
 
@@ -183,8 +186,11 @@ impl WriterThread {
 
     /// Commits writes in one transaction. Returns the result of each.
     fn write(&mut self, writes: Vec<(Write, Vec<EncodedEvent>)>) -> Result<Vec<AppendResult>, StoreError> {
-        let Self { log, known, version } = self;
+        let Self { log, known, generation, version } = self;
         let path = log.path().to_owned();
+        if *generation != log.generation() {
+            (*generation, *known) = (log.generation(), KnownState::default());
+        }
         log.change(|connection| {
             let now = rows::number(connection, "PRAGMA data_version")?;
             if *version != now {

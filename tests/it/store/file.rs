@@ -48,6 +48,20 @@ async fn closing_the_store_leaves_one_file() {
 }
 
 #[tokio::test]
+async fn a_handle_that_is_used_again_after_closing_sees_what_another_wrote() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    let (first, second) = (Sqlite::open(&path).await.unwrap(), Sqlite::open(&path).await.unwrap());
+    first.append(&id("a"), 0, notes(1)).await.unwrap();
+    first.clone().close().await.unwrap();
+    second.append(&id("a"), 1, notes(1)).await.unwrap();
+    let refused = first.append(&id("a"), 1, notes(1)).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { expected: 1, actual: 2 })), "{refused:?}");
+    first.append(&id("a"), 2, notes(1)).await.unwrap();
+    assert_eq!(second.read(&id("a"), 0).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn a_path_is_never_read_as_a_url() {
     let directory = tempfile::tempdir().unwrap();
     for name in ["with space.db", "a?mode=memory", "50%.db", "a#b", "file:x", "ä\u{1b}.db", "'.db", "&cache=shared"] {
