@@ -122,7 +122,7 @@ fn mailbox(address: &str) -> Result<Mailbox, Undelivered> {
 fn undelivered(error: &lettre::transport::smtp::Error, server: &str) -> Undelivered {
     let cause = root_cause(error);
     if error.is_permanent() {
-        return permanent(format!("the server {server} refuses it: {cause}"));
+        return permanent(format!("the server {server} rejected the message: {cause}"));
     }
-    temporary(format!("the server {server} did not take it: {cause}"))
+    temporary(format!("the server {server} did not accept the message: {cause}"))
 }

@@ -150,7 +150,7 @@ fn undelivered(error: &SlackClientError, channel: &str) -> Undelivered {
         SlackClientError::RateLimitError(error) => error_code::too_many(error.retry_after),
         SlackClientError::HttpError(error) => error_code::status(error.status_code.as_u16()),
         SlackClientError::ProtocolError(_) | SlackClientError::SocketModeProtocolError(_) => {
-            permanent("what answered is not Slack; check `api` of the channel in estate.yaml")
+            permanent("the response is not from Slack; check `api` of the channel in estate.yaml")
         }
         SlackClientError::HttpProtocolError(error) => unreachable(error.cause.as_deref()),
         SlackClientError::SystemError(error) => unreachable(error.cause.as_deref()),

@@ -99,7 +99,7 @@ impl<'a> ChainWalk<'a> {
     pub(super) fn check_row(&mut self, row: &EventRow) -> Result<Recorded, (u64, String)> {
         let seq = self.seq + 1;
         if row.seq != seq {
-            return Err((seq, format!("event {seq} is missing; {} is the next that is there", row.seq)));
+            return Err((seq, format!("event {seq} is missing; the next event is {}", row.seq)));
         }
         let stored = Stored { incident: self.incident.as_str(), seq, at: &row.at, body: &row.body };
         let hash = hash_chain::hash(&self.hash, stored);
@@ -123,7 +123,7 @@ impl<'a> ChainWalk<'a> {
                 Err((last + 1, format!("there are {} events, but there should be {last}", self.seq)))
             }
             std::cmp::Ordering::Equal if self.hash != hash => {
-                Err((last, format!("event {last} is not the one that was written last")))
+                Err((last, format!("event {last} does not match the stream's head")))
             }
             std::cmp::Ordering::Equal => Ok(()),
         }

@@ -98,7 +98,7 @@ pub enum LeaseAnswer {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another writer was first: read again and decide again.
-    #[error("event {expected} was to follow, but the stream is at {actual}")]
+    #[error("the caller expected the stream to end at event {expected}; it ends at {actual}")]
     Conflict {
         /// The number of the last event as the caller knew it.
         expected: u64,
@@ -106,7 +106,7 @@ pub enum StoreError {
         actual: u64,
     },
     /// A unique name is registered already; nothing was written.
-    #[error("`{key}` is incident `{incident}`'s already")]
+    #[error("`{key}` is already registered for incident `{incident}`")]
     Taken {
         key: String,
         /// The incident that has it.

@@ -727,7 +727,7 @@ fn start_suggests_the_nearest_name() {
     assert_snapshot!(transcript(&["asks", "--detected-at", "yesterday"]), @r#"
     exit 2
     --- stderr
-    error: `yesterday` is no time
+    error: `yesterday` is not a time
     hint: Type an instant such as `TIME`, or how long ago such as `10m`.
     "#);
     assert_snapshot!(project.run(&["strat"]), @r#"
@@ -865,7 +865,7 @@ fn an_approval_is_for_the_digest_that_was_shown() {
     assert_snapshot!(project.run(&["approve", "last", "fix", "--digest", "0123456789ab"]), @r#"
     exit 2
     --- stderr
-    error: what `fix` would do has changed since, or that was another question
+    error: the change of `fix` differs from the one that you saw
     hint: Look again: `runbook watch INCIDENT`.
     "#);
     assert!(!project.directory().join("mended").exists());
@@ -1141,7 +1141,7 @@ fn a_run_that_is_cancelled_or_late_ends_with_3() {
     exit 2
     --- stderr
     error: nothing is running
-    hint: Say that it is over: `runbook resolve INCIDENT`.
+    hint: Resolve it: `runbook resolve INCIDENT`.
     "#);
     let late = FAILS.replace("[test, -e, mended]", "[sleep, '60']");
     let project = Project::new().runbook("fails", &format!("{late}    timeout: 100ms\n    on_failure: stop\n"));

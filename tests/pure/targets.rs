@@ -140,12 +140,12 @@ fn the_only_matching_step_needs_no_run() {
     assert_eq!(other.run, RunId(2));
     assert_eq!(target_lookup::target(scripted.incident(), StepVerb::Answer, None).unwrap(), other);
     let late = scripted.command(Request::Answer { target, value: "load".into() }).unwrap_err();
-    assert_eq!(late.message, "`1:cause` asks nothing");
+    assert_eq!(late.message, "`1:cause` has no open question");
     assert_eq!(scripted.incident().run(RunId(2)).unwrap().state(&other.step).unwrap().answer, None);
     scripted.command(Request::Answer { target: other, value: "load".into() }).unwrap();
     let id = name(scripted.incident());
     let (message, hint) = scripted.refused(StepVerb::Answer, "cause");
-    assert_eq!(message, "`2:cause` asks nothing");
+    assert_eq!(message, "`2:cause` has no open question");
     assert_eq!(hint, format!("See what waits: `runbook watch {id}`."));
 }
 
@@ -279,7 +279,7 @@ fn an_approval_without_a_waiting_change_is_recorded() {
         assert_eq!((refusal.cause, refusal.run), (ApprovalRefusalCause::NotWaiting, run));
     }
     let others = scripted.target(StepVerb::Retry, "try").unwrap_err();
-    assert_eq!((others.message.as_str(), others.record), ("`2:try` has nothing to try again", None));
+    assert_eq!((others.message.as_str(), others.record), ("`2:try` cannot be retried", None));
 }
 
 /// A request of a person for a step.
@@ -410,5 +410,5 @@ proptest! {
 fn an_incident_that_is_resolved_has_nothing_to_answer() {
     let mut scripted = ScriptedIncident::new(&["slow"]);
     scripted.record(Event::Incident(IncidentEvent::Resolved { summary: None }));
-    assert_eq!(scripted.refused(StepVerb::Answer, "cause").0, "`cause` asks nothing");
+    assert_eq!(scripted.refused(StepVerb::Answer, "cause").0, "`cause` has no open question");
 }

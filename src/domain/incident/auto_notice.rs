@@ -129,7 +129,7 @@ fn render_message(incident: &Incident, run: &Run, step: &Step, action: &Action) 
 
 fn built_in_text(incident: &Incident, deadline: &Deadline) -> String {
     format!(
-        "{}\nNobody has told stakeholders yet, so runbook does it: the time to do so ends {}.\n{}\n{}",
+        "{}\nNo update has been sent yet, so runbook sends this one. It is due by {}.\n{}\n{}",
         headline(incident),
         stamp(deadline.due),
         progress(incident),

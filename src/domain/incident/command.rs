@@ -238,7 +238,7 @@ pub fn parse_detected_at(typed: &str, now: Timestamp) -> Result<Timestamp, Refus
         None => typed.parse().ok(),
     };
     let instant = instant.ok_or_else(|| {
-        Refused::usage(format!("`{}` is no time", typed.escape_debug()))
+        Refused::usage(format!("`{}` is not a time", typed.escape_debug()))
             .hint("Type an instant such as `2026-11-22T03:04:05Z`, or how long ago such as `10m`.")
     })?;
     if instant > now {

@@ -180,8 +180,9 @@ fn cancel(incident: &Incident, reason: &str) -> Result<Vec<Event>, Refused> {
     };
     let events: Vec<Event> = incident.live_runs().filter(|run| !is_cancelled(run)).map(stop).collect();
     if events.is_empty() {
-        return Err(Refused::usage("nothing is running")
-            .hint(format!("Say that it is over: `runbook resolve {}`.", incident.id)));
+        return Err(
+            Refused::usage("nothing is running").hint(format!("Resolve it: `runbook resolve {}`.", incident.id))
+        );
     }
     Ok(events)
 }

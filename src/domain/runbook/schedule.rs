@@ -129,7 +129,7 @@ pub enum ScheduleError {
     #[error("it is no time zone of the IANA's list")]
     Zone,
     /// It has no occurrence.
-    #[error("it never comes")]
+    #[error("it has no occurrence")]
     Never,
 }
 

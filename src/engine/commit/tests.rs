@@ -315,7 +315,12 @@ async fn a_batch_reaches_the_store_at_once_and_its_results_and_events_have_its_o
     });
     assert_eq!(
         summaries.collect::<Vec<_>>(),
-        ["stored up to Some(1)", "too large", "event 0 was to follow, but the stream is at 1", "stored up to Some(1)"]
+        [
+            "stored up to Some(1)",
+            "too large",
+            "the caller expected the stream to end at event 0; it ends at 1",
+            "stored up to Some(1)"
+        ]
     );
     assert_eq!(store.batches(), [3], "a write that is too large does not reach the store");
     assert_eq!(published(&mut hints), [(ids[0].clone(), vec![1]), (ids[3].clone(), vec![1])]);

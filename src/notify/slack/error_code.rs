@@ -56,24 +56,24 @@ pub(super) fn explain(code: &str, channel: &str) -> Option<Undelivered> {
     }
     let code = one_line(code, 60);
     if TEMPORARY.contains(&code.as_str()) {
-        return Some(temporary(format!("Slack says `{code}`")));
+        return Some(temporary(format!("Slack returned `{code}`")));
     }
     let hint = HINTS.iter().find(|(codes, _)| codes.contains(&code.as_str()));
     Some(permanent(match hint {
-        Some((_, hint)) => format!("Slack says `{code}`: {}", hint.replace("{}", channel)),
-        None => format!("Slack says `{code}`"),
+        Some((_, hint)) => format!("Slack returned `{code}`: {}", hint.replace("{}", channel)),
+        None => format!("Slack returned `{code}`"),
     }))
 }
 
 /// The rate limit is exceeded; `retry_after` is how long Slack asks to wait.
 pub(super) fn too_many(retry_after: Option<Duration>) -> Undelivered {
     let when = retry_after.map(|wait| format!("; it asks to wait {} s", wait.as_secs())).unwrap_or_default();
-    Undelivered { reason: format!("Slack says `ratelimited`{when}"), retry_after, permanent: false }
+    Undelivered { reason: format!("Slack returned `ratelimited`{when}"), retry_after, permanent: false }
 }
 
 /// An HTTP status without a Slack error code.
 pub(super) fn status(status: u16) -> Undelivered {
-    let reason = format!("the answer was HTTP status {status}, and not one of Slack's");
+    let reason = format!("Slack did not accept the message (HTTP {status})");
     if status >= 500 { temporary(reason) } else { permanent(reason) }
 }
 

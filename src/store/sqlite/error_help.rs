@@ -86,7 +86,7 @@ fn of_code(path: &Path, extended: u32, message: &str) -> StoreError {
     let message = match primary {
         code::CORRUPT | code::NOTADB | code::CONSTRAINT => return damaged(path, message),
         code::BUSY | code::LOCKED => {
-            format!("another process keeps `{file}` locked; see which with `fuser {file}`, and repeat when it is done")
+            format!("another process has locked `{file}`; find it with `fuser {file}`, then retry")
         }
         code::READONLY => format!("`{file}` may not be written; check its owner and mode, and how its disk is mounted"),
         code::FULL => format!("the disk that holds `{file}` is full; nothing was written: free some space and repeat"),

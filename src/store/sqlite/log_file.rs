@@ -140,8 +140,8 @@ fn check_release(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), St
         return Ok(());
     }
     Err(StoreError::Unavailable(format!(
-        "`{}` is an older log, of a `runbook` before its first release, and is not damaged; that version reads it, and \
-         moved away or with another `--state` a new one is begun",
+        "`{}` is an older log, of a `runbook` before its first release, and is not damaged. Read it with that version. To \
+         begin a new log, move the file away or give another `--state`.",
         path.display()
     )))
 }

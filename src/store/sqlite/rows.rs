@@ -125,7 +125,7 @@ pub(super) fn one<T>(
 /// The number in the only column of the only row.
 pub(super) fn number(connection: &Connection, sql: &str) -> Result<u64, SqliteError> {
     one(connection, sql, [], |row| RowColumns(row).number(0))?
-        .ok_or_else(|| SqliteError::damaged("it cannot be counted"))
+        .ok_or_else(|| SqliteError::damaged("the count query returned no row"))
 }
 
 /// The stream of an incident, if there is one.
@@ -143,7 +143,7 @@ pub(super) fn check_last_event(connection: &Connection, stream: &StreamRow) -> R
     if hash == Some(stream.head.hash) {
         return Ok(());
     }
-    Err(SqliteError::damaged(format!("event {seq} of incident `{id}` is not the one that was written last")))
+    Err(SqliteError::damaged(format!("event {seq} of incident `{id}` does not match the stream's head")))
 }
 
 /// The places of a stream's events.
@@ -250,9 +250,8 @@ fn check_totals(connection: &Connection, streams: u64, events: u64) -> Result<()
         return Err(SqliteError::damaged(format!("there should be {stream} incidents, but there are {streams}")));
     }
     if events != place {
-        let lost = "there should be as many, and an incident or its end is gone";
         return Err(SqliteError::damaged(format!(
-            "the incidents have {events} events and the file has {place}: {lost}"
+            "the incidents list {events} events, the file has {place}: an incident or its last events are lost"
         )));
     }
     Ok(())

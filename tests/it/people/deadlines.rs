@@ -78,10 +78,7 @@ async fn the_engine_sends_a_built_in_notice_when_nobody_notified_stakeholders() 
         ]
     );
     let text = &fixture.slack.messages()[0].text;
-    assert!(
-        text.contains("Nobody has told stakeholders yet") && text.contains("waits for a person at cause"),
-        "{text}"
-    );
+    assert!(text.contains("No update has been sent yet") && text.contains("waits for a person at cause"), "{text}");
     assert!(!text.contains("None") && !text.contains("because of"), "{text}");
 }
 

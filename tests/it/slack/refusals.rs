@@ -52,7 +52,7 @@ fn an_approval_is_valid_once_for_the_shown_change_of_its_incident() {
     let mut other: Value = serde_json::from_str(value.as_str().unwrap()).unwrap();
     other["d"]["approve"][1] = json!("0".repeat(64));
     let forged = refusal(&server, ADA, &message, &json!(other.to_string()));
-    assert!(forged.contains("has changed since"), "{forged}");
+    assert!(forged.contains("differs from the one that you saw"), "{forged}");
     // The value of the button names another incident than its message.
     let first = server.incident();
     server.reply_to(BOB, "start p1");
@@ -61,7 +61,10 @@ fn an_approval_is_valid_once_for_the_shown_change_of_its_incident() {
     server.click(BOB, &asked, "code");
     server.message_of(&second, "[Run touch");
     let crossed = value.as_str().unwrap().replace(&first, &second);
-    assert!(refusal(&server, ADA, &message, &json!(crossed)).contains("has changed since"), "{crossed}");
+    assert!(
+        refusal(&server, ADA, &message, &json!(crossed)).contains("differs from the one that you saw"),
+        "{crossed}"
+    );
     assert!(!server.is_repaired());
     server.press(ADA, &message, &value);
     server.until("the change was made", || server.is_repaired());

@@ -87,7 +87,7 @@ fn a_button_of_an_older_version_answers_only_an_unambiguous_step() {
         recorded_steps(&server, &id, "answered") == ["2:cause", "1:cause"]
     });
     let text = server.answer(&server.press(ADA, &message, &old_of_run));
-    assert!(text.contains("`2:cause` asks nothing"), "{text}");
+    assert!(text.contains("`2:cause` has no open question"), "{text}");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_typed_command_names_the_run_when_two_have_the_step() {
     assert!(server.reply_to(ADA, "answer 3:cause code").contains("There is no run 3"));
     assert!(server.reply_to(ADA, "answer 2:cause code").contains("Answered"));
     let text = server.reply_to(ADA, "answer 2:cause code");
-    assert!(text.contains("`2:cause` asks nothing"), "{text}");
+    assert!(text.contains("`2:cause` has no open question"), "{text}");
     assert!(server.reply_to(ADA, "answer code").contains("Answered"), "only one is left");
     server.until("both go on", || recorded_steps(&server, &id, "answered") == ["2:cause", "1:cause"]);
     server.until("both changes wait", || {
@@ -133,7 +133,7 @@ fn a_typed_command_names_the_run_when_two_have_the_step() {
     assert!(server.reply_to(ADA, "deny 1:mend too risky").contains("Refused"));
     assert_eq!(recorded_steps(&server, &id, "denied"), ["1:mend"]);
     let text = server.reply_to(ADA, "approve mend 0123456789ab");
-    assert!(text.contains("has changed since"), "{text}");
+    assert!(text.contains("differs from the one that you saw"), "{text}");
     server.validate_messages();
 }
 

@@ -107,7 +107,7 @@ fn every_mistake_is_reported_at_its_place() {
     );
     wrong("systemd: user", "systemd: usr", &["5:20 `usr` is no systemd manager | Did you mean `user`?"]);
     wrong("shop-backend.service", "shop-gateway.service", &["8:20 two services have the unit `shop-gateway.service`"]);
-    wrong("  bob:", "  ada:", &["16:3 the key `ada` is there twice | Take one of the two away."]);
+    wrong("  bob:", "  ada:", &["16:3 duplicate key `ada` | Take one of the two away."]);
     wrong(
         "estate: Shop",
         "shop: Shop",

@@ -183,7 +183,7 @@ impl<'a> FileProblems<'a> {
     }
 
     fn duplicate_key(&mut self, entry: &Entry, first: &SourceSpan) {
-        let message = format!("the key `{}` is there twice", visible(&entry.key, MAX_QUOTED));
+        let message = format!("duplicate key `{}`", visible(&entry.key, MAX_QUOTED));
         let problem = Problem::new(entry.key_span.clone(), message).related(first.clone(), "it is here first");
         self.add(problem.help("Take one of the two away."));
     }

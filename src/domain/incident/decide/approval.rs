@@ -66,12 +66,12 @@ pub(super) fn approve(
     let step = &target.step;
     let refuse = |cause, refused| Err(request.record(incident, cause, refused));
     if expires_at.is_some_and(|at| now >= at) {
-        let refused = Refused::usage(format!("the time to agree to `{step}` is over"));
+        let refused = Refused::usage(format!("the approval request for `{step}` has expired"));
         let again = format!("Ask again: `runbook retry {} {}`.", incident.id, incident.reference(run.id, step));
         return refuse(ApprovalRefusalCause::Expired, refused.hint(again));
     }
     if !matches_digest(seen, digest) {
-        let refused = Refused::usage(format!("what `{step}` would do has changed since, or that was another question"));
+        let refused = Refused::usage(format!("the change of `{step}` differs from the one that you saw"));
         return refuse(
             ApprovalRefusalCause::AnotherPlan,
             refused.hint(format!("Look again: `runbook watch {}`.", incident.id)),

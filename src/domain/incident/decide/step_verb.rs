@@ -69,10 +69,8 @@ fn answer(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> 
             .hint(format!("Type `runbook approve {id} {typed}` or `runbook deny {id} {typed} <reason>`."))),
         Some(Gate::Failure { .. }) => Err(Refused::usage(format!("`{typed}` has failed: it waits for a decision"))
             .hint(format!("Type `runbook retry {id} {typed}` or `runbook skip {id} {typed} <reason>`."))),
-        Some(Gate::Timer { .. }) | None => {
-            Err(Refused::usage(format!("`{typed}` asks nothing"))
-                .hint(format!("See what waits: `runbook watch {id}`.")))
-        }
+        Some(Gate::Timer { .. }) | None => Err(Refused::usage(format!("`{typed}` has no open question"))
+            .hint(format!("See what waits: `runbook watch {id}`."))),
     }
 }
 
@@ -96,8 +94,8 @@ fn retry(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
         {
             Ok(())
         }
-        _ => Err(Refused::usage(format!("`{}` has nothing to try again", incident.reference(run.id, key)))
-            .hint(format!("See how it stands: `runbook timeline {}`.", incident.id))),
+        _ => Err(Refused::usage(format!("`{}` cannot be retried", incident.reference(run.id, key)))
+            .hint(format!("See its state: `runbook timeline {}`.", incident.id))),
     }
 }
 
@@ -109,7 +107,7 @@ fn skip(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
     }
     let (typed, status) = (incident.reference(run.id, key), template_scope::status(status));
     Err(Refused::usage(format!("`{typed}` cannot be skipped: its status is `{status}`"))
-        .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)))
+        .hint(format!("See its state: `runbook timeline {}`.", incident.id)))
 }
 
 fn undo(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
@@ -122,7 +120,7 @@ fn undo(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
         let ended = undoing.conclusion().is_some();
         let message = if ended { "was undone already; a step is undone once" } else { "is being undone already" };
         return Err(
-            Refused::usage(format!("`{typed}` {message}")).hint(format!("See how it stands: `runbook timeline {id}`."))
+            Refused::usage(format!("`{typed}` {message}")).hint(format!("See its state: `runbook timeline {id}`."))
         );
     }
     if !run.has_attempted(key) {

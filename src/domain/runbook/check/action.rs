@@ -61,11 +61,11 @@ impl RunbookChecker<'_> {
         match verbs.as_slice() {
             [_] => {}
             [] => {
-                let problem = Problem::new(given.span.clone(), format!("`{}` is not told what to do", form.name));
+                let problem = Problem::new(given.span.clone(), format!("`{}` has no operation", form.name));
                 self.report.add(problem.help(format!("Give exactly one of {}.", list(&names))));
             }
             [first, second, ..] => {
-                let message = format!("`{}` is told to do two things, `{}` and `{}`", form.name, first.key, second.key);
+                let message = format!("`{}` has two operations, `{}` and `{}`", form.name, first.key, second.key);
                 let problem =
                     Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here");
                 self.report.add(problem.help("Make two steps of it."));
@@ -98,7 +98,7 @@ impl RunbookChecker<'_> {
     pub(super) fn declared_effect(&mut self, node: &Node, action: &mut Action) {
         let Some(declared) = self.report.keyword(node, EFFECTS) else { return };
         if self.form(&action.kind).is_some_and(|form| !form.verbs.is_empty()) && declared < action.effect {
-            let message = format!("`{}` knows that this is `{}`", action.kind, action.effect);
+            let message = format!("the effect of `{}` is `{}`", action.kind, action.effect);
             self.report.add(Problem::new(node.span.clone(), message).help("Take `effect` away."));
             return;
         }

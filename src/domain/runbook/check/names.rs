@@ -149,8 +149,12 @@ impl RunbookChecker<'_> {
         if known.contains(&field) || known.iter().any(|name| name.starts_with('<')) {
             return None;
         }
-        let problem = Problem::new(SourceSpan::default(), format!("step `{id}` leaves no `{field}`"));
-        Some(problem.did_you_mean(field, known.iter().copied()).or_help(format!("`{kind}` leaves {}.", list(&known))))
+        let problem = Problem::new(SourceSpan::default(), format!("step `{id}` has no output `{field}`"));
+        Some(
+            problem
+                .did_you_mean(field, known.iter().copied())
+                .or_help(format!("`{kind}` has the outputs {}.", list(&known))),
+        )
     }
 
     /// Why there is no such param. The caller sets the place of the problem.

@@ -52,7 +52,7 @@ impl RunbookChecker<'_> {
                 .or_help("Use an IANA name, such as `Africa/Lusaka` or `UTC`."),
             ScheduleError::Expression => Problem::new(node.span.clone(), format!("`{shown}` is no cron expression"))
                 .help("Write minute, hour, day of the month, month and day of the week: `0 9 * * mon`."),
-            ScheduleError::Never => Problem::new(node.span.clone(), format!("`{shown}` never comes"))
+            ScheduleError::Never => Problem::new(node.span.clone(), format!("`{shown}` has no occurrence"))
                 .help("No day of the calendar fits it."),
         };
         self.report.add(problem);

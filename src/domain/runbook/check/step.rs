@@ -284,7 +284,7 @@ impl RunbookChecker<'_> {
                     .help("Use `verify` to wait for a change to take effect, or `retry` to try it again.")
                 } else {
                     Problem::new(given.key_span.clone(), format!("`{}` does not go with `{}`", given.key, entry.key))
-                        .help(format!("Take it away, or put it on another step; `{}` would not heed it.", entry.key))
+                        .help(format!("Take it away, or put it on another step; `{}` ignores it.", entry.key))
                 };
                 problem.related(entry.key_span.clone(), "the step does this")
             })
@@ -328,7 +328,7 @@ impl RunbookChecker<'_> {
         let of_action = inner.and_then(|node| self.deadline_name(node));
         match (&of_step, &of_action, inner) {
             (Some(one), Some(other), Some(node)) if one != other => {
-                let message = format!("the step says that it meets `{one}`, the action says `{other}`");
+                let message = format!("the step meets `{one}`, its action meets `{other}`");
                 self.report.add(Problem::new(node.span.clone(), message).help("Keep one of the two."));
             }
             _ => {}

@@ -203,22 +203,22 @@ fn a_step_has_exactly_one_body() {
     steps("  - health: gateway\n    wehn: 'true'\n", &["6:5 unknown key `wehn` in a step | Did you mean `when`?"]);
     steps(
         "  - systemd: {}\n",
-        &["5:5 `systemd` is not told what to do | Give exactly one of `status`, `restart` and `stop`."],
+        &["5:5 `systemd` has no operation | Give exactly one of `status`, `restart` and `stop`."],
     );
     steps(
         "  - systemd: { status: shop-gateway, stop: shop-gateway }\n    verify: { health: gateway }\n",
-        &["5:38 `systemd` is told to do two things, `status` and `stop` | Make two steps of it."],
+        &["5:38 `systemd` has two operations, `status` and `stop` | Make two steps of it."],
     );
     for body in ["manual: x", "start: p2"] {
         let kind = body.split(':').next().expect("a key");
         steps(
             &format!("  - {body}\n    approve: commander\n"),
             &[&format!(
-                "6:5 `approve` does not go with `{kind}` | Take it away, or put it on another step; `{kind}` would not heed it."
+                "6:5 `approve` does not go with `{kind}` | Take it away, or put it on another step; `{kind}` ignores it."
             )],
         );
     }
-    steps("  - wait: 5s\n    wait: 6s\n", &["6:5 the key `wait` is there twice | Take one of the two away."]);
+    steps("  - wait: 5s\n    wait: 6s\n", &["6:5 duplicate key `wait` | Take one of the two away."]);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn names_of_the_estate_are_checked() {
     steps(
         "  - ask: [a]\n    name: x\n    approve: comander\n",
         &[
-            "7:5 `approve` does not go with `ask` | Take it away, or put it on another step; `ask` would not heed it.",
+            "7:5 `approve` does not go with `ask` | Take it away, or put it on another step; `ask` ignores it.",
             "7:14 there is no role `comander` in the estate | Did you mean `commander`?",
         ],
     );
@@ -296,7 +296,7 @@ error: unknown key `restrat` in `systemd`
   |
 help: Did you mean `restart`?
 
-error: `systemd` is not told what to do
+error: `systemd` has no operation
  --> runbooks/p1.yaml:6:16
   |
 6 |     systemd: { restrat: shop-gateway }

@@ -213,6 +213,6 @@ mod tests {
         ] {
             assert_eq!(read(typed).unwrap_err(), message);
         }
-        assert!(read("detected=soon").unwrap_err().contains("`soon` is no time"));
+        assert!(read("detected=soon").unwrap_err().contains("`soon` is not a time"));
     }
 }

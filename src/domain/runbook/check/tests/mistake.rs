@@ -31,7 +31,7 @@ fn references_are_checked_with_their_place() {
     );
     steps(
         "  - id: a\n    systemd: { status: shop-gateway }\n  - when: steps.a.unist\n    wait: 5s\n",
-        &["7:11 step `a` leaves no `unist` | Did you mean `units`?"],
+        &["7:11 step `a` has no output `unist` | Did you mean `units`?"],
     );
     steps(
         "  - manual: |\n      one\n      two {{ item }} three\n",
@@ -116,7 +116,7 @@ fn a_change_needs_verify_and_only_a_check_can_be_repeated() {
         "  - systemd: { restart: shop-gateway }\n    effect: read\n",
         &[
             "5:5 `systemd` changes something here, and the step has no `verify` | Add a check that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
-            "6:13 `systemd` knows that this is `once` | Take `effect` away.",
+            "6:13 the effect of `systemd` is `once` | Take `effect` away.",
         ],
     );
     steps(
@@ -193,7 +193,7 @@ fn values_are_checked_against_their_shapes() {
     steps(
         "  - wait: 5s\n    retry: { attempts: 0 }\n",
         &[
-            "6:5 `retry` does not go with `wait` | Take it away, or put it on another step; `wait` would not heed it.",
+            "6:5 `retry` does not go with `wait` | Take it away, or put it on another step; `wait` ignores it.",
             "6:24 `0` is not between 1 and 100",
         ],
     );
@@ -318,6 +318,6 @@ fn the_host_of_a_step_must_be_a_host_of_an_environment() {
     steps("  - { health: gateway, host: web3 }\n", &["5:30 no environment has a host `web3` | Did you mean `web2`?"]);
     steps(
         "  - { wait: 5s, host: web2 }\n",
-        &["5:17 `host` does not go with `wait` | Take it away, or put it on another step; `wait` would not heed it."],
+        &["5:17 `host` does not go with `wait` | Take it away, or put it on another step; `wait` ignores it."],
     );
 }

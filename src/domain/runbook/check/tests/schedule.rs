@@ -27,7 +27,7 @@ fn a_mistake_is_reported_at_its_place() {
     );
     scheduled(
         "{ schedule: 0 9 31 feb *, timezone: UTC, environments: staging }",
-        &["4:17 `0 9 31 feb *` never comes | No day of the calendar fits it."],
+        &["4:17 `0 9 31 feb *` has no occurrence | No day of the calendar fits it."],
     );
     scheduled(
         "{ schedule: 0 9 * * mon }",
