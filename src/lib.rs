@@ -24,7 +24,8 @@
 //!
 //! # Invariants
 //!
-//! * `due` depends on state alone. Resuming after a crash is the normal path; there is no separate recovery.
+//! * `due` depends on state and `now` alone. Resuming after a crash runs the same code, plus reconciliation of interrupted
+//!   attempts.
 //! * A change starts only after its `StepStarted` is durable. After an interruption,
 //!   [`Kind::reconcile`](actions::Kind::reconcile) checks whether the change happened. It is repeated only where its
 //!   [effect class](domain::core::effect::EffectClass) allows that; otherwise a person decides.
@@ -32,7 +33,8 @@
 //! * A run has a copy of its runbook and estate. Editing a file never changes a run in progress.
 //! * Only text from a runbook is rendered as a template, and once. A parameter, an output or a journal entry is data: it
 //!   reaches a program as an argument or an environment variable, and a shell script as a quoted argument.
-//! * A message is pending in the log until it is delivered, by its channel or a fallback. There is no other queue.
+//! * A message is pending in the log until it is delivered by its channel or a fallback, withdrawn, or 24 h old. The order of
+//!   sending is kept in memory only.
 //! * A person is identified by an account, a Slack user id or an address that an interface has verified, never by a name.
 //! * One firing of an alert belongs to one incident, and one occurrence of a schedule to one maintenance incident. The store
 //!   registers a unique key for each in the write that records it.
@@ -45,23 +47,23 @@
 //! | [`domain`] | pure functions over plain data |
 //! | [`clock`] | the clocks: wall, monotonic, simulated |
 //! | [`sync`] | locks that stay usable after a panic |
-//! | [`actions`] | the kinds of action, one file each, and how they reach a host |
-//! | [`notify`] | how a message is sent, one file a channel |
-//! | [`store`] | the event log, one module a backend |
+//! | [`actions`] | the kinds of action, one module each, and how they reach a host |
+//! | [`notify`] | how a message is sent, one module per channel |
+//! | [`store`] | the event log, one module per backend |
 //! | [`engine`] | commands in ([`Engine::submit`](engine::Engine::submit)), work on an incident ([`Engine::drive`](engine::Engine::drive)), the [dispatcher](engine::dispatcher) of a service |
 //! | [`surface`] | the interfaces: command line, stepper, status board, demo, webhooks, Slack, incident page |
 //!
 //! Imports go one way, and no modules import each other in a circle. `tests/architecture.rs` checks both:
 //!
 //! ```text
-//! surface ─→ engine ─→ actions, notify, store ─→ domain        clock: beside domain
+//! surface ─→ engine ─→ actions, notify, store ─→ clock ─→ domain        sync: used by the layers above clock
 //! ```
 //!
-//! Within `domain`, [`domain::config`] reads the estate and [`domain::runbook`] the runbooks: a file becomes nodes with their
-//! places, and the checker returns a resolved value or every problem at once. The fields of a kind are data
-//! ([`KindForm`](domain::config::kind_schema::KindForm)), which the checker, the schema, the manual and the plan share. The keys of
-//! the estate ([`Section`](domain::config::estate_schema::Section)) and of a runbook (`domain::runbook::runbook_schema`) are data as
-//! well.
+//! Within `domain`, [`domain::config`] reads the estate and [`domain::runbook`] the runbooks. The reader turns a file into nodes
+//! with their places. The checker turns the nodes into a resolved value, or reports every problem at once. Tables list the fields
+//! of a kind ([`KindForm`](domain::config::kind_schema::KindForm)), the keys of the estate
+//! ([`Section`](domain::config::estate_schema::Section)) and the keys of a runbook (`domain::runbook::runbook_schema`). The
+//! checker, the JSON Schema and the manual are made from these tables.
 //!
 //! # Not here
 //!

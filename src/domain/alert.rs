@@ -54,9 +54,9 @@ pub struct Alert {
     /// The sender's identifier of this firing, unique among its firings: for Alertmanager the fingerprint and the start. It is
     /// the same in every repeat, and when the alert is resolved.
     pub firing: String,
-    /// Whether `firing` names the monitored thing, so that all its firings have the same: a CloudWatch alarm has one name for ever.
-    /// Then a firing after a resolve is a new one. But it is a late repeat if its `starts_at` is not after the resolve's `ends_at`,
-    /// and a resolve is late if its `ends_at` is before the `starts_at` of the current firing.
+    /// Whether all firings of the monitored thing have the same `firing`, as those of a CloudWatch alarm do. A firing after a
+    /// resolve is then a new firing, or a late repeat if its `starts_at` is not after the resolve's `ends_at`. A resolve is late if
+    /// its `ends_at` is before the `starts_at` of the current firing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recurs: bool,
     #[serde(default)]
@@ -102,8 +102,8 @@ pub struct Alert {
 }
 
 /// The key of one firing, unique among the firings of all senders: 16 bytes, written in hex. The first four are the second of
-/// the start, so that firings of the same time are neighbours in an index; the other twelve are of a SHA-256 digest. The second
-/// is 0 where neither `starts_at` of an alert that recurs nor `firing` has a start.
+/// the start, so that firings of the same time are neighbours in an index; the other twelve are of a SHA-256 digest. Without a
+/// known start, the first four bytes are zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AlertKey([u8; 16]);
 

@@ -81,9 +81,9 @@ struct Redaction {
 struct Scan {
     /// In order, without overlaps.
     found: Vec<Redaction>,
-    /// The end of the part that following text cannot turn into a part of a secret.
+    /// Everything before this offset is final.
     settled: usize,
-    /// The length of the longest beginning of a needle that the text ends with.
+    /// The length of the longest partial match at the end.
     pending: usize,
 }
 

@@ -1,6 +1,6 @@
-//! Channels for messages, one file each. A channel tries once to send a message.
+//! Channels for messages, one module each. A channel tries once to send a message.
 //!
-//! Not here: retries, deadlines and the order of threads, which are the engine's.
+//! Not here: retries and deadlines (`domain::incident::message`), and the order of sending (`engine::delivery`).
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub struct Receipt {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Undelivered {
-    /// A sentence for people, without secrets.
+    /// A text for people that contains no secret.
     pub reason: String,
     /// How long the channel asks to wait before the next attempt.
     pub retry_after: Option<Duration>,

@@ -4,8 +4,8 @@
 //! `ok`, so its messages have no thread.
 //!
 //! Slack cannot send a message exactly once: `client_msg_id` is only for Slack's own programs. Web API messages carry
-//! their key as `metadata`, so that a repeat can be recognised. A crash between sending and recording causes **at most
-//! one duplicate**.
+//! their key as `metadata`, so that a repeat can be recognised. Each crash or timeout between sending and recording can
+//! cause one duplicate.
 //!
 //! **Invariant:** no error here holds the token or the webhook's address.
 

@@ -1,4 +1,4 @@
-//! The log: one append-only stream of events per incident. Each backend has its file.
+//! The log: one append-only stream of events per incident. Each backend is one module.
 //!
 //! The store does not interpret events. It keeps their bytes in order, chained by hash, and returns `Conflict` to the
 //! second of two concurrent writers.

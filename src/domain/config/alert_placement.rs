@@ -69,7 +69,7 @@ fn evaluated(rule: &str, alert: &Alert) -> Option<String> {
     }
 }
 
-/// The service of this name, or with a unit of this name, with or without `.service`.
+/// The service that has this name, or whose unit has it. The suffix `.service` is ignored in the names of units.
 fn known_service(name: &str, estate: &Estate) -> Option<String> {
     if estate.services.contains_key(name) {
         return Some(name.to_owned());

@@ -26,7 +26,7 @@ pub struct AlertPolicy {
     pub service_from: Option<String>,
     /// The properties that are the same in all alerts of an incident.
     pub group_by: Vec<GroupBy>,
-    /// How long after its last alert an incident takes further alerts.
+    /// An alert joins an open incident only within this time after the previous alert.
     pub window: Span,
     /// How long no alert may fire before the incident is resolved automatically.
     pub resolve_after: Span,

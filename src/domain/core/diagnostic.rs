@@ -119,7 +119,7 @@ impl Source {
     }
 }
 
-/// The place of a range of bytes in a text. A range that is not within the text, or not at characters, is moved to where it is.
+/// The place of a range of bytes in a text. A range is clamped to the text and to character boundaries.
 pub fn span_in(text: &str, range: Range<usize>) -> SourceSpan {
     let start = boundary_before(text, range.start);
     let end = boundary_before(text, range.end).max(start);

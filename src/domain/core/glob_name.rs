@@ -36,8 +36,8 @@ pub fn matches_unit(pattern: &str, name: &str) -> bool {
     matches_with(pattern, name, after_unit_part)
 }
 
-/// Matches everything but `*` by `after`: it returns the index after the part at an index of the pattern, if that part matches
-/// the character.
+/// Matches a name against a pattern. The function `after` matches every part of the pattern except `*`: it takes the index of
+/// the part and a character, and returns the index after the part if the character matches.
 fn matches_with(pattern: &str, name: &str, after: impl Fn(&[char], usize, char) -> Option<usize>) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);

@@ -1,14 +1,14 @@
 //! Pending messages: when each is attempted next, by which channel or fallback.
 //!
 //! A step's message is pending from its `StepStarted`, a message of the engine or of a person from its `NoticeOwed`. It is
-//! pending until it is delivered to each of its channels or to a fallback of that channel.
+//! pending until it is delivered to each of its channels or to a fallback of that channel, is withdrawn, or is 24 h old.
 //!
 //! **Invariant:** the log and `now` alone determine the attempts. The jitter of a back-off is derived from the ids of the
 //! incident and the message, so a restart computes the same instants.
 //!
 //! Not here: the protocols of channels, and the order among waiting messages; see `engine::delivery`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -165,8 +165,7 @@ impl Message {
         !self.withdrawn && now < self.expires_at() && self.open().next().is_some()
     }
 
-    /// The channels for which it has expired and the log does not contain that yet. The log contains it as a permanent failure of
-    /// the channel itself, at or after the expiry.
+    /// Targets whose expiry is not recorded. It is recorded as a permanent failure of the target's own route.
     pub fn given_up(&self, now: Timestamp) -> impl Iterator<Item = &String> {
         let end = self.expires_at();
         let is_recorded = move |target: &String| {
@@ -279,7 +278,7 @@ fn fraction(name: &str) -> f64 {
     f64::from(u16::from_be_bytes([digest[0], digest[1]])) / f64::from(u16::MAX)
 }
 
-/// The text and the channels of a `notify` action's fields.
+/// The text and the channels of a `notify` action's fields, each channel once.
 pub(crate) fn of_spec(spec: &serde_json::Value) -> (String, Vec<String>) {
     let text = spec.get("message").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     let mut to = Vec::new();
@@ -290,6 +289,20 @@ pub(crate) fn of_spec(spec: &serde_json::Value) -> (String, Vec<String>) {
         }
         _ => {}
     }
-    to.dedup();
+    let mut listed = BTreeSet::new();
+    to.retain(|target| listed.insert(target.clone()));
     (text, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_channel_that_is_listed_twice_is_one_target() {
+        let spec = json!({ "message": "text", "to": ["a", "b", "a"] });
+        assert_eq!(of_spec(&spec), ("text".to_owned(), vec!["a".to_owned(), "b".to_owned()]));
+    }
 }

@@ -207,7 +207,7 @@ pub fn fold(log: &[Recorded]) -> Result<Option<Incident>, Illegal> {
 /// Applies events to an incident; the first event opens an incident that does not exist yet.
 ///
 /// # Errors
-/// As for [`fold`]. The events before the wrong one are applied.
+/// As for [`fold`]. The events before the wrong one are applied, and possibly a part of it.
 pub fn extend(incident: &mut Option<Incident>, events: &[Recorded]) -> Result<(), Illegal> {
     for recorded in events {
         match incident {

@@ -17,7 +17,8 @@ pub struct Holder {
     pub since: Timestamp,
 }
 
-/// The key under which a person counts once: the key in the estate's `people`; for an unknown person, the identity.
+/// Identifies a person, so that two approvals of one person count as one. It is the key in the estate's `people`; for an unknown
+/// person, the identity.
 pub fn person_key(estate: &Estate, actor: &Actor) -> String {
     match actor.identity() {
         Some(id) => estate.person(id).map_or_else(|| id.to_string(), str::to_owned),
@@ -26,8 +27,8 @@ pub fn person_key(estate: &Estate, actor: &Actor) -> String {
     }
 }
 
-/// Whether a person has one of these roles, or is one of these people. An empty list permits everybody; unknown users are
-/// never permitted.
+/// Whether a person has one of these roles, or is one of these people. An empty list permits every known user. Unknown
+/// users are never permitted.
 ///
 /// If the estate lists people for a role, only they have it. Otherwise everybody has the role until somebody takes it; then
 /// only the holder has it.

@@ -327,7 +327,7 @@ fn latest(mut lines: Vec<HandoverLine>) -> Vec<HandoverLine> {
     lines
 }
 
-/// Text in which no character has a meaning for Markdown.
+/// Escapes the characters that have a meaning for Markdown within a line.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

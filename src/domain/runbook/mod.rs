@@ -41,7 +41,6 @@ pub struct Runbook {
     pub title: String,
     /// The severity of an incident that it opens.
     pub severity: Severity,
-    /// One or two sentences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
     /// The environments it may run in; empty means every one.
@@ -77,7 +76,6 @@ pub struct Param {
     /// The value when none is given; without one, the param must be given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// One sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
 }
@@ -218,7 +216,7 @@ pub struct Start {
 /// Who must approve a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approve {
-    /// Any of these roles or people; empty means anybody.
+    /// Any of these roles or people; empty means any known user.
     #[serde(default)]
     pub by: Vec<String>,
     /// How many people: a number, or a template that gives one. One when it is left out.

@@ -135,7 +135,7 @@ impl Database {
     /// Lets SQLite open the file at `path`, which must be `file`.
     pub(super) fn open(path: &Path, file: SharedFile, flags: OpenFlags) -> Result<Self, SqliteError> {
         let database = Self { connection: Connection::open_with_flags(path, flags)?, file };
-        // SQLite takes its first lock at the first statement, so a connection to another file has none to lose.
+        // Closing a connection to the wrong file here is safe: it holds no lock yet.
         is_still(path, database.file.identity)?;
         Ok(database)
     }

@@ -62,7 +62,7 @@ fn estate<'a>(incident: &'a Incident, role: &str) -> Result<&'a Estate, Refused>
     Err(refused.hint(suggest(role, &known, "")))
 }
 
-/// Whether a person may have the role; `name` is the person's name in the refusal.
+/// Refuses a person who may not have the role. `name` is the person's name in the refusal.
 fn may_have(estate: &Estate, role: &str, person: Option<&str>, name: &str) -> Result<(), Refused> {
     let people = estate.roles.get(role).map(|role| role.people.as_slice()).unwrap_or_default();
     if people.is_empty() || person.is_some_and(|person| people.iter().any(|listed| listed == person)) {
@@ -72,7 +72,7 @@ fn may_have(estate: &Estate, role: &str, person: Option<&str>, name: &str) -> Re
         .hint(format!("Those who may: {}.", people.join(", "))))
 }
 
-/// Whether the actor may assign or release the role: as its holder, or as a person who may take it.
+/// Refuses an actor who neither holds the role nor may take it.
 fn may_pass_on(incident: &Incident, estate: &Estate, by: &Actor, role: &str) -> Result<(), Refused> {
     let holds = |holder: &Holder| is_holder(estate, by, holder);
     if incident.roles.get(role).is_some_and(holds) {

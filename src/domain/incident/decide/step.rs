@@ -67,7 +67,7 @@ pub(super) fn run<'a>(incident: &'a Incident, target: &StepTarget) -> Result<&'a
     Ok(found)
 }
 
-/// Whether a target's attempt and question are the present ones.
+/// Refuses a target whose attempt or question is not the present one.
 pub(super) fn unchanged(incident: &Incident, target: &StepTarget) -> Result<(), Refused> {
     let now = incident.target(target.run, &target.step);
     let (what, present, then) = match (now.attempt == target.attempt, now.question == target.question) {

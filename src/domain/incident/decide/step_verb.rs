@@ -1,7 +1,7 @@
 //! The commands to a step, and whether the step's state allows them.
 //!
-//! **Invariant:** [`decide`](super::decide) and [`super::target_lookup`] use the same check, so a command that is suggested is
-//! accepted.
+//! **Invariant:** [`decide`](super::decide) and [`super::target_lookup`] use the same check, so a command that is suggested
+//! passes the check of the step's state.
 
 use crate::domain::core::id::{StepKey, StepPart};
 use crate::domain::incident::Incident;

@@ -1,6 +1,7 @@
 //! Resolves the step reference that a person typed to the target of a command.
 //!
-//! **Invariant:** the target is the only step that the reference matches and the command fits. Of several, none is chosen.
+//! **Invariant:** the target is the only step that the reference matches and the command fits. Of several, none is
+//! chosen unless a digest selects one.
 
 use super::approval::{ApprovalRequest, matches_digest};
 use super::step_verb::StepVerb;
@@ -26,8 +27,8 @@ pub fn target(incident: &Incident, verb: StepVerb, typed: Option<&StepReference>
     only(incident, verb, &candidates(incident, verb, typed, None)?)
 }
 
-/// The only change that `typed` matches and that waits for approval, with its digest. A digest that was typed is returned as it
-/// is; of several changes it selects the one that it belongs to.
+/// The only change that `typed` matches and that waits for approval, with its digest. If several changes match, `digest` selects
+/// one. A typed digest is returned unchanged.
 ///
 /// # Errors
 /// There is none, or more than one.

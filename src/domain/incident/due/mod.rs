@@ -33,8 +33,7 @@ pub enum Effect {
     Ask(Box<Confirmation>),
     /// Begin an attempt; completed by `StepStarted`.
     Perform { run: RunId, attempt: Box<Attempt> },
-    /// End an attempt that has begun. The process that makes it continues; an interrupted attempt is reconciled. Completed by
-    /// `StepEnded` or `Reconciled`.
+    /// Await the result of a running attempt, or reconcile it if its process is gone. Completed by `StepEnded` or `Reconciled`.
     Settle {
         run: RunId,
         step: StepKey,
@@ -74,7 +73,7 @@ pub struct PendingDelivery {
 pub struct Confirmation {
     pub run: RunId,
     pub step: StepKey,
-    /// The roles or people who may approve; empty means anybody.
+    /// The roles or people who may approve; empty means any known user.
     pub by: Vec<String>,
     pub action: RenderedAction,
     /// See [`approval_digest`].
@@ -108,7 +107,7 @@ pub fn due(incident: &Incident, now: Timestamp) -> Vec<Effect> {
     effects
 }
 
-/// When an effect may become due without a further event; none if only an event can cause one.
+/// The earliest time at which an effect becomes due by itself; none if only an event can cause one.
 pub fn wake_at(incident: &Incident) -> Option<Timestamp> {
     instants(incident).min()
 }

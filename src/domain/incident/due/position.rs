@@ -1,6 +1,6 @@
 //! The position of a run: the walk over its steps that finds the pending ones.
 //!
-//! **Invariant:** the walk ends at the first step that is not done; steps after it have no effects.
+//! **Invariant:** at the top level, the walk ends at the first step that is not done; steps after it have no effects.
 
 use std::num::NonZeroU32;
 
@@ -157,7 +157,7 @@ impl Walk<'_> {
             StepStatus::Expanded => self.members(step, key),
             StepStatus::Ready { at } => {
                 if self.now >= *at {
-                    // A group that is retried failed before it was expanded.
+                    // Only a group that failed before its expansion can be retried.
                     if step.is_group(key) { self.enter(step, key) } else { self.body(step, key) }
                 }
             }
@@ -178,8 +178,9 @@ impl Walk<'_> {
         SequenceProgress::Blocked
     }
 
-    /// Whether the step is skipped because every alert of an unattended run is resolved. Changes, questions and waits are
-    /// skipped. Checks and messages still run, because they are evidence, and attempts in progress are finished.
+    /// Whether the step is skipped because every alert of an unattended run is resolved. Changes, questions, work by hand, waits
+    /// and starts of runbooks are skipped. Checks and messages still run, because they are evidence. Attempts in progress are
+    /// finished.
     fn is_obsolete(&self, step: &Step, key: &StepKey) -> bool {
         if self.run.mode != Mode::Unattended || self.in_finally || !self.incident.alerts.are_resolved() {
             return false;

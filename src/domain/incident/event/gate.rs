@@ -29,7 +29,7 @@ pub enum Gate {
     Manual { instruction: String },
     /// The approval of a change.
     Approve {
-        /// The roles or people who may approve; empty means anybody.
+        /// The roles or people who may approve; empty means any known user.
         #[serde(default)]
         by: Vec<String>,
         change: PlannedChange,

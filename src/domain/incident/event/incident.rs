@@ -37,7 +37,7 @@ pub enum IncidentEvent {
     SeverityChanged(SeverityChange),
     /// An alert matches a runbook that does not start automatically. A person may start it.
     RunProposed(SuggestedRunbook),
-    /// An occurrence of a schedule was skipped, because this run of the same runbook has not ended.
+    /// An occurrence of a schedule was skipped, because the previous run has not ended.
     OccurrenceSkipped(Skipped),
     /// A person or the engine resolved the incident.
     Resolved {

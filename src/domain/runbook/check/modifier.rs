@@ -21,7 +21,7 @@ const PAUSE: Span = Span::seconds(5);
 const WITHIN: Span = Span::seconds(60);
 
 impl RunbookChecker<'_> {
-    /// Who must approve: roles or people, or a mapping. No value stands for anybody.
+    /// Who must approve: roles or people, or a mapping. No value stands for any known user.
     pub(super) fn approve(&mut self, node: &Node) -> Option<Approve> {
         match &node.content {
             Content::Null | Content::Boolean(true) => Some(Approve::default()),
