@@ -9,7 +9,7 @@ use runbook::domain::config::yaml::reader;
 use runbook::domain::core::diagnostic;
 use runbook::domain::core::diagnostic::{Source, Style};
 use runbook::domain::runbook::check::{self, CheckContext};
-use runbook::domain::runbook::{reference, schema};
+use runbook::domain::runbook::{json_schema, reference};
 
 fn read(path: &Path) -> Source {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -50,7 +50,7 @@ fn check_project(directory: &Path) {
         }
     }
     assert!(rendered.is_empty(), "\n{rendered}");
-    let validator = jsonschema::draft202012::new(&schema::runbook(&forms)).expect("the schema compiles");
+    let validator = jsonschema::draft202012::new(&json_schema::runbook(&forms)).expect("the schema compiles");
     for path in &files {
         let instance = reader::read(&read(path)).expect("it is YAML").to_json();
         let errors: Vec<String> =
@@ -58,7 +58,7 @@ fn check_project(directory: &Path) {
         assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
     }
     let instance = reader::read(&read(&directory.join("estate.yaml"))).expect("it is YAML").to_json();
-    jsonschema::draft202012::new(&schema::estate())
+    jsonschema::draft202012::new(&json_schema::estate())
         .expect("the schema compiles")
         .validate(&instance)
         .unwrap_or_else(|error| panic!("{error}"));

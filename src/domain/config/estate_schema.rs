@@ -47,19 +47,28 @@ pub struct Section {
     /// Its keys, in the order of the manual.
     pub fields: &'static [EstateField],
     /// The alternatives of which exactly one is given.
-    pub ways: Option<&'static Alternatives>,
+    pub alternatives: Option<&'static Alternatives>,
     /// Whether its value may be missing: `ada:` with nothing behind it.
     pub may_be_empty: bool,
     /// Whether a text in its place is reported as a secret that was written into the file.
     pub is_secret: bool,
     /// A key, and a name that expressions in this section can use only when that key is given.
-    pub brings: Option<(&'static str, &'static str)>,
+    pub conditional_name: Option<(&'static str, &'static str)>,
 }
 
 impl Section {
     /// A section with these fields and no special rule.
     pub const fn new(what: &'static str, title: &'static str, fields: &'static [EstateField]) -> Self {
-        Self { what, title, about: "", fields, ways: None, may_be_empty: false, is_secret: false, brings: None }
+        Self {
+            what,
+            title,
+            about: "",
+            fields,
+            alternatives: None,
+            may_be_empty: false,
+            is_secret: false,
+            conditional_name: None,
+        }
     }
 
     /// Its keys.
@@ -69,7 +78,9 @@ impl Section {
 
     /// The fields that belong to no alternative.
     pub fn common(&self) -> impl Iterator<Item = &'static EstateField> + '_ {
-        self.fields.iter().filter(|field| self.ways.is_none_or(|ways| ways.of(field.name).is_none()))
+        self.fields
+            .iter()
+            .filter(|field| self.alternatives.is_none_or(|alternatives| alternatives.of(field.name).is_none()))
     }
 
     /// This section and every section within it, each once and before its own sections.
@@ -93,13 +104,13 @@ impl Section {
 /// The alternatives of a section, of which exactly one is given.
 #[derive(Debug)]
 pub struct Alternatives {
-    pub ways: &'static [Alternative],
+    pub list: &'static [Alternative],
     /// The message when none is given.
-    pub none: &'static str,
+    pub message_if_none: &'static str,
     /// The message when two are given; the two keys follow it.
-    pub two: &'static str,
+    pub message_if_two: &'static str,
     /// The help for that message, or empty.
-    pub two_help: &'static str,
+    pub help_if_two: &'static str,
 }
 
 /// One alternative of a section.
@@ -108,32 +119,32 @@ pub struct Alternative {
     /// The key that chooses it.
     pub key: &'static str,
     /// The keys that must be given with it.
-    pub with: &'static [&'static str],
+    pub required: &'static [&'static str],
     /// The keys that may be given with it.
-    pub may: &'static [&'static str],
+    pub optional: &'static [&'static str],
 }
 
 impl Alternative {
     /// An alternative with one key.
     pub const fn alone(key: &'static str) -> Self {
-        Self { key, with: &[], may: &[] }
+        Self { key, required: &[], optional: &[] }
     }
 
     /// Its keys.
     pub fn keys(&self) -> impl Iterator<Item = &'static str> {
-        std::iter::once(self.key).chain(self.with.iter().copied()).chain(self.may.iter().copied())
+        std::iter::once(self.key).chain(self.required.iter().copied()).chain(self.optional.iter().copied())
     }
 }
 
 impl Alternatives {
     /// The alternative to which a key belongs.
     pub fn of(&self, key: &str) -> Option<&'static Alternative> {
-        self.ways.iter().find(|way| way.keys().any(|known| known == key))
+        self.list.iter().find(|alternative| alternative.keys().any(|known| known == key))
     }
 
     /// The keys that choose an alternative.
     pub fn keys(&self) -> Vec<&'static str> {
-        self.ways.iter().map(|way| way.key).collect()
+        self.list.iter().map(|alternative| alternative.key).collect()
     }
 }
 
@@ -143,7 +154,7 @@ pub struct Entries {
     /// What its values are: `services`.
     pub plural: &'static str,
     /// What its keys are, in messages: `by name`.
-    pub by: &'static str,
+    pub keyed_by: &'static str,
     pub key: EntryKey,
     pub value: EstateShape,
     /// Whether it may be null, which means that it has no entries.
@@ -155,12 +166,12 @@ pub struct Entries {
 impl Entries {
     /// Entries by name; there may be none.
     pub const fn by_name(plural: &'static str, value: EstateShape) -> Self {
-        Self { plural, by: "by name", key: EntryKey::Name, value, may_be_null: true, needed: None }
+        Self { plural, keyed_by: "by name", key: EntryKey::Name, value, may_be_null: true, needed: None }
     }
 
     /// Its description in messages: `a mapping of services by name`.
     pub fn what(&self) -> String {
-        format!("a mapping of {} {}", self.plural, self.by).trim_end().to_owned()
+        format!("a mapping of {} {}", self.plural, self.keyed_by).trim_end().to_owned()
     }
 }
 

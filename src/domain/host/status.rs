@@ -172,27 +172,27 @@ pub struct Probe {
 
 impl Probe {
     /// The check could not be made.
-    pub fn unasked(why: impl Into<String>) -> Self {
+    pub fn not_probed(why: impl Into<String>) -> Self {
         Self { error: Some(why.into()), ..Self::default() }
     }
 
     /// It did not answer, or reports that it is not alive.
-    pub fn dead(why: impl Into<String>) -> Self {
-        Self { live: Some(false), ..Self::unasked(why) }
+    pub fn not_alive(why: impl Into<String>) -> Self {
+        Self { live: Some(false), ..Self::not_probed(why) }
     }
 }
 
 /// The observed state of a subject's unit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Sighting {
+pub enum UnitObservation {
     /// The subject has no unit, or it has not been checked yet.
     #[default]
     None,
     /// systemd's report.
-    Seen(UnitState),
+    Reported(UnitState),
     /// systemd cannot be reached.
-    Blind,
+    Unreachable,
 }
 
 /// The status of one subject.
@@ -208,14 +208,14 @@ pub struct StatusRow {
     pub grade: HealthGrade,
     /// The reason of the grade, or the remark on an unusual answer.
     pub reason: Option<String>,
-    pub unit: Sighting,
+    pub unit: UnitObservation,
     /// The result of the health check; none if there was none.
     pub health: Option<Probe>,
 }
 
 impl StatusRow {
     /// The status of a subject, by its unit and its health check.
-    pub fn of(subject: &StatusSubject, unit: Sighting, health: Option<Probe>) -> Self {
+    pub fn of(subject: &StatusSubject, unit: UnitObservation, health: Option<Probe>) -> Self {
         let (grade, reason) = graded(&unit, health.as_ref());
         Self {
             name: subject.name.clone(),
@@ -236,8 +236,8 @@ impl StatusRow {
     /// The state of its unit, if systemd reported one.
     pub fn seen(&self) -> Option<&UnitState> {
         match &self.unit {
-            Sighting::Seen(unit) => Some(unit),
-            Sighting::None | Sighting::Blind => None,
+            UnitObservation::Reported(unit) => Some(unit),
+            UnitObservation::None | UnitObservation::Unreachable => None,
         }
     }
 
@@ -263,10 +263,10 @@ pub fn count(rows: &[StatusRow], grade: HealthGrade) -> usize {
 }
 
 /// The grade of a subject and its reason.
-fn graded(unit: &Sighting, health: Option<&Probe>) -> (HealthGrade, Option<String>) {
+fn graded(unit: &UnitObservation, health: Option<&Probe>) -> (HealthGrade, Option<String>) {
     let error = health.and_then(|health| health.error.clone());
     let live = health.and_then(|health| health.live);
-    if let Sighting::Seen(unit) = unit
+    if let UnitObservation::Reported(unit) = unit
         && !unit.is_up
     {
         return match (live, unit.code()) {
@@ -281,9 +281,9 @@ fn graded(unit: &Sighting, health: Option<&Probe>) -> (HealthGrade, Option<Strin
         (Some(true), ..) => (HealthGrade::Up, health.and_then(|health| health.remark.clone())),
         // The health check could not be made, and a started unit alone may be unhealthy.
         (None, ..) if error.is_some() => (HealthGrade::Unknown, error),
-        (None, _, Sighting::Seen(_)) => (HealthGrade::Up, None),
-        (None, _, Sighting::Blind) => (HealthGrade::Unknown, Some("systemd cannot be reached".to_owned())),
-        (None, _, Sighting::None) => (HealthGrade::Unknown, Some("not checked".to_owned())),
+        (None, _, UnitObservation::Reported(_)) => (HealthGrade::Up, None),
+        (None, _, UnitObservation::Unreachable) => (HealthGrade::Unknown, Some("systemd cannot be reached".to_owned())),
+        (None, _, UnitObservation::None) => (HealthGrade::Unknown, Some("not checked".to_owned())),
     }
 }
 

@@ -165,7 +165,7 @@ fn change_severity(incident: &Incident, severity: Severity) -> Result<Vec<Event>
         return Err(Refused::usage("the incident is resolved"));
     }
     if incident.is_maintenance() || severity == Severity::Maintenance {
-        return Err(scheduled::has_no_severity());
+        return Err(scheduled::refuse_maintenance_severity());
     }
     if incident.severity == severity {
         return Err(Refused::usage(format!("it is {severity} already")));

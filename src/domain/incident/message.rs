@@ -18,14 +18,14 @@ use crate::domain::config::estate::Estate;
 use crate::domain::core::id::{IncidentId, RunId, StepKey};
 use crate::domain::core::time::{Span, Timestamp};
 
-/// The pauses after the first failed attempts. The last pause is repeated until [`EAGER`]. A channel that is briefly unavailable
-/// is reached within seconds, and a channel that is down is not flooded.
+/// The pauses after the first failed attempts. The last pause is repeated until [`EAGER_RETRY_PERIOD`] ends. A channel that is
+/// briefly unavailable is reached within seconds, and a channel that is down is not flooded.
 pub const PAUSES: [Span; 5] =
     [Span::seconds(2), Span::seconds(5), Span::seconds(15), Span::seconds(30), Span::seconds(60)];
 /// How long the last of [`PAUSES`] is repeated: longer than usual notification deadlines.
-pub const EAGER: Span = Span::seconds(3_600);
-/// The pause after [`EAGER`].
-pub const LATER: Span = Span::seconds(300);
+pub const EAGER_RETRY_PERIOD: Span = Span::seconds(3_600);
+/// The pause after [`EAGER_RETRY_PERIOD`].
+pub const LATE_RETRY_PAUSE: Span = Span::seconds(300);
 /// A pause is longer by up to this fraction, so that messages that failed together are not retried together.
 const JITTER: f64 = 0.25;
 /// The longest `retry_after` of a channel that is respected.
@@ -36,7 +36,7 @@ pub const FALLBACK_MARGIN: Span = Span::seconds(120);
 /// When fallback routes are attempted for a message that meets no deadline, counted from the request.
 pub const FALLBACK_AFTER: Span = Span::seconds(300);
 /// How long a route may give no result before the next route is attempted too: one whole attempt and its wait in the queue.
-pub const SILENCE: Span = Span::seconds(15);
+pub const ROUTE_TIMEOUT: Span = Span::seconds(15);
 /// How long a message is pending. An older message would mislead its readers.
 pub const MESSAGE_LIFE: Span = Span::seconds(24 * 3_600);
 
@@ -240,13 +240,13 @@ pub fn routes<'a>(estate: &'a Estate, target: &'a String) -> impl Iterator<Item 
 }
 
 /// When the route after this one opens: at once if this one failed permanently. Otherwise from `fallback_at` on, when this one
-/// failed or gave no result for [`SILENCE`].
+/// failed or gave no result for [`ROUTE_TIMEOUT`].
 fn next_route_opens_at(route: Option<&RouteAttempts>, opened: Timestamp, fallback_at: Timestamp) -> Timestamp {
     let failed = route.and_then(|route| route.failed_at);
     match (failed, route.is_some_and(|route| route.permanent)) {
         (Some(failed), true) => failed,
         (Some(failed), false) => failed.max(fallback_at),
-        (None, _) => SILENCE.after(opened.max(fallback_at)),
+        (None, _) => ROUTE_TIMEOUT.after(opened.max(fallback_at)),
     }
 }
 
@@ -261,7 +261,7 @@ impl RouteAttempts {
         channel: &str,
     ) -> Timestamp {
         let pause = match usize::try_from(self.failures).unwrap_or(usize::MAX) {
-            _ if failed_at > EAGER.after(since) => LATER,
+            _ if failed_at > EAGER_RETRY_PERIOD.after(since) => LATE_RETRY_PAUSE,
             failures => PAUSES[failures.clamp(1, PAUSES.len()) - 1],
         };
         let jitter = pause.0.mul_f64(JITTER * fraction(&format!("{incident}\n{id:?}\n{channel}\n{}", self.failures)));

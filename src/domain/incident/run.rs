@@ -146,8 +146,8 @@ impl Run {
 
     /// Whether an undo is in progress. An undo may run after the run has ended.
     pub fn is_undoing(&self) -> bool {
-        let undoings = self.order.iter().filter(|key| key.part == StepPart::Undo);
-        undoings
+        let undos = self.order.iter().filter(|key| key.part == StepPart::Undo);
+        undos
             .map(|key| self.step_status(key))
             .any(|status| !matches!(status, StepStatus::Concluded(_) | StepStatus::Waiting(_)))
     }

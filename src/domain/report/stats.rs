@@ -27,7 +27,7 @@ pub mod quantile;
 pub mod summary;
 
 /// The interface name in the events of an automatic demo. Statistics leave out an incident with such an event.
-pub const REHEARSAL: &str = "script";
+pub const DEMO_INTERFACE: &str = "script";
 
 /// A response time that is measured for every incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -146,8 +146,8 @@ pub struct Measure {
 impl Measure {
     /// The measurements of an incident and its whole log; none for an automatic demo.
     pub fn of(incident: &Incident, log: &[Recorded]) -> Option<Self> {
-        let is_rehearsal = |by: &Actor| matches!(by, Actor::Person { via, .. } if via == REHEARSAL);
-        if log.iter().any(|recorded| is_rehearsal(&recorded.by)) {
+        let is_of_demo = |by: &Actor| matches!(by, Actor::Person { via, .. } if via == DEMO_INTERFACE);
+        if log.iter().any(|recorded| is_of_demo(&recorded.by)) {
             return None;
         }
         let (milestones, named) = milestones_and_services(incident, log);

@@ -17,10 +17,10 @@ use super::core::time::Span;
 
 pub mod check;
 mod deadline_rule;
+pub mod json_schema;
 pub mod reference;
 pub(in crate::domain) mod runbook_schema;
 pub mod schedule;
-pub mod schema;
 pub mod scope_names;
 pub mod time_limits;
 pub mod trigger;

@@ -38,7 +38,7 @@ pub const LOCAL_FORMAT: &str = "%a %Y-%m-%d %H:%M";
 pub const LIMIT: usize = 100;
 
 /// How late an occurrence with `catch_up: none` may start: longer than a restart of the machine takes.
-pub const ON_TIME: Span = Span::seconds(15 * 60);
+pub const START_TOLERANCE: Span = Span::seconds(15 * 60);
 
 /// 2026-01-01 and 2066-01-01, in seconds. Within 40 years every date falls on every day of the week, so an expression
 /// without an occurrence in this time never has one.
@@ -200,7 +200,7 @@ impl Timetable {
     pub fn due(&self, catch_up: CatchUp, since: Timestamp, now: Timestamp) -> Option<Occurrence> {
         let mut missed = self.between(since, now);
         let due = missed.pop()?;
-        let is_too_late = catch_up == CatchUp::None && ON_TIME.after(due) < now;
+        let is_too_late = catch_up == CatchUp::None && START_TOLERANCE.after(due) < now;
         (!is_too_late).then(|| Occurrence {
             due,
             timezone: self.zone.iana_name().unwrap_or_default().to_owned(),

@@ -10,7 +10,7 @@ use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::{AlertPlan, AlertResponse, StartRequest};
-use crate::domain::incident::decide::alert::is_answered;
+use crate::domain::incident::decide::alert::is_already_handled;
 use crate::domain::incident::event::Mode;
 use crate::domain::runbook::Runbook;
 use crate::domain::runbook::trigger;
@@ -82,7 +82,7 @@ impl DispatcherTask {
         let Some(incident) = request.incident.filter(|_| request.alert.runbook.is_none()) else { return false };
         let runbooks = self.engine.parts().catalog.valid_runbooks();
         let mut matching = runbooks.filter(|runbook| trigger::is_for_alert(runbook, &request.alert.name));
-        matching.all(|runbook| is_answered(incident, &runbook.id, estate.alerts.cool_down, now))
+        matching.all(|runbook| is_already_handled(incident, &runbook.id, estate.alerts.cool_down, now))
     }
 }
 

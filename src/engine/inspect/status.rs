@@ -18,7 +18,7 @@ use crate::clock::{self, SharedClock};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::time::Timestamp;
 use crate::domain::host::status;
-use crate::domain::host::status::{Probe, Sighting, StatusRow, StatusSubject, UnitState};
+use crate::domain::host::status::{Probe, StatusRow, StatusSubject, UnitObservation, UnitState};
 use crate::engine::catalog::Catalog;
 
 pub use crate::actions::kinds::systemd::watch::UnitWatch;
@@ -137,7 +137,7 @@ impl StatusSurvey {
         let (units, probes) = futures_util::join!(self.units(), probes);
         let probed = self.subjects.iter().zip(probes);
         let mut rows: Vec<StatusRow> =
-            probed.map(|(subject, probe)| StatusRow::of(subject, sighting(subject, &units), probe)).collect();
+            probed.map(|(subject, probe)| StatusRow::of(subject, unit_observation(subject, &units), probe)).collect();
         status::sort(&mut rows);
         let (at, environment) = (self.context.clock.now(), self.environment().to_owned());
         StatusReport { at, environment, systemd: units.err(), rows }
@@ -145,11 +145,13 @@ impl StatusSurvey {
 }
 
 /// systemd's state of a subject's unit, if it is known.
-pub fn sighting(subject: &StatusSubject, units: &Units) -> Sighting {
+pub fn unit_observation(subject: &StatusSubject, units: &Units) -> UnitObservation {
     match (&subject.unit, units) {
-        (None, _) => Sighting::None,
-        (Some(_), Err(_)) => Sighting::Blind,
-        (Some(name), Ok(units)) => units.get(name).cloned().map_or(Sighting::Blind, Sighting::Seen),
+        (None, _) => UnitObservation::None,
+        (Some(_), Err(_)) => UnitObservation::Unreachable,
+        (Some(name), Ok(units)) => {
+            units.get(name).cloned().map_or(UnitObservation::Unreachable, UnitObservation::Reported)
+        }
     }
 }
 

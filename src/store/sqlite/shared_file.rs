@@ -26,25 +26,25 @@ use crate::sync::lock;
 pub(super) type FileIdentity = (u64, u64);
 
 /// The files that this process has open.
-static OPEN: Mutex<Open> = Mutex::new(Open { files: BTreeMap::new(), unidentified: Vec::new() });
+static REGISTRY: Mutex<FileRegistry> = Mutex::new(FileRegistry { files: BTreeMap::new(), unidentified: Vec::new() });
 
-struct Open {
-    files: BTreeMap<FileIdentity, Shared>,
+struct FileRegistry {
+    files: BTreeMap<FileIdentity, SharedEntry>,
     /// Descriptors whose file is unknown because `fstat` failed. They stay open: closing one could drop locks.
     unidentified: Vec<File>,
 }
 
-struct Shared {
+struct SharedEntry {
     /// Usually one. If a path is replaced while it is opened, it can lead to a file that is open already. The second
     /// descriptor then stays open as long as the first.
     descriptors: Vec<Arc<File>>,
     holders: usize,
 }
 
-impl Open {
+impl FileRegistry {
     fn lock() -> MutexGuard<'static, Self> {
         // No code below leaves the tables half changed when it panics.
-        lock(&OPEN)
+        lock(&REGISTRY)
     }
 
     /// Registers a new descriptor and returns its first holder.
@@ -56,7 +56,7 @@ impl Open {
                 return Err(error);
             }
         };
-        let shared = self.files.entry(identity).or_insert(Shared { descriptors: Vec::new(), holders: 0 });
+        let shared = self.files.entry(identity).or_insert(SharedEntry { descriptors: Vec::new(), holders: 0 });
         shared.descriptors.push(Arc::new(file));
         shared.holders += 1;
         Ok(SharedFile { identity })
@@ -72,19 +72,19 @@ pub(super) struct SharedFile {
 impl SharedFile {
     /// Opens the file at `path` for reading, or shares the descriptor that is open.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let mut open = Open::lock();
+        let mut registry = FileRegistry::lock();
         let identity = identity(&fs::metadata(path)?);
-        if let Some(shared) = open.files.get_mut(&identity) {
+        if let Some(shared) = registry.files.get_mut(&identity) {
             shared.holders += 1;
             return Ok(Self { identity });
         }
-        open.take(File::open(path)?)
+        registry.take(File::open(path)?)
     }
 
     /// Creates a file with this mode; fails if `path` exists.
     pub(super) fn create(path: &Path, mode: u32) -> io::Result<Self> {
-        let mut open = Open::lock();
-        open.take(OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)?)
+        let mut registry = FileRegistry::lock();
+        registry.take(OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)?)
     }
 
     pub(super) fn identity(&self) -> FileIdentity {
@@ -106,19 +106,19 @@ impl SharedFile {
 
     /// Uses the descriptor outside the mutex, since a disk may be slow. `self` keeps it open.
     fn with<T>(&self, work: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
-        let file = Arc::clone(&Open::lock().files[&self.identity].descriptors[0]);
+        let file = Arc::clone(&FileRegistry::lock().files[&self.identity].descriptors[0]);
         work(&file)
     }
 }
 
 impl Drop for SharedFile {
     fn drop(&mut self) {
-        let mut open = Open::lock();
-        let Some(shared) = open.files.get_mut(&self.identity) else { return };
+        let mut registry = FileRegistry::lock();
+        let Some(shared) = registry.files.get_mut(&self.identity) else { return };
         shared.holders -= 1;
         if shared.holders == 0 {
             // Closes the descriptors under the mutex, so nothing can open the file at the same time.
-            open.files.remove(&self.identity);
+            registry.files.remove(&self.identity);
         }
     }
 }
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(descriptors(file), 1);
         drop(third);
         assert_eq!(descriptors(file), 0);
-        assert!(!Open::lock().files.contains_key(&file));
+        assert!(!FileRegistry::lock().files.contains_key(&file));
     }
 
     /// Simulates a path that is replaced between `stat` and `open` by a file that is open already.
@@ -211,7 +211,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
         let first = SharedFile::create(&path, 0o600).unwrap();
-        let second = Open::lock().take(File::open(&path).unwrap()).unwrap();
+        let second = FileRegistry::lock().take(File::open(&path).unwrap()).unwrap();
         let file = first.identity();
         drop(second);
         assert_eq!(descriptors(file), 2);

@@ -65,10 +65,11 @@ impl EstateChecker<'_> {
         if let Some(key) = key.filter(|_| node.as_map().is_some_and(<[Entry]>::is_empty)) {
             fields.span = key.clone();
         }
-        if let Some(ways) = section.ways {
-            self.one_alternative(&fields, ways, key.unwrap_or(&fields.span));
+        if let Some(alternatives) = section.alternatives {
+            self.one_alternative(&fields, alternatives, key.unwrap_or(&fields.span));
         }
-        let hidden = section.brings.filter(|(key, name)| fields.get(key).is_none() && self.hidden.insert(*name));
+        let hidden =
+            section.conditional_name.filter(|(key, name)| fields.get(key).is_none() && self.hidden.insert(*name));
         let mut values = Map::new();
         for field in section.fields {
             let value = match fields.get(field.name) {
@@ -87,20 +88,20 @@ impl EstateChecker<'_> {
         Value::Object(values)
     }
 
-    fn one_alternative(&mut self, fields: &Fields<'_>, ways: &Alternatives, at: &SourceSpan) {
-        let keys = ways.keys();
+    fn one_alternative(&mut self, fields: &Fields<'_>, alternatives: &Alternatives, at: &SourceSpan) {
+        let keys = alternatives.keys();
         let given: Vec<&Entry> = fields.iter().filter(|entry| keys.contains(&entry.key.as_str())).collect();
         match given.as_slice() {
             [_] => {}
             [] => {
-                let problem = Problem::new(at.clone(), ways.none);
+                let problem = Problem::new(at.clone(), alternatives.message_if_none);
                 self.report.add(problem.help(format!("Give exactly one of {}.", list(&keys))));
             }
             [first, second, ..] => {
-                let message = format!("{}, `{}` and `{}`", ways.two, first.key, second.key);
+                let message = format!("{}, `{}` and `{}`", alternatives.message_if_two, first.key, second.key);
                 let problem = Problem::new(second.key_span.clone(), message);
                 let problem = problem.related(first.key_span.clone(), "the first is here");
-                self.report.add(helped(problem, ways.two_help.to_owned()));
+                self.report.add(helped(problem, alternatives.help_if_two.to_owned()));
             }
         }
     }

@@ -6,17 +6,17 @@ use super::{Alternative, Alternatives, Entries, EntryKey, EstateField, EstateSha
 
 pub(super) static CHANNEL: Section = Section {
     about: "Exactly one of `slack`, `slack_webhook`, `email`, `webhook` and `command`, which is how messages are sent.",
-    ways: Some(&Alternatives {
-        ways: &[
-            Alternative { key: "slack", with: &["token"], may: &["api"] },
+    alternatives: Some(&Alternatives {
+        list: &[
+            Alternative { key: "slack", required: &["token"], optional: &["api"] },
             Alternative::alone("slack_webhook"),
             Alternative::alone("email"),
             Alternative::alone("webhook"),
             Alternative::alone("command"),
         ],
-        none: "the channel has no route",
-        two: "the channel has two routes",
-        two_help: "Make two channels of it, and name the second in `fallback` of the first.",
+        message_if_none: "the channel has no route",
+        message_if_two: "the channel has two routes",
+        help_if_two: "Make two channels of it, and name the second in `fallback` of the first.",
     }),
     ..Section::new(
         "a channel",
@@ -131,7 +131,7 @@ static ARGV: Items =
 
 static VARIABLES: Entries = Entries {
     plural: "variables",
-    by: "by name",
+    keyed_by: "by name",
     key: EntryKey::Pattern(&VARIABLE_KEY),
     value: EstateShape::MappingOr { mapping: &EstateShape::Section(&SECRET_REF), other: &EstateShape::Text },
     may_be_null: false,

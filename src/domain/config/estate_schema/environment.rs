@@ -85,7 +85,7 @@ static SSH_HOST: Section = Section::new(
 
 static OPTIONS: Entries = Entries {
     plural: "options",
-    by: "of ssh",
+    keyed_by: "of ssh",
     key: EntryKey::Pattern(&SSH_OPTION),
     value: EstateShape::Text,
     may_be_null: false,

@@ -93,15 +93,15 @@ pub(super) static ROLE: Section = Section {
 
 pub(super) static SECRET_SOURCE: Section = Section {
     about: "Exactly one of `env`, `file` and `credential`: the source of its value.",
-    ways: Some(&Alternatives {
-        ways: &[
+    alternatives: Some(&Alternatives {
+        list: &[
             Alternative::alone("env"),
-            Alternative { key: "file", with: &[], may: &["key"] },
+            Alternative { key: "file", required: &[], optional: &["key"] },
             Alternative::alone("credential"),
         ],
-        none: "the secret has no source",
-        two: "the secret has two sources",
-        two_help: "",
+        message_if_none: "the secret has no source",
+        message_if_two: "the secret has two sources",
+        help_if_two: "",
     }),
     ..Section::new(
         "a secret",

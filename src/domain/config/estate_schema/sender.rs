@@ -66,7 +66,7 @@ static TOPICS: Items = Items {
 
 static SEVERITIES_BY_NAME: Entries = Entries {
     plural: "names",
-    by: "to severities",
+    keyed_by: "to severities",
     key: EntryKey::Free,
     value: EstateShape::OneOf(&SEVERITY_NAMES),
     may_be_null: false,
@@ -75,7 +75,7 @@ static SEVERITIES_BY_NAME: Entries = Entries {
 
 static WORKFLOWS: Entries = Entries {
     plural: "workflows",
-    by: "by file",
+    keyed_by: "by file",
     key: EntryKey::Pattern(&WORKFLOW_FILE),
     value: EstateShape::Section(&WORKFLOW),
     may_be_null: false,
@@ -102,8 +102,8 @@ static WORKFLOW: Section = Section::new(
 
 static AUTH: Section = Section {
     about: "Exactly one of these. `secret` may be a list, for a rotation: then each of the secrets is accepted.",
-    ways: Some(&Alternatives {
-        ways: &[
+    alternatives: Some(&Alternatives {
+        list: &[
             Alternative::alone("bearer"),
             Alternative::alone("basic"),
             Alternative::alone("header"),
@@ -113,9 +113,9 @@ static AUTH: Section = Section {
             Alternative::alone("standard"),
             Alternative::alone("none"),
         ],
-        none: "the sender has no authentication",
-        two: "the sender has two kinds of authentication",
-        two_help: "",
+        message_if_none: "the sender has no authentication",
+        message_if_two: "the sender has two kinds of authentication",
+        help_if_two: "",
     }),
     ..Section::new(
         "`auth`",

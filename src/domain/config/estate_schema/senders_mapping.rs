@@ -7,7 +7,7 @@ const SCOPE: EstateShape = EstateShape::ExpressionOver(&["body", "item"]);
 
 pub(super) static MAPPING: Section = Section {
     about: "Expressions over `body`, the posted JSON, and with `each` over `item`. If an expression fails or its value is missing, the field is left out with a warning. With `| default(none)`, a missing value gives no warning.",
-    brings: Some(("each", "item")),
+    conditional_name: Some(("each", "item")),
     ..Section::new(
         "a mapping",
         "A mapping",
@@ -76,7 +76,7 @@ const PAIRS: EstateShape = EstateShape::MappingOr { mapping: &EstateShape::Entri
 
 static EXPRESSIONS: Entries = Entries {
     plural: "expressions",
-    by: "by name",
+    keyed_by: "by name",
     key: EntryKey::Free,
     value: SCOPE,
     may_be_null: false,

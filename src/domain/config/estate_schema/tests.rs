@@ -19,7 +19,7 @@ use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::{Problem, Source};
 use crate::domain::core::secret_ref::SecretRef;
 use crate::domain::journal::trace_tree::TraceFields;
-use crate::domain::runbook::schema;
+use crate::domain::runbook::json_schema;
 
 /// An estate with every field of the table.
 const WHOLE: &str = include_str!("whole.yaml");
@@ -140,7 +140,7 @@ fn whole() -> Value {
 #[test]
 fn checker_and_schema_accept_an_estate_with_every_field() {
     let estate = check(&Source::new("estate.yaml", WHOLE)).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    let schema = jsonschema::draft202012::new(&schema::estate()).expect("the schema compiles");
+    let schema = jsonschema::draft202012::new(&json_schema::estate()).expect("the schema compiles");
     let errors: Vec<String> =
         schema.iter_errors(&whole()).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(errors.is_empty(), "{errors:#?}");

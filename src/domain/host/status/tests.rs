@@ -26,18 +26,18 @@ fn healthy() -> Probe {
     Probe { live: Some(true), ready: Some(true), latency_ms: Some(3), ..Probe::default() }
 }
 
-fn row(unit: Sighting, health: Option<Probe>) -> StatusRow {
+fn row(unit: UnitObservation, health: Option<Probe>) -> StatusRow {
     StatusRow::of(&subject("fraud"), unit, health)
 }
 
-fn grade_and_reason(unit: Sighting, health: Option<Probe>) -> (HealthGrade, String) {
+fn grade_and_reason(unit: UnitObservation, health: Option<Probe>) -> (HealthGrade, String) {
     let row = row(unit, health);
     (row.grade, row.reason.unwrap_or_default())
 }
 
 #[test]
 fn the_unit_and_the_health_check_give_a_grade_and_a_reason() {
-    let running = || Sighting::Seen(unit("active", "running"));
+    let running = || UnitObservation::Reported(unit("active", "running"));
     let looping = UnitState { exit: Some("exited 1".to_owned()), ..unit("activating", "auto-restart") };
     let missing = UnitState { load: "not-found".to_owned(), name: "x.service".to_owned(), ..unit("inactive", "dead") };
     let unready = Probe { ready: Some(false), error: Some("postgres is timeout".to_owned()), ..healthy() };
@@ -45,20 +45,25 @@ fn the_unit_and_the_health_check_give_a_grade_and_a_reason() {
         (running(), Some(healthy()), HealthGrade::Up, ""),
         (running(), None, HealthGrade::Up, ""),
         (running(), Some(unready), HealthGrade::Degraded, "postgres is timeout"),
-        (running(), Some(Probe::dead("no answer within 3s")), HealthGrade::Down, "no answer within 3s"),
-        (running(), Some(Probe::unasked("secret `x`: gone")), HealthGrade::Unknown, "secret `x`: gone"),
-        (Sighting::Seen(looping), Some(Probe::dead("refused")), HealthGrade::Down, "restarting: exited 1"),
-        (Sighting::Seen(missing), None, HealthGrade::Down, "not installed"),
-        (Sighting::Seen(unit("inactive", "dead")), None, HealthGrade::Down, "stopped"),
+        (running(), Some(Probe::not_alive("no answer within 3s")), HealthGrade::Down, "no answer within 3s"),
+        (running(), Some(Probe::not_probed("secret `x`: gone")), HealthGrade::Unknown, "secret `x`: gone"),
         (
-            Sighting::Seen(unit("inactive", "dead")),
+            UnitObservation::Reported(looping),
+            Some(Probe::not_alive("refused")),
+            HealthGrade::Down,
+            "restarting: exited 1",
+        ),
+        (UnitObservation::Reported(missing), None, HealthGrade::Down, "not installed"),
+        (UnitObservation::Reported(unit("inactive", "dead")), None, HealthGrade::Down, "stopped"),
+        (
+            UnitObservation::Reported(unit("inactive", "dead")),
             Some(healthy()),
             HealthGrade::Degraded,
             "it answers, and its unit is inactive",
         ),
-        (Sighting::Blind, Some(healthy()), HealthGrade::Up, ""),
-        (Sighting::Blind, None, HealthGrade::Unknown, "systemd cannot be reached"),
-        (Sighting::None, None, HealthGrade::Unknown, "not checked"),
+        (UnitObservation::Unreachable, Some(healthy()), HealthGrade::Up, ""),
+        (UnitObservation::Unreachable, None, HealthGrade::Unknown, "systemd cannot be reached"),
+        (UnitObservation::None, None, HealthGrade::Unknown, "not checked"),
     ];
     for (unit, health, grade, reason) in table {
         let shown = format!("{unit:?} {health:?}");
@@ -70,8 +75,8 @@ fn the_unit_and_the_health_check_give_a_grade_and_a_reason() {
 fn problems_come_first_and_critical_ones_before_others() {
     let of = |name: &str, kind: &str, critical, up| {
         let subject = StatusSubject { kind: kind.to_owned(), critical, ..subject(name) };
-        let sighting = Sighting::Seen(unit(if up { "active" } else { "failed" }, "x"));
-        StatusRow::of(&subject, sighting, None)
+        let observation = UnitObservation::Reported(unit(if up { "active" } else { "failed" }, "x"));
+        StatusRow::of(&subject, observation, None)
     };
     let mut rows = vec![
         of("redis", "redis", false, false),
@@ -89,9 +94,12 @@ fn changes_of_grade_reason_and_restarts_are_reported() {
     let at = |seconds| Timestamp::from_timestamp(seconds, 0);
     let since =
         |seconds, restarts| UnitState { since: at(seconds), restarts: Some(restarts), ..unit("active", "running") };
-    let seen = |unit: UnitState| row(Sighting::Seen(unit), Some(healthy()));
-    let down = row(Sighting::Seen(UnitState { exit: Some("exited 1".to_owned()), ..unit("failed", "failed") }), None);
-    let first = row(Sighting::None, None);
+    let seen = |unit: UnitState| row(UnitObservation::Reported(unit), Some(healthy()));
+    let down = row(
+        UnitObservation::Reported(UnitState { exit: Some("exited 1".to_owned()), ..unit("failed", "failed") }),
+        None,
+    );
+    let first = row(UnitObservation::None, None);
     let change = |before: &StatusRow, after: &StatusRow| changes(before, after).unwrap_or_default();
     assert_eq!(change(&seen(since(1, 0)), &down), "down: failed: exited 1");
     assert_eq!(change(&down, &seen(since(9, 0))), "up again, was down");
@@ -132,7 +140,7 @@ fn the_runbook_for_a_service_has_it_as_a_parameter() {
     ];
     let chosen =
         |row: &StatusRow| remedy(row, runbooks.iter(), "production").map(|remedy| (remedy.runbook, remedy.param));
-    let mut down = row(Sighting::None, None);
+    let mut down = row(UnitObservation::None, None);
     assert_eq!(chosen(&down), Some(("p3".to_owned(), Some("service".to_owned()))));
     down.critical = true;
     assert_eq!(chosen(&down), Some(("p1".to_owned(), Some("service".to_owned()))));

@@ -82,7 +82,7 @@ fn respond(incident: Option<&Incident>, plan: &AlertPlan, now: Timestamp) -> Vec
         AlertResponse::Start(start) => (start, None),
         AlertResponse::Propose { start, reason } => (start, Some(reason.clone())),
     };
-    if incident.is_some_and(|incident| is_answered(incident, &start.runbook.id, plan.cool_down, now)) {
+    if incident.is_some_and(|incident| is_already_handled(incident, &start.runbook.id, plan.cool_down, now)) {
         return Vec::new();
     }
     let reason = match proposed_because {
@@ -103,7 +103,7 @@ fn respond(incident: Option<&Incident>, plan: &AlertPlan, now: Timestamp) -> Vec
 }
 
 /// Whether the runbook is already running or proposed in the incident, or ended within the cool-down.
-pub fn is_answered(incident: &Incident, runbook: &str, cool_down: Span, now: Timestamp) -> bool {
+pub fn is_already_handled(incident: &Incident, runbook: &str, cool_down: Span, now: Timestamp) -> bool {
     let is_recent = |ended: Option<Timestamp>| ended.is_none_or(|ended| now < cool_down.after(ended));
     incident.runs.iter().any(|run| run.runbook.id == runbook && is_recent(run.ended_at))
         || incident.proposals.iter().any(|proposal| proposal.runbook == runbook)

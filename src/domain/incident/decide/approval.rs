@@ -22,21 +22,21 @@ const REFUSALS_LIMIT: u32 = 200;
 /// The number of recorded refusals from which those of unknown users are no longer recorded. The rest is for approvals.
 const UNKNOWN_USERS_LIMIT: u32 = 100;
 
-/// A request for the record of a refusal.
-pub(super) struct ApprovalRequest<'a> {
+/// The record of a refused approval or denial, without its cause.
+pub(super) struct RefusalRecord<'a> {
     pub run: Option<RunId>,
     pub step: Option<&'a StepKey>,
     /// The digest that the person gave.
     pub digest: Option<&'a str>,
 }
 
-impl<'a> ApprovalRequest<'a> {
+impl<'a> RefusalRecord<'a> {
     fn of(target: &'a StepTarget, digest: Option<&'a str>) -> Self {
         Self { run: Some(target.run), step: Some(&target.step), digest }
     }
 
-    /// The refusal with its record, unless the incident has too many.
-    pub(super) fn record(&self, incident: &Incident, cause: ApprovalRefusalCause, refused: Refused) -> Refused {
+    /// The refusal with this record, unless the incident has too many.
+    pub(super) fn attach(&self, incident: &Incident, cause: ApprovalRefusalCause, refused: Refused) -> Refused {
         if incident.refusals >= REFUSALS_LIMIT {
             return refused;
         }
@@ -58,13 +58,13 @@ pub(super) fn approve(
     seen: &str,
     now: Timestamp,
 ) -> Result<Vec<Event>, Refused> {
-    let request = ApprovalRequest::of(target, Some(seen));
-    let (run, gate) = waiting(incident, target, &request, StepVerb::Approve)?;
+    let record = RefusalRecord::of(target, Some(seen));
+    let (run, gate) = waiting(incident, target, &record, StepVerb::Approve)?;
     let Gate::Approve { by: roles, digest, not_requester, expires_at, given, .. } = gate else {
         return Err(Refused::usage("no change waits for agreement"));
     };
     let step = &target.step;
-    let refuse = |cause, refused| Err(request.record(incident, cause, refused));
+    let refuse = |cause, refused| Err(record.attach(incident, cause, refused));
     if expires_at.is_some_and(|at| now >= at) {
         let refused = Refused::usage(format!("the approval request for `{step}` has expired"));
         let again = format!("Ask again: `runbook retry {} {}`.", incident.id, incident.reference(run.id, step));
@@ -101,13 +101,13 @@ pub(super) fn approve(
 }
 
 pub(super) fn deny(incident: &Incident, by: &Actor, target: &StepTarget, reason: &str) -> Result<Vec<Event>, Refused> {
-    let request = ApprovalRequest::of(target, None);
-    let (run, gate) = waiting(incident, target, &request, StepVerb::Deny)?;
+    let record = RefusalRecord::of(target, None);
+    let (run, gate) = waiting(incident, target, &record, StepVerb::Deny)?;
     unchanged(incident, target)
-        .map_err(|refused| request.record(incident, ApprovalRefusalCause::AnotherPlan, refused))?;
+        .map_err(|refused| record.attach(incident, ApprovalRefusalCause::AnotherPlan, refused))?;
     if let Gate::Approve { by: roles, .. } = gate {
         may(incident, run, by, roles)
-            .map_err(|refused| request.record(incident, ApprovalRefusalCause::WrongPerson, refused))?;
+            .map_err(|refused| record.attach(incident, ApprovalRefusalCause::WrongPerson, refused))?;
     }
     let reason = required_text("reason", reason)?;
     Ok(vec![Event::Step(StepEvent::Denied { run: run.id, step: target.step.clone(), reason })])
@@ -117,12 +117,12 @@ pub(super) fn deny(incident: &Incident, by: &Actor, target: &StepTarget, reason:
 fn waiting<'a>(
     incident: &'a Incident,
     target: &StepTarget,
-    request: &ApprovalRequest<'_>,
+    record: &RefusalRecord<'_>,
     verb: StepVerb,
 ) -> Result<(&'a Run, &'a Gate), Refused> {
     let run = run(incident, target)?;
     let checked = verb.check(incident, run, &target.step);
-    checked.map_err(|refused| request.record(incident, ApprovalRefusalCause::NotWaiting, refused))?;
+    checked.map_err(|refused| record.attach(incident, ApprovalRefusalCause::NotWaiting, refused))?;
     let gate = run.state(&target.step).and_then(|state| state.gate());
     gate.map(|gate| (run, gate)).ok_or_else(|| Refused::usage("no change waits for agreement"))
 }
@@ -145,7 +145,7 @@ pub(super) fn refuse_unknown_user(
     let refused = Refused::not_allowed(format!("`{}` may not {wanted}", by.name()));
     let (run, step) = (step.and_then(|step| step.run), step.map(|step| &step.step));
     let recorded =
-        ApprovalRequest { run, step, digest: None }.record(incident, ApprovalRefusalCause::UnknownUser, refused).record;
+        RefusalRecord { run, step, digest: None }.attach(incident, ApprovalRefusalCause::UnknownUser, refused).record;
     recorded.into_iter().map(|event| *event).collect()
 }
 

@@ -32,7 +32,7 @@ pub(super) fn skip(incident: &Incident, skipped: &Skipped) -> Result<Vec<Event>,
 }
 
 /// The refusal to change the severity of maintenance, or to make an incident maintenance.
-pub(super) fn has_no_severity() -> Refused {
+pub(super) fn refuse_maintenance_severity() -> Refused {
     Refused::usage("maintenance has no severity: nothing is wrong")
         .hint("If something is, open an incident: `runbook start <runbook>`.")
 }

@@ -3,7 +3,7 @@
 //! **Invariant:** the target is the only step that the reference matches and the command fits. Of several, none is
 //! chosen unless a digest selects one.
 
-use super::approval::{ApprovalRequest, matches_digest};
+use super::approval::{RefusalRecord, matches_digest};
 use super::step_verb::StepVerb;
 use super::suggest;
 use crate::domain::core::id::{RunId, StepKey, StepPart};
@@ -73,9 +73,9 @@ fn candidates<'a>(
     digest: Option<&str>,
 ) -> Result<Vec<Candidate<'a>>, Refused> {
     let run = typed.and_then(|typed| typed.run);
-    let request = ApprovalRequest { run, step: typed.map(|typed| &typed.step), digest };
+    let record = RefusalRecord { run, step: typed.map(|typed| &typed.step), digest };
     fitting(incident, verb, typed).map_err(|refused| match verb {
-        StepVerb::Approve | StepVerb::Deny => request.record(incident, ApprovalRefusalCause::NotWaiting, refused),
+        StepVerb::Approve | StepVerb::Deny => record.attach(incident, ApprovalRefusalCause::NotWaiting, refused),
         StepVerb::Answer | StepVerb::Retry | StepVerb::Skip | StepVerb::Undo => refused,
     })
 }

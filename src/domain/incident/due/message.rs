@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::position::Walk;
+use super::walk::Walk;
 use super::{Effect, PendingDelivery};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::StepKey;

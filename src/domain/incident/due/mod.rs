@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use self::position::Walk;
+use self::walk::Walk;
 use super::decide::resolution;
 use super::event::{Actor, Event, Gate, RunOutcome};
 use super::message::MessageId;
@@ -19,8 +19,8 @@ use crate::domain::core::time::{Span, Timestamp};
 mod deadline;
 mod message;
 mod pending_posts;
-mod position;
 mod step;
+mod walk;
 
 pub use self::step::approval_digest;
 
@@ -121,7 +121,7 @@ pub fn wake_after(incident: &Incident, now: Timestamp) -> Option<Timestamp> {
 fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
     let deadlines = deadline::instants(incident);
     let states = incident.runs.iter().flat_map(|run| {
-        let reached = position::reached(run);
+        let reached = walk::reached(run);
         let is_reached = move |key: &StepKey| reached.as_ref().is_none_or(|ids| ids.contains(&key.id.as_str()));
         run.steps.iter().filter(move |(key, _)| key.part == StepPart::Undo || is_reached(key)).map(|(_, state)| state)
     });

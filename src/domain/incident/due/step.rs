@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::position::{Walk, last_summary};
+use super::walk::{Walk, last_summary};
 use super::{Confirmation, Effect};
 use crate::domain::core::id::{StepKey, StepPart};
 use crate::domain::core::text::one_line;

@@ -52,55 +52,55 @@ fn unix_lines(text: &str) -> Option<String> {
 
 fn three_way(previous: &str, on_disk: &str, new: &str) -> Merged {
     let merge = TextMerge::from_lines(previous, on_disk, new);
-    let mut draft = Draft::default();
+    let mut writer = MergeWriter::default();
     let mut conflicts = 0;
     for region in merge.regions() {
         let base: Vec<&str> = region.base_range().filter_map(|at| merge.base_line(at)).collect();
         let ours: Vec<&str> = region.ours_range().filter_map(|at| merge.ours_line(at)).collect();
         let theirs: Vec<&str> = region.theirs_range().filter_map(|at| merge.theirs_line(at)).collect();
         match region.resolution() {
-            MergeResolution::Theirs => draft.lines(&theirs),
-            MergeResolution::Conflict => conflicts += merge_conflict(&mut draft, &base, &ours, &theirs),
-            _ => draft.lines(&ours),
+            MergeResolution::Theirs => writer.lines(&theirs),
+            MergeResolution::Conflict => conflicts += merge_conflict(&mut writer, &base, &ours, &theirs),
+            _ => writer.lines(&ours),
         }
     }
-    Merged { text: draft.finish(), conflicts }
+    Merged { text: writer.finish(), conflicts }
 }
 
 /// Merges lines that both sides have changed. Returns the number of conflicts.
-fn merge_conflict(draft: &mut Draft, base: &[&str], ours: &[&str], theirs: &[&str]) -> usize {
+fn merge_conflict(writer: &mut MergeWriter, base: &[&str], ours: &[&str], theirs: &[&str]) -> usize {
     if base.len() == ours.len() && base.len() == theirs.len() {
-        return line_by_line(draft, base, ours, theirs);
+        return line_by_line(writer, base, ours, theirs);
     }
     // Lines that the log has only added before or after the person's lines are no conflict.
     if let Some(added) = theirs.strip_suffix(base) {
-        draft.lines(added);
-        draft.lines(ours);
+        writer.lines(added);
+        writer.lines(ours);
         return 0;
     }
-    draft.lines(ours);
+    writer.lines(ours);
     if let Some(added) = theirs.strip_prefix(base) {
-        draft.lines(added);
+        writer.lines(added);
         return 0;
     }
     let new: Vec<&str> =
         theirs.iter().copied().filter(|line| !ours.contains(line) && !line.trim().is_empty()).collect();
     // If the log has only removed lines that the person edited, there is no conflict.
     if !new.is_empty() {
-        draft.marked(NEWER, &new);
+        writer.marked(NEWER, &new);
     }
     usize::from(!new.is_empty())
 }
 
 /// Merges the same number of lines on each side. Adjacent lines that different sides have changed are no conflict.
-fn line_by_line(draft: &mut Draft, base: &[&str], ours: &[&str], theirs: &[&str]) -> usize {
+fn line_by_line(writer: &mut MergeWriter, base: &[&str], ours: &[&str], theirs: &[&str]) -> usize {
     let mut conflicts = 0;
     for ((base, ours), theirs) in base.iter().zip(ours).zip(theirs) {
         let line = if ours == base { theirs } else { ours };
-        draft.lines(&[line]);
+        writer.lines(&[line]);
         if line != theirs && base != theirs {
             conflicts += 1;
-            draft.marked(NEWER, &[theirs]);
+            writer.marked(NEWER, &[theirs]);
         }
     }
     conflicts
@@ -109,11 +109,11 @@ fn line_by_line(draft: &mut Draft, base: &[&str], ours: &[&str], theirs: &[&str]
 /// Merges section by section: the file stays, and the additional lines of each new section follow under a marker.
 fn by_section(on_disk: &str, new: &str) -> Merged {
     let new_sections = sections(new);
-    let mut draft = Draft::default();
+    let mut writer = MergeWriter::default();
     let mut conflicts = 0;
     let mut known = vec![""];
     for section in sections(on_disk) {
-        draft.lines(&section.lines);
+        writer.lines(&section.lines);
         // The text before the first heading, and a heading that occurs again, get no additions.
         let repeated = known.contains(&section.heading);
         known.push(section.heading);
@@ -124,14 +124,14 @@ fn by_section(on_disk: &str, new: &str) -> Merged {
         let added: Vec<&str> = counterparts.flat_map(|other| additional_facts(other, &section)).collect();
         if !added.is_empty() {
             conflicts += 1;
-            draft.marked(MORE, &added);
+            writer.marked(MORE, &added);
         }
     }
     for section in new_sections.iter().filter(|section| !known.contains(&section.heading)) {
-        draft.break_line();
-        draft.lines(&section.lines);
+        writer.break_line();
+        writer.lines(&section.lines);
     }
-    Merged { text: draft.finish(), conflicts }
+    Merged { text: writer.finish(), conflicts }
 }
 
 /// The facts of a new section that the old section lacks.
@@ -170,7 +170,7 @@ fn sections(text: &str) -> Vec<Section<'_>> {
 
 /// The merged text. It places markers where they do not break tables and front matter.
 #[derive(Debug, Default)]
-struct Draft {
+struct MergeWriter {
     text: String,
     /// Whether the end of the text is in the front matter, between a first line `---` and the next.
     in_front_matter: bool,
@@ -180,7 +180,7 @@ struct Draft {
     waiting: Vec<(&'static str, Vec<String>)>,
 }
 
-impl Draft {
+impl MergeWriter {
     fn lines(&mut self, lines: &[&str]) {
         for line in lines {
             if !self.waiting.is_empty() && !line.starts_with('|') {

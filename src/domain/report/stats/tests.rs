@@ -140,6 +140,6 @@ fn an_incident_counts_once_in_all_and_once_in_each_of_its_groups() {
 #[test]
 fn an_automatic_demo_is_left_out() {
     let mut log = people();
-    log[1].by = Actor::person("demo", REHEARSAL);
+    log[1].by = Actor::person("demo", DEMO_INTERFACE);
     assert_eq!(measure(&log), None);
 }

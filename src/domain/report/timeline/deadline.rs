@@ -9,7 +9,7 @@ use crate::domain::report::timeline::line::{Phrase, Sign};
 use crate::domain::runbook::DeadlineFrom;
 
 /// A miss that is recorded later than this gets a detail that says so.
-const ON_TIME: Span = Span::seconds(1);
+const RECORDING_TOLERANCE: Span = Span::seconds(1);
 
 /// The text of a deadline's event.
 pub(super) fn of(reader: &TimelineReader, event: &DeadlineEvent, at: Timestamp) -> Phrase {
@@ -37,7 +37,7 @@ pub(super) fn of(reader: &TimelineReader, event: &DeadlineEvent, at: Timestamp) 
         }
         DeadlineEvent::Missed { name } => {
             // No worker was running at that time.
-            let late = due(name).filter(|due| at > ON_TIME.after(*due));
+            let late = due(name).filter(|due| at > RECORDING_TOLERANCE.after(*due));
             let late =
                 late.map(|due| format!("it was {}, and is noticed {} later", stamp(due), Span::between(due, at)));
             Phrase::notable(Sign::Deadline, format!("deadline {name} missed")).detail(late)

@@ -2,13 +2,13 @@
 
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::report::timeline::line::{Phrase, Sign};
-use crate::domain::runbook::schedule::{ON_TIME, Occurrence, Skipped, local};
+use crate::domain::runbook::schedule::{Occurrence, START_TOLERANCE, Skipped, local};
 
 /// Adds to the text of a run that a schedule started at `at`: when it was due, how late it is, and which occurrences were missed.
 pub(super) fn due(phrase: Phrase, occurrence: &Occurrence, at: Timestamp) -> Phrase {
     let Occurrence { due, timezone, missed } = occurrence;
     let late = Span::between(*due, at);
-    let late = if late > ON_TIME { format!(", {late} late") } else { String::new() };
+    let late = if late > START_TOLERANCE { format!(", {late} late") } else { String::new() };
     let text = format!("{}, scheduled for {}{late}", phrase.text, local(*due, timezone));
     let text = if missed.is_empty() { text } else { format!("{text}; {}", never_ran(missed, timezone)) };
     Phrase { text, ..phrase }

@@ -86,7 +86,7 @@ impl RunbookChecker<'_> {
     }
 
     fn role(&mut self, node: &Node) -> Option<String> {
-        let known = self.world.estate.map(|estate| estate.roles.keys().map(String::as_str).collect());
+        let known = self.context.estate.map(|estate| estate.roles.keys().map(String::as_str).collect());
         self.name_of_the_estate(node, "role", known);
         node.as_text().map(str::to_owned)
     }
@@ -146,7 +146,7 @@ impl RunbookChecker<'_> {
     /// Reports deadlines that the worst case of a run misses.
     pub(super) fn deadlines_can_be_met(&mut self, rules: &[DeadlineRule], steps: &[Step], finally: &[Step]) {
         for rule in rules.iter().filter(|rule| rule.is_met_by_step()) {
-            let problem = worst_case::check_deadline(rule, steps, finally, self.world);
+            let problem = worst_case::check_deadline(rule, steps, finally, self.context);
             let Some((message, help)) = problem else { continue };
             let span = self.deadlines.get(&rule.name).map(|(span, _)| span.clone()).unwrap_or_default();
             self.report.add(Problem::new(span, message).help(help));

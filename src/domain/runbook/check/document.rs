@@ -78,7 +78,7 @@ impl RunbookChecker<'_> {
 
     pub(super) fn environments(&mut self, node: &Node) -> Vec<String> {
         let known: Option<Vec<&str>> =
-            self.world.estate.map(|estate| estate.environments.keys().map(String::as_str).collect());
+            self.context.estate.map(|estate| estate.environments.keys().map(String::as_str).collect());
         let items = self.report.one_or_many(node);
         items
             .iter()

@@ -9,7 +9,7 @@ use crate::domain::template::expression;
 impl RunbookChecker<'_> {
     pub(super) fn host(&mut self, node: &Node) -> Option<String> {
         let host = self.template(node)?;
-        let Some(estate) = self.world.estate.filter(|_| !expression::is_template(&host)) else { return Some(host) };
+        let Some(estate) = self.context.estate.filter(|_| !expression::is_template(&host)) else { return Some(host) };
         let known: Vec<&str> =
             estate.environments.values().flat_map(|environment| environment.hosts.keys()).map(String::as_str).collect();
         if host == LOCAL || known.contains(&host.as_str()) {

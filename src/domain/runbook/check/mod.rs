@@ -52,9 +52,9 @@ pub struct CheckContext<'a> {
 ///
 /// # Errors
 /// Every problem of the file.
-pub fn check(source: &Source, world: &CheckContext<'_>) -> Result<Runbook, Vec<Problem>> {
+pub fn check(source: &Source, context: &CheckContext<'_>) -> Result<Runbook, Vec<Problem>> {
     let node = reader::read(source).map_err(|problem| vec![*problem])?;
-    let mut checker = RunbookChecker::new(source, world);
+    let mut checker = RunbookChecker::new(source, context);
     let runbook = checker.document(&node);
     let mut problems = checker.report.problems;
     problems.sort_by_key(|problem| problem.span.range.start);
@@ -67,7 +67,7 @@ pub fn check(source: &Source, world: &CheckContext<'_>) -> Result<Runbook, Vec<P
 /// The state of a check.
 struct RunbookChecker<'a> {
     report: FileProblems<'a>,
-    world: &'a CheckContext<'a>,
+    context: &'a CheckContext<'a>,
     params: Vec<Param>,
     /// The id of every step, with its place.
     ids: BTreeMap<String, SourceSpan>,
@@ -88,10 +88,10 @@ struct RunbookChecker<'a> {
 }
 
 impl<'a> RunbookChecker<'a> {
-    const fn new(source: &'a Source, world: &'a CheckContext<'a>) -> Self {
+    const fn new(source: &'a Source, context: &'a CheckContext<'a>) -> Self {
         Self {
             report: FileProblems::new(source),
-            world,
+            context,
             params: Vec::new(),
             ids: BTreeMap::new(),
             visible: BTreeSet::new(),
@@ -127,7 +127,7 @@ impl<'a> RunbookChecker<'a> {
     }
 
     fn form(&self, name: &str) -> Option<&'static KindForm> {
-        self.world.forms.iter().copied().find(|form| form.name == name)
+        self.context.forms.iter().copied().find(|form| form.name == name)
     }
 }
 

@@ -45,7 +45,7 @@ impl RunbookChecker<'_> {
     /// Roles or people of the estate.
     fn roles_or_people(&mut self, node: &Node) -> Option<Vec<String>> {
         let known: Option<Vec<&str>> = self
-            .world
+            .context
             .estate
             .map(|estate| estate.roles.keys().chain(estate.people.keys()).map(String::as_str).collect());
         let mut names = Vec::new();
@@ -146,7 +146,7 @@ impl RunbookChecker<'_> {
     /// The fields of `verify` or `undo`, and the one action among them.
     fn one_action<'n>(&mut self, node: &'n Node, section: &RunbookSection) -> Option<(Fields<'n>, Option<Action>)> {
         let what = section.what;
-        let names: Vec<&str> = self.world.forms.iter().map(|form| form.name).collect();
+        let names: Vec<&str> = self.context.forms.iter().map(|form| form.name).collect();
         let known: Vec<&str> = names.iter().copied().chain(section.keys()).collect();
         let fields = Fields::open(&mut self.report, node, what, &known)?;
         let actions: Vec<&Entry> = fields.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();

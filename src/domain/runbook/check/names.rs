@@ -176,7 +176,7 @@ impl RunbookChecker<'_> {
             let help = format!("Put your own values under `vars` in the estate and write `environment.vars.{field}`.");
             return Some(problem.did_you_mean(field, ENVIRONMENT.iter().copied()).or_help(help));
         }
-        let (estate, variable) = (self.world.estate?, variable.filter(|_| field == "vars")?);
+        let (estate, variable) = (self.context.estate?, variable.filter(|_| field == "vars")?);
         let environments = || estate.environments.values();
         if environments().any(|environment| environment.vars.contains_key(variable)) {
             return None;
@@ -190,7 +190,7 @@ impl RunbookChecker<'_> {
     }
 
     fn missing_service(&self, name: &str) -> Option<Problem> {
-        let estate = self.world.estate?;
+        let estate = self.context.estate?;
         let problem = || Problem::new(SourceSpan::default(), format!("there is no service `{name}` in the estate"));
         (!estate.services.contains_key(name))
             .then(|| problem().did_you_mean(name, estate.services.keys().map(String::as_str)))

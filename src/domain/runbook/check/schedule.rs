@@ -60,7 +60,7 @@ impl RunbookChecker<'_> {
 
     /// Reports a schedule without an environment: nobody is asked for one when it starts.
     fn runs_somewhere(&mut self, fields: &Fields<'_>, environments: &[String]) {
-        let Some(estate) = self.world.estate.filter(|_| environments.is_empty()) else { return };
+        let Some(estate) = self.context.estate.filter(|_| environments.is_empty()) else { return };
         if estate.default_environment.is_some() {
             return;
         }
@@ -92,7 +92,7 @@ impl RunbookChecker<'_> {
     /// Checks that only planned work has schedules, and that each environment has one.
     pub(super) fn schedules_fit(&mut self, severity: Option<Severity>, schedules: &[(Schedule, &Node)]) {
         // A schedule without environments runs in the default one.
-        let default = self.world.estate.and_then(|estate| estate.default_environment.clone()).unwrap_or_default();
+        let default = self.context.estate.and_then(|estate| estate.default_environment.clone()).unwrap_or_default();
         let mut seen: Vec<(&str, &Node)> = Vec::new();
         for (schedule, node) in schedules {
             if severity.is_some_and(|severity| severity != Severity::Maintenance) {

@@ -156,7 +156,8 @@ impl RunbookChecker<'_> {
 
     /// The body of a step.
     fn body<'n>(&mut self, fields: &Fields<'n>, node: &Node) -> Option<(StepBody, &'n Entry)> {
-        let names: Vec<&str> = BODIES.keys().into_iter().chain(self.world.forms.iter().map(|form| form.name)).collect();
+        let names: Vec<&str> =
+            BODIES.keys().into_iter().chain(self.context.forms.iter().map(|form| form.name)).collect();
         let modifiers = MODIFIERS.keys();
         let bodies: Vec<&Entry> = fields.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
         let unknown: Vec<&Entry> = fields

@@ -41,7 +41,7 @@ impl<'a> RunbookChecker<'a> {
 
     fn other_runbook(&mut self, node: &Node) -> Option<String> {
         let id = self.report.text(node)?;
-        let known: Vec<&str> = self.world.runbooks.iter().map(String::as_str).collect();
+        let known: Vec<&str> = self.context.runbooks.iter().map(String::as_str).collect();
         if id == self.report.source.stem() {
             self.report.add(
                 Problem::new(node.span.clone(), "a runbook cannot start itself")
@@ -90,7 +90,7 @@ impl<'a> RunbookChecker<'a> {
     }
 
     fn peer(&self, id: &str) -> Option<&'a Runbook> {
-        self.world.peers.iter().copied().find(|peer| peer.id == id)
+        self.context.peers.iter().copied().find(|peer| peer.id == id)
     }
 
     /// The runbooks from this one over `peer` back to this one, if its starts lead back.

@@ -30,9 +30,9 @@ pub(in crate::domain) fn checked(text: &str) -> (Source, Result<Runbook, Vec<Pro
     let estate =
         crate::domain::config::estate_check::check(&Source::new("estate.yaml", ESTATE)).expect("the estate is right");
     let runbooks = ["p1".to_owned(), "p2".to_owned(), "failover".to_owned()];
-    let world = CheckContext { estate: Some(&estate), forms: FORMS, runbooks: &runbooks, peers: &[] };
+    let context = CheckContext { estate: Some(&estate), forms: FORMS, runbooks: &runbooks, peers: &[] };
     let source = Source::new("runbooks/p1.yaml", text);
-    let result = check(&source, &world);
+    let result = check(&source, &context);
     (source, result)
 }
 

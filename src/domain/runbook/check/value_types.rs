@@ -87,7 +87,7 @@ impl RunbookChecker<'_> {
     /// A unit of the estate, a pattern that matches one, or a service, which stands for its unit.
     fn unit(&mut self, node: &Node) {
         let Some(text) = self.report.text(node) else { return };
-        let Some(estate) = self.world.estate else { return };
+        let Some(estate) = self.context.estate else { return };
         let bare = |unit: &str| unit.strip_suffix(".service").unwrap_or(unit).to_owned();
         let wanted = bare(text);
         let known: Vec<String> = estate.units().map(bare).collect();
@@ -107,17 +107,17 @@ impl RunbookChecker<'_> {
     }
 
     pub(super) fn service(&mut self, node: &Node) {
-        let known = self.world.estate.map(|estate| estate.services.keys().map(String::as_str).collect());
+        let known = self.context.estate.map(|estate| estate.services.keys().map(String::as_str).collect());
         self.name_of_the_estate(node, "service", known);
     }
 
     fn datastore(&mut self, node: &Node) {
-        let known = self.world.estate.map(|estate| estate.datastores.keys().map(String::as_str).collect());
+        let known = self.context.estate.map(|estate| estate.datastores.keys().map(String::as_str).collect());
         self.name_of_the_estate(node, "datastore", known);
     }
 
     pub(super) fn channel(&mut self, node: &Node) {
-        let known = self.world.estate.map(|estate| estate.channels.keys().map(String::as_str).collect());
+        let known = self.context.estate.map(|estate| estate.channels.keys().map(String::as_str).collect());
         self.name_of_the_estate(node, "channel", known);
     }
 
@@ -143,7 +143,7 @@ impl RunbookChecker<'_> {
         }
         let Some(fields) = Fields::open(&mut self.report, node, "a secret", &["secret"]) else { return };
         let Some(name) = fields.required(&mut self.report, "secret", "a secret") else { return };
-        let known = self.world.estate.map(|estate| estate.secrets.keys().map(String::as_str).collect());
+        let known = self.context.estate.map(|estate| estate.secrets.keys().map(String::as_str).collect());
         self.name_of_the_estate(name, "secret", known);
     }
 

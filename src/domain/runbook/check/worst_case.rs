@@ -51,7 +51,7 @@ pub(super) fn check_deadline(
     rule: &DeadlineRule,
     steps: &[Step],
     finally: &[Step],
-    world: &CheckContext<'_>,
+    context: &CheckContext<'_>,
 ) -> Option<(String, String)> {
     if let Some(fallback_at) = rule.fallback_at {
         return by_fallback(rule, fallback_at);
@@ -69,7 +69,7 @@ pub(super) fn check_deadline(
         goal.id
     );
     let name = &rule.name;
-    match path_to(&all, goal, world) {
+    match path_to(&all, goal, context) {
         Err(Endless { step, why }) => {
             Some((format!("`{name}` may never be met: `{step}` comes before and {why}"), remedy))
         }
@@ -114,7 +114,7 @@ fn goal<'a>(steps: &[&'a Step], name: &str) -> Option<(&'a Step, bool)> {
 }
 
 /// The path up to the end of a step. If the step sends a message, the path ends before it.
-fn path_to(steps: &[&Step], goal: &Step, world: &CheckContext<'_>) -> Result<WorstCasePath, Endless> {
+fn path_to(steps: &[&Step], goal: &Step, context: &CheckContext<'_>) -> Result<WorstCasePath, Endless> {
     let mut path = WorstCasePath::default();
     for step in steps {
         let children = match &step.body {
@@ -128,10 +128,10 @@ fn path_to(steps: &[&Step], goal: &Step, world: &CheckContext<'_>) -> Result<Wor
                 return Ok(path);
             }
             Some(found) => {
-                add_step(found, found.on_failure != OnFailure::Ask, &mut path, world, DEPTH)?;
+                add_step(found, found.on_failure != OnFailure::Ask, &mut path, context, DEPTH)?;
                 return Ok(path);
             }
-            None => add_step(step, true, &mut path, world, DEPTH)?,
+            None => add_step(step, true, &mut path, context, DEPTH)?,
         }
     }
     Ok(path)
@@ -146,7 +146,7 @@ fn add_step(
     step: &Step,
     fails: bool,
     path: &mut WorstCasePath,
-    world: &CheckContext<'_>,
+    context: &CheckContext<'_>,
     depth: usize,
 ) -> Result<(), Endless> {
     let endless = |why: &str| Err(Endless { step: step.id.clone(), why: why.to_owned() });
@@ -154,8 +154,8 @@ fn add_step(
         StepBody::Ask(_) => return endless("asks a person"),
         StepBody::Manual(_) => return endless("waits for a person to do something"),
         StepBody::Wait(length) => length.0,
-        StepBody::Start(start) => return add_runbook(step, &start.runbook, path, world, depth),
-        StepBody::Parallel(children) => return add_group(step, children, fails, path, world, depth),
+        StepBody::Start(start) => return add_runbook(step, &start.runbook, path, context, depth),
+        StepBody::Parallel(children) => return add_group(step, children, fails, path, context, depth),
         StepBody::Action(action) => {
             add_approval(step, path)?;
             match step.on_failure {
@@ -210,13 +210,13 @@ fn add_group(
     children: &[Step],
     fails: bool,
     path: &mut WorstCasePath,
-    world: &CheckContext<'_>,
+    context: &CheckContext<'_>,
     depth: usize,
 ) -> Result<(), Endless> {
     let mut longest = Duration::ZERO;
     for child in children {
         let mut alone = WorstCasePath::default();
-        add_step(child, fails, &mut alone, world, depth)?;
+        add_step(child, fails, &mut alone, context, depth)?;
         longest = longest.max(alone.length());
     }
     path.steps.push((step.id.clone(), longest));
@@ -228,17 +228,17 @@ fn add_runbook(
     step: &Step,
     id: &str,
     path: &mut WorstCasePath,
-    world: &CheckContext<'_>,
+    context: &CheckContext<'_>,
     depth: usize,
 ) -> Result<(), Endless> {
-    let peer = world.peers.iter().find(|peer| peer.id == id).filter(|_| depth > 0);
+    let peer = context.peers.iter().find(|peer| peer.id == id).filter(|_| depth > 0);
     let Some(peer) = peer else {
         let why = format!("starts {}, whose length is not known", list(&[id]));
         return Err(Endless { step: step.id.clone(), why });
     };
     let mut alone = WorstCasePath::default();
     for inner in peer.steps.iter().chain(&peer.finally) {
-        add_step(inner, true, &mut alone, world, depth - 1).map_err(|Endless { step: inner, why }| Endless {
+        add_step(inner, true, &mut alone, context, depth - 1).map_err(|Endless { step: inner, why }| Endless {
             step: step.id.clone(),
             why: format!("starts `{id}`, where `{inner}` {why}"),
         })?;

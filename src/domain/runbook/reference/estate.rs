@@ -19,8 +19,8 @@ pub(super) fn estate(out: &mut String) {
 
 fn kind(of: &Section, field: &EstateField) -> String {
     let shape = shape(&field.shape);
-    match of.ways {
-        Some(ways) if ways.keys().contains(&field.name) => format!("{shape}, one of these"),
+    match of.alternatives {
+        Some(alternatives) if alternatives.keys().contains(&field.name) => format!("{shape}, one of these"),
         _ if field.required => format!("{shape}, required"),
         _ => shape,
     }

@@ -7,8 +7,8 @@ use crate::domain::config::estate_schema::tests::{names_of, without};
 use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::Source;
 use crate::domain::runbook::check::tests::{FORMS, HEAD, checked};
+use crate::domain::runbook::json_schema;
 use crate::domain::runbook::schedule::Schedule;
-use crate::domain::runbook::schema;
 use crate::domain::runbook::trigger::Trigger;
 use crate::domain::runbook::{Approve, Ask, DeadlineRule, Param, Retry, Runbook, Start, Step, StepBody, Until, Verify};
 
@@ -65,7 +65,7 @@ fn json(text: &str) -> Value {
 
 #[test]
 fn the_checker_and_the_schema_accept_a_runbook_with_every_key() {
-    let schema = jsonschema::draft202012::new(&schema::runbook(FORMS)).expect("the schema compiles");
+    let schema = jsonschema::draft202012::new(&json_schema::runbook(FORMS)).expect("the schema compiles");
     for text in [WHOLE, SCHEDULED] {
         checked(text).1.unwrap_or_else(|problems| panic!("{problems:#?}"));
         let errors: Vec<String> =

@@ -39,7 +39,7 @@ const EXPIRED: [&str; 2] = ["expired", "not_yet_valid"];
 pub(super) async fn probe(subject: &StatusSubject, limit: Duration, context: &Context) -> Option<Probe> {
     let (kind, spec) = match query(subject, limit, context)? {
         Ok(query) => query,
-        Err(reason) => return Some(Probe::unasked(reason)),
+        Err(reason) => return Some(Probe::not_probed(reason)),
     };
     let kind = actions::kind(kind)?;
     let started = context.clock.now();
@@ -47,7 +47,7 @@ pub(super) async fn probe(subject: &StatusSubject, limit: Duration, context: &Co
     let latency = Span::between(started, context.clock.now()).0.as_millis();
     let mut probe = match outcome {
         Ok(outcome) => interpret(subject, &outcome),
-        Err(reason) => Probe::dead(shorten(reason.code.as_str(), &reason.text)),
+        Err(reason) => Probe::not_alive(shorten(reason.code.as_str(), &reason.text)),
     };
     if probe.live == Some(true) && probe.latency_ms.is_none() {
         probe.latency_ms = u64::try_from(latency).ok();
@@ -62,7 +62,7 @@ pub(super) async fn probe(subject: &StatusSubject, limit: Duration, context: &Co
 /// subject.
 pub(super) async fn connect_host(subject: &StatusSubject, context: &Context) -> Result<(), Probe> {
     if is_behind_host(subject, context) && host::reach(context).await.is_err() {
-        return Err(Probe::unasked(UNREACHED));
+        return Err(Probe::not_probed(UNREACHED));
     }
     Ok(())
 }
@@ -89,8 +89,8 @@ fn shorten(code: &str, text: &str) -> String {
 }
 
 /// The result for a subject that did not answer. After a lost connection to its host, nothing is known of the subject.
-fn dead(code: &str, text: &str) -> Probe {
-    if ReasonCode::is_of_host(code) { Probe::unasked(LOST) } else { Probe::dead(shorten(code, text)) }
+fn not_alive(code: &str, text: &str) -> Probe {
+    if ReasonCode::is_of_host(code) { Probe::not_probed(LOST) } else { Probe::not_alive(shorten(code, text)) }
 }
 
 /// A kind of action and its spec.
@@ -146,7 +146,7 @@ fn interpret(subject: &StatusSubject, outcome: &Outcome) -> Probe {
     match code {
         // No request was sent, since the address or the secret is not known here.
         "secret" | "address" | "spec" | "no_such_datastore" | "request" if !succeeded => {
-            return Probe::unasked(outcome.summary.clone());
+            return Probe::not_probed(outcome.summary.clone());
         }
         _ if succeeded => {}
         _ if !output["protocol"].is_string() => return dead(code, outcome.reason_text()),
@@ -162,11 +162,11 @@ fn interpret(subject: &StatusSubject, outcome: &Outcome) -> Probe {
 
 /// Interprets the health of a service.
 fn health(found: &Value, outcome: &Outcome) -> Probe {
-    let Some(live) = found["live"].as_bool() else { return Probe::unasked(outcome.summary.clone()) };
+    let Some(live) = found["live"].as_bool() else { return Probe::not_probed(outcome.summary.clone()) };
     let reason = |part: &str| found["reason"][part].as_str();
     let (code, text) = (reason("code").unwrap_or_default(), reason("text"));
     if !live && ReasonCode::is_of_host(code) {
-        return Probe::unasked(LOST);
+        return Probe::not_probed(LOST);
     }
     let dependencies = found["dependencies"].as_object().into_iter().flatten();
     Probe {
@@ -200,16 +200,19 @@ mod tests {
     #[test]
     fn after_a_lost_connection_to_the_host_nothing_is_known_of_the_subject() {
         for code in ["host_lost", "host_unreachable"] {
-            assert_eq!(of_service(code, "any text"), Probe::unasked(LOST));
+            assert_eq!(of_service(code, "any text"), Probe::not_probed(LOST));
             assert_eq!(
                 interpret(&subject("redis"), &Reason::new(code, "any text").outcome(json!({}))),
-                Probe::unasked(LOST)
+                Probe::not_probed(LOST)
             );
         }
         // The same text in an error of the subject itself is about the subject.
         let text = "the connection to `web1` was lost";
-        assert_eq!(of_service("answer", text), Probe { ready: Some(false), ..Probe::dead(text) });
-        assert_eq!(interpret(&subject("redis"), &Reason::new("server", text).outcome(json!({}))), Probe::dead(text));
+        assert_eq!(of_service("answer", text), Probe { ready: Some(false), ..Probe::not_alive(text) });
+        assert_eq!(
+            interpret(&subject("redis"), &Reason::new("server", text).outcome(json!({}))),
+            Probe::not_alive(text)
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::columns::Columns;
 use super::model::{StatusIntent, StatusModel};
 use super::view::view;
 use crate::domain::core::time::Timestamp;
-use crate::domain::host::status::{Probe, Sighting, StatusRow, StatusSubject, UnitState};
+use crate::domain::host::status::{Probe, StatusRow, StatusSubject, UnitObservation, UnitState};
 use crate::surface::terminal::widgets::frame::Size;
 use crate::surface::terminal::widgets::palette::CharacterSet;
 
@@ -26,7 +26,7 @@ fn row(name: &str, active: &str, health: Option<Probe>) -> StatusRow {
         ..UnitState::default()
     };
     let subject = StatusSubject { name: name.to_owned(), kind: "service".to_owned(), critical: false, unit: None };
-    StatusRow::of(&subject, Sighting::Seen(unit), health)
+    StatusRow::of(&subject, UnitObservation::Reported(unit), health)
 }
 
 fn unready() -> Option<Probe> {

@@ -7,7 +7,7 @@ use super::model::StatusModel;
 use super::sparkline::curve;
 use crate::domain::core::text::bytes;
 use crate::domain::core::time::Timestamp;
-use crate::domain::host::status::{HealthGrade, Sighting, StatusRow as Subject, count};
+use crate::domain::host::status::{HealthGrade, StatusRow as Subject, UnitObservation, count};
 use crate::surface::terminal::widgets::frame::Size;
 use crate::surface::terminal::widgets::palette::CharacterSet;
 use crate::surface::terminal::widgets::styled_text::{Signs, StyledSpan, Tone, width};
@@ -165,9 +165,9 @@ fn chosen(model: &StatusModel, columns: usize, signs: &Signs) -> WrappedRow {
     facts.extend(row.reason.clone());
     facts.extend(dependencies(row));
     facts.extend(match &row.unit {
-        Sighting::Seen(unit) => Some(format!("{} {} ({})", unit.name, unit.active, unit.sub)),
-        Sighting::Blind => Some("its unit is unknown".to_owned()),
-        Sighting::None => None,
+        UnitObservation::Reported(unit) => Some(format!("{} {} ({})", unit.name, unit.active, unit.sub)),
+        UnitObservation::Unreachable => Some("its unit is unknown".to_owned()),
+        UnitObservation::None => None,
     });
     facts.extend(row.seen().and_then(|unit| unit.memory).map(bytes));
     let facts = facts.join(&format!(" {} ", signs.dot));

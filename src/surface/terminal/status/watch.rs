@@ -18,9 +18,9 @@ use super::subcommand::Pause;
 use super::view::view;
 use crate::clock;
 use crate::domain::core::time::{Span, Timestamp};
-use crate::domain::host::status::{Probe, Sighting, StatusRow};
+use crate::domain::host::status::{Probe, StatusRow, UnitObservation};
 use crate::engine::catalog::Catalog;
-use crate::engine::inspect::status::{StatusSurvey, UnitWatch, Units, sighting, start_arguments};
+use crate::engine::inspect::status::{StatusSurvey, UnitWatch, Units, start_arguments, unit_observation};
 use crate::surface::terminal::end_signals;
 use crate::surface::terminal::widgets::alternate_screen::AlternateScreen;
 use crate::surface::terminal::widgets::palette::{CharacterSet, Colour};
@@ -96,7 +96,7 @@ struct WatchTasks<'a> {
 /// # Errors
 /// When the terminal cannot be used.
 pub async fn watch(survey: &StatusSurvey, catalog: &Catalog, options: WatchOptions) -> io::Result<()> {
-    let rows = survey.subjects().iter().map(|subject| StatusRow::of(subject, Sighting::None, None)).collect();
+    let rows = survey.subjects().iter().map(|subject| StatusRow::of(subject, UnitObservation::None, None)).collect();
     let title = (survey.estate().estate.clone(), survey.environment().to_owned());
     let mut watch = Watch {
         survey,
@@ -195,7 +195,7 @@ impl<'a> Watch<'a> {
     /// The command that shows the logs of the selected row.
     fn logs(&mut self) -> LoopControl {
         let Some(row) = self.model.row() else { return LoopControl::Continue };
-        if matches!(row.unit, Sighting::None) {
+        if matches!(row.unit, UnitObservation::None) {
             self.model.notice = Some(format!("`{}` has no unit here, so it has no journal", row.name));
             return LoopControl::Continue;
         }
@@ -244,7 +244,7 @@ impl<'a> Watch<'a> {
     fn update_row(&mut self, index: usize) {
         let subject = &self.survey.subjects()[index];
         let probe = self.results.get(&index);
-        let unit = self.units.as_ref().map_or(Sighting::None, |units| sighting(subject, units));
+        let unit = self.units.as_ref().map_or(UnitObservation::None, |units| unit_observation(subject, units));
         let is_complete = self.units.is_some() && (probe.is_some() || !self.survey.probes());
         let row = StatusRow::of(subject, unit, probe.cloned().flatten());
         self.model.update(row, is_complete, self.survey.clock().now());

@@ -6,7 +6,7 @@ use crate::domain::config::sender::{Auth, SenderFormat};
 use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::Source;
 use crate::domain::core::severity::Severity;
-use crate::domain::runbook::schema;
+use crate::domain::runbook::json_schema;
 
 const HEAD: &str = "\
 estate: Shop
@@ -81,7 +81,7 @@ fn senders_are_the_same_after_they_were_written_and_read() {
 fn the_schema_agrees_with_the_checker() {
     let source = Source::new("estate.yaml", format!("{HEAD}{SENDERS}"));
     let instance = reader::read(&source).expect("it is YAML").to_json();
-    let schema = jsonschema::draft202012::new(&schema::estate()).expect("the schema compiles");
+    let schema = jsonschema::draft202012::new(&json_schema::estate()).expect("the schema compiles");
     let errors: Vec<String> =
         schema.iter_errors(&instance).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(errors.is_empty(), "{errors:#?}");

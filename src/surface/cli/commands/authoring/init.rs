@@ -15,7 +15,7 @@ use crate::domain::core::id::is_name;
 use crate::domain::core::text::shell_word;
 use crate::domain::host::scaffold;
 use crate::domain::host::scaffold::DiscoveredProject;
-use crate::domain::runbook::schema;
+use crate::domain::runbook::json_schema;
 use crate::engine::catalog::{Catalog, ESTATE, RUNBOOKS};
 use crate::surface::cli::commands::operate::unit;
 use crate::surface::cli::context::action_context;
@@ -209,8 +209,8 @@ fn project_files(discovered: &DiscoveredProject) -> Vec<(PathBuf, String)> {
     let place = |name: &str| Path::new(RUNBOOKS).join(name);
     let mut files = vec![(place(ESTATE), scaffold::estate(discovered))];
     files.extend(scaffold::runbooks(discovered).into_iter().map(|(id, text)| (place(&format!("{id}.yaml")), text)));
-    files.push((place("estate.schema.json"), writer::json(&schema::estate(), true)));
-    files.push((place("runbook.schema.json"), writer::json(&schema::runbook(&actions::forms()), true)));
+    files.push((place("estate.schema.json"), writer::json(&json_schema::estate(), true)));
+    files.push((place("runbook.schema.json"), writer::json(&json_schema::runbook(&actions::forms()), true)));
     files
 }
 

@@ -1,7 +1,7 @@
 //! `runbook schema`: prints the JSON Schema of a file.
 
 use crate::actions;
-use crate::domain::runbook::schema;
+use crate::domain::runbook::json_schema;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::format::Format;
@@ -33,8 +33,8 @@ impl Schema {
     /// Prints the schema; `-o jsonl` prints it on one line.
     pub fn run(self, session: &Session) -> Result {
         let schema = match self.kind {
-            SchemaKind::Runbook => schema::runbook(&actions::forms()),
-            SchemaKind::Estate => schema::estate(),
+            SchemaKind::Runbook => json_schema::runbook(&actions::forms()),
+            SchemaKind::Estate => json_schema::estate(),
         };
         session.output.text(&writer::json(&schema, session.output.format() != Format::Jsonl))?;
         Ok(Exit::DONE)

@@ -44,7 +44,7 @@ impl<'a> Walk<'a> {
     /// The pending effects of a run.
     pub(super) fn of(incident: &'a Incident, run: &'a Run, now: Timestamp) -> Vec<Effect> {
         let mut walk = Self { incident, run, now, effects: Vec::new(), in_finally: false };
-        walk.undoings();
+        walk.walk_undos();
         walk.run();
         walk.effects
     }
@@ -104,7 +104,7 @@ impl Walk<'_> {
     }
 
     /// Undos that a person has requested. They are possible at any time, also after the run has ended.
-    fn undoings(&mut self) {
+    fn walk_undos(&mut self) {
         let run = self.run;
         for key in run.order.iter().filter(|key| key.part == StepPart::Undo) {
             let Some(action) = run.runbook.step(&key.id).and_then(|step| step.undo.as_ref()) else {
@@ -154,7 +154,7 @@ impl Walk<'_> {
                 return SequenceProgress::Stopped(key.clone());
             }
             StepStatus::Pending => self.enter(step, key),
-            StepStatus::Expanded => self.members(step, key),
+            StepStatus::Expanded => self.walk_group(step, key),
             StepStatus::Ready { at } => {
                 if self.now >= *at {
                     // Only a group that failed before its expansion can be retried.
@@ -240,10 +240,10 @@ impl Walk<'_> {
     }
 
     /// Walks over the members of a group, or the items of a `for_each`.
-    fn members(&mut self, step: &Step, key: &StepKey) {
+    fn walk_group(&mut self, step: &Step, key: &StepKey) {
         let progress = match (&step.body, self.run.state(key).and_then(|state| state.items.as_ref())) {
-            (_, Some(items)) => self.each(step, key, items.len()),
-            (StepBody::Parallel(children), None) => self.all(children),
+            (_, Some(items)) => self.walk_items(step, key, items.len()),
+            (StepBody::Parallel(children), None) => self.walk_parallel(children),
             _ => SequenceProgress::Passed,
         };
         match progress {
@@ -259,7 +259,7 @@ impl Walk<'_> {
 
     /// Walks over the items of a `for_each`. They begin in their order, at most `max_parallel` at a time, and none after a
     /// failure that stops the run.
-    fn each(&mut self, step: &Step, key: &StepKey, count: usize) -> SequenceProgress {
+    fn walk_items(&mut self, step: &Step, key: &StepKey, count: usize) -> SequenceProgress {
         let (run, limit) = (self.run, step.max_parallel.map_or(1, NonZeroU32::get) as usize);
         let keys: Vec<StepKey> = (0..u32::try_from(count).unwrap_or(u32::MAX)).map(|index| key.at(index)).collect();
         let is_begun = |key: &StepKey| !matches!(run.step_status(key), StepStatus::Pending);
@@ -279,10 +279,10 @@ impl Walk<'_> {
                 SequenceProgress::Stopped(member) => stopped = stopped.or(Some(member)),
             }
         }
-        joined(blocked, stopped)
+        combined_progress(blocked, stopped)
     }
 
-    fn all(&mut self, children: &[Step]) -> SequenceProgress {
+    fn walk_parallel(&mut self, children: &[Step]) -> SequenceProgress {
         let (mut blocked, mut stopped) = (false, None);
         for child in children {
             match self.step(child, &StepKey::main(child.id.clone())) {
@@ -291,7 +291,7 @@ impl Walk<'_> {
                 SequenceProgress::Stopped(member) => stopped = stopped.or(Some(member)),
             }
         }
-        joined(blocked, stopped)
+        combined_progress(blocked, stopped)
     }
 
     fn unclear(&mut self, key: &StepKey) {
@@ -340,7 +340,7 @@ impl Walk<'_> {
 }
 
 /// The progress of several steps that run at the same time.
-fn joined(blocked: bool, stopped: Option<StepKey>) -> SequenceProgress {
+fn combined_progress(blocked: bool, stopped: Option<StepKey>) -> SequenceProgress {
     match (blocked, stopped) {
         (true, _) => SequenceProgress::Blocked,
         (false, Some(member)) => SequenceProgress::Stopped(member),

@@ -17,17 +17,19 @@ pub fn estate() -> Value {
 }
 
 fn section(of: &Section) -> Value {
-    match of.ways {
+    match of.alternatives {
         None => record(of, of.fields.iter().filter(|field| field.required).map(|field| field.name)),
-        Some(ways) => json!({ "oneOf": ways.ways.iter().map(|way| one_alternative(of, way)).collect::<Vec<_>>() }),
+        Some(alternatives) => {
+            json!({ "oneOf": alternatives.list.iter().map(|one| one_alternative(of, one)).collect::<Vec<_>>() })
+        }
     }
 }
 
 /// A section with the keys of one of its alternatives, and those that belong to none.
-fn one_alternative(of: &Section, way: &Alternative) -> Value {
+fn one_alternative(of: &Section, alternative: &Alternative) -> Value {
     let common = of.common().filter(|field| field.required).map(|field| field.name);
-    let mut schema = record(of, common.chain([way.key]).chain(way.with.iter().copied()));
-    let keys: Vec<&str> = way.keys().chain(of.common().map(|field| field.name)).collect();
+    let mut schema = record(of, common.chain([alternative.key]).chain(alternative.required.iter().copied()));
+    let keys: Vec<&str> = alternative.keys().chain(of.common().map(|field| field.name)).collect();
     if let Some(properties) = schema["properties"].as_object_mut() {
         properties.retain(|key, _| keys.contains(&key.as_str()));
     }
