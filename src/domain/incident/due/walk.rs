@@ -1,4 +1,4 @@
-//! The position of a run: the walk over its steps that finds the pending ones.
+//! The walk over the steps of a run, which finds the pending ones.
 //!
 //! **Invariant:** at the top level, the walk ends at the first step that is not done; steps after it have no effects.
 

@@ -89,7 +89,7 @@ fn shorten(code: &str, text: &str) -> String {
 }
 
 /// The result for a subject that did not answer. After a lost connection to its host, nothing is known of the subject.
-fn not_alive(code: &str, text: &str) -> Probe {
+fn dead(code: &str, text: &str) -> Probe {
     if ReasonCode::is_of_host(code) { Probe::not_probed(LOST) } else { Probe::not_alive(shorten(code, text)) }
 }
 
