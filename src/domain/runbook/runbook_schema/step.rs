@@ -117,7 +117,7 @@ pub(in crate::domain) static MODIFIERS: RunbookSection = RunbookSection::new(
                 ROLES_OR_PEOPLE,
                 RunbookShape::Section(&APPROVE),
             ]),
-            "Who must approve first. Without a role or person, anybody can.",
+            "Who must approve first. Without a role or person, any known user can.",
         ),
         RunbookField::optional("timeout", RunbookShape::Duration, "How long one attempt may take."),
         RunbookField::optional(
@@ -185,7 +185,7 @@ pub(in crate::domain) static APPROVE: RunbookSection = RunbookSection::new(
     "an approval",
     "An approval, `approve`",
     &[
-        RunbookField::optional("by", ROLES_OR_PEOPLE, "Who can approve; anybody unless given."),
+        RunbookField::optional("by", ROLES_OR_PEOPLE, "Who can approve; any known user unless given."),
         RunbookField::optional(
             "count",
             RunbookShape::Either(&[RunbookShape::Integer { min: 1, max: MAX_PEOPLE as i64 }, RunbookShape::Template]),
