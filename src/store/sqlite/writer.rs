@@ -145,9 +145,9 @@ impl WriterThread {
     fn check_writable(&mut self, checks: Vec<WriterReply<()>>) {
         // It writes the first page of the file with the number that is there.
         let format = format!("PRAGMA user_version = {FORMAT}");
-        let written = self.link.change(|connection| Ok(connection.execute_batch(&format)?));
+        let written = self.log.change(|connection| Ok(connection.execute_batch(&format)?));
         for reply in checks {
-            reply_with(reply, written.as_ref().map(|()| ()).map_err(StoreError::again));
+            reply_with(reply, written.as_ref().map(|()| ()).map_err(StoreError::copy));
         }
     }
 
