@@ -1,15 +1,24 @@
-//! The language and the shipped files agree: examples of kinds, runbooks, the schema and the manual.
+//! The language and the shipped files agree: forms and structs of kinds, their examples, runbooks, the schema and the manual.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use runbook::actions;
-use runbook::domain::config::estate::Estate;
+use runbook::actions::{Context, Kind, Progress, Secrets};
+use runbook::clock::SystemClock;
+use runbook::domain::config::estate::{Environment, Estate};
 use runbook::domain::config::estate_check;
+use runbook::domain::config::kind_schema::{Field, Shape};
 use runbook::domain::config::yaml::reader;
 use runbook::domain::core::diagnostic;
 use runbook::domain::core::diagnostic::{Source, Style};
+use runbook::domain::core::id::{RunId, StepKey};
+use runbook::domain::redact::Redactor;
 use runbook::domain::runbook::check::{self, CheckContext};
 use runbook::domain::runbook::{json_schema, reference};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 fn read(path: &Path) -> Source {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -111,6 +120,78 @@ fn every_kind_accepts_its_own_example() {
         }
     }
     assert!(rendered.is_empty(), "\n{rendered}");
+}
+
+/// A key that no kind has.
+const UNKNOWN: &str = "no_such_key";
+
+/// The context of an action in an estate without entries.
+fn empty_context() -> Context {
+    Context {
+        place: (RunId(1), StepKey::main("step")),
+        environment_name: "production".to_owned(),
+        environment: Arc::new(Environment::default()),
+        estate: Arc::new(Estate::default()),
+        clock: Arc::new(SystemClock),
+        secrets: Arc::new(Secrets::default()),
+        redactor: Arc::new(Redactor::default()),
+        basics: Arc::new(BTreeMap::new()),
+        directory: PathBuf::from("/"),
+        progress: Progress::none(),
+        cancel: CancellationToken::new(),
+        deadline: None,
+    }
+}
+
+/// The keys that a kind's struct has: serde's error about an unknown key lists them in backticks.
+async fn keys_of_struct(kind: &dyn Kind, spec: Value) -> BTreeSet<String> {
+    let outcome = kind.perform(&spec, &empty_context()).await;
+    let error = format!("unknown field `{UNKNOWN}`, expected ");
+    let (_, expected) =
+        outcome.summary.split_once(error.as_str()).unwrap_or_else(|| panic!("{}: {outcome:?}", kind.form().name));
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn keys_of_form<'a>(fields: impl IntoIterator<Item = &'a Field>) -> BTreeSet<String> {
+    fields.into_iter().map(|field| field.name.to_owned()).collect()
+}
+
+/// `set` has no struct, and `notify` reads its struct only when it describes the change.
+#[tokio::test]
+async fn the_form_and_the_struct_of_a_kind_have_the_same_keys() {
+    for &kind in actions::KINDS {
+        let form = kind.form();
+        // These kinds remove the keys below before they read their struct.
+        let removed = match form.name {
+            "set" | "notify" => continue,
+            "command" => json!({ "argv": [] }),
+            "shell" => json!({ "script": "", "shell": "sh" }),
+            _ => json!({}),
+        };
+        let mut keys: BTreeSet<String> =
+            removed.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect();
+        let mut spec = removed;
+        spec[UNKNOWN] = Value::Null;
+        keys.extend(keys_of_struct(kind, spec).await);
+        let fields = || form.verbs.iter().map(|verb| &verb.field).chain(form.fields);
+        assert_eq!(keys, keys_of_form(fields()), "{}", form.name);
+        for field in fields() {
+            let Shape::Record(inner) = field.shape else { continue };
+            let spec = json!({ field.name: { UNKNOWN: null } });
+            assert_eq!(keys_of_struct(kind, spec).await, keys_of_form(inner), "{}: {}", form.name, field.name);
+        }
+    }
+}
+
+#[test]
+fn notify_reads_the_keys_of_its_form_and_no_other() {
+    let notify = actions::kind("notify").expect("the kind is in the list");
+    let mut spec = json!({ "to": ["ops"], "message": "Search is down", "meets": "notify" });
+    let keys: BTreeSet<String> = spec.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect();
+    assert_eq!(keys, keys_of_form(notify.form().fields));
+    assert_eq!(notify.describe(&spec).place, "ops");
+    spec[UNKNOWN] = Value::Null;
+    assert_eq!(notify.describe(&spec).place, "");
 }
 
 #[test]

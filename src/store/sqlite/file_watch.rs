@@ -18,7 +18,7 @@ use rusqlite::Connection;
 
 use super::error::SqliteError;
 use super::error_help::io_refusal;
-use super::log_file::beside;
+use super::log_file::with_suffix;
 use super::rows;
 use super::shared_file::{FileIdentity, identity};
 use crate::store::StoreError;
@@ -57,7 +57,7 @@ pub(super) struct FileWatch {
 impl FileWatch {
     /// Watches the file at `path`, which is `database`.
     pub(super) fn new(path: &Path, database: FileIdentity) -> Self {
-        let wal_path = beside(path, "-wal");
+        let wal_path = with_suffix(path, "-wal");
         Self { path: path.to_owned(), wal_path, database, wal: None, confirmed: None, witnesses: VecDeque::new() }
     }
 

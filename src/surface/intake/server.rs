@@ -109,21 +109,38 @@ impl Server {
         self.dispatcher.metrics().refused.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Whether the log can be written and the dispatcher responds, within 3 seconds.
+    /// Whether the log can be written and the dispatcher responds, within 3 seconds each.
     ///
     /// # Errors
     /// The reason why they do not.
     pub async fn is_ready(&self) -> Result<(), String> {
-        /// How long they may take: longer than a busy disk.
-        const READY_LIMIT: Duration = Duration::from_secs(3);
-        let ready = async {
-            self.engine.parts().store.check_writable().await.map_err(|error| error.to_string())?;
+        let store = &self.engine.parts().store;
+        within_limit(async { store.check_writable().await.map_err(|error| error.to_string()) }).await?;
+        self.responds().await
+    }
+
+    /// Whether the log can be read and the dispatcher responds, within 3 seconds. If they do not, a restart may help; it
+    /// does not help against a full disk.
+    ///
+    /// # Errors
+    /// The reason why they do not.
+    pub async fn responds(&self) -> Result<(), String> {
+        let store = &self.engine.parts().store;
+        within_limit(async {
+            store.version().await.map_err(|error| error.to_string())?;
             // The dispatcher handles even an empty report.
             self.dispatcher.report(Vec::new()).await.map(drop)
-        };
-        let late = || Err(format!("no answer within {} s", READY_LIMIT.as_secs()));
-        tokio::time::timeout(READY_LIMIT, ready).await.unwrap_or_else(|_| late())
+        })
+        .await
     }
+}
+
+/// How long the log and the dispatcher may take: longer than a busy disk.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(3);
+
+async fn within_limit(check: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let late = || Err(format!("no answer within {} s", RESPONSE_LIMIT.as_secs()));
+    tokio::time::timeout(RESPONSE_LIMIT, check).await.unwrap_or_else(|_| late())
 }
 
 /// Loads the certificates that senders name.

@@ -264,7 +264,7 @@ async fn notify_systemd(server: Arc<Server>, stop: CancellationToken) {
     let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(STATUS)]);
     let Some(timeout) = sd_notify::watchdog_enabled() else { return };
     while !stop.is_cancelled() {
-        if server.is_ready().await.is_ok() {
+        if server.responds().await.is_ok() {
             let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         }
         tokio::time::sleep(timeout / 3).await;
