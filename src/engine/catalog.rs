@@ -64,8 +64,8 @@ pub enum CatalogError {
         /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The directory holds more than [`FILE_LIMIT`] runbooks.
-    #[error("`{}` holds more than {FILE_LIMIT} runbooks", .0.display())]
+    /// The directory holds more than [`FILE_LIMIT`] YAML files.
+    #[error("`{}` holds more than {FILE_LIMIT} YAML files", .0.display())]
     TooMany(PathBuf),
 }
 
@@ -217,8 +217,8 @@ fn recheck_starting(
     peers.iter().filter(starts).filter_map(recheck).collect()
 }
 
-/// The names of the YAML files, also of those with the wrong ending `.yml`. Hidden files belong to editors and to version
-/// control.
+/// The names of the YAML files. Files ending in `.yml` are included, so that the wrong ending is reported. Hidden files are
+/// not: they belong to editors and to version control.
 fn listed(folder: &Path) -> Result<Vec<String>, CatalogError> {
     let unreadable = |source| CatalogError::Unreadable { path: folder.to_owned(), source };
     let mut names = Vec::new();

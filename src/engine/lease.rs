@@ -15,7 +15,7 @@ use crate::store::{EventStore, InitialLease, Lease, LeaseAnswer, StoreError};
 /// How long a lease is valid without renewal: long enough for a stalled disk, short enough for a person who waits until
 /// another host takes over.
 pub const LEASE: Span = Span(Duration::from_secs(15));
-/// How often a lease is renewed: two renewals may fail before it expires.
+/// How often a lease is renewed: three times per lease. A worker whose renewal fails stops.
 pub const RENEWAL: Span = Span(Duration::from_secs(5));
 
 /// The holder name of this process: host, boot, process id and start time. It is never reused.

@@ -3,7 +3,7 @@
 //! A file name is made of the incident's id and a slug of its title, so no text of an alert can choose a path. A file is
 //! replaced by a rename within the open directory, which follows no symbolic link.
 //!
-//! **Invariant:** the same log gives the same file, and a file that would not change is not written.
+//! **Invariant:** the same log and edits give the same file; an unchanged file is not written.
 //!
 //! Not here: the contents of a draft and the merging of edits; see [`crate::domain::report::postmortem`].
 
@@ -57,7 +57,7 @@ impl ReportKind {
 /// The largest template, in bytes: the built-in one has 6 KiB.
 const TEMPLATE_LIMIT: u64 = 256 * 1024;
 
-/// The largest file that is merged with, in bytes: more than a log generates and a person adds.
+/// The largest file that edits are merged from, in bytes: more than a log generates and a person adds.
 const FILE_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// How often merging is tried when the file changes during each attempt.
@@ -114,7 +114,7 @@ pub fn write(project: &Path, incident: &Incident, log: &[Recorded]) -> Result<Wr
         }
     }
     Err(ReportFileError {
-        message: format!("`{path}` changes again and again while it is being brought up to date"),
+        message: format!("`{path}` changed during each of {RACE_LIMIT} attempts to update it"),
         hint: Some("Close the programs that write it, then type `runbook postmortem`.".to_owned()),
     })
 }
@@ -146,8 +146,8 @@ fn draft(incident: &Incident, log: &[Recorded], template: &Template) -> Result<S
     })
 }
 
-/// The text that was generated when the draft was last written: generated again from the log up to then, and its recorded
-/// digest.
+/// The text that was generated when the draft was last written, and its recorded digest. The text is generated again from the
+/// log up to then.
 #[derive(Debug)]
 struct Previous {
     /// None when the template or the program has changed since.
@@ -352,7 +352,7 @@ fn failed(path: &Path, error: &io::Error) -> ReportFileError {
 
 fn unreadable(path: &str, error: &io::Error) -> ReportFileError {
     ReportFileError {
-        message: format!("`{path}` cannot be brought up to date: {error}"),
+        message: format!("`{path}` cannot be updated: {error}"),
         hint: Some("Move it away or correct it, then type `runbook postmortem`.".to_owned()),
     }
 }

@@ -1,7 +1,7 @@
 //! Schedule state: since when each schedule is active on this host, and which occurrences ran or were missed.
 //!
-//! The store has the name of every handled occurrence. The time since when a schedule is active is in a file beside the log:
-//! without it, a process that starts after a down-time could not tell a missed occurrence from a new schedule.
+//! The store has the name of every handled occurrence. A file beside the log has the time since when each schedule is active.
+//! Without that time, a process that starts could not distinguish a missed occurrence from a new schedule.
 //!
 //! **Invariant:** no occurrence runs twice when the file is lost or damaged. At worst, earlier missed occurrences are unknown.
 //!
@@ -139,7 +139,7 @@ impl Engine {
     }
 }
 
-/// The most entries of a calendar, which subscribed programs may read every hour.
+/// The most entries of a calendar. Subscribed programs may read it every hour.
 const ENTRY_LIMIT: usize = 500;
 
 /// How many days ahead a calendar goes: a year, so that a quarterly schedule has four entries.
@@ -159,9 +159,9 @@ pub fn entries(statuses: &[ScheduleStatus], now: Timestamp) -> Vec<CalendarEntry
             environment: plan.environment.clone(),
             details,
         };
-        let past = handled
-            .iter()
-            .map(|handled| entry(handled.due, format!("{}\nRecord: {}", details(handled.due), handled.incident)));
+        let past = handled.iter().map(|handled| {
+            entry(handled.due, format!("{}\nMaintenance incident: {}", details(handled.due), handled.incident))
+        });
         entries.extend(past);
         let mut next = plan.timetable.next(now);
         while let Some(due) = next.filter(|due| *due < until && entries.len() < ENTRY_LIMIT) {

@@ -1,7 +1,7 @@
 //! Routes a batch of alerts to incidents and prepares the resulting writes.
 //!
 //! **Invariant:** the indexed state of an incident is ahead of its log only while its batch is written
-//! ([`super::commit_queue`]). When the write fails, the incident is read again.
+//! ([`super::commit_queue`]). When the write fails, the incident is read again, or removed if it is new.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -50,8 +50,8 @@ const BATCH_LIMIT: usize = 256;
 /// incidents wait, most severe first.
 pub const WORKER_LIMIT: usize = 16;
 
-/// Additional workers for P1 incidents. So a P1 incident does not wait for less severe ones, even if all of these wait for a
-/// channel that does not answer.
+/// Additional workers for P1 incidents. A P1 incident does not wait for less severe ones, even if all of these wait for a
+/// channel that does not answer, as long as at most 16 P1 incidents need a worker.
 pub const P1_WORKER_RESERVE: usize = 16;
 
 /// The configuration and the callbacks of the dispatcher.
@@ -82,7 +82,7 @@ pub enum Received {
     Unheard,
 }
 
-/// Counters for monitoring, updated by the dispatcher.
+/// Metrics for monitoring, updated by the dispatcher.
 #[derive(Debug, Default)]
 pub struct DispatcherMetrics {
     /// Live incidents.
@@ -95,7 +95,7 @@ pub struct DispatcherMetrics {
     pub firing: AtomicU64,
     /// Transactions in which alerts were written.
     pub batches: AtomicU64,
-    /// Incident writes that failed because the log could not be written.
+    /// Incident writes that failed for any reason but a conflict.
     pub refused: AtomicU64,
 }
 
@@ -173,7 +173,7 @@ impl Dispatcher {
         answer.await.map_err(|_| ended())?
     }
 
-    /// The dispatcher's counters, for monitoring.
+    /// The dispatcher's metrics, for monitoring.
     pub fn metrics(&self) -> &DispatcherMetrics {
         &self.metrics
     }

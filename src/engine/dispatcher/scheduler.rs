@@ -1,7 +1,8 @@
-//! The scheduler: opens one maintenance incident for each due occurrence of a schedule, whichever process does it.
+//! The scheduler: opens one maintenance incident per due occurrence, even when several processes run.
 //!
-//! **Invariant:** an occurrence is handled when the store has registered its unique name. The same write opens its
-//! incident or records that it was skipped. The state in memory is a cache.
+//! **Invariant:** an occurrence is handled when the store has registered its unique name, or when its run cannot start; that is
+//! logged and not registered. The write that registers the name opens the incident or records that the occurrence was
+//! skipped. The state in memory is a cache.
 
 use std::sync::Arc;
 
@@ -29,7 +30,8 @@ pub(super) struct Scheduler {
     schedules: Vec<ActiveSchedule>,
     /// The files that the schedules come from.
     catalog: Option<Arc<Catalog>>,
-    /// When to check again, and when that was computed. If the clock was set back, schedules are checked at once.
+    /// When to check again, and when that instant was computed. If the clock is before the second, it was set back: schedules are
+    /// checked at once.
     next: Option<(Timestamp, Timestamp)>,
 }
 

@@ -1,7 +1,7 @@
 //! Checks everything that a project needs of its host, all topics at once.
 //!
-//! [`Needs`] lists the requirements. The kinds of action perform the checks, so that a check succeeds if a runbook's step
-//! would. A finding that is wrong has the command that fixes it.
+//! [`Needs`] lists the requirements. The kinds of action perform the checks, so that a check has the same result as the step.
+//! A finding that is wrong has the command that fixes it.
 //!
 //! **Invariant:** checks change nothing, except a temporary file that measures the disk. Each topic ends within
 //! [`TOPIC_LIMIT`].

@@ -46,8 +46,7 @@ const POST_PAUSE: Duration = Duration::from_millis(1_100);
 /// The most edits per minute: Slack accepts fifty or more (its tier 3).
 const EDITS_PER_MINUTE: usize = 45;
 const MINUTE: Span = Span::seconds(60);
-/// How long a question is only in the incident message before it is also posted, so that no phone rings for a question that
-/// is answered at once.
+/// Delay before a question is also posted: one answered at once notifies nobody.
 const QUESTION_DELAY: Span = Span::seconds(5);
 /// How many of the last events are searched for the latest answer, which the incident message shows.
 const ANSWER_SEARCH: u64 = 50;

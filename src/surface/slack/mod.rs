@@ -4,8 +4,8 @@
 //! handled afterwards, so that Slack does not wait for a slow log. [`incident_messages`] posts and edits the incident
 //! messages, which [`render`] creates.
 //!
-//! **Invariant:** a request changes an incident once, even if it is delivered again after a restart. Changes go through
-//! [`Engine::submit_once`], and the log records where messages were posted.
+//! **Invariant:** every request is submitted with its unique name, so a repeated delivery changes nothing. The log records
+//! where messages were posted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -78,7 +78,7 @@ impl Checkup {
         let outcome = self.perform("http", spec).await;
         let body = &outcome.output["body"];
         if body["ok"] != json!(true) {
-            let error = body["error"].as_str().map(|code| format!("Slack says `{}`", one_line(code, 80)));
+            let error = body["error"].as_str().map(|code| format!("Slack reports `{}`", one_line(code, 80)));
             let found = error.unwrap_or_else(|| one_line(&outcome.summary, REASON_LIMIT));
             return CheckResult::wrong(Topic::Slack, subject, found, format!("xdg-open {APPS}"));
         }

@@ -70,7 +70,7 @@ impl IntakeMetrics {
         one(
             "runbook_incidents_live",
             "gauge",
-            "Live incidents: something may become due without a command or an alert.",
+            "Incidents that the dispatcher supervises.",
             dispatcher.live.load(Relaxed),
         );
         one("runbook_incidents_at_work", "gauge", "Incidents that are worked on.", dispatcher.at_work.load(Relaxed));

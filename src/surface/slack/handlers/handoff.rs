@@ -26,7 +26,7 @@ impl Interaction<'_> {
         part(&mut sheet, "Deadlines", handover.deadlines, "None.");
         part(&mut sheet, "What is known", handover.known, "Nothing was checked yet.");
         part(&mut sheet, "What was done", handover.done, "Nothing was done yet.");
-        part(&mut sheet, "Who was told", handover.told, "Nobody was told yet.");
+        part(&mut sheet, "Notified", handover.told, "No one has been notified.");
         part(&mut sheet, "What people said", handover.said, "Nobody wrote anything down.");
         Ok(HandlerReply::Message(Card { summary, sheet }))
     }

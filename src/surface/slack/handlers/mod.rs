@@ -1,6 +1,7 @@
 //! Handles actions from Slack: each gets one reply, within the permissions of the person.
 //!
-//! **Invariant:** incidents change only through [`Engine::submit_once`]. This layer checks only who may use the app.
+//! **Invariant:** every request is submitted with its unique name, so a repeated delivery changes nothing. This layer checks
+//! only who may use the app.
 
 use std::sync::Arc;
 

@@ -102,7 +102,7 @@ impl Interaction<'_> {
         }
         let target = step_target(&incident, StepVerb::Deny, step.as_ref());
         let request = target.map(|target| Request::Deny { target, reason: reason.to_owned() });
-        Ok(done("Refused", &self.ask_resolved(&incident.id, by, request).await?))
+        Ok(done("Denied", &self.ask_resolved(&incident.id, by, request).await?))
     }
 
     /// Answers the only pending question, or the one whose step is named first. Without an answer, shows the question.
@@ -144,7 +144,7 @@ impl Interaction<'_> {
                 format!("{before} {} {after}. Show its state: `/runbook status {}`.", incident.id, incident.id);
             return Err(reply_text(message.trim_start()));
         }
-        Ok(HandlerReply::Message(Card { summary: "Check it, then press the button".to_owned(), sheet }))
+        Ok(HandlerReply::Message(Card { summary: format!("Question in {}", incident.id), sheet }))
     }
 }
 

@@ -33,7 +33,7 @@ impl Interaction<'_> {
             "retry" => self.retry(&typed).await,
             "skip" => self.skip(&typed).await,
             "undo" => self.undo(&typed).await,
-            "cancel" => self.text_request(&typed, "Stopped", |reason| Request::Cancel { reason }).await,
+            "cancel" => self.text_request(&typed, "Cancelled", |reason| Request::Cancel { reason }).await,
             "ack" => {
                 let by = self.may_typed(&typed, Permission::Acknowledge).await?;
                 let incident = self.target_incident(&typed).await?;

@@ -147,9 +147,9 @@ fn render(findings: &[CheckResult]) -> String {
         for finding in findings {
             let (sign, label, style) = state_style(finding.state);
             let (subject, found) = (one_line(&finding.subject, CELL_LIMIT), one_line(&finding.found, CELL_LIMIT));
-            let _ = writeln!(text, "  {style}{sign} {label:<5}{style:#}  {subject:<wide$}  {found}");
+            let _ = writeln!(text, "  {style}{sign} {label:<7}{style:#}  {subject:<wide$}  {found}");
             if let Some(mend) = &finding.mend {
-                let _ = writeln!(text, "           fix: {}", one_line(mend, CELL_LIMIT));
+                let _ = writeln!(text, "             fix: {}", one_line(mend, CELL_LIMIT));
             }
         }
     }
@@ -163,7 +163,7 @@ const SUBJECT_WIDTH: usize = 32;
 fn state_style(state: CheckState) -> (char, &'static str, Style) {
     match state {
         CheckState::Fine => ('✓', "ok", AnsiColor::Green.on_default()),
-        CheckState::Doubtful => ('!', "warn", AnsiColor::Yellow.on_default().bold()),
+        CheckState::Doubtful => ('!', "warning", AnsiColor::Yellow.on_default().bold()),
         CheckState::Wrong => ('✗', "wrong", AnsiColor::Red.on_default().bold()),
     }
 }
@@ -172,7 +172,8 @@ fn state_style(state: CheckState) -> (char, &'static str, Style) {
 fn conclude(findings: &[CheckResult], repeat: &str, session: &Session) -> Exit {
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
     let (wrong, doubtful, fine) = (count(CheckState::Wrong), count(CheckState::Doubtful), count(CheckState::Fine));
-    session.output.print_message(&format!("{fine} ok, {doubtful} to check, {wrong} wrong"));
+    let warnings = if doubtful == 1 { "warning" } else { "warnings" };
+    session.output.print_message(&format!("{fine} ok, {doubtful} {warnings}, {wrong} wrong"));
     if wrong > 0 {
         session.output.next(&[session.command(repeat)]);
         return Exit::PROBLEMS;
