@@ -67,7 +67,7 @@ pub fn is_alive(holder: &str, hostname: &str) -> bool {
 
 impl Engine {
     /// Whether another live process holds a valid lease of the incident.
-    pub async fn is_attended(&self, incident: &IncidentId) -> Result<bool, StoreError> {
+    pub async fn is_held_elsewhere(&self, incident: &IncidentId) -> Result<bool, StoreError> {
         let parts = self.parts();
         let Some(lease) = parts.store.lease(incident).await? else { return Ok(false) };
         let valid = lease.expires_at > parts.clock.now() && is_alive(&lease.holder, &parts.hostname);

@@ -53,7 +53,7 @@ pub struct Parts {
     /// Removes the secrets from text.
     pub redactor: Arc<Redactor>,
     /// The environment variables that every child process gets: PATH, HOME, LANG, TZ.
-    pub basics: Arc<BTreeMap<String, String>>,
+    pub base_environment: Arc<BTreeMap<String, String>>,
     /// The project directory: the one that holds `runbooks/`.
     pub directory: PathBuf,
     /// The runbooks that a step may start.
@@ -125,7 +125,7 @@ pub enum EngineError {
     },
     /// The post-mortem draft or the report is not on disk.
     #[error(transparent)]
-    Archive(#[from] report_files::ReportFileError),
+    ReportFile(#[from] report_files::ReportFileError),
     /// Input or output outside the store failed.
     #[error("{what}: {source}")]
     Io {
@@ -143,7 +143,7 @@ impl Engine {
             Arc::clone(&parts.secrets),
             Arc::clone(&parts.redactor),
             Arc::clone(&parts.clock),
-            Arc::clone(&parts.basics),
+            Arc::clone(&parts.base_environment),
             parts.directory.clone(),
         );
         let (parts, delivery) = (Arc::new(parts), Arc::new(delivery));

@@ -18,7 +18,7 @@ use crate::domain::runbook::schedule::{CalendarEntry, LIMIT, ScheduledRunbook, d
 use crate::store::StoreError;
 
 /// The largest file that is read, in bytes: a thousand schedules need a tenth of it.
-const FILE_LIMIT: u64 = 1024 * 1024;
+const FILE_BYTES_LIMIT: u64 = 1024 * 1024;
 
 /// Since when each schedule is active, by its [`ScheduledRunbook::identity`].
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl ScheduleState {
     /// Reads the file. A missing, large or damaged file counts as empty.
     pub fn read(file: Option<&Path>) -> Self {
         let text = file.and_then(|file| {
-            let small = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() <= FILE_LIMIT);
+            let small = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() <= FILE_BYTES_LIMIT);
             small.then(|| std::fs::read(file).ok()).flatten()
         });
         let since = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();

@@ -101,21 +101,25 @@ impl DispatcherFixture {
         let problems: Vec<_> = catalog.problems().into_iter().map(|(source, all)| (&source.name, all)).collect();
         assert!(problems.is_empty(), "{problems:#?}");
         let plain = engine_fixture::engine(Arc::clone(&log), Arc::new(clock.clone()), directory.path());
-        let Parts { basics, .. } = plain.parts();
+        let Parts { base_environment, .. } = plain.parts();
         let engine = Engine::new(Parts {
             store: log,
             clock: Arc::new(clock.clone()),
             secrets: Arc::new(Secrets::default()),
             redactor: Arc::new(Redactor::default()),
-            basics: Arc::clone(basics),
+            base_environment: Arc::clone(base_environment),
             directory: directory.path().to_owned(),
             catalog: Arc::new(catalog),
             holder: engine::holder("testhost"),
             hostname: "testhost".to_owned(),
         });
         let stop = CancellationToken::new();
-        let config =
-            DispatcherConfig { chance, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
+        let config = DispatcherConfig {
+            random_bits,
+            before_open: Box::new(|_| {}),
+            is_ours: Box::new(|_| true),
+            schedules: None,
+        };
         let (dispatcher, task) = Dispatcher::begin(engine.clone(), config, stop.clone()).await.unwrap();
         Self { engine, clock, dispatcher, stop, task, store, directory }
     }
@@ -172,7 +176,7 @@ impl DispatcherFixture {
     }
 }
 
-fn chance() -> u32 {
+fn random_bits() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -475,8 +479,12 @@ async fn two_incidents_of_one_batch_with_the_same_id_are_not_mixed() {
     let mut fixture = DispatcherFixture::new().await;
     fixture.stop.cancel();
     (&mut fixture.task).await.unwrap();
-    let config =
-        DispatcherConfig { chance: || 7, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
+    let config = DispatcherConfig {
+        random_bits: || 7,
+        before_open: Box::new(|_| {}),
+        is_ours: Box::new(|_| true),
+        schedules: None,
+    };
     let (dispatcher, _task) =
         Dispatcher::begin(fixture.engine.clone(), config, CancellationToken::new()).await.unwrap();
     let both = vec![alert("loud", "1", &[]), alert("calm", "3", &[("service", "search")])];

@@ -56,7 +56,7 @@ fn engine(store: &FakeStore) -> Engine {
         clock: Arc::new(SimClock::new(now())),
         secrets: Arc::new(Secrets::default()),
         redactor: Arc::new(Redactor::new([("token", SECRET)]).unwrap()),
-        basics: Arc::new(BTreeMap::new()),
+        base_environment: Arc::new(BTreeMap::new()),
         directory: PathBuf::new(),
         catalog: Arc::new(Catalog::default()),
         holder: "test".to_owned(),

@@ -57,9 +57,9 @@ pub const P1_WORKER_RESERVE: usize = 16;
 /// The configuration and the callbacks of the dispatcher.
 pub struct DispatcherConfig {
     /// 32 random bits, for incident ids.
-    pub chance: fn() -> u32,
+    pub random_bits: fn() -> u32,
     /// Called for every incident that is about to be opened, before its first event is durable.
-    pub opening: Box<dyn Fn(&IncidentId) + Send + Sync>,
+    pub before_open: Box<dyn Fn(&IncidentId) + Send + Sync>,
     /// Whether an incident that another process opened belongs to this project.
     pub is_ours: Box<dyn Fn(&IncidentId) -> bool + Send>,
     /// The file that records since when schedules are active. Without it, that is forgotten when the process ends.
@@ -102,7 +102,7 @@ pub struct DispatcherMetrics {
 struct ReportJob {
     alerts: Vec<Alert>,
     /// If set, `alerts` is the complete list of this sender's firing alerts, and its other firings are resolved.
-    whole_of: Option<String>,
+    complete_for: Option<String>,
     reply: oneshot::Sender<Result<Vec<Received>, String>>,
 }
 
@@ -162,14 +162,14 @@ impl Dispatcher {
     ///
     /// # Errors
     /// As [`Dispatcher::report`].
-    pub async fn now_firing(&self, sender: &str, alerts: Vec<Alert>) -> Result<Vec<Received>, String> {
+    pub async fn report_all_firing(&self, sender: &str, alerts: Vec<Alert>) -> Result<Vec<Received>, String> {
         self.send_report(alerts, Some(sender.to_owned())).await
     }
 
-    async fn send_report(&self, alerts: Vec<Alert>, whole_of: Option<String>) -> Result<Vec<Received>, String> {
+    async fn send_report(&self, alerts: Vec<Alert>, complete_for: Option<String>) -> Result<Vec<Received>, String> {
         let (reply, answer) = oneshot::channel();
         let ended = || "the dispatcher has stopped".to_owned();
-        self.jobs.send(ReportJob { alerts, whole_of, reply }).await.map_err(|_| ended())?;
+        self.jobs.send(ReportJob { alerts, complete_for, reply }).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 

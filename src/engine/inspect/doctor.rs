@@ -49,7 +49,7 @@ type CheckFuture<'a> = Pin<Box<dyn Future<Output = Vec<CheckResult>> + Send + 'a
 
 /// The inputs of one run of all checks.
 #[derive(Debug, Clone)]
-pub struct Checkup {
+pub struct Doctor {
     /// The context for the kinds, with the environment to check.
     pub context: Context,
     /// The requirements of the project.
@@ -86,7 +86,7 @@ pub struct CommandHints {
     pub folder: String,
 }
 
-impl Checkup {
+impl Doctor {
     /// Runs all checks, the topics concurrently.
     pub async fn run(&self) -> Vec<CheckResult> {
         let (own, others) = tokio::join!(self.own_connection(), self.other_connections());
