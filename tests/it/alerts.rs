@@ -21,7 +21,7 @@ use runbook::store::memory::Memory;
 use runbook::store::{EventStore, Write};
 use tokio_util::sync::CancellationToken;
 
-use crate::cut::{Cut, Cutting};
+use crate::cut::{CrashingStore, Cut};
 use crate::engine_fixture;
 
 const ESTATE: &str = "\
@@ -501,9 +501,9 @@ fn note() -> runbook::store::NewEvent {
 }
 
 /// A dispatcher whose disk can be stopped and can fail.
-async fn on_a_stopped_disk() -> (DispatcherFixture, Arc<Cutting>) {
+async fn on_a_stopped_disk() -> (DispatcherFixture, Arc<CrashingStore>) {
     let log = Memory::new();
-    let disk = Arc::new(Cutting::new(log.clone(), u64::MAX, Cut::After));
+    let disk = Arc::new(CrashingStore::new(log.clone(), u64::MAX, Cut::After));
     let clock = SimClock::new(Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap());
     let fixture = DispatcherFixture::writing_to(Arc::clone(&disk) as _, log, clock, tempfile::tempdir().unwrap()).await;
     disk.disk.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
@@ -520,7 +520,7 @@ fn report_in_task(
 }
 
 /// Waits until this many writes have reached the disk.
-async fn at_the_disk(disk: &Cutting, writes: u64) {
+async fn at_the_disk(disk: &CrashingStore, writes: u64) {
     for _ in 0..3_000 {
         if disk.writes.load(Ordering::SeqCst) >= writes {
             return;

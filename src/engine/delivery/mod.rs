@@ -94,7 +94,7 @@ impl DeliveryRequest {
 }
 
 impl DeliveryService {
-    /// Resolves tokens from `secrets`, and starts programs in `directory` with the environment `base_environment`. Opens no route
+    /// Resolves tokens from `secrets`, and starts programs in `directory` with `base_environment`. Opens no route
     /// until a message is sent.
     pub fn new(
         secrets: Arc<Secrets>,
