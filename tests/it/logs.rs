@@ -259,7 +259,7 @@ fn wrong_arguments_are_refused_with_a_hint() {
         (&["--env", "producton"], "hint: Did you mean `production`?"),
         (&["--since", "yesterday"], "hint: Type how long ago such as `10m`"),
         (&["--grep", "("], "error: `--grep`: "),
-        (&["--field", "orderId"], "it is written `name=value`"),
+        (&["--field", "orderId"], "a field is given as `name=value`"),
         (&["--level", "loud"], "possible values: trace"),
         (&["--lines", "0"], "or `all`"),
         (&["--since", "5m", "--until", "10m"], "hint: `--since 20m --until 10m` is from twenty minutes ago"),

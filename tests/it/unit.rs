@@ -100,7 +100,7 @@ fn secrets_are_loaded_or_a_comment_names_the_remedy() {
     let project = directory(ESTATE, RUNBOOK);
     let text = printed(project.path(), &["service"]);
     assert!(text.contains("\nLoadCredential=hook:/etc/credstore/hook\n"), "{text}");
-    assert!(text.contains("# `slack` is read from the environment"), "{text}");
+    assert!(text.contains("# `slack` is read from a variable, which this service does not get"), "{text}");
     assert!(text.contains("\nReadWritePaths=\"-/srv/my shop\"\n"), "{text}");
     assert!(!text.contains("sudo"), "{text}");
     let raising = directory(ESTATE, &RUNBOOK.replace("[sleep, \"1\"]", "[sudo, --, \"true\"]"));
@@ -155,7 +155,7 @@ fn actions_without_details_are_allowed_only_when_used() {
     let enabling = RUNBOOK.replace("{ reload: redis-server.service }", "{ enable: redis-server.service }");
     let project = directory(ESTATE, &enabling);
     let rule = printed(project.path(), &["polkit", "--user", "nobody"]);
-    assert!(rule.contains("can only be allowed whole"), "{rule}");
+    assert!(rule.contains("can only be allowed for all units"), "{rule}");
     let polkit = Polkit::with(&rule);
     assert!(polkit.allows("nobody", FILES, &[]) && polkit.allows("nobody", RELOAD, &[]));
     assert!(!polkit.allows("daemon", FILES, &[]) && !polkit.allows("daemon", RELOAD, &[]));

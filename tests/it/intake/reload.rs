@@ -117,7 +117,7 @@ fn senders_and_secrets_are_reloaded_and_old_values_stay_redacted() {
     assert!(all.contains("[redacted:key] and [redacted:key]"), "{all}");
     assert!(!all.contains("-times"), "{all}");
     std::fs::remove_file(&file).unwrap();
-    server.reload("cannot be read any more, and stays in force");
+    server.reload("a secret cannot be read any more; the previous configuration stays active");
     assert_eq!(server.post("alertmanager", "value-of-new-times", b"{}"), 200);
 }
 
@@ -130,11 +130,11 @@ fn a_reload_that_would_open_a_route_without_credentials_is_refused() {
         "estate",
         &ESTATE.replace("grafana: { auth: { bearer: { secret: key } } }", "grafana: { auth: { none: true } }"),
     );
-    server.reload("these have none: /hooks/grafana");
+    server.reload("these do not: /hooks/grafana");
     assert_eq!(server.post("grafana", "", b"{}"), 401, "the loaded estate stays active");
     let page = "page: { url: \"https://runbook.shop.example\", secret: key }\n";
     server.edit("estate", &format!("{ESTATE}{page}"));
-    server.reload("these have none: /incidents/<id> (secret `key` has less than 16 bytes)");
+    server.reload("these do not: /incidents/<id> (secret `key` has less than 16 bytes)");
 }
 
 #[test]

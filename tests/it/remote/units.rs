@@ -134,7 +134,7 @@ async fn after_a_lost_connection_repeatable_steps_are_retried_and_once_steps_ask
     assert_eq!(cut_when(&fixture, &sshd, || runs(&seconds)).await, Stop::NeedsPerson);
     let incident = fixture.incident().await;
     let [(_, _, Gate::Unclear { detail })] = incident.waiting_for_person()[..] else { panic!("no person is asked") };
-    assert!(detail.contains("does not show whether it happened"), "{detail}");
+    assert!(detail.contains("nothing shows whether it happened"), "{detail}");
     let log = fixture.engine.log(&fixture.id).await.unwrap();
     let is_recorded =
         log.iter().any(|recorded| format!("{:?}", recorded.event).contains("the connection was lost while `sh` ran"));

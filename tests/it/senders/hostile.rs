@@ -47,7 +47,7 @@ fn a_bad_number_or_half_a_character_loses_no_alert() {
             panic!("{to}")
         };
         assert_eq!((alerts.len(), alerts[0].firing.as_str()), (1, good.firing.as_str()), "{to}");
-        assert!(alerts[0].warnings.iter().any(|warning| warning.contains("mended")), "{:?}", alerts[0].warnings);
+        assert!(alerts[0].warnings.iter().any(|warning| warning.contains("repaired")), "{:?}", alerts[0].warnings);
     }
 }
 
