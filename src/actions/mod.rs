@@ -92,7 +92,7 @@ pub struct Context {
     /// Redacts secrets in everything that leaves the action.
     pub redactor: Arc<Redactor>,
     /// The environment variables that every child process gets: PATH, HOME, LANG, TZ.
-    pub basics: Arc<BTreeMap<String, String>>,
+    pub base_environment: Arc<BTreeMap<String, String>>,
     /// The project directory, the base of relative paths.
     pub directory: PathBuf,
     /// Live output lines for viewers; never recorded.

@@ -31,7 +31,7 @@ pub const RUNBOOKS: &str = "runbooks";
 /// The file of the estate, beside the runbooks.
 pub const ESTATE: &str = "estate.yaml";
 /// The most files read from one directory: ten times as many as a large project has.
-pub const FILE_LIMIT: usize = 500;
+pub const FILE_COUNT_LIMIT: usize = 500;
 
 /// The runbooks and the estate of a project directory.
 #[derive(Debug, Default)]
@@ -64,8 +64,8 @@ pub enum CatalogError {
         /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The directory holds more than [`FILE_LIMIT`] runbooks.
-    #[error("`{}` holds more than {FILE_LIMIT} runbooks", .0.display())]
+    /// The directory holds more than [`FILE_COUNT_LIMIT`] YAML files.
+    #[error("`{}` holds more than {FILE_COUNT_LIMIT} YAML files", .0.display())]
     TooMany(PathBuf),
 }
 
@@ -172,12 +172,12 @@ impl Catalog {
     }
 
     /// The file of the runbook with this id, with or without problems.
-    pub fn sheet(&self, id: &str) -> Option<&CheckedFile<Runbook>> {
+    pub fn file(&self, id: &str) -> Option<&CheckedFile<Runbook>> {
         self.runbooks.get(id)
     }
 
     /// Every runbook's id and file, with or without problems, in the order of the ids.
-    pub fn sheets(&self) -> impl Iterator<Item = (&str, &CheckedFile<Runbook>)> {
+    pub fn files(&self) -> impl Iterator<Item = (&str, &CheckedFile<Runbook>)> {
         self.runbooks.iter().map(|(id, file)| (id.as_str(), file))
     }
 
@@ -217,8 +217,8 @@ fn recheck_starting(
     peers.iter().filter(starts).filter_map(recheck).collect()
 }
 
-/// The names of the YAML files, also of those with the wrong ending `.yml`. Hidden files belong to editors and to version
-/// control.
+/// The names of the YAML files. Files ending in `.yml` are included, so that the wrong ending is reported. Hidden files are
+/// not: they belong to editors and to version control.
 fn listed(folder: &Path) -> Result<Vec<String>, CatalogError> {
     let unreadable = |source| CatalogError::Unreadable { path: folder.to_owned(), source };
     let mut names = Vec::new();
@@ -228,7 +228,7 @@ fn listed(folder: &Path) -> Result<Vec<String>, CatalogError> {
         if yaml && !name.starts_with('.') {
             names.push(name);
         }
-        if names.len() > FILE_LIMIT {
+        if names.len() > FILE_COUNT_LIMIT {
             return Err(CatalogError::TooMany(folder.to_owned()));
         }
     }

@@ -34,7 +34,7 @@ mod proposal;
 #[cfg(test)]
 mod tests;
 
-/// How often a command is decided at most, when another writer is first each time.
+/// The most decisions of a command, and the most repetitions of a batch of alerts, when another writer is first each time.
 pub(super) const CONFLICT_LIMIT: usize = 50;
 
 /// Events that are stored and published.

@@ -15,7 +15,7 @@ use crate::store::{EventStore, InitialLease, Lease, LeaseAnswer, StoreError};
 /// How long a lease is valid without renewal: long enough for a stalled disk, short enough for a person who waits until
 /// another host takes over.
 pub const LEASE: Span = Span(Duration::from_secs(15));
-/// How often a lease is renewed: two renewals may fail before it expires.
+/// How often a lease is renewed: three times per lease. A worker whose renewal fails stops.
 pub const RENEWAL: Span = Span(Duration::from_secs(5));
 
 /// The holder name of this process: host, boot, process id and start time. It is never reused.
@@ -67,7 +67,7 @@ pub fn is_alive(holder: &str, hostname: &str) -> bool {
 
 impl Engine {
     /// Whether another live process holds a valid lease of the incident.
-    pub async fn is_attended(&self, incident: &IncidentId) -> Result<bool, StoreError> {
+    pub async fn is_held_elsewhere(&self, incident: &IncidentId) -> Result<bool, StoreError> {
         let parts = self.parts();
         let Some(lease) = parts.store.lease(incident).await? else { return Ok(false) };
         let valid = lease.expires_at > parts.clock.now() && is_alive(&lease.holder, &parts.hostname);

@@ -53,7 +53,7 @@ pub struct Parts {
     /// Removes the secrets from text.
     pub redactor: Arc<Redactor>,
     /// The environment variables that every child process gets: PATH, HOME, LANG, TZ.
-    pub basics: Arc<BTreeMap<String, String>>,
+    pub base_environment: Arc<BTreeMap<String, String>>,
     /// The project directory: the one that holds `runbooks/`.
     pub directory: PathBuf,
     /// The runbooks that a step may start.
@@ -88,19 +88,19 @@ pub enum ReturnWhen {
 /// Why [`Engine::drive`] returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// Every run is over and nothing is pending.
+    /// Every run and undo is over. Messages may still be pending.
     Over,
     /// The runs wait for a person.
     NeedsPerson,
     /// Nothing is in progress, and nothing is due yet.
     Quiet,
-    /// Another live process handles the incident.
+    /// Another worker holds or held the lease.
     Taken(Lease),
     /// The token was cancelled. Results up to then are recorded.
     Detached,
 }
 
-/// Why the engine cannot do something: it refuses a command, or has an error.
+/// Why an operation of the engine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The command is refused.
@@ -109,7 +109,7 @@ pub enum EngineError {
     /// The store has an error.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// An event of the log is illegal after the events before it: the log is damaged.
+    /// An event of the log is illegal in its state: the log is damaged.
     #[error(transparent)]
     Illegal(#[from] Illegal),
     /// No such incident.
@@ -125,7 +125,7 @@ pub enum EngineError {
     },
     /// The post-mortem draft or the report is not on disk.
     #[error(transparent)]
-    Archive(#[from] report_files::ReportFileError),
+    ReportFile(#[from] report_files::ReportFileError),
     /// Input or output outside the store failed.
     #[error("{what}: {source}")]
     Io {
@@ -143,7 +143,7 @@ impl Engine {
             Arc::clone(&parts.secrets),
             Arc::clone(&parts.redactor),
             Arc::clone(&parts.clock),
-            Arc::clone(&parts.basics),
+            Arc::clone(&parts.base_environment),
             parts.directory.clone(),
         );
         let (parts, delivery) = (Arc::new(parts), Arc::new(delivery));
@@ -166,8 +166,8 @@ impl Engine {
         self.submit_as(incident, command.by, Ok(command.request), Vec::new()).await
     }
 
-    /// Submits a command at most once. The request's name is registered with the events. If a process has registered that
-    /// name before, this returns [`StoreError::Taken`].
+    /// Submits a command at most once: registers `name` with the events. If the name is already registered, this returns
+    /// [`StoreError::Taken`].
     pub async fn submit_once(
         &self,
         incident: &IncidentId,
@@ -177,8 +177,8 @@ impl Engine {
         self.submit_as(incident, command.by, Ok(command.request), vec![name]).await
     }
 
-    /// Submits a request that an interface has already resolved to a step or refused. A refusal that has an event is
-    /// recorded, as a refusal of [`decide`] is. With a name, the request is submitted at most once.
+    /// Submits a request that an interface has already resolved to a step, or records the refusal of the interface if it has an
+    /// event. With a name, the request is submitted at most once.
     pub async fn submit_resolved(
         &self,
         incident: &IncidentId,
@@ -278,7 +278,7 @@ impl Engine {
         match environment.and_then(|environment| environment.refuses(&self.parts.hostname)) {
             Some(pattern) => {
                 let message = format!("`{}` is not a host of `{}`", self.parts.hostname, start.environment);
-                Err(Refused::not_allowed(message).hint(format!("Its hosts are `{pattern}`: type it there.")))
+                Err(Refused::not_allowed(message).hint(format!("Run this command on a host that matches `{pattern}`.")))
             }
             None => Ok(()),
         }

@@ -18,7 +18,7 @@ use crate::domain::core::id::IncidentId;
 const PURPOSE: &str = "runbook.page.v1";
 
 /// The shortest secret, in bytes: 128 bits, if they are random.
-pub const SECRET_SHORTEST: usize = 16;
+pub const MIN_SECRET_BYTES: usize = 16;
 
 /// The HMAC key that signs links.
 ///
@@ -26,8 +26,8 @@ pub const SECRET_SHORTEST: usize = 16;
 /// A message when the secret is not there or too short.
 fn signing_key(page: &PageConfig, secrets: &Secrets) -> Result<hmac::Key, String> {
     let secret = secrets.get(&page.secret.secret)?.expose_secret().trim();
-    if secret.len() < SECRET_SHORTEST {
-        return Err(format!("secret `{}` has less than {SECRET_SHORTEST} bytes", page.secret.secret));
+    if secret.len() < MIN_SECRET_BYTES {
+        return Err(format!("secret `{}` has less than {MIN_SECRET_BYTES} bytes", page.secret.secret));
     }
     Ok(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
 }

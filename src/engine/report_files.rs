@@ -3,7 +3,7 @@
 //! A file name is made of the incident's id and a slug of its title, so no text of an alert can choose a path. A file is
 //! replaced by a rename within the open directory, which follows no symbolic link.
 //!
-//! **Invariant:** the same log gives the same file, and a file that would not change is not written.
+//! **Invariant:** the same log and edits give the same file; an unchanged file is not written.
 //!
 //! Not here: the contents of a draft and the merging of edits; see [`crate::domain::report::postmortem`].
 
@@ -57,8 +57,8 @@ impl ReportKind {
 /// The largest template, in bytes: the built-in one has 6 KiB.
 const TEMPLATE_LIMIT: u64 = 256 * 1024;
 
-/// The largest file that is merged with, in bytes: more than a log generates and a person adds.
-const FILE_LIMIT: u64 = 16 * 1024 * 1024;
+/// The largest file that edits are merged from, in bytes: more than a log generates and a person adds.
+const FILE_BYTES_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// How often merging is tried when the file changes during each attempt.
 const RACE_LIMIT: u32 = 5;
@@ -91,15 +91,15 @@ pub struct ReportFileError {
 /// A person's edits of an earlier draft stay. A second call with the same log does not write.
 pub fn write(project: &Path, incident: &Incident, log: &[Recorded]) -> Result<WrittenReport, ReportFileError> {
     let kind = ReportKind::of(incident);
-    let policy = policy(incident, kind);
-    let template = template(project, &policy, kind)?;
-    let draft = draft(incident, log, &template)?;
-    let digest = digest(&draft);
-    let (directory, shown) = directory(project, &policy, kind)?;
+    let policy = policy_of(incident, kind);
+    let template = load_template(project, &policy, kind)?;
+    let draft = render_draft(incident, log, &template)?;
+    let digest = text_digest(&draft);
+    let (directory, shown) = create_directory(project, &policy, kind)?;
     let name = file_name(incident);
     let path = format!("{}/{name}", shown.trim_end_matches('/'));
     let reports = ReportDirectory::open(&directory).map_err(|error| failed(&directory, &error))?;
-    let previous = previous(log, &template);
+    let previous = previous_draft(log, &template);
     for _ in 0..RACE_LIMIT {
         let on_disk = reports.read(&name).map_err(|error| unreadable(&path, &error))?;
         let text = match &on_disk {
@@ -114,7 +114,7 @@ pub fn write(project: &Path, incident: &Incident, log: &[Recorded]) -> Result<Wr
         }
     }
     Err(ReportFileError {
-        message: format!("`{path}` changes again and again while it is being brought up to date"),
+        message: format!("`{path}` changed during each of {RACE_LIMIT} attempts to update it"),
         hint: Some("Close the programs that write it, then type `runbook postmortem`.".to_owned()),
     })
 }
@@ -122,7 +122,7 @@ pub fn write(project: &Path, incident: &Incident, log: &[Recorded]) -> Result<Wr
 /// The draft or report of an incident as it is on disk, with a person's edits; none when it cannot be read.
 pub fn read(project: &Path, incident: &Incident) -> Option<String> {
     let kind = ReportKind::of(incident);
-    let policy = policy(incident, kind);
+    let policy = policy_of(incident, kind);
     let directory = Path::new(policy.directory.as_deref().unwrap_or_else(|| kind.directory()));
     let name = Path::new(&incident.draft.as_ref()?.path).file_name()?.to_str()?;
     if directory.components().any(|part| part == Component::ParentDir) {
@@ -132,11 +132,11 @@ pub fn read(project: &Path, incident: &Incident) -> Option<String> {
 }
 
 /// The policy of the incident's last run.
-fn policy(incident: &Incident, kind: ReportKind) -> PostmortemPolicy {
+fn policy_of(incident: &Incident, kind: ReportKind) -> PostmortemPolicy {
     incident.runs.last().map(|run| kind.policy(&run.estate).clone()).unwrap_or_default()
 }
 
-fn draft(incident: &Incident, log: &[Recorded], template: &Template) -> Result<String, ReportFileError> {
+fn render_draft(incident: &Incident, log: &[Recorded], template: &Template) -> Result<String, ReportFileError> {
     render(&Postmortem::of(incident, log), template).map_err(|error| ReportFileError {
         message: error.to_string(),
         hint: Some(
@@ -146,8 +146,8 @@ fn draft(incident: &Incident, log: &[Recorded], template: &Template) -> Result<S
     })
 }
 
-/// The text that was generated when the draft was last written: generated again from the log up to then, and its recorded
-/// digest.
+/// The text that was generated when the draft was last written, and its recorded digest. The text is generated again from the
+/// log up to then.
 #[derive(Debug)]
 struct Previous {
     /// None when the template or the program has changed since.
@@ -155,7 +155,7 @@ struct Previous {
     digest: String,
 }
 
-fn previous(log: &[Recorded], template: &Template) -> Option<Previous> {
+fn previous_draft(log: &[Recorded], template: &Template) -> Option<Previous> {
     let digest_of = |recorded: &Recorded| {
         let Event::Incident(
             IncidentEvent::PostmortemWritten { digest, .. } | IncidentEvent::ReportWritten { digest, .. },
@@ -167,15 +167,15 @@ fn previous(log: &[Recorded], template: &Template) -> Option<Previous> {
     };
     let (at, recorded) = log.iter().enumerate().rev().find_map(|(at, recorded)| Some((at, digest_of(recorded)?)))?;
     let before = &log[..at];
-    let text = fold(before).ok().flatten().and_then(|incident| draft(&incident, before, template).ok());
-    let text = text.filter(|text| digest(text) == recorded);
+    let text = fold(before).ok().flatten().and_then(|incident| render_draft(&incident, before, template).ok());
+    let text = text.filter(|text| text_digest(text) == recorded);
     Some(Previous { text, digest: recorded })
 }
 
 /// The file's text before a person's edits, if it is known.
 fn generated<'a>(previous: Option<&'a Previous>, on_disk: &'a str) -> Option<&'a str> {
     let previous = previous?;
-    if digest(on_disk) == previous.digest {
+    if text_digest(on_disk) == previous.digest {
         return Some(on_disk);
     }
     previous.text.as_deref()
@@ -196,16 +196,16 @@ fn is_earlier_draft(on_disk: &str, log: &[Recorded], template: &Template) -> boo
     (1..log.len()).rev().take(PREFIX_LIMIT).any(|length| {
         let prefix = &log[..length];
         let incident = fold(prefix).ok().flatten();
-        incident.and_then(|incident| draft(&incident, prefix, template).ok()).is_some_and(|text| text == on_disk)
+        incident.and_then(|incident| render_draft(&incident, prefix, template).ok()).is_some_and(|text| text == on_disk)
     })
 }
 
-fn digest(text: &str) -> String {
+fn text_digest(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 /// Creates the directory if it is missing. Returns its path, and its name in the estate.
-fn directory(
+fn create_directory(
     project: &Path,
     policy: &PostmortemPolicy,
     kind: ReportKind,
@@ -236,7 +236,7 @@ fn directory(
     Ok((directory, shown.to_owned()))
 }
 
-fn template(project: &Path, policy: &PostmortemPolicy, kind: ReportKind) -> Result<Template, ReportFileError> {
+fn load_template(project: &Path, policy: &PostmortemPolicy, kind: ReportKind) -> Result<Template, ReportFileError> {
     policy.template.as_deref().map_or_else(|| Ok(kind.shipped()), |file| own_template(project, file))
 }
 
@@ -273,7 +273,7 @@ impl ReportDirectory {
     fn read(&self, name: &str) -> io::Result<Option<String>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match openat(&self.directory, name, flags, Mode::empty()) {
-            Ok(file) => text(File::from(file), FILE_LIMIT).map(Some),
+            Ok(file) => text(File::from(file), FILE_BYTES_LIMIT).map(Some),
             Err(rustix::io::Errno::NOENT) => Ok(None),
             Err(rustix::io::Errno::LOOP) => Err(io::Error::other("it is a symbolic link")),
             Err(error) => Err(error.into()),
@@ -352,7 +352,7 @@ fn failed(path: &Path, error: &io::Error) -> ReportFileError {
 
 fn unreadable(path: &str, error: &io::Error) -> ReportFileError {
     ReportFileError {
-        message: format!("`{path}` cannot be brought up to date: {error}"),
+        message: format!("`{path}` cannot be updated: {error}"),
         hint: Some("Move it away or correct it, then type `runbook postmortem`.".to_owned()),
     }
 }

@@ -1,7 +1,7 @@
 //! Schedule state: since when each schedule is active on this host, and which occurrences ran or were missed.
 //!
-//! The store has the name of every handled occurrence. The time since when a schedule is active is in a file beside the log:
-//! without it, a process that starts after a down-time could not tell a missed occurrence from a new schedule.
+//! The store has the name of every handled occurrence. A file beside the log has the time since when each schedule is active.
+//! Without that time, a process that starts could not distinguish a missed occurrence from a new schedule.
 //!
 //! **Invariant:** no occurrence runs twice when the file is lost or damaged. At worst, earlier missed occurrences are unknown.
 //!
@@ -18,7 +18,7 @@ use crate::domain::runbook::schedule::{CalendarEntry, LIMIT, ScheduledRunbook, d
 use crate::store::StoreError;
 
 /// The largest file that is read, in bytes: a thousand schedules need a tenth of it.
-const FILE_LIMIT: u64 = 1024 * 1024;
+const FILE_BYTES_LIMIT: u64 = 1024 * 1024;
 
 /// Since when each schedule is active, by its [`ScheduledRunbook::identity`].
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl ScheduleState {
     /// Reads the file. A missing, large or damaged file counts as empty.
     pub fn read(file: Option<&Path>) -> Self {
         let text = file.and_then(|file| {
-            let small = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() <= FILE_LIMIT);
+            let small = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() <= FILE_BYTES_LIMIT);
             small.then(|| std::fs::read(file).ok()).flatten()
         });
         let since = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
@@ -139,7 +139,7 @@ impl Engine {
     }
 }
 
-/// The most entries of a calendar, which subscribed programs may read every hour.
+/// The most entries of a calendar. Subscribed programs may read it every hour.
 const ENTRY_LIMIT: usize = 500;
 
 /// How many days ahead a calendar goes: a year, so that a quarterly schedule has four entries.
@@ -159,9 +159,9 @@ pub fn entries(statuses: &[ScheduleStatus], now: Timestamp) -> Vec<CalendarEntry
             environment: plan.environment.clone(),
             details,
         };
-        let past = handled
-            .iter()
-            .map(|handled| entry(handled.due, format!("{}\nRecord: {}", details(handled.due), handled.incident)));
+        let past = handled.iter().map(|handled| {
+            entry(handled.due, format!("{}\nMaintenance incident: {}", details(handled.due), handled.incident))
+        });
         entries.extend(past);
         let mut next = plan.timetable.next(now);
         while let Some(due) = next.filter(|due| *due < until && entries.len() < ENTRY_LIMIT) {

@@ -1,6 +1,6 @@
 //! A channel that runs a program for each message, for example the client of an SMS gateway or a pager.
 //!
-//! The message is its standard input. Its environment holds the basics, the estate's variables, and the message's key
+//! The message is its standard input. Its environment holds the base environment, the estate's variables, and the message's key
 //! in `RUNBOOK_MESSAGE`. Exit code 0 means delivered, 64 to 78 (sysexits.h) a permanent failure; after 75 (`EX_TEMPFAIL`)
 //! and all other codes the message is tried again.
 //!

@@ -21,7 +21,7 @@ use runbook::store::memory::Memory;
 use runbook::store::{EventStore, Write};
 use tokio_util::sync::CancellationToken;
 
-use crate::cut::{Cut, Cutting};
+use crate::cut::{CrashingStore, Cut};
 use crate::engine_fixture;
 
 const ESTATE: &str = "\
@@ -101,21 +101,25 @@ impl DispatcherFixture {
         let problems: Vec<_> = catalog.problems().into_iter().map(|(source, all)| (&source.name, all)).collect();
         assert!(problems.is_empty(), "{problems:#?}");
         let plain = engine_fixture::engine(Arc::clone(&log), Arc::new(clock.clone()), directory.path());
-        let Parts { basics, .. } = plain.parts();
+        let Parts { base_environment, .. } = plain.parts();
         let engine = Engine::new(Parts {
             store: log,
             clock: Arc::new(clock.clone()),
             secrets: Arc::new(Secrets::default()),
             redactor: Arc::new(Redactor::default()),
-            basics: Arc::clone(basics),
+            base_environment: Arc::clone(base_environment),
             directory: directory.path().to_owned(),
             catalog: Arc::new(catalog),
             holder: engine::holder("testhost"),
             hostname: "testhost".to_owned(),
         });
         let stop = CancellationToken::new();
-        let config =
-            DispatcherConfig { chance, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
+        let config = DispatcherConfig {
+            random_bits,
+            before_open: Box::new(|_| {}),
+            is_ours: Box::new(|_| true),
+            schedules: None,
+        };
         let (dispatcher, task) = Dispatcher::begin(engine.clone(), config, stop.clone()).await.unwrap();
         Self { engine, clock, dispatcher, stop, task, store, directory }
     }
@@ -172,7 +176,7 @@ impl DispatcherFixture {
     }
 }
 
-fn chance() -> u32 {
+fn random_bits() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -466,7 +470,7 @@ async fn an_alert_that_cannot_be_written_is_not_acknowledged_and_can_be_reported
     let write = Write { keys: vec![name], ..Write::of(&ghost, 0, vec![note()]) };
     fixture.store.write(write).await.unwrap();
     let error = fixture.dispatcher.report(vec![firing]).await.unwrap_err();
-    assert!(error.contains("other processes changed the log again and again"), "{error}");
+    assert!(error.contains("50 conflicts with other processes"), "{error}");
     assert_eq!(fixture.dispatcher.report(vec![alert("other", "2", &[])]).await.unwrap().len(), 1);
 }
 
@@ -475,8 +479,12 @@ async fn two_incidents_of_one_batch_with_the_same_id_are_not_mixed() {
     let mut fixture = DispatcherFixture::new().await;
     fixture.stop.cancel();
     (&mut fixture.task).await.unwrap();
-    let config =
-        DispatcherConfig { chance: || 7, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
+    let config = DispatcherConfig {
+        random_bits: || 7,
+        before_open: Box::new(|_| {}),
+        is_ours: Box::new(|_| true),
+        schedules: None,
+    };
     let (dispatcher, _task) =
         Dispatcher::begin(fixture.engine.clone(), config, CancellationToken::new()).await.unwrap();
     let both = vec![alert("loud", "1", &[]), alert("calm", "3", &[("service", "search")])];
@@ -493,9 +501,9 @@ fn note() -> runbook::store::NewEvent {
 }
 
 /// A dispatcher whose disk can be stopped and can fail.
-async fn on_a_stopped_disk() -> (DispatcherFixture, Arc<Cutting>) {
+async fn on_a_stopped_disk() -> (DispatcherFixture, Arc<CrashingStore>) {
     let log = Memory::new();
-    let disk = Arc::new(Cutting::new(log.clone(), u64::MAX, Cut::After));
+    let disk = Arc::new(CrashingStore::new(log.clone(), u64::MAX, Cut::After));
     let clock = SimClock::new(Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap());
     let fixture = DispatcherFixture::writing_to(Arc::clone(&disk) as _, log, clock, tempfile::tempdir().unwrap()).await;
     disk.disk.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
@@ -512,7 +520,7 @@ fn report_in_task(
 }
 
 /// Waits until this many writes have reached the disk.
-async fn at_the_disk(disk: &Cutting, writes: u64) {
+async fn at_the_disk(disk: &CrashingStore, writes: u64) {
     for _ in 0..3_000 {
         if disk.writes.load(Ordering::SeqCst) >= writes {
             return;

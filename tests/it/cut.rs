@@ -1,5 +1,5 @@
-//! Interruptions: a run is cut at every event, before and after its last action. Every continuation ends the same way, and no
-//! `once` step acts twice.
+//! Interruptions: a process crashes at every event of a run, before and after its last action. Every continuation ends the
+//! same way, and no `once` step acts twice.
 //!
 //! The run restarts a real unit under a private systemd manager and reverts a merge in a real git repository.
 
@@ -26,41 +26,41 @@ use crate::real::eventually;
 use crate::real::repository::Repository;
 use crate::real::units::Units;
 
-/// Whether the batch that holds the last event is torn right after it, or is the last one that is taken.
+/// The response to the writer of the last event that is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// The writer hears an error: what it intended does not happen.
+    /// An error: the writer does not act.
     Before,
-    /// The writer hears that all is well, acts, and then cannot write any more.
+    /// Success: the writer acts, and its next write fails.
     After,
 }
 
-/// A store that takes events up to a number, and then fails as a process does that is killed.
+/// A store that stores events up to a number and then fails, as if the process had been killed.
 #[derive(Debug)]
-pub struct Cutting {
+pub struct CrashingStore {
     inner: Memory,
-    /// The number of the last event that is taken.
+    /// The number of the last event that is stored.
     pub last: AtomicU64,
     cut: Cut,
     /// As many writes as there are permits reach the disk; the others wait.
     pub disk: Arc<Semaphore>,
-    /// How many have come so far.
+    /// How many writes have started.
     pub writes: Arc<AtomicU64>,
 }
 
-impl Cutting {
+impl CrashingStore {
     pub fn new(inner: Memory, last: u64, cut: Cut) -> Self {
         let (disk, writes) = (Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)), Arc::default());
         Self { inner, last: AtomicU64::new(last), cut, disk, writes }
     }
 }
 
-fn dead() -> StoreError {
+fn crashed() -> StoreError {
     StoreError::Unavailable("the process was killed here".to_owned())
 }
 
 #[async_trait]
-impl EventStore for Cutting {
+impl EventStore for CrashingStore {
     async fn write(&self, mut write: Write) -> Result<Vec<Recorded>, StoreError> {
         self.writes.fetch_add(1, Ordering::SeqCst);
         self.disk.acquire().await.unwrap().forget();
@@ -74,7 +74,7 @@ impl EventStore for Cutting {
         if !write.drafts.is_empty() {
             self.inner.write(write).await?;
         }
-        Err(dead())
+        Err(crashed())
     }
 
     async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<UniqueName>, StoreError> {
@@ -120,8 +120,8 @@ impl EventStore for Cutting {
         self.inner.lease(id).await
     }
 
-    async fn release(&self, claim: &Lease) -> Result<(), StoreError> {
-        self.inner.release(claim).await
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.inner.release(lease).await
     }
 
     async fn audit(&self, id: &IncidentId) -> Result<Audit, StoreError> {
@@ -162,24 +162,24 @@ fn steps() -> Value {
     ])
 }
 
-/// A unit that leaves a line in a file whenever it starts, and a repository, for one run.
-struct Scene {
+/// One run, with a unit that writes a line to a file at every start, and a repository.
+struct TestRun {
     fixture: EngineFixture,
     repository: Repository,
-    stage: Arc<Stage>,
+    shared: Arc<SharedSetup>,
     starts_before: usize,
 }
 
-/// The parts that all runs share. Each run counts starts from its own beginning.
-struct Stage {
+/// The setup that all runs share. Each run counts starts from its own beginning.
+struct SharedSetup {
     units: Units,
     starts: PathBuf,
-    /// What each run gets a copy of.
+    /// Each run gets a copy.
     repository: Repository,
     _directory: tempfile::TempDir,
 }
 
-impl Stage {
+impl SharedSetup {
     fn new() -> Arc<Self> {
         let directory = tempfile::tempdir().unwrap();
         let starts = directory.path().join("starts");
@@ -198,29 +198,29 @@ impl Stage {
     }
 }
 
-impl Scene {
-    fn new(store: Arc<dyn EventStore>, stage: &Arc<Stage>) -> Self {
-        let repository = stage.repository.copy();
+impl TestRun {
+    fn new(store: Arc<dyn EventStore>, shared: &Arc<SharedSetup>) -> Self {
+        let repository = shared.repository.copy();
         let mut fixture = EngineFixture::over(Arc::clone(&store));
         fixture.engine = crate::engine_fixture::engine(store, Arc::new(SystemClock), fixture.directory.path());
         fixture.mode = Mode::Auto;
         let environment = fixture.estate.environments.get_mut("production").unwrap();
-        environment.systemd.0 = stage.units.bus();
+        environment.systemd.0 = shared.units.bus();
         environment.repository = Some(repository.work().display().to_string());
         environment.branch = Some("production".to_owned());
         let gateway = serde_json::from_value(json!({"unit": "gateway.service"})).unwrap();
         fixture.estate.services.insert("gateway".to_owned(), gateway);
-        Self { fixture, repository, stage: Arc::clone(stage), starts_before: stage.starts() }
+        Self { fixture, repository, shared: Arc::clone(shared), starts_before: shared.starts() }
     }
 
     /// How often the unit was restarted and the merge reverted.
     fn effects(&self) -> (usize, usize) {
         let reverts = self.repository.remote_log("production").iter().filter(|line| line.contains("Revert")).count();
-        (self.stage.starts() - self.starts_before, reverts)
+        (self.shared.starts() - self.starts_before, reverts)
     }
 
     /// Continues the run from the log as another process.
-    async fn carry_on(&mut self, log: Memory) {
+    async fn resume(&mut self, log: Memory) {
         self.fixture.engine =
             crate::engine_fixture::engine(Arc::new(log), Arc::new(SystemClock), self.fixture.directory.path());
         assert_eq!(self.fixture.drive().await, Stop::Over, "{:#?}", self.fixture.story().await);
@@ -234,9 +234,9 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_is_cut_at_any_event_ends_as_if_it_had_not_been() {
-    let stage = Stage::new();
-    let whole = Scene::new(Arc::new(Memory::new()), &stage);
+async fn a_run_that_a_crash_interrupts_at_any_event_ends_as_without_it() {
+    let shared = SharedSetup::new();
+    let whole = TestRun::new(Arc::new(Memory::new()), &shared);
     whole.fixture.start(steps()).await;
     assert_eq!(whole.fixture.drive().await, Stop::Over, "{:#?}", whole.fixture.story().await);
     assert_eq!(whole.effects(), (1, 1), "{:#?}", whole.fixture.story().await);
@@ -245,15 +245,15 @@ async fn a_run_that_is_cut_at_any_event_ends_as_if_it_had_not_been() {
     for last in 2..story.len() as u64 {
         for cut in [Cut::Before, Cut::After] {
             let log = Memory::new();
-            let store = Cutting::new(log.clone(), last, cut);
-            let mut scene = Scene::new(Arc::new(store), &stage);
+            let store = CrashingStore::new(log.clone(), last, cut);
+            let mut test_run = TestRun::new(Arc::new(store), &shared);
             let place = format!("cut {cut:?} event {last} ({})", story[last as usize - 1]);
-            // The start itself is two events in one piece; what is cut there never was.
-            scene.fixture.start_in(&log, steps()).await;
-            let _killed = scene.fixture.try_drive().await.expect_err(&place);
-            scene.carry_on(log).await;
-            assert_eq!(scene.end().await, end, "{place}: {:#?}", scene.fixture.story().await);
-            assert_eq!(scene.effects(), (1, 1), "{place}: {:#?}", scene.fixture.story().await);
+            // The start writes two events at once. A crash between them leaves no incident.
+            test_run.fixture.start_in(&log, steps()).await;
+            let _killed = test_run.fixture.try_drive().await.expect_err(&place);
+            test_run.resume(log).await;
+            assert_eq!(test_run.end().await, end, "{place}: {:#?}", test_run.fixture.story().await);
+            assert_eq!(test_run.effects(), (1, 1), "{place}: {:#?}", test_run.fixture.story().await);
         }
     }
 }
@@ -261,14 +261,15 @@ async fn a_run_that_is_cut_at_any_event_ends_as_if_it_had_not_been() {
 #[tokio::test]
 async fn a_read_starts_while_its_intent_is_written_and_a_change_after_it() {
     let log = Memory::new();
-    let slow = Cutting { disk: Arc::new(Semaphore::new(0)), ..Cutting::new(log.clone(), u64::MAX, Cut::After) };
+    let slow =
+        CrashingStore { disk: Arc::new(Semaphore::new(0)), ..CrashingStore::new(log.clone(), u64::MAX, Cut::After) };
     let (disk, writes) = (Arc::clone(&slow.disk), Arc::clone(&slow.writes));
     let fixture = EngineFixture::over(Arc::new(slow));
     let (looked, mended) = (fixture.directory.path().join("looked"), fixture.directory.path().join("mended"));
     let touch = |id: &str, effect: &str, path: &Path| run(id, effect, &["touch", path.to_str().unwrap()]);
     let steps = json!([touch("look", "read", &looked), touch("mend", "repeatable", &mended)]);
     fixture.start_in(&log, steps).await;
-    let scene = async {
+    let observe = async {
         until(|| looked.exists()).await;
         assert_eq!(fixture.story_of(&["step_started"]).await, [""; 0], "its intent is being written");
         disk.add_permits(1);
@@ -280,7 +281,7 @@ async fn a_read_starts_while_its_intent_is_written_and_a_change_after_it() {
         assert!(!mended.exists(), "the intent of the change is not durable");
         disk.add_permits(100);
     };
-    let (stop, ()) = tokio::join!(fixture.drive(), scene);
+    let (stop, ()) = tokio::join!(fixture.drive(), observe);
     assert_eq!((stop, mended.exists()), (Stop::Over, true));
 }
 

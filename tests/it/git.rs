@@ -114,7 +114,7 @@ fn with_git(repository: &TestRepository, script: &str) -> KindHarness {
     fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).expect("it can be made executable");
     let mut harness = repository.harness();
     let path = format!("{}:/usr/bin:/bin", bin.display());
-    Arc::make_mut(&mut harness.context.basics).insert("PATH".to_owned(), path);
+    Arc::make_mut(&mut harness.context.base_environment).insert("PATH".to_owned(), path);
     harness
 }
 

@@ -45,7 +45,7 @@ impl KindHarness {
                 clock: Arc::new(SystemClock),
                 secrets: Arc::new(Secrets::default()),
                 redactor: Arc::new(Redactor::default()),
-                basics: Arc::new(BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())])),
+                base_environment: Arc::new(BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())])),
                 directory: Path::new("/").to_owned(),
                 progress: Progress::none(),
                 cancel: CancellationToken::new(),

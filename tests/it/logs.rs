@@ -262,7 +262,7 @@ fn wrong_arguments_are_refused_with_a_hint() {
         (&["--field", "orderId"], "a field is given as `name=value`"),
         (&["--level", "loud"], "possible values: trace"),
         (&["--lines", "0"], "or `all`"),
-        (&["--since", "5m", "--until", "10m"], "hint: `--since 20m --until 10m` is from twenty minutes ago"),
+        (&["--since", "5m", "--until", "10m"], "hint: `--since 20m --until 10m` searches from 20 to 10 minutes ago"),
         (&["--attach", "last"], "there are no incidents"),
         (&["--directory", "/no/where"], "there is no directory `/no/where`"),
         (&["--follow", "--summary"], "cannot be used with"),

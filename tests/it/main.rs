@@ -1,4 +1,4 @@
-//! Tests that start real programs: services, databases, service managers. A module a feature.
+//! Tests that start real programs: services, databases, service managers. One module per feature.
 //!
 //! Not here: mocks of anything that can be started, see [`real`]; tests that start none of it, see `tests/pure`.
 

@@ -52,7 +52,7 @@ steps:
 /// How often the dispatcher checks for due schedules.
 const CHECK_INTERVAL: TimeDelta = TimeDelta::milliseconds(250);
 
-fn chance() -> u32 {
+fn random_bits() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     NEXT.fetch_add(0x0100_0193, Ordering::Relaxed)
 }
@@ -86,13 +86,13 @@ impl SchedulerFixture {
     async fn over(store: Memory, clock: ObservedClock, directory: Arc<tempfile::TempDir>, runbook: &str) -> Self {
         let catalog = catalog(&directory, runbook);
         let plain = engine_fixture::engine(Arc::new(store.clone()), Arc::new(clock.clone()), directory.path());
-        let Parts { basics, .. } = plain.parts();
+        let Parts { base_environment, .. } = plain.parts();
         let engine = Engine::new(Parts {
             store: Arc::new(store.clone()),
             clock: Arc::new(clock.clone()),
             secrets: Arc::new(Secrets::default()),
             redactor: Arc::new(Redactor::default()),
-            basics: Arc::clone(basics),
+            base_environment: Arc::clone(base_environment),
             directory: directory.path().to_owned(),
             catalog: Arc::new(catalog),
             holder: engine::holder("testhost"),
@@ -100,7 +100,8 @@ impl SchedulerFixture {
         });
         let stop = CancellationToken::new();
         let schedules = Some(directory.path().join("schedules.json"));
-        let config = DispatcherConfig { chance, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules };
+        let config =
+            DispatcherConfig { random_bits, before_open: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules };
         let (dispatcher, task) = Dispatcher::begin(engine.clone(), config, stop.clone()).await.unwrap();
         Self { engine, clock, _dispatcher: dispatcher, stop, task, store, directory }
     }

@@ -147,13 +147,14 @@ fn truncated_alerts_of_a_body_are_counted() {
     body["truncatedAlerts"] = json!(7);
     let alerts = read("alertmanager", &body);
     assert_eq!((alerts.len(), alerts[1].name.as_str(), alerts[1].value), (2, "alerts_not_read", Some(7.0)));
-    let many: Vec<Value> =
-        (0..intake::ALERTS_A_BODY + 3).map(|number| json!({ "labels": { "alertname": number.to_string() } })).collect();
+    let many: Vec<Value> = (0..intake::ALERTS_PER_BODY + 3)
+        .map(|number| json!({ "labels": { "alertname": number.to_string() } }))
+        .collect();
     let alerts = read("alertmanager", &json!({ "status": "firing", "alerts": many }));
     let last = alerts.last().unwrap();
     assert_eq!(
         (alerts.len(), last.name.as_str(), last.value),
-        (intake::ALERTS_A_BODY + 1, "alerts_not_read", Some(3.0))
+        (intake::ALERTS_PER_BODY + 1, "alerts_not_read", Some(3.0))
     );
 }
 

@@ -299,14 +299,14 @@ pub fn start(fixture: &EngineFixture, keys: Value) -> Command {
 }
 
 pub fn engine(store: Arc<dyn EventStore>, clock: SharedClock, directory: &std::path::Path) -> Engine {
-    let basics =
+    let base_environment =
         ["PATH", "HOME", "LANG"].into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
     Engine::new(Parts {
         store,
         clock,
         secrets: Arc::new(Secrets::default()),
         redactor: Arc::new(Redactor::default()),
-        basics: Arc::new(basics.collect()),
+        base_environment: Arc::new(base_environment.collect()),
         directory: directory.to_owned(),
         catalog: Arc::new(Catalog::default()),
         holder: engine::holder("testhost"),

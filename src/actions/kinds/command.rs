@@ -18,7 +18,7 @@ use crate::domain::incident::plan::PlannedChange;
 pub struct Command;
 
 /// Characters of the command line in the description of the change.
-const SHOWN: usize = 120;
+const SHOWN_LIMIT: usize = 120;
 
 static FORM: KindForm = KindForm {
     name: "command",
@@ -50,7 +50,7 @@ impl Kind for Command {
         let argv = spec.get("argv").and_then(Value::as_array);
         let arguments: Vec<String> = argv.into_iter().flatten().map(shown).collect();
         PlannedChange {
-            what: format!("run `{}`", text::one_line(&arguments.join(" "), SHOWN)),
+            what: format!("run `{}`", text::one_line(&arguments.join(" "), SHOWN_LIMIT)),
             place: program::place(spec),
             ..PlannedChange::default()
         }
@@ -60,7 +60,7 @@ impl Kind for Command {
         match read(spec) {
             Ok((argv, fields)) => {
                 let program = argv.first().map_or("", |path| path.rsplit('/').next().unwrap_or(path));
-                let program = text::one_line(&context.redactor.scrub(program), SHOWN);
+                let program = text::one_line(&context.redactor.scrub(program), SHOWN_LIMIT);
                 fields.run(argv, &program, context).await
             }
             Err(reason) => Outcome::failed(reason, Value::Null),

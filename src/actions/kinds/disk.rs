@@ -29,7 +29,7 @@ use crate::domain::incident::plan::PlannedChange;
 const PATHS: usize = 100;
 
 /// Characters of a path in a summary.
-const SHOWN: usize = 120;
+const SHOWN_LIMIT: usize = 120;
 
 /// Implements the kind `disk`.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Usage {
     fn line(&self) -> String {
         let inodes = self.inodes_percent.filter(|inodes| *inodes > self.percent);
         let inodes = inodes.map_or_else(String::new, |inodes| format!(", {inodes} % of the inodes"));
-        format!("`{}` {} % full, {} free{inodes}", one_line(&self.path, SHOWN), self.percent, bytes(self.free))
+        format!("`{}` {} % full, {} free{inodes}", one_line(&self.path, SHOWN_LIMIT), self.percent, bytes(self.free))
     }
 }
 
@@ -116,7 +116,7 @@ impl Kind for Disk {
     fn describe(&self, spec: &Value) -> PlannedChange {
         let path = spec.get("path").unwrap_or(spec);
         let path = path.as_str().map_or_else(|| path.to_string(), str::to_owned);
-        let what = format!("measure how full {} is", one_line(&path, SHOWN));
+        let what = format!("measure how full {} is", one_line(&path, SHOWN_LIMIT));
         PlannedChange { what, place: "this host".to_owned(), ..PlannedChange::default() }
     }
 

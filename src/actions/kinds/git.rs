@@ -3,13 +3,13 @@
 //! Not here: anything that rewrites history or discards work. [`revert`] states the guarantees of a revert.
 
 mod commit;
-pub mod complaint;
-mod extent;
+pub mod error_code;
 mod history;
 mod log;
 pub mod remote_check;
 mod repository;
 mod revert;
+mod revert_check;
 mod target;
 mod worktree;
 

@@ -39,7 +39,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 const CONCURRENT: usize = 32;
 
 /// Failing services that a summary names; it only counts the others.
-const NAMED: usize = 5;
+const NAMED_LIMIT: usize = 5;
 
 /// Dependencies of one service that are kept, and characters of a service's text.
 const DEPENDENCIES: usize = 50;
@@ -320,11 +320,11 @@ fn failure_summary(all: usize, failing: &[&(String, ServiceHealth)]) -> String {
             if failing.len() == 1 { "is" } else { "are" }
         );
     }
-    let named = failing.iter().take(NAMED);
+    let named = failing.iter().take(NAMED_LIMIT);
     let named = named.map(|(name, health)| format!("`{name}` {}", health.error.as_deref().unwrap_or("is not ready")));
     summary.push_str(&named.collect::<Vec<_>>().join("; "));
-    if failing.len() > NAMED {
-        let _ = write!(summary, "; and {} more", failing.len() - NAMED);
+    if failing.len() > NAMED_LIMIT {
+        let _ = write!(summary, "; and {} more", failing.len() - NAMED_LIMIT);
     }
     summary
 }

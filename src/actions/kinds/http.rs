@@ -32,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Bytes of a body that the log keeps: half of what an outcome may hold, so that the headers fit too.
-const KEPT: usize = 32 * 1024;
+const OUTPUT_BODY_LIMIT: usize = 32 * 1024;
 
 /// Entries of `matches` that are checked.
 const EXPECTATIONS: usize = 100;
@@ -242,10 +242,10 @@ fn report(spec: &Spec, request_line: &str, response: &HttpResponse, context: &Co
     let latency = u64::try_from(response.latency.as_millis()).unwrap_or(u64::MAX);
     // Redacted before it is cut: half a secret would not be found.
     let scrubbed = context.redactor.scrub(&text);
-    let is_long = scrubbed.len() > KEPT;
+    let is_long = scrubbed.len() > OUTPUT_BODY_LIMIT;
     let body = match &parsed {
         Some(parsed) if !is_long => parsed.clone(),
-        _ => Value::String(head_and_tail(&scrubbed, KEPT, 0)),
+        _ => Value::String(head_and_tail(&scrubbed, OUTPUT_BODY_LIMIT, 0)),
     };
     let output = json!({
         "code": response.status, "headers": response.headers, "body": body, "latency_ms": latency,

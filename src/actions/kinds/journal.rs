@@ -48,7 +48,7 @@ pub struct Journal;
 const SINCE: &str = "10m";
 
 /// The default of `limit`.
-const LINES: usize = 50;
+const DEFAULT_LINES: usize = 50;
 
 static FORM: KindForm = KindForm {
     name: "journal",
@@ -234,7 +234,7 @@ impl Search {
             // `scanned` counts every line, so journalctl must not filter by message.
             ..JournalQuery::of(&filter).of_every_line()
         };
-        Ok(Self { filter, query, limit: spec.limit.unwrap_or(LINES) })
+        Ok(Self { filter, query, limit: spec.limit.unwrap_or(DEFAULT_LINES) })
     }
 
     /// The summary: `42 lines at error or above from shop-gateway in 5m; commonest: "connect ECONNREFUSED" ×31`.

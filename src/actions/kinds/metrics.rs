@@ -49,7 +49,7 @@ const INTERVAL: Span = Span::seconds(10);
 const LONGEST_INTERVAL: Span = Span::seconds(300);
 
 /// Characters of a query or address in a summary.
-const SHOWN: usize = 120;
+const SHOWN_LIMIT: usize = 120;
 
 /// Implements the kind `metrics`.
 #[derive(Debug)]
@@ -169,7 +169,7 @@ impl Spec {
     /// A short description of the measurement, for people.
     fn what(&self) -> String {
         let query = self.query.as_ref().or(self.select.as_ref()).map_or("", String::as_str);
-        let mut what = one_line(query, SHOWN);
+        let mut what = one_line(query, SHOWN_LIMIT);
         if let Some(quantile) = self.quantile {
             what = format!("quantile {quantile} of {what}");
         }
@@ -177,7 +177,7 @@ impl Spec {
             what = format!("{} of {what}", aggregate.code());
         }
         if let Some(per) = &self.per {
-            what = format!("{what} per {}", one_line(per, SHOWN));
+            what = format!("{what} per {}", one_line(per, SHOWN_LIMIT));
         }
         what
     }
@@ -185,7 +185,7 @@ impl Spec {
     /// The address of the metrics page.
     fn page(&self, context: &Context) -> Result<Url, Reason> {
         let Some(name) = &self.service else { return address(self.scrape.as_deref().unwrap_or_default()) };
-        let shown = one_line(name, SHOWN);
+        let shown = one_line(name, SHOWN_LIMIT);
         let unknown = |message| Reason::new("no_such_service", message);
         let service = context.estate.services.get(name);
         let service = service.ok_or_else(|| unknown(format!("the estate has no service `{shown}`")))?;
@@ -228,8 +228,9 @@ fn invalid(message: &str) -> Reason {
 }
 
 fn address(text: &str) -> Result<Url, Reason> {
-    let invalid =
-        |reason: String| Reason::new("request", format!("`{}` is not an address: {reason}", one_line(text, SHOWN)));
+    let invalid = |reason: String| {
+        Reason::new("request", format!("`{}` is not an address: {reason}", one_line(text, SHOWN_LIMIT)))
+    };
     let url: Url = text.parse().map_err(|error: url::ParseError| invalid(error.to_string()))?;
     match url.scheme() {
         "http" | "https" => Ok(url),
@@ -240,7 +241,7 @@ fn address(text: &str) -> Result<Url, Reason> {
 /// The address for people, without user, password and query, which may be secret.
 fn shown(url: &Url) -> String {
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-    one_line(&format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path()), SHOWN)
+    one_line(&format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path()), SHOWN_LIMIT)
 }
 
 #[async_trait]
@@ -253,8 +254,8 @@ impl Kind for Metrics {
         match Spec::read(spec) {
             Ok(spec) => {
                 let place = [&spec.service, &spec.scrape, &spec.prometheus].into_iter().flatten().next();
-                let place =
-                    place.map(|place| Url::parse(place).map_or_else(|_| one_line(place, SHOWN), |url| shown(&url)));
+                let place = place
+                    .map(|place| Url::parse(place).map_or_else(|_| one_line(place, SHOWN_LIMIT), |url| shown(&url)));
                 PlannedChange {
                     what: format!("measure {}", spec.what()),
                     place: place.unwrap_or_default(),

@@ -16,7 +16,7 @@ use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
 /// Characters of a message that are shown to an approver: a few lines.
-const SHOWN: usize = 300;
+const SHOWN_LIMIT: usize = 300;
 
 /// Implements the kind `notify`.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Kind for Notify {
         let Ok(spec) = Spec::deserialize(spec) else { return PlannedChange::default() };
         let to = spec.channels().join(", ");
         let lines: Vec<&str> = spec.message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let what = format!("tell {to}: “{}”", one_line(&lines.join(" · "), SHOWN));
+        let what = format!("tell {to}: “{}”", one_line(&lines.join(" · "), SHOWN_LIMIT));
         PlannedChange { what, place: to, ..PlannedChange::default() }
     }
 

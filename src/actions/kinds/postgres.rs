@@ -49,7 +49,7 @@ const ROWS: usize = 100;
 const MOST_ROWS: usize = 1000;
 
 /// Characters of a query in a summary.
-const SHOWN: usize = 100;
+const SHOWN_LIMIT: usize = 100;
 
 /// Implements the kind `postgres`.
 #[derive(Debug)]
@@ -225,12 +225,12 @@ impl Spec {
                     [("application", &self.application), ("user", &self.user), ("database", &self.database)]
                 {
                     if let Some(value) = value {
-                        what.push_str(&format!(", {name} `{}`", one_line(value, SHOWN)));
+                        what.push_str(&format!(", {name} `{}`", one_line(value, SHOWN_LIMIT)));
                     }
                 }
                 what
             }
-            (_, Some(query)) => format!("read: {}", one_line(query, SHOWN)),
+            (_, Some(query)) => format!("read: {}", one_line(query, SHOWN_LIMIT)),
             _ => "count the connections".to_owned(),
         }
     }

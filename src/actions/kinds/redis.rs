@@ -47,7 +47,7 @@ const LIMIT: usize = 10_000;
 const LARGEST_LIMIT: usize = 1_000_000;
 
 /// Characters of a pattern in a summary.
-const SHOWN: usize = 100;
+const SHOWN_LIMIT: usize = 100;
 
 /// Implements the kind `redis`.
 #[derive(Debug)]
@@ -253,7 +253,7 @@ impl Spec {
 }
 
 fn shown(pattern: &str) -> String {
-    one_line(pattern, SHOWN)
+    one_line(pattern, SHOWN_LIMIT)
 }
 
 #[async_trait]

@@ -20,7 +20,7 @@ use crate::domain::incident::plan::PlannedChange;
 pub struct Shell;
 
 /// Characters of the script in the description of the change.
-const SHOWN: usize = 120;
+const SHOWN_LIMIT: usize = 120;
 
 static FORM: KindForm = KindForm {
     name: "shell",
@@ -51,7 +51,7 @@ impl Kind for Shell {
 
     fn describe(&self, spec: &Value) -> PlannedChange {
         let script = spec.get("script").and_then(Value::as_str).unwrap_or_default();
-        let what = format!("run the script `{}`", text::one_line(script, SHOWN));
+        let what = format!("run the script `{}`", text::one_line(script, SHOWN_LIMIT));
         PlannedChange { what, place: program::place(spec), ..PlannedChange::default() }
     }
 

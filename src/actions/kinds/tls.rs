@@ -37,7 +37,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Characters of an address in a summary.
-const SHOWN: usize = 120;
+const SHOWN_LIMIT: usize = 120;
 
 /// Implements the kind `tls`.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ struct Spec {
 impl Spec {
     /// The host and port of `address`; the port is 443 by default.
     fn target(&self) -> Result<(String, u16), Reason> {
-        let shown = one_line(&self.address, SHOWN);
+        let shown = one_line(&self.address, SHOWN_LIMIT);
         let invalid = || Reason::new("request", format!("`{shown}` is neither a host nor `host:port`"));
         let text = self.address.trim();
         let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
@@ -120,7 +120,8 @@ impl Spec {
 
     fn name(&self, host: &str) -> Result<ServerName<'static>, Reason> {
         let name = self.name.as_deref().unwrap_or(host);
-        let invalid = |_| Reason::new("request", format!("`{}` cannot be the name of a host", one_line(name, SHOWN)));
+        let invalid =
+            |_| Reason::new("request", format!("`{}` cannot be the name of a host", one_line(name, SHOWN_LIMIT)));
         ServerName::try_from(name.to_owned()).map_err(invalid)
     }
 }
@@ -134,7 +135,7 @@ impl Kind for Tls {
     fn describe(&self, spec: &Value) -> PlannedChange {
         let address = spec.get("address").unwrap_or(spec).as_str().unwrap_or_default();
         let what = "check the certificate".to_owned();
-        PlannedChange { what, place: one_line(address, SHOWN), ..PlannedChange::default() }
+        PlannedChange { what, place: one_line(address, SHOWN_LIMIT), ..PlannedChange::default() }
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
@@ -151,7 +152,7 @@ async fn inspect_certificate(spec: &Spec, context: &Context) -> Result<Outcome, 
     let name = spec.name(&host)?;
     let timeout = spec.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
     let roots = verify::roots(spec.ca.as_deref(), timeout, context).await?;
-    let address = one_line(&format!("{host}:{port}"), SHOWN);
+    let address = one_line(&format!("{host}:{port}"), SHOWN_LIMIT);
     let at_address = |error: Reason| error.worded(|text| format!("{address}: {text}"));
     let handshake = within(timeout, context, handshake::make(&host, port, name.clone(), context)).await;
     let handshake = handshake.and_then(|handshake| handshake).map_err(at_address)?;
@@ -197,7 +198,7 @@ fn problem_text(problem: &str, name: &ServerName<'_>, certificate: &Certificate,
         "expired" => format!("the certificate expired on {}, {} days ago", certificate.not_after.date_naive(), -days),
         "not_yet_valid" => format!("the certificate is valid from {} only", certificate.not_before),
         "wrong_host" => {
-            let names = one_line(&certificate.names.join(", "), SHOWN);
+            let names = one_line(&certificate.names.join(", "), SHOWN_LIMIT);
             let names = if names.is_empty() { "no host" } else { &names };
             format!("the certificate is for {names}, not for {}", name.to_str())
         }

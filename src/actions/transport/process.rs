@@ -51,7 +51,7 @@ enum ChildOwner {
 pub struct Job {
     /// The program, as a path or a name in the child's `PATH`, and its arguments.
     pub argv: Vec<String>,
-    /// Environment variables besides the basics.
+    /// Environment variables besides the base environment.
     pub environment: BTreeMap<String, String>,
     pub directory: PathBuf,
     /// Standard input; empty if `None`.
@@ -116,7 +116,7 @@ impl From<NotStarted> for Reason {
 }
 
 impl Job {
-    /// A job in the context's directory, with only the basics in its environment.
+    /// A job in the context's directory, with only the base environment in its environment.
     pub fn new(argv: impl IntoIterator<Item = impl Into<String>>, context: &Context) -> Self {
         Self {
             argv: argv.into_iter().map(Into::into).collect(),
@@ -195,12 +195,12 @@ pub(crate) async fn run_detached(
     }
 }
 
-/// The environment of a child on this machine: the basics and the job's variables. The ssh-agent socket is left out;
+/// The environment of a child on this machine: the base environment and the job's variables. The ssh-agent socket is left out;
 /// only connections to hosts need it.
 fn child_environment(job: &Job, context: &Context) -> BTreeMap<String, String> {
-    let basics = context.basics.iter().filter(|(name, _)| *name != AGENT);
-    let basics = basics.map(|(name, value)| (name.clone(), value.clone()));
-    basics.chain(job.environment.clone()).collect()
+    let base_environment = context.base_environment.iter().filter(|(name, _)| *name != AGENT);
+    let base_environment = base_environment.map(|(name, value)| (name.clone(), value.clone()));
+    base_environment.chain(job.environment.clone()).collect()
 }
 
 /// Completes shortly before the context's deadline, so that there is time to end the child with SIGTERM.

@@ -31,7 +31,7 @@ pub(super) fn checked(mut write: Write) -> Result<Write, StoreError> {
 fn names(write: &Write) -> Result<(), StoreError> {
     if write.keys.len() > APPEND_LIMIT || write.keys.iter().any(|name| name.len() > NAME_LIMIT) {
         return Err(StoreError::TooLarge(format!(
-            "more than {APPEND_LIMIT} names at once, or one of more than {NAME_LIMIT} bytes, are not taken"
+            "the limits are {APPEND_LIMIT} names in one append and {NAME_LIMIT} bytes in a name"
         )));
     }
     Ok(())
@@ -41,12 +41,12 @@ fn events(write: &Write) -> Result<(), StoreError> {
     let Write { incident, expected, drafts, .. } = write;
     if expected + drafts.len() as u64 > EVENT_LIMIT {
         return Err(StoreError::TooLarge(format!(
-            "incident `{incident}` has {expected} events, and {EVENT_LIMIT} are the most that the log takes"
+            "incident `{incident}` has {expected} events; the limit is {EVENT_LIMIT}"
         )));
     }
     if drafts.len() > APPEND_LIMIT {
         return Err(StoreError::TooLarge(format!(
-            "{} events at once are more than the {APPEND_LIMIT} that the log takes",
+            "one append has {} events; the limit is {APPEND_LIMIT}",
             drafts.len()
         )));
     }
@@ -58,15 +58,13 @@ fn bytes(drafts: &mut [NewEvent]) -> Result<(), StoreError> {
     for draft in drafts {
         let size = draft.encode()?;
         if size > EVENT_BYTES_LIMIT {
-            return Err(StoreError::TooLarge(format!(
-                "an event of {size} bytes is larger than the {EVENT_BYTES_LIMIT} that the log takes"
-            )));
+            return Err(StoreError::TooLarge(format!("an event has {size} bytes; the limit is {EVENT_BYTES_LIMIT}")));
         }
         total += size;
     }
     if total > APPEND_BYTES_LIMIT {
         return Err(StoreError::TooLarge(format!(
-            "{total} bytes of events at once are more than the {APPEND_BYTES_LIMIT} that the log takes"
+            "the events of one append have {total} bytes; the limit is {APPEND_BYTES_LIMIT}"
         )));
     }
     Ok(())

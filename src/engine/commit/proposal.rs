@@ -97,7 +97,7 @@ impl Proposal {
     ) -> Result<&[NewEvent], Illegal> {
         let before = self.drafts.len();
         for event in decision.events {
-            let draft = redacted(redactor, NewEvent::new(decision.at, decision.by.clone(), event));
+            let draft = redact_draft(redactor, NewEvent::new(decision.at, decision.by.clone(), event));
             let folded = state.fold(&numbered(self.expected + self.drafts.len() as u64 + 1, &draft));
             folded.inspect_err(|_| self.drafts.truncate(before))?;
             self.drafts.push(draft);
@@ -134,28 +134,28 @@ fn numbered(seq: u64, draft: &NewEvent) -> Recorded {
 }
 
 /// The draft with its secrets replaced.
-fn redacted(redactor: &Redactor, mut draft: NewEvent) -> NewEvent {
+fn redact_draft(redactor: &Redactor, mut draft: NewEvent) -> NewEvent {
     // Most events hold no secret. Decoding an event costs more than encoding it, so only events whose bytes may hold a
     // secret are decoded.
     if redactor.is_empty() || draft.json().is_some_and(|json| !redactor.may_find_in(json.as_bytes())) {
         return draft;
     }
-    match scrubbed(redactor, draft.event()) {
+    match redact_event(redactor, draft.event()) {
         Some(event) => NewEvent::new(draft.at(), draft.by().clone(), event),
         None => draft,
     }
 }
 
 /// The event with its secrets replaced; none when it has no secret.
-fn scrubbed(redactor: &Redactor, event: &Event) -> Option<Event> {
+fn redact_event(redactor: &Redactor, event: &Event) -> Option<Event> {
     let mut value = serde_json::to_value(event).ok().filter(|value| redactor.finds_in(value))?;
-    scrub_part(redactor, &mut value, "");
+    redact_part(redactor, &mut value, "");
     serde_json::from_value(value).ok()
 }
 
 /// Replaces the secrets in the part of an event at a JSON pointer. If the event could not be read without a replaced value,
-/// each child of the part is scrubbed separately. So only a secret that equals a keyword of the log, such as `succeeded`, stays.
-fn scrub_part(redactor: &Redactor, event: &mut Value, pointer: &str) {
+/// each child of the part is redacted separately. So only a secret that equals a keyword of the log, such as `succeeded`, stays.
+fn redact_part(redactor: &Redactor, event: &mut Value, pointer: &str) {
     let Some(part) = event.pointer_mut(pointer).filter(|part| redactor.finds_in(part)) else { return };
     let before = part.clone();
     redactor.scrub_value(part);
@@ -169,6 +169,6 @@ fn scrub_part(redactor: &Redactor, event: &mut Value, pointer: &str) {
     };
     event.pointer_mut(pointer).into_iter().for_each(|part| *part = before.clone());
     for child in children {
-        scrub_part(redactor, event, &format!("{pointer}/{child}"));
+        redact_part(redactor, event, &format!("{pointer}/{child}"));
     }
 }

@@ -56,7 +56,7 @@ fn engine(store: &FakeStore) -> Engine {
         clock: Arc::new(SimClock::new(now())),
         secrets: Arc::new(Secrets::default()),
         redactor: Arc::new(Redactor::new([("token", SECRET)]).unwrap()),
-        basics: Arc::new(BTreeMap::new()),
+        base_environment: Arc::new(BTreeMap::new()),
         directory: PathBuf::new(),
         catalog: Arc::new(Catalog::default()),
         holder: "test".to_owned(),
@@ -124,19 +124,13 @@ async fn a_write_over_a_limit_is_refused() {
         names.iter().for_each(|name| proposal.register_name(name.clone()));
         limits::checked(proposal.prepare(state.as_ref()).into_write())
     };
-    assert_too_large(write(vec![note("x"); APPEND_LIMIT + 1], &[]), "1001 events at once are more than the 1000");
-    assert_too_large(
-        write(vec![note(&"x".repeat(EVENT_BYTES_LIMIT))], &[]),
-        "is larger than the 262144 that the log takes",
-    );
+    assert_too_large(write(vec![note("x"); APPEND_LIMIT + 1], &[]), "1001 events; the limit is 1000");
+    assert_too_large(write(vec![note(&"x".repeat(EVENT_BYTES_LIMIT))], &[]), "bytes; the limit is 262144");
     let half = note(&"x".repeat(EVENT_BYTES_LIMIT / 2));
     let many = 2 + APPEND_BYTES_LIMIT / (EVENT_BYTES_LIMIT / 2);
-    assert_too_large(write(vec![half; many], &[]), "more than the 16777216 that the log takes");
-    assert_too_large(
-        write(vec![note("x")], &["n".repeat(NAME_LIMIT + 1)]),
-        "names at once, or one of more than 256 bytes",
-    );
-    assert_too_large(write(vec![note("x")], &vec!["n".to_owned(); APPEND_LIMIT + 1]), "more than 1000 names at once");
+    assert_too_large(write(vec![half; many], &[]), "bytes; the limit is 16777216");
+    assert_too_large(write(vec![note("x")], &["n".repeat(NAME_LIMIT + 1)]), "256 bytes in a name");
+    assert_too_large(write(vec![note("x")], &vec!["n".to_owned(); APPEND_LIMIT + 1]), "1000 names in one append");
     assert!(write(vec![note("x"); APPEND_LIMIT], &["n".repeat(NAME_LIMIT)]).is_ok());
     assert!(write(vec![note(&"x".repeat(EVENT_BYTES_LIMIT - 100))], &[]).is_ok());
 }
@@ -153,7 +147,7 @@ async fn an_incident_holds_no_more_events_than_its_limit() {
         limits::checked(proposal.prepare(state.as_ref()).into_write())
     };
     assert!(write(vec![note("the last")]).is_ok());
-    assert_too_large(write(vec![note("x"); 2]), "has 99999 events, and 100000 are the most");
+    assert_too_large(write(vec![note("x"); 2]), "has 99999 events; the limit is 100000");
 }
 
 #[tokio::test]

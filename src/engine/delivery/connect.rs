@@ -74,7 +74,7 @@ impl DeliveryService {
             secrets: Arc::clone(&self.secrets),
             redactor: Arc::clone(&self.redactor),
             clock: Arc::clone(&self.clock),
-            basics: Arc::clone(&self.basics),
+            base_environment: Arc::clone(&self.base_environment),
             directory: self.directory.clone(),
         };
         Ok(Arc::new(ProgramChannel::new(program.argv.clone(), env, Arc::new(programs))))

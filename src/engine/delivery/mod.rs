@@ -51,7 +51,7 @@ pub struct DeliveryService {
     secrets: Arc<Secrets>,
     redactor: Arc<Redactor>,
     clock: SharedClock,
-    basics: Arc<BTreeMap<String, String>>,
+    base_environment: Arc<BTreeMap<String, String>>,
     directory: PathBuf,
     routes: Mutex<BTreeMap<String, OpenRoute>>,
     /// A lock for each thread, so that two first messages do not open two threads. It holds the thread that this process
@@ -94,24 +94,32 @@ impl DeliveryRequest {
 }
 
 impl DeliveryService {
-    /// Resolves tokens from `secrets`, and starts programs in `directory` with the environment `basics`. Opens no route
+    /// Resolves tokens from `secrets`, and starts programs in `directory` with `base_environment`. Opens no route
     /// until a message is sent.
     pub fn new(
         secrets: Arc<Secrets>,
         redactor: Arc<Redactor>,
         clock: SharedClock,
-        basics: Arc<BTreeMap<String, String>>,
+        base_environment: Arc<BTreeMap<String, String>>,
         directory: PathBuf,
     ) -> Self {
-        Self { secrets, redactor, clock, basics, directory, routes: Mutex::default(), threads: Arc::default() }
+        Self {
+            secrets,
+            redactor,
+            clock,
+            base_environment,
+            directory,
+            routes: Mutex::default(),
+            threads: Arc::default(),
+        }
     }
 
     /// The service with other secrets. It shares the order of messages in threads with this one.
     pub fn reloaded(&self, secrets: Arc<Secrets>, redactor: Arc<Redactor>) -> Self {
-        let (clock, basics) = (Arc::clone(&self.clock), Arc::clone(&self.basics));
+        let (clock, base_environment) = (Arc::clone(&self.clock), Arc::clone(&self.base_environment));
         Self {
             threads: Arc::clone(&self.threads),
-            ..Self::new(secrets, redactor, clock, basics, self.directory.clone())
+            ..Self::new(secrets, redactor, clock, base_environment, self.directory.clone())
         }
     }
 

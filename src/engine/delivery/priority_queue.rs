@@ -1,7 +1,6 @@
 //! The priority queue of a channel: most severe incident first, then the oldest message.
 //!
-//! **Invariant:** a P1 message never waits for less severe messages, even if many of them wait or hang: one slot is reserved
-//! for it.
+//! **Invariant:** one slot is reserved for P1, so the first P1 message never waits for less severe ones.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,7 +11,8 @@ use super::lock;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
 
-/// How many messages a channel sends at once. Few, because the first responses show whether the others can succeed.
+/// The most messages that a channel sends at the same time. It is low, because the first responses show whether others can
+/// succeed.
 const SLOTS: usize = 3;
 /// Additional slots for P1 messages.
 const P1_SLOTS: usize = 1;

@@ -24,7 +24,7 @@ pub(super) struct Programs {
     pub(super) secrets: Arc<Secrets>,
     pub(super) redactor: Arc<Redactor>,
     pub(super) clock: SharedClock,
-    pub(super) basics: Arc<BTreeMap<String, String>>,
+    pub(super) base_environment: Arc<BTreeMap<String, String>>,
     pub(super) directory: PathBuf,
 }
 
@@ -55,7 +55,7 @@ impl Programs {
             clock: Arc::clone(&self.clock),
             secrets: Arc::clone(&self.secrets),
             redactor: Arc::clone(&self.redactor),
-            basics: Arc::clone(&self.basics),
+            base_environment: Arc::clone(&self.base_environment),
             directory: self.directory.clone(),
             progress: Progress::none(),
             cancel: CancellationToken::new(),

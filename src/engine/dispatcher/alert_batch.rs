@@ -1,7 +1,7 @@
 //! Routes a batch of alerts to incidents and prepares the resulting writes.
 //!
 //! **Invariant:** the indexed state of an incident is ahead of its log only while its batch is written
-//! ([`super::commit_queue`]). When the write fails, the incident is read again.
+//! ([`super::commit_queue`]). When the write fails, the incident is read again, or removed if it is new.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,8 +48,8 @@ impl DispatcherTask {
     /// Decides a batch of reports.
     pub(super) async fn route_alerts(&mut self, jobs: Vec<ReportJob>) {
         let (mut batch, mut items) = (InFlightBatch::default(), Vec::new());
-        for (report, ReportJob { alerts, whole_of, reply }) in jobs.into_iter().enumerate() {
-            let over = whole_of.map(|sender| self.no_longer_firing(&sender, &alerts)).unwrap_or_default();
+        for (report, ReportJob { alerts, complete_for, reply }) in jobs.into_iter().enumerate() {
+            let over = complete_for.map(|sender| self.no_longer_firing(&sender, &alerts)).unwrap_or_default();
             let keyed = alerts.into_iter().map(|alert| (alert, None)).chain(over);
             let before = items.len();
             items.extend(keyed.enumerate().map(|(position, (alert, key))| BatchItem {
@@ -131,7 +131,8 @@ impl DispatcherTask {
             return Ok(Added::Postponed(item));
         }
         let incident = open.and_then(|slot| self.incidents.get(slot)).map(|live| &live.incident);
-        let id = incident.map_or_else(|| IncidentId::from_bits((self.config.chance)()), |incident| incident.id.clone());
+        let id =
+            incident.map_or_else(|| IncidentId::from_bits((self.config.random_bits)()), |incident| incident.id.clone());
         let request = RoutingRequest { alert, key, place: &place, id: &id, incident };
         let plan = Some(self.plan(&request, estate, now));
         let report = AlertReport {
@@ -250,7 +251,7 @@ impl DispatcherTask {
         let (mut addition, mut state) = (Addition::new(Proposal::on(id, None)), None);
         let added = addition.proposal.add(&self.engine.parts().redactor, decision, &mut state)?;
         let incident = state.ok_or_else(|| EngineError::NotFound("a new incident".to_owned()))?;
-        (self.config.opening)(id);
+        (self.config.before_open)(id);
         let slot = self.incidents.insert(incident);
         added.iter().for_each(|draft| self.incidents.index(slot, draft.event()));
         addition.items.push(item);

@@ -68,7 +68,7 @@ impl DispatcherTask {
         else {
             return AlertResponse::Notice;
         };
-        let digest = catalog.sheet(&runbook.id).map(|file| file.digest.clone()).unwrap_or_default();
+        let digest = catalog.file(&runbook.id).map(|file| file.digest.clone()).unwrap_or_default();
         let start = Box::new(StartRequest { params, ..start(request, estate, runbook, digest) });
         match asks {
             None => AlertResponse::Start(start),

@@ -69,7 +69,7 @@ impl DispatcherTask {
                 Err(error) => undecided.extend(self.update_failed(update, error, &mut batch, &mut behind)),
             }
         }
-        self.read_again(behind, &undecided, &mut batch).await;
+        self.read_again(behind).await;
         undecided.append(&mut batch.postponed);
         batch.tries += 1;
         if undecided.is_empty() {
@@ -77,9 +77,8 @@ impl DispatcherTask {
             return None;
         }
         if batch.tries > CONFLICT_LIMIT {
-            undecided
-                .iter()
-                .for_each(|item| batch.fail(item.report, "other processes changed the log again and again"));
+            let error = format!("{CONFLICT_LIMIT} conflicts with other processes; send the alerts again");
+            undecided.iter().for_each(|item| batch.fail(item.report, &error));
             batch.send_replies();
             return None;
         }
@@ -128,12 +127,10 @@ impl DispatcherTask {
     }
 
     /// Reloads incidents whose indexed state differs from the log.
-    async fn read_again(&mut self, behind: BTreeSet<IncidentId>, undecided: &[BatchItem], batch: &mut InFlightBatch) {
+    async fn read_again(&mut self, behind: BTreeSet<IncidentId>) {
         for id in behind {
-            match self.read(&id).await {
-                Ok(Some(_)) => continue,
-                Ok(None) => {}
-                Err(error) => undecided.iter().for_each(|item| batch.fail(item.report, &error.to_string())),
+            if self.read(&id).await.is_some() {
+                continue;
             }
             // State that was not written must not stay in the index.
             if let Some(slot) = self.incidents.slot(&id) {

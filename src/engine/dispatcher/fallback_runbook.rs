@@ -23,7 +23,7 @@ const MESSAGE: &str = "\
 pub(super) fn of(alert: &Alert, channels: &[String]) -> (Runbook, Map<String, Value>) {
     let runbook = Runbook {
         id: ID.to_owned(),
-        title: "An alert without a runbook".to_owned(),
+        title: "Notify people of an alert".to_owned(),
         severity: Severity::P4,
         summary: None,
         environments: Vec::new(),
@@ -56,7 +56,7 @@ fn notify_step(channels: &[String]) -> Step {
     };
     Step {
         id: "tell".to_owned(),
-        name: "Tell people".to_owned(),
+        name: "Notify people".to_owned(),
         phase: Some("notify".to_owned()),
         why: None,
         when: None,

@@ -41,7 +41,7 @@ pub(super) struct InFlightBatch {
     pub(super) updates: Vec<PendingUpdate>,
     /// Alerts to decide when this batch has committed.
     pub(super) postponed: Vec<BatchItem>,
-    /// How often the batch was written.
+    /// How often its alerts were decided.
     pub(super) tries: usize,
     pub(super) writing: Option<BoxFuture<'static, BatchResult>>,
 }

@@ -1,7 +1,7 @@
 //! The index of live incidents: their folded state, found by firing, by recurring alert and by group. All of it comes from the
 //! log.
 //!
-//! **Invariant:** an incident whose state may differ from its log is marked stale. It gets no worker until it is read again.
+//! **Invariant:** an incident whose state may differ from its log is in flight or stale. It gets no worker.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -237,7 +237,7 @@ impl IncidentIndex {
         new.iter().for_each(|recorded| self.index(slot, &recorded.event));
     }
 
-    /// Removes a firing of an incident that was not written.
+    /// Removes a firing whose write failed.
     pub(super) fn forget(&mut self, slot: Slot, key: &AlertKey) {
         if self.firings.get(key).is_some_and(|firing| firing.slot == slot) {
             self.firings.remove(key);

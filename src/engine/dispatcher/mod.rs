@@ -50,16 +50,16 @@ const BATCH_LIMIT: usize = 256;
 /// incidents wait, most severe first.
 pub const WORKER_LIMIT: usize = 16;
 
-/// Additional workers for P1 incidents. So a P1 incident does not wait for less severe ones, even if all of these wait for a
-/// channel that does not answer.
+/// Additional workers for P1 incidents. A P1 incident does not wait for less severe ones, even if all of these wait for a
+/// channel that does not answer, as long as at most 16 P1 incidents need a worker.
 pub const P1_WORKER_RESERVE: usize = 16;
 
 /// The configuration and the callbacks of the dispatcher.
 pub struct DispatcherConfig {
     /// 32 random bits, for incident ids.
-    pub chance: fn() -> u32,
+    pub random_bits: fn() -> u32,
     /// Called for every incident that is about to be opened, before its first event is durable.
-    pub opening: Box<dyn Fn(&IncidentId) + Send + Sync>,
+    pub before_open: Box<dyn Fn(&IncidentId) + Send + Sync>,
     /// Whether an incident that another process opened belongs to this project.
     pub is_ours: Box<dyn Fn(&IncidentId) -> bool + Send>,
     /// The file that records since when schedules are active. Without it, that is forgotten when the process ends.
@@ -82,7 +82,7 @@ pub enum Received {
     Unheard,
 }
 
-/// Counters for monitoring, updated by the dispatcher.
+/// Metrics for monitoring, updated by the dispatcher.
 #[derive(Debug, Default)]
 pub struct DispatcherMetrics {
     /// Live incidents.
@@ -95,14 +95,14 @@ pub struct DispatcherMetrics {
     pub firing: AtomicU64,
     /// Transactions in which alerts were written.
     pub batches: AtomicU64,
-    /// Incident writes that failed because the log could not be written.
+    /// Incident writes that failed for any reason but a conflict.
     pub refused: AtomicU64,
 }
 
 struct ReportJob {
     alerts: Vec<Alert>,
     /// If set, `alerts` is the complete list of this sender's firing alerts, and its other firings are resolved.
-    whole_of: Option<String>,
+    complete_for: Option<String>,
     reply: oneshot::Sender<Result<Vec<Received>, String>>,
 }
 
@@ -162,18 +162,18 @@ impl Dispatcher {
     ///
     /// # Errors
     /// As [`Dispatcher::report`].
-    pub async fn now_firing(&self, sender: &str, alerts: Vec<Alert>) -> Result<Vec<Received>, String> {
+    pub async fn report_all_firing(&self, sender: &str, alerts: Vec<Alert>) -> Result<Vec<Received>, String> {
         self.send_report(alerts, Some(sender.to_owned())).await
     }
 
-    async fn send_report(&self, alerts: Vec<Alert>, whole_of: Option<String>) -> Result<Vec<Received>, String> {
+    async fn send_report(&self, alerts: Vec<Alert>, complete_for: Option<String>) -> Result<Vec<Received>, String> {
         let (reply, answer) = oneshot::channel();
         let ended = || "the dispatcher has stopped".to_owned();
-        self.jobs.send(ReportJob { alerts, whole_of, reply }).await.map_err(|_| ended())?;
+        self.jobs.send(ReportJob { alerts, complete_for, reply }).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 
-    /// The dispatcher's counters, for monitoring.
+    /// The dispatcher's metrics, for monitoring.
     pub fn metrics(&self) -> &DispatcherMetrics {
         &self.metrics
     }

@@ -1,7 +1,8 @@
-//! The scheduler: opens one maintenance incident for each due occurrence of a schedule, whichever process does it.
+//! The scheduler: opens one maintenance incident per due occurrence, even when several processes run.
 //!
-//! **Invariant:** an occurrence is handled when the store has registered its unique name. The same write opens its
-//! incident or records that it was skipped. The state in memory is a cache.
+//! **Invariant:** an occurrence is handled when the store has registered its unique name, or when its run cannot start; that is
+//! logged and not registered. The write that registers the name opens the incident or records that the occurrence was
+//! skipped. The state in memory is a cache.
 
 use std::sync::Arc;
 
@@ -29,7 +30,8 @@ pub(super) struct Scheduler {
     schedules: Vec<ActiveSchedule>,
     /// The files that the schedules come from.
     catalog: Option<Arc<Catalog>>,
-    /// When to check again, and when that was computed. If the clock was set back, schedules are checked at once.
+    /// When to check again, and when that instant was computed. If the clock is before the second, it was set back: schedules are
+    /// checked at once.
     next: Option<(Timestamp, Timestamp)>,
 }
 
@@ -44,7 +46,7 @@ enum OccurrenceResult {
     /// Handled by this or another process.
     Handled,
     /// To be checked again soon: the previous run is not over, or its incident has just changed.
-    Waits,
+    CheckAgain,
 }
 
 impl Scheduler {
@@ -116,7 +118,7 @@ impl DispatcherTask {
                 let due = occurrence.due;
                 match self.handle_occurrence(&plan, occurrence, now).await? {
                     OccurrenceResult::Handled => self.scheduler.schedules[at].since = due,
-                    OccurrenceResult::Waits => wake = Some(Span(POLL).after(now)),
+                    OccurrenceResult::CheckAgain => wake = Some(Span(POLL).after(now)),
                 }
             }
             next = [next, wake].into_iter().flatten().min();
@@ -132,7 +134,7 @@ impl DispatcherTask {
     ) -> Result<OccurrenceResult, EngineError> {
         let running = self.incidents.running_incident(&plan.runbook, &plan.environment).cloned();
         let written = match (running, plan.schedule.overlap) {
-            (Some(_), Overlap::Queue) => return Ok(OccurrenceResult::Waits),
+            (Some(_), Overlap::Queue) => return Ok(OccurrenceResult::CheckAgain),
             (Some(incident), Overlap::Skip) => self.skip_occurrence(plan, &incident, occurrence, now).await,
             (Some(_), Overlap::Allow) | (None, _) => self.open_maintenance(plan, occurrence, now).await,
         };
@@ -141,7 +143,7 @@ impl DispatcherTask {
             // Another process was first.
             Err(EngineError::Store(StoreError::Taken { .. })) => Ok(OccurrenceResult::Handled),
             // The incident has changed and may be over.
-            Err(EngineError::Store(StoreError::Conflict { .. })) => Ok(OccurrenceResult::Waits),
+            Err(EngineError::Store(StoreError::Conflict { .. })) => Ok(OccurrenceResult::CheckAgain),
             Err(EngineError::Refused(why)) => {
                 tracing::error!(runbook = plan.runbook, environment = plan.environment, %why, "a scheduled run cannot start");
                 Ok(OccurrenceResult::Handled)
@@ -157,7 +159,7 @@ impl DispatcherTask {
         occurrence: Occurrence,
         now: Timestamp,
     ) -> Result<(), EngineError> {
-        let id = IncidentId::from_bits((self.config.chance)());
+        let id = IncidentId::from_bits((self.config.random_bits)());
         let Some(start) = self.start_of(plan, &id) else { return Ok(()) };
         let due = occurrence.due;
         let request = Request::StartOccurrence { start: Box::new(start), occurrence };
@@ -191,7 +193,7 @@ impl DispatcherTask {
         let (mut proposal, mut state) = (Proposal::on(id, incident), incident.cloned());
         proposal.add(&self.engine.parts().redactor, Decision { by, at: now, events }, &mut state)?;
         if incident.is_none() {
-            (self.config.opening)(id);
+            (self.config.before_open)(id);
         }
         proposal.register_name(name(&plan.runbook, &plan.environment, due));
         let committed = self.engine.commit(proposal.prepare(state.as_ref())).await?;
@@ -204,7 +206,7 @@ impl DispatcherTask {
     /// The request to start the schedule's runbook; `None` if the runbook or the estate has problems.
     fn start_of(&self, plan: &ScheduledRunbook, id: &IncidentId) -> Option<StartRequest> {
         let catalog = &self.engine.parts().catalog;
-        let file = catalog.sheet(&plan.runbook)?;
+        let file = catalog.file(&plan.runbook)?;
         Some(StartRequest {
             incident: id.clone(),
             runbook: file.content.as_ref().ok()?.clone(),

@@ -81,7 +81,7 @@ impl DispatcherTask {
             let indexed = slot.and_then(|slot| self.incidents.get(slot));
             let behind = indexed.is_none_or(|live| live.stale || live.incident.seq < summary.seq);
             if behind && (indexed.is_some() || (self.config.is_ours)(&summary.id)) {
-                self.read(&summary.id).await?;
+                self.read(&summary.id).await;
             }
         }
         // Incidents that another process finished are no longer listed as live.
@@ -89,24 +89,28 @@ impl DispatcherTask {
             let finished = live.binary_search_by(|summary| summary.id.cmp(&id)).is_err();
             let slot = self.incidents.slot(&id).filter(|_| finished);
             if slot.and_then(|slot| self.incidents.get(slot)).is_some_and(|live| !live.has_worker) {
-                self.read(&id).await?;
+                self.read(&id).await;
             }
         }
         self.read_version = Some(version);
         Ok(())
     }
 
-    /// Reloads an incident. One that cannot be read is logged and skipped.
-    pub(super) async fn read(&mut self, id: &IncidentId) -> Result<Option<Slot>, EngineError> {
+    /// Reloads an incident. `None` if there is none, or if it cannot be read, which is logged.
+    pub(super) async fn read(&mut self, id: &IncidentId) -> Option<Slot> {
         let log = match self.engine.log(id).await {
             Ok(log) => log,
-            Err(EngineError::NotFound(_)) => return Ok(None),
+            Err(EngineError::NotFound(_)) => return None,
             Err(error) => {
                 tracing::warn!(incident = %id, %error, "an incident cannot be read");
-                return Ok(None);
+                return None;
             }
         };
-        Ok(self.incidents.put(&log))
+        let slot = self.incidents.put(&log);
+        if slot.is_none() {
+            tracing::warn!(incident = %id, "an incident cannot be read: its log is damaged");
+        }
+        slot
     }
 }
 
@@ -144,7 +148,7 @@ mod tests {
             clock: Arc::new(SimClock::new(now)),
             secrets: Arc::new(Secrets::default()),
             redactor: Arc::new(Redactor::default()),
-            basics: Arc::default(),
+            base_environment: Arc::default(),
             directory: std::path::PathBuf::new(),
             catalog: Arc::new(Catalog::default()),
             holder: "test".to_owned(),
@@ -154,8 +158,8 @@ mod tests {
             hints: engine.publisher.listen(),
             engine,
             config: DispatcherConfig {
-                chance: || 1,
-                opening: Box::new(|_| {}),
+                random_bits: || 1,
+                before_open: Box::new(|_| {}),
                 is_ours: Box::new(|_| true),
                 schedules: None,
             },

@@ -98,7 +98,7 @@ fn project_services(
 
 fn belongs_to_project(known: &KnownService, bus: &ManagerBus) -> bool {
     let excluded = EXCLUDED_UNITS.iter().any(|pattern| matches(pattern, &known.unit));
-    // A private manager may keep its units anywhere; the distribution's units are in one place on every machine.
+    // The units of a private manager may be in any directory. Only the units below `/usr/lib` come with the distribution.
     let elsewhere = bus.0 != "system" && !known.file.starts_with("/usr/lib/");
     let own = !known.file.is_empty() && !SYSTEM_DIRECTORIES.iter().any(|place| known.file.starts_with(place));
     !excluded && (own || (elsewhere && !known.file.is_empty()))

@@ -1,7 +1,7 @@
 //! Checks everything that a project needs of its host, all topics at once.
 //!
-//! [`Needs`] lists the requirements. The kinds of action perform the checks, so that a check succeeds if a runbook's step
-//! would. A finding that is wrong has the command that fixes it.
+//! [`Needs`] lists the requirements. The kinds of action perform the checks, so that a check has the same result as the step.
+//! A finding that is wrong has the command that fixes it.
 //!
 //! **Invariant:** checks change nothing, except a temporary file that measures the disk. Each topic ends within
 //! [`TOPIC_LIMIT`].
@@ -49,7 +49,7 @@ type CheckFuture<'a> = Pin<Box<dyn Future<Output = Vec<CheckResult>> + Send + 'a
 
 /// The inputs of one run of all checks.
 #[derive(Debug, Clone)]
-pub struct Checkup {
+pub struct Doctor {
     /// The context for the kinds, with the environment to check.
     pub context: Context,
     /// The requirements of the project.
@@ -86,7 +86,7 @@ pub struct CommandHints {
     pub folder: String,
 }
 
-impl Checkup {
+impl Doctor {
     /// Runs all checks, the topics concurrently.
     pub async fn run(&self) -> Vec<CheckResult> {
         let (own, others) = tokio::join!(self.own_connection(), self.other_connections());

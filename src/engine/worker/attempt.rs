@@ -56,8 +56,8 @@ impl Worker {
         Ok(())
     }
 
-    /// The state before a change. `None` if the kind has to wait: a task then returns the result. If every kind ran in a task,
-    /// a change and its check would take about a tenth longer.
+    /// The state before a change, if the kind has it at once. Otherwise `None`: if the kind has to wait, a task observes the
+    /// state. If every kind ran in a task, a change and its check would take about a tenth longer.
     async fn observe_before(&mut self, place: &RunStep, attempt: &Attempt, now: Timestamp) -> Option<Value> {
         let (cancel, effect) = (CancellationToken::new(), EffectClass::Read);
         let context = self.context(place, &attempt.action, OBSERVE_LIMIT.after(now), cancel.clone())?;

@@ -40,7 +40,7 @@ impl Worker {
         attempt: &Attempt,
         run: RunId,
     ) -> Result<Result<String, String>, EngineError> {
-        let Some(run) = self.incident.run(run) else { return Ok(Err("its run is gone".to_owned())) };
+        let Some(run) = self.incident.run(run) else { return Ok(Err("its run does not exist".to_owned())) };
         let Budget { at_most, within } = run.estate.alerts.budget;
         let prefix = format!("change/{}/", attempt.action.digest(&self.incident.environment));
         let parts = self.engine.parts();
@@ -61,7 +61,7 @@ impl Worker {
 /// The question to a person when the budget forbids an automatic change.
 pub(super) fn over_budget(incident: &Incident, run: RunId, attempt: Attempt, why: String) -> Confirmation {
     let Attempt { step, action, digest, .. } = attempt;
-    // The digest is new for each question, so that an approval covers only this approval_digest.
+    // Each question gets a new digest, so that an approval covers only this question.
     let digest = incident.run(run).map_or(digest, |run| approval_digest(incident, run, &step, 1, &action));
     Confirmation {
         run,

@@ -1,6 +1,6 @@
 //! Conflicts: when another writer appended first, reads the incident again so that the worker decides again.
 //!
-//! **Invariant:** the result of a task is never dropped. It is true whichever writer was first.
+//! **Invariant:** after a conflict, the results in the proposal are recorded again.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

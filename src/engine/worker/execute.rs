@@ -21,7 +21,7 @@ use crate::domain::template::expression::ExpressionError;
 /// Performs one attempt, with its polling.
 pub(crate) async fn attempt(action: &RenderedAction, poll: Option<Poll>, context: Context) -> Outcome {
     let Some(kind) = crate::actions::kind(&action.kind) else {
-        return Outcome::failed(format!("this version knows no kind `{}`", action.kind), Value::Null);
+        return Outcome::failed(format!("kind `{}` is not supported by this version", action.kind), Value::Null);
     };
     let attempt = async {
         match poll {
@@ -35,7 +35,9 @@ pub(crate) async fn attempt(action: &RenderedAction, poll: Option<Poll>, context
 /// Checks whether an interrupted attempt happened.
 pub(crate) async fn reconcile(action: &RenderedAction, before: &Value, context: Context) -> Reconciliation {
     let Some(kind) = crate::actions::kind(&action.kind) else {
-        return Reconciliation::CannotTell { detail: format!("this version knows no kind `{}`", action.kind) };
+        return Reconciliation::CannotTell {
+            detail: format!("kind `{}` is not supported by this version", action.kind),
+        };
     };
     let reconciled = bounded(kind.reconcile(&action.spec, before, &context), &context).await;
     match reconciled {

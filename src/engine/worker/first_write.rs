@@ -18,7 +18,7 @@ impl Worker {
     ) -> Self {
         let (lease, initial) = HeldLease::opening(&incident.id, &engine.parts().holder, now);
         proposal.take_lease(initial);
-        Self::new(engine, lease, incident, proposal)
+        Self::new(engine, engine.publisher.listen(), lease, incident, proposal)
     }
 
     /// The state after the first write.

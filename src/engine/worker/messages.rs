@@ -13,7 +13,7 @@ use crate::domain::incident::message::MessageId;
 use crate::engine::EngineError;
 use crate::engine::delivery::DeliveryRequest;
 
-/// A message, the channel it is meant for, and the channel it is sent to.
+/// A message, the channel it is meant for, and the channel it is sent to (they differ for a fallback).
 pub(super) type RouteKey = (MessageId, String, String);
 
 fn route_key(delivery: &PendingDelivery) -> RouteKey {

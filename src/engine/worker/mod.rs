@@ -129,15 +129,20 @@ impl Engine {
             }
         };
         let proposal = Proposal::on(incident, Some(&state));
-        let worker = Worker { hints, ..Worker::new(self, lease, state, proposal) };
-        worker.drive(until, detach).await
+        Worker::new(self, hints, lease, state, proposal).drive(until, detach).await
     }
 }
 
 impl Worker {
-    fn new(engine: &Engine, lease: HeldLease, incident: Incident, proposal: Proposal) -> Self {
+    fn new(
+        engine: &Engine,
+        hints: broadcast::Receiver<(IncidentId, Hint)>,
+        lease: HeldLease,
+        incident: Incident,
+        proposal: Proposal,
+    ) -> Self {
         Self {
-            hints: engine.publisher.listen(),
+            hints,
             engine: engine.clone(),
             id: incident.id.clone(),
             incident,
@@ -196,11 +201,12 @@ impl Worker {
                 return Ok(None);
             }
             // A worker that was suspended for longer than its lease must not act: others may have reconciled its attempts.
-            if !self.commit().await? || !self.lease.is_valid(self.engine.parts().clock.now()) {
+            if self.commit().await? && self.lease.is_valid(self.engine.parts().clock.now()) {
+                self.start_pending();
+            } else {
                 self.pending_starts.clear();
                 self.pending_deliveries.clear();
             }
-            self.start_pending();
         }
     }
 

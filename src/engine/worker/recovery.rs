@@ -118,7 +118,7 @@ impl Worker {
             clock: Arc::clone(&parts.clock),
             secrets: Arc::clone(&parts.secrets),
             redactor: Arc::clone(&parts.redactor),
-            basics: Arc::clone(&parts.basics),
+            base_environment: Arc::clone(&parts.base_environment),
             directory: parts.directory.clone(),
             progress: self.progress(place),
             cancel,

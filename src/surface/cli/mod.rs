@@ -6,7 +6,7 @@
 //! **Invariant:** a command opens no more than it needs: `--version`, `list`, `lint`, `show`, `kinds`, `schema`,
 //! `completions` and `man` start no runtime and use neither store nor network.
 //!
-//! Not here: decisions about incidents. Every command goes through [`crate::engine::Engine::submit`].
+//! Not here: decisions about incidents. Decisions are made by the engine.
 
 mod commands;
 mod context;

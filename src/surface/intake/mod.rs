@@ -27,7 +27,7 @@ pub use self::auth::{Admission, Certificates, Rejected, admit, admit_headers};
 
 /// The most alerts that are read from one body: ten times as many as Alertmanager groups in a large storm. The rest is
 /// counted in one more alert, `alerts_not_read`.
-pub const ALERTS_A_BODY: usize = 5_000;
+pub const ALERTS_PER_BODY: usize = 5_000;
 
 /// How much of an unrecognised body its alert quotes, in bytes.
 const QUOTE_LIMIT: usize = 2 * 1024;
@@ -175,7 +175,7 @@ impl SenderInput<'_> {
         }
     }
 
-    /// Parses every item as an alert, up to [`ALERTS_A_BODY`]. The rest is counted in one more alert.
+    /// Parses every item as an alert, up to [`ALERTS_PER_BODY`]. The rest is counted in one more alert.
     fn each<Item: std::fmt::Display>(
         &self,
         items: &[Item],
@@ -185,9 +185,9 @@ impl SenderInput<'_> {
         let one = |item: &Item| {
             read(item).unwrap_or_else(|why| self.unrecognised(item.to_string().as_bytes(), &format!("an item: {why}")))
         };
-        let mut alerts: Vec<Alert> = items.iter().take(ALERTS_A_BODY).map(one).collect();
-        if let Some(more) = items.len().checked_sub(ALERTS_A_BODY).filter(|more| *more > 0) {
-            let why = format!("at most {ALERTS_A_BODY} alerts of a request are read");
+        let mut alerts: Vec<Alert> = items.iter().take(ALERTS_PER_BODY).map(one).collect();
+        if let Some(more) = items.len().checked_sub(ALERTS_PER_BODY).filter(|more| *more > 0) {
+            let why = format!("at most {ALERTS_PER_BODY} alerts of a request are read");
             alerts.push(self.not_read(more as u64, identity, &why));
         }
         alerts

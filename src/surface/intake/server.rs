@@ -48,7 +48,7 @@ pub const BODY_WITHIN: Duration = Duration::from_secs(10);
 pub const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 /// Bodies larger than this, in bytes, are read only a few at a time.
-const LARGE: usize = 256 * 1024;
+const LARGE_BODY_BYTES: usize = 256 * 1024;
 
 /// The most large bodies that are read at the same time.
 const LARGE_AT_ONCE: usize = 4;

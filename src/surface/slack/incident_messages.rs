@@ -46,13 +46,12 @@ const POST_PAUSE: Duration = Duration::from_millis(1_100);
 /// The most edits per minute: Slack accepts fifty or more (its tier 3).
 const EDITS_PER_MINUTE: usize = 45;
 const MINUTE: Span = Span::seconds(60);
-/// How long a question is only in the incident message before it is also posted, so that no phone rings for a question that
-/// is answered at once.
+/// Delay before a question is also posted: one answered at once notifies nobody.
 const QUESTION_DELAY: Span = Span::seconds(5);
 /// How many of the last events are searched for the latest answer, which the incident message shows.
 const ANSWER_SEARCH: u64 = 50;
 /// How many incidents are updated before they are sorted again, so that a new P1 does not wait for less severe ones.
-const ROUND: usize = 4;
+const UPDATE_BATCH_LIMIT: usize = 4;
 /// How many of the most recent incidents are checked after a restart, since they may have ended while no process updated
 /// their messages.
 const RECENT_INCIDENTS: u32 = 20;
@@ -131,7 +130,7 @@ impl IncidentMessages {
         self.engine.refresh();
         let stale = self.stale().await?;
         let mut failure = None;
-        for id in stale.iter().take(ROUND) {
+        for id in stale.iter().take(UPDATE_BATCH_LIMIT) {
             match self.show(id).await {
                 // A message that Slack refuses must not delay the others, so its incident is sorted behind them.
                 Err(PostError::Slack(error)) if error.permanent => {
@@ -142,7 +141,7 @@ impl IncidentMessages {
                 Ok(()) => {}
             }
         }
-        failure.map_or(Ok(stale.len() > ROUND), Err)
+        failure.map_or(Ok(stale.len() > UPDATE_BATCH_LIMIT), Err)
     }
 
     /// The incidents whose messages are outdated, most severe first.
@@ -343,9 +342,9 @@ impl WatchedIncident {
 
 /// The message in Slack's format.
 fn message(card: &Card) -> Message {
-    Message::new(&masked(&card.summary), card.sheet.blocks())
+    Message::new(&masked(&card.summary), card.blocks.blocks())
 }
 
 fn digest(card: &Card) -> [u8; 32] {
-    Sha256::digest(format!("{}\n{}", card.summary, card.sheet.json())).into()
+    Sha256::digest(format!("{}\n{}", card.summary, card.blocks.json())).into()
 }

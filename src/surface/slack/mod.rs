@@ -4,8 +4,8 @@
 //! handled afterwards, so that Slack does not wait for a slow log. [`incident_messages`] posts and edits the incident
 //! messages, which [`render`] creates.
 //!
-//! **Invariant:** a request changes an incident once, even if it is delivered again after a restart. Changes go through
-//! [`Engine::submit_once`], and the log records where messages were posted.
+//! **Invariant:** every request is submitted with its unique name, so a repeated delivery changes nothing. The log records
+//! where messages were posted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -53,9 +53,9 @@ type HandledRequests = Arc<Mutex<VecDeque<String>>>;
 /// The callbacks of the interface.
 pub struct SlackConfig {
     /// 32 random bits, for incident ids.
-    pub chance: fn() -> u32,
+    pub random_bits: fn() -> u32,
     /// Called for every incident that is about to be opened, before its first event is durable.
-    pub opening: Box<dyn Fn(&IncidentId) + Send + Sync>,
+    pub before_open: Box<dyn Fn(&IncidentId) + Send + Sync>,
 }
 
 impl std::fmt::Debug for SlackConfig {
@@ -191,7 +191,7 @@ impl App {
             HandlerReply::Message(card) => self.replies.reply_privately(address, &card).await,
             HandlerReply::Form { title, fields, purpose } => {
                 let response_url = address.map(str::to_owned);
-                let carried = Carried { purpose, response_url, alone: inbound.alone };
+                let carried = Carried { purpose, response_url, is_ephemeral: inbound.is_ephemeral };
                 if let Err(why) = self.show_form(&inbound, &title, fields, &carried).await {
                     self.replies
                         .reply_privately(
@@ -231,12 +231,12 @@ impl Inbound {
     }
 
     /// Whether the action was done on an ephemeral message. A form has this from the request that opened it.
-    fn is_alone(&self) -> bool {
+    fn is_from_ephemeral(&self) -> bool {
         match &self.act {
             Act::Submitted { carried, .. } => {
-                serde_json::from_str::<Carried>(carried).is_ok_and(|carried| carried.alone)
+                serde_json::from_str::<Carried>(carried).is_ok_and(|carried| carried.is_ephemeral)
             }
-            _ => self.alone,
+            _ => self.is_ephemeral,
         }
     }
 }

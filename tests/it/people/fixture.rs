@@ -93,8 +93,12 @@ impl PeopleFixture {
     }
 
     async fn start_dispatcher(&mut self) {
-        let config =
-            DispatcherConfig { chance: || 1, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
+        let config = DispatcherConfig {
+            random_bits: || 1,
+            before_open: Box::new(|_| {}),
+            is_ours: Box::new(|_| true),
+            schedules: None,
+        };
         let started = Dispatcher::begin(self.engine.clone(), config, CancellationToken::new()).await;
         let (dispatcher, task) = started.expect("the log can be read");
         (self.dispatcher, self.task) = (Some(dispatcher), task);
@@ -264,13 +268,13 @@ fn engine(store: &Memory, clock: &ObservedClock, directory: &std::path::Path) ->
     let secrets = [("token", TOKEN), ("key", KEY), ("hook", HOOK), ("password", "open-sesame")];
     let secrets: BTreeMap<String, Result<SecretString, String>> =
         secrets.into_iter().map(|(name, value)| (name.to_owned(), Ok(value.into()))).collect();
-    let basics = [("PATH", "/usr/bin:/bin"), ("HOME", "/nonexistent"), ("LANG", "C.UTF-8")];
+    let base_environment = [("PATH", "/usr/bin:/bin"), ("HOME", "/nonexistent"), ("LANG", "C.UTF-8")];
     Engine::new(Parts {
         store: Arc::new(store.clone()),
         clock: Arc::new(clock.clone()),
         secrets: Arc::new(Secrets::new(secrets)),
         redactor: Arc::new(Redactor::new([("password", "open-sesame")]).unwrap()),
-        basics: Arc::new(basics.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
+        base_environment: Arc::new(base_environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
         directory: directory.to_owned(),
         catalog: Arc::new(Catalog::default()),
         holder: engine::holder("testhost"),

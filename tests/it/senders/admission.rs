@@ -115,7 +115,7 @@ fn user_and_password_are_both_needed() {
 }
 
 #[test]
-fn an_unreadable_secret_is_our_error_and_not_the_sender_s() {
+fn an_unreadable_secret_is_an_internal_error_not_a_rejection() {
     let estate = estate();
     let values =
         [("key".to_owned(), Err("`KEY` is not set".to_owned())), ("next".to_owned(), Ok(SecretString::from(NEXT)))];

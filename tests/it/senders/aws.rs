@@ -65,7 +65,7 @@ fn a_plain_message_of_sns_fires_once() {
 }
 
 #[test]
-fn sns_without_an_envelope_and_within_a_function_s_records_is_read() {
+fn sns_is_read_without_an_envelope_and_from_the_records_of_a_function() {
     let body = sample("sns_notification_cloudwatch_alarm_2015");
     let message = body["Message"].as_str().unwrap();
     let enveloped = one("sns_raw", &body);

@@ -158,7 +158,7 @@ fn steps_for_others_are_listed_apart_from_steps_for_you() {
         "{text}"
     );
     assert!(server.reply_to(ADA, "").contains("[Run touch"), "the commander may approve");
-    assert!(server.reply_to(ADA, "deny mend not now").contains("Refused"), "a step may be named");
+    assert!(server.reply_to(ADA, "deny mend not now").contains("Denied"), "a step may be named");
     server.message("ada refused: not now");
 }
 

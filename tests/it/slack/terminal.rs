@@ -60,7 +60,7 @@ fn a_run_is_controlled_from_slack_to_its_end() {
     server.until("it is taken back", || !server.is_repaired());
     assert!(server.reply_to(BOB, "undo rest").contains("has no undo"));
     server.reply_to(BOB, "answer no");
-    assert!(server.reply_to(BOB, "cancel the drill is over").contains("Stopped"));
+    assert!(server.reply_to(BOB, "cancel the drill is over").contains("Cancelled"));
     let id = server.incident();
     server.until("it is stopped", || server.timeline(&id).contains("the drill is over"));
     assert!(server.reply_to(BOB, "incidents").contains("Tidies up"));

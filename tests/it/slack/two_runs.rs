@@ -130,7 +130,7 @@ fn a_typed_command_names_the_run_when_two_have_the_step() {
         assert!(text.contains("`1:mend` (runbook `p1`), `2:mend` (runbook `p1`)"), "{words}: {text}");
     }
     assert!(server.reply_to(ADA, "deny 1:mend").contains("Type `/runbook deny 1:mend <reason>`"));
-    assert!(server.reply_to(ADA, "deny 1:mend too risky").contains("Refused"));
+    assert!(server.reply_to(ADA, "deny 1:mend too risky").contains("Denied"));
     assert_eq!(recorded_steps(&server, &id, "denied"), ["1:mend"]);
     let text = server.reply_to(ADA, "approve mend 0123456789ab");
     assert!(text.contains("differs from the one that you saw"), "{text}");

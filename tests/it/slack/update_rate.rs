@@ -52,7 +52,7 @@ impl SlackFixture {
         let clock = SimClock::new("2026-03-29T00:50:00Z".parse().unwrap());
         let engine = engine(&clock, &directory);
         let stop = CancellationToken::new();
-        let config = SlackConfig { chance: || 1, opening: Box::new(|_| {}) };
+        let config = SlackConfig { random_bits: || 1, before_open: Box::new(|_| {}) };
         SlackInterface::new(engine.clone(), config, stop.clone()).reload().await.expect("the app can be used");
         Self { slack, clock, engine, stop, _directory: directory }
     }
@@ -115,7 +115,7 @@ fn engine(clock: &SimClock, directory: &TempDir) -> Engine {
         clock: Arc::new(clock.clone()),
         secrets: Arc::new(Secrets::new(secrets)),
         redactor: Arc::new(Redactor::default()),
-        basics: Arc::default(),
+        base_environment: Arc::default(),
         directory: directory.path().to_owned(),
         catalog: Arc::new(Catalog::load(directory.path()).unwrap()),
         holder: engine::holder("testhost"),

@@ -13,7 +13,7 @@ use crate::domain::core::text::one_line;
 const LIMIT: u64 = 1024 * 1024;
 
 /// Characters of a device name or file system type that are kept.
-const NAME: usize = 200;
+const NAME_LIMIT: usize = 200;
 
 /// A mount. All fields are empty if the list does not contain it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -52,8 +52,8 @@ pub(super) fn parsed(line: &str) -> Option<Mount> {
     Some(Mount {
         point: Some(PathBuf::from(unescaped(front.split(' ').nth(4)?))),
         read_only: front.split(' ').nth(5)?.split(',').any(|option| option == "ro"),
-        r#type: Some(one_line(back.next()?, NAME)),
-        device: Some(one_line(&unescaped(back.next()?), NAME)),
+        r#type: Some(one_line(back.next()?, NAME_LIMIT)),
+        device: Some(one_line(&unescaped(back.next()?), NAME_LIMIT)),
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::mounts;
 use super::mounts::Mount;
-use super::{SHOWN, Usage, share};
+use super::{SHOWN_LIMIT, Usage, share};
 use crate::actions::transport::host;
 use crate::actions::transport::process::{Ending, Job};
 use crate::actions::{Context, Progress};
@@ -21,7 +21,7 @@ const SCRIPT: &str = "stat -f -c '%S %b %f %a %c %d' -- \"$1\" && readlink -f --
 /// # Errors
 /// `missing`, `access`, `timeout`, `cancelled`, `connection`, `host_unreachable` or `system`, with the path.
 pub(super) async fn remote_usage(context: &Context, path: &str) -> Result<Usage, Reason> {
-    let shown = one_line(path, SHOWN);
+    let shown = one_line(path, SHOWN_LIMIT);
     let error = |code: &'static str, reason: &str| Reason::new(code, format!("`{shown}`: {reason}"));
     let target = context.there(path);
     let target = if path.starts_with('/') { target } else { Path::new(".").join(target) };
@@ -41,7 +41,7 @@ pub(super) async fn remote_usage(context: &Context, path: &str) -> Result<Usage,
             stderr if stderr.contains("Permission denied") => {
                 Reason::new("access", format!("this account may not access `{shown}`"))
             }
-            stderr => error("system", &one_line(stderr.lines().next_back().unwrap_or_default(), SHOWN)),
+            stderr => error("system", &one_line(stderr.lines().next_back().unwrap_or_default(), SHOWN_LIMIT)),
         }),
     }
 }

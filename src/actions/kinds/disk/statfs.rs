@@ -1,6 +1,6 @@
 //! Measures a local file system. The system call may never return, for example if a file server is gone.
 //!
-//! **Invariant:** at most [`CALLS`] threads of this process wait for one path.
+//! **Invariant:** at most [`CALL_LIMIT`] threads of this process wait for one path.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::mounts;
-use super::{SHOWN, Usage, share};
+use super::{SHOWN_LIMIT, Usage, share};
 use crate::actions::Context;
 use crate::actions::transport::timeout::on_own_thread;
 use crate::domain::core::reason::Reason;
@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Maximum number of calls that wait for one path. Several incidents may measure it at once, but a step that is repeated
 /// must not start ever more threads for a path that does not respond.
-const CALLS: usize = 16;
+const CALL_LIMIT: usize = 16;
 
 /// The number of waiting calls by path.
 static WAITING: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
@@ -34,7 +34,7 @@ impl PendingStatfs {
     fn begin(path: &Path) -> Option<Self> {
         let mut waiting = lock(&WAITING);
         let count = waiting.entry(path.to_owned()).or_default();
-        (*count < CALLS).then(|| {
+        (*count < CALL_LIMIT).then(|| {
             *count += 1;
             Self(path.to_owned())
         })
@@ -58,10 +58,10 @@ impl Drop for PendingStatfs {
 /// # Errors
 /// `missing`, `access`, `timeout`, `cancelled` or `system`, with the path.
 pub(super) async fn statfs_bounded(context: &Context, path: &str) -> Result<Usage, Reason> {
-    let shown = one_line(path, SHOWN);
+    let shown = one_line(path, SHOWN_LIMIT);
     let (directory, name) = (context.directory.clone(), path.to_owned());
     let Some(pending) = PendingStatfs::begin(&directory.join(path)) else {
-        let message = format!("`{shown}` has not responded to {CALLS} earlier measurements yet");
+        let message = format!("`{shown}` has not responded to {CALL_LIMIT} earlier measurements yet");
         return Err(Reason::new("timeout", message));
     };
     let measured = on_own_thread(TIMEOUT, context, move || {
@@ -75,7 +75,7 @@ pub(super) async fn statfs_bounded(context: &Context, path: &str) -> Result<Usag
 fn measure(directory: &Path, name: &str) -> Result<Usage, Reason> {
     let path = directory.join(name);
     let failed = |error: io::Error| {
-        let shown = one_line(name, SHOWN);
+        let shown = one_line(name, SHOWN_LIMIT);
         match error.kind() {
             io::ErrorKind::NotFound => Reason::new("missing", format!("there is no `{shown}`")),
             io::ErrorKind::PermissionDenied => Reason::new("access", format!("this account may not access `{shown}`")),
@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn the_calls_that_wait_for_one_path_are_limited() {
         let path = Path::new("/no/such/server");
-        let waiting: Vec<Option<PendingStatfs>> = (0..=CALLS).map(|_| PendingStatfs::begin(path)).collect();
-        assert_eq!(waiting.iter().flatten().count(), CALLS);
+        let waiting: Vec<Option<PendingStatfs>> = (0..=CALL_LIMIT).map(|_| PendingStatfs::begin(path)).collect();
+        assert_eq!(waiting.iter().flatten().count(), CALL_LIMIT);
         assert!(PendingStatfs::begin(Path::new("/another")).is_some(), "each path has a limit of its own");
         drop(waiting);
         assert!(PendingStatfs::begin(path).is_some());

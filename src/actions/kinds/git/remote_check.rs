@@ -20,7 +20,7 @@ pub struct Reached {
 pub struct Unreached {
     /// The host in its address, if there is one.
     pub host: Option<String>,
-    /// The code is one of [`complaint`](super::complaint), or that of a program that did not start.
+    /// The code is one of [`error_code`](super::error_code), or that of a program that did not start.
     pub reason: Reason,
 }
 

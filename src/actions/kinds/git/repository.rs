@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::complaint;
+use super::error_code;
 use crate::actions::transport::host;
 use crate::actions::transport::nonce::nonce;
 use crate::actions::transport::process::capture::Capture;
@@ -108,7 +108,7 @@ impl GitOutput {
 
     /// The reason for a failure, with the text for people.
     pub(super) fn reason(&self, text: String) -> Reason {
-        Reason::new(complaint::code(&self.stderr), text)
+        Reason::new(error_code::code(&self.stderr), text)
     }
 }
 

@@ -7,16 +7,16 @@
 //! **Invariant:** a push only fast-forwards the remote's branch. A commit is never reverted twice, because an existing
 //! revert is searched first.
 //!
-//! **Invariant:** a published revert undoes its commit and does nothing else; see [`extent`](super::extent).
+//! **Invariant:** a published revert undoes its commit and does nothing else; see [`revert_check`](super::revert_check).
 //!
 //! Not here: force, reset, and resolving conflicts.
 
 use serde_json::{Value, json};
 
 use super::commit::{revert_mark, short};
-use super::extent::Extent;
 use super::history::Divergence;
 use super::repository::{GitError, Repository};
+use super::revert_check::Extent;
 use super::target::{Target, TargetSearch};
 use super::worktree::Worktree;
 use crate::actions::Reconciled;
@@ -27,7 +27,7 @@ use crate::domain::incident::outcome::Outcome;
 const REVERT_CHAIN: usize = 32;
 
 /// Conflicting files that a summary names.
-const NAMED: usize = 5;
+const NAMED_LIMIT: usize = 5;
 
 /// The commit to revert, and where.
 pub(super) struct Revert<'c> {
@@ -357,7 +357,8 @@ fn commits(count: u64) -> String {
 }
 
 fn names(files: &[String]) -> String {
-    let named: Vec<String> = files.iter().take(NAMED).map(|file| format!("`{}`", text::one_line(file, 80))).collect();
-    let more = files.len().saturating_sub(NAMED);
+    let named: Vec<String> =
+        files.iter().take(NAMED_LIMIT).map(|file| format!("`{}`", text::one_line(file, 80))).collect();
+    let more = files.len().saturating_sub(NAMED_LIMIT);
     if more == 0 { named.join(", ") } else { format!("{} and {more} more", named.join(", ")) }
 }

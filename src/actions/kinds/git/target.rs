@@ -12,7 +12,7 @@ use crate::domain::core::text;
 
 /// Generations of commits that each fetch adds to a shallow clone. Most reverts are of the newest commit, for which one
 /// is enough. More than all of them is too much to download during an incident unasked.
-const DEEPEN: [u32; 3] = [1, 32, 256];
+const DEEPEN_STEPS: [u32; 3] = [1, 32, 256];
 
 /// The fewest digits of an abbreviated commit that git accepts.
 const ABBREVIATED: usize = 4;
@@ -45,7 +45,7 @@ impl TargetSearch<'_> {
     /// The commit to revert. `HEAD` means the newest commit of `base`.
     pub(super) async fn target(&self, base: &str) -> Result<Target, GitError> {
         let mut search = self.search(base).await?;
-        for by in if self.may_deepen { &DEEPEN[..] } else { &[] } {
+        for by in if self.may_deepen { &DEEPEN_STEPS[..] } else { &[] } {
             if matches!(search, Search::Found(_)) || !self.repository.deepen(self.remote, self.branch, *by).await? {
                 break;
             }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::repository::{GitError, Repository};
 
 /// Age in minutes after which a work tree that was left on a remote host is removed: no git step takes as long.
-const OLD: &str = "+180";
+const STALE_AGE: &str = "+180";
 
 /// Creates the parent directory on a remote host, and removes old work trees in it.
 const PREPARE: &str =
@@ -34,7 +34,7 @@ impl Worktree {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = if is_remote {
             let parent = parent.to_str().ok_or_else(|| GitError::new("the repository's path is not UTF-8"))?;
-            repository.sh(PREPARE, [parent, OLD]).await?;
+            repository.sh(PREPARE, [parent, STALE_AGE]).await?;
             // A process id of this machine has no meaning on the remote host.
             format!("far-{}-{number}", repository.nonce())
         } else {

@@ -11,8 +11,8 @@ use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
 
 /// Series that the log keeps, and characters of a name or label.
-const SERIES: usize = 20;
-const LENGTH: usize = 120;
+const SERIES_LIMIT: usize = 20;
+const TEXT_LIMIT: usize = 120;
 
 /// The result of a measurement.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +41,7 @@ impl Measurement {
         let mut measurement = Self { found, count: 0, series: Vec::new(), hint: None };
         for sample in series {
             measurement.count += 1;
-            if measurement.series.len() < SERIES {
+            if measurement.series.len() < SERIES_LIMIT {
                 measurement.series.push(shown(sample));
             }
         }
@@ -103,9 +103,9 @@ impl Measurement {
 
 fn shown(sample: &Sample) -> Value {
     let labels: BTreeMap<String, String> =
-        sample.labels.iter().map(|(name, value)| (one_line(name, LENGTH), one_line(value, LENGTH))).collect();
+        sample.labels.iter().map(|(name, value)| (one_line(name, TEXT_LIMIT), one_line(value, TEXT_LIMIT))).collect();
     let value = if sample.value.is_finite() { json!(sample.value) } else { json!(sample.value.to_string()) };
-    json!({ "name": one_line(&sample.name, LENGTH), "labels": labels, "value": value })
+    json!({ "name": one_line(&sample.name, TEXT_LIMIT), "labels": labels, "value": value })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
 /// The label that holds the name of a series.
-const NAME: &str = "__name__";
+const NAME_LABEL: &str = "__name__";
 
 /// Characters of a server's message that are kept.
 const MESSAGE_LENGTH: usize = 300;
@@ -90,7 +90,7 @@ fn samples(data: Data) -> Result<Vec<Sample>, Reason> {
     };
     let sample = |mut series: Series| {
         let value = series.value.1.trim_start_matches('+').parse().map_err(|_| unreadable())?;
-        let name = series.metric.remove(NAME).unwrap_or_default();
+        let name = series.metric.remove(NAME_LABEL).unwrap_or_default();
         Ok(Sample { name, labels: series.metric, value })
     };
     series.into_iter().map(sample).collect()

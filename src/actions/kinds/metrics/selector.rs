@@ -13,7 +13,7 @@ use crate::domain::core::text::one_line;
 const REGEX_SIZE: usize = 1024 * 1024;
 
 /// Characters of a selector that are quoted.
-const SHOWN: usize = 80;
+const SHOWN_LIMIT: usize = 80;
 
 #[derive(Debug)]
 pub(super) struct Selector {
@@ -39,9 +39,9 @@ impl Selector {
             let position = if rest.trim().is_empty() {
                 "at its end".to_owned()
             } else {
-                format!("at `{}`", one_line(rest, SHOWN))
+                format!("at `{}`", one_line(rest, SHOWN_LIMIT))
             };
-            Reason::new("selector", format!("the selector `{}` needs {what} {position}", one_line(text, SHOWN)))
+            Reason::new("selector", format!("the selector `{}` needs {what} {position}", one_line(text, SHOWN_LIMIT)))
         };
         let (name, rest) = name(text.trim()).ok_or_else(|| needs(text, "the name of a metric"))?;
         let mut selector = Self { name: name.to_owned(), matchers: Vec::new() };
@@ -86,7 +86,7 @@ impl Matcher {
         let regex = || {
             let whole = format!("^(?s:{value})$");
             RegexBuilder::new(&whole).size_limit(REGEX_SIZE).build().map_err(|_| {
-                Reason::new("selector", format!("`{}` is not a regular expression", one_line(&value, SHOWN)))
+                Reason::new("selector", format!("`{}` is not a regular expression", one_line(&value, SHOWN_LIMIT)))
             })
         };
         Ok(match operator {

@@ -32,7 +32,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Characters of a message that are kept.
-const SHOWN: usize = 300;
+const SHOWN_LIMIT: usize = 300;
 
 /// SQLSTATE of a prepared statement that does not exist.
 const NO_SUCH_STATEMENT: &str = "26000";
@@ -67,7 +67,7 @@ impl<'c> PostgresConnection<'c> {
         let connection = within(limit, context, options.connect()).await?.map_err(|error| {
             // The error of the forwarded stream explains more than the error that follows from it.
             let error = forward.as_ref().and_then(UnixForward::last_error).unwrap_or_else(|| classify(&error, context));
-            error.worded(|text| format!("{}: {text}", one_line(&address, SHOWN)))
+            error.worded(|text| format!("{}: {text}", one_line(&address, SHOWN_LIMIT)))
         })?;
         Ok(Self { connection, timeout, context, _forward: forward })
     }
@@ -143,7 +143,7 @@ async fn fetch(
 
 /// Classifies an error of the library.
 pub(super) fn classify(error: &Error, context: &Context) -> Reason {
-    let clean = |text: &str| one_line(&context.redactor.scrub(text), SHOWN);
+    let clean = |text: &str| one_line(&context.redactor.scrub(text), SHOWN_LIMIT);
     match error {
         Error::Database(error) => {
             let (code, message) = (error.code().unwrap_or_default(), clean(error.message()));

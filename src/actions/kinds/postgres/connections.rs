@@ -17,7 +17,7 @@ const GROUPS: usize = 20;
 const SESSIONS: i64 = 10;
 
 /// Characters of a name that are kept.
-const NAME: usize = 64;
+const NAME_LIMIT: usize = 64;
 
 /// One statement for all groups, so that they agree. A role without `pg_read_all_stats` sees no `backend_type` of other
 /// sessions; those with a database count as clients, although an autovacuum worker may be among them.
@@ -57,7 +57,11 @@ async fn groups(connection: &mut PostgresConnection<'_>) -> Result<Vec<(String, 
     let rows = connection.read(COUNTS, PgArguments::default(), ROWS).await?;
     let group = |row: &sqlx::postgres::PgRow| -> Result<_, sqlx::Error> {
         let name: String = row.try_get("name")?;
-        Ok((row.try_get("what")?, one_line(&connection.context.redactor.scrub(&name), NAME), row.try_get("number")?))
+        Ok((
+            row.try_get("what")?,
+            one_line(&connection.context.redactor.scrub(&name), NAME_LIMIT),
+            row.try_get("number")?,
+        ))
     };
     rows.iter().map(group).collect::<Result<_, _>>().map_err(|error| classify(&error, connection.context))
 }

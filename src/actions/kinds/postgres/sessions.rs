@@ -14,8 +14,8 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
 /// Characters of a name and of a query that are kept.
-const NAME: usize = 64;
-const QUERY: usize = 300;
+const NAME_LIMIT: usize = 64;
+const QUERY_LIMIT: usize = 300;
 
 /// The columns of a session. `age` counts from the last change of state, or from the start of the running query.
 macro_rules! columns {
@@ -78,11 +78,11 @@ impl DatabaseSession {
         Ok(Self {
             pid: row.try_get("pid")?,
             started: row.try_get("started")?,
-            application: short(text("application")?, NAME),
-            user: short(text("role")?, NAME),
-            database: short(text("database")?, NAME),
+            application: short(text("application")?, NAME_LIMIT),
+            user: short(text("role")?, NAME_LIMIT),
+            database: short(text("database")?, NAME_LIMIT),
             seconds: (row.try_get::<Option<f64>, _>("age")?.unwrap_or(0.0) * 10.0).round() / 10.0,
-            query: short(without_literals(&text("query")?), QUERY),
+            query: short(without_literals(&text("query")?), QUERY_LIMIT),
         })
     }
 

@@ -23,7 +23,7 @@ const CHECKS: usize = 40;
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Sessions that a summary names, and sessions in the output.
-const NAMED: usize = 5;
+const NAMED_LIMIT: usize = 5;
 const LISTED: usize = 50;
 
 const TERMINATE: &str = "select pg_terminate_backend(pid) as asked from pg_stat_activity \
@@ -107,8 +107,9 @@ fn report(ended: &[DatabaseSession], left: &[DatabaseSession], error: Option<Rea
     let list =
         |sessions: &[DatabaseSession]| sessions.iter().take(LISTED).map(DatabaseSession::output).collect::<Vec<_>>();
     let output = json!({ "ended": list(ended), "left": list(left) });
-    let named: Vec<String> = ended.iter().take(NAMED).map(DatabaseSession::shown).collect();
-    let more = if ended.len() > NAMED { format!(" and {} more", ended.len() - NAMED) } else { String::new() };
+    let named: Vec<String> = ended.iter().take(NAMED_LIMIT).map(DatabaseSession::shown).collect();
+    let more =
+        if ended.len() > NAMED_LIMIT { format!(" and {} more", ended.len() - NAMED_LIMIT) } else { String::new() };
     let done = match ended.len() {
         0 => "no session was ended".to_owned(),
         1 => format!("1 session ended: {}", named.join(", ")),

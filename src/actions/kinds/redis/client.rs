@@ -27,7 +27,7 @@ use crate::domain::incident::outcome::Outcome;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Characters of a message that are kept.
-const SHOWN: usize = 200;
+const SHOWN_LIMIT: usize = 200;
 
 /// A connection with a deadline for all commands.
 pub(super) struct RedisConnection<'c> {
@@ -47,8 +47,9 @@ impl<'c> RedisConnection<'c> {
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(remaining));
-        let at_address =
-            |error: Reason| error.worded(|text| format!("{}: {text}", one_line(&format!("{name}:{port}"), SHOWN)));
+        let at_address = |error: Reason| {
+            error.worded(|text| format!("{}: {text}", one_line(&format!("{name}:{port}"), SHOWN_LIMIT)))
+        };
         let connecting = async {
             match host::open_forward(name, port, context).await? {
                 Some(forward) => over_ssh(&client, &settings, forward, url).await,
@@ -93,7 +94,7 @@ impl<'c> RedisConnection<'c> {
         let latency = Span::between(began, self.context.clock.now()).0.as_millis() as u64;
         match reply.as_str() {
             "PONG" => Ok(Outcome::succeeded(format!("PONG in {latency} ms"), json!({ "latency_ms": latency }))),
-            other => Err(Reason::new("server", format!("it answers `{}` to PING", one_line(other, SHOWN)))),
+            other => Err(Reason::new("server", format!("it answers `{}` to PING", one_line(other, SHOWN_LIMIT)))),
         }
     }
 }
@@ -141,7 +142,7 @@ fn is_of_tls(error: &RedisError) -> bool {
 
 /// Classifies an error of the library.
 fn classify(error: &RedisError) -> Reason {
-    let message = || one_line(error.detail().unwrap_or(error.category()), SHOWN);
+    let message = || one_line(error.detail().unwrap_or(error.category()), SHOWN_LIMIT);
     if error.is_connection_refusal() {
         return Reason::new("refused", "the connection was refused: nothing listens there");
     }
@@ -149,7 +150,7 @@ fn classify(error: &RedisError) -> Reason {
         return Reason::new("timeout", "no answer in time");
     }
     if is_of_tls(error) {
-        return Reason::new("tls", format!("no trusted connection: {}", one_line(&error.to_string(), SHOWN)));
+        return Reason::new("tls", format!("no trusted connection: {}", one_line(&error.to_string(), SHOWN_LIMIT)));
     }
     match (error.kind(), error.code()) {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
@@ -161,7 +162,9 @@ fn classify(error: &RedisError) -> Reason {
             Reason::new("server", format!("it refused: {} {}", code.unwrap_or_default(), message()))
         }
         (ErrorKind::Io, _) if error.is_connection_dropped() => Reason::new("closed", "the connection was closed"),
-        (ErrorKind::Io, _) => Reason::new("closed", format!("no connection: {}", one_line(&error.to_string(), SHOWN))),
+        (ErrorKind::Io, _) => {
+            Reason::new("closed", format!("no connection: {}", one_line(&error.to_string(), SHOWN_LIMIT)))
+        }
         _ => Reason::new("server", format!("its reply cannot be read: {}", error.category())),
     }
 }

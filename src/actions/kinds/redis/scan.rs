@@ -104,7 +104,7 @@ pub(super) fn shown(name: &[u8]) -> String {
     /// Characters of a last part that is shown completely, of the beginning of a longer one, and of the whole name.
     const WHOLE: usize = 12;
     const BEGINNING: usize = 4;
-    const NAME: usize = 100;
+    const NAME_LIMIT: usize = 100;
     let name = String::from_utf8_lossy(name);
     let (front, last) = name.rsplit_once(':').map_or(("", &*name), |(front, last)| (front, last));
     let colon = if front.is_empty() { "" } else { ":" };
@@ -112,7 +112,7 @@ pub(super) fn shown(name: &[u8]) -> String {
         Some(_) => format!("{}…", last.chars().take(BEGINNING).collect::<String>()),
         None => last.to_owned(),
     };
-    crate::domain::core::text::one_line(&format!("{front}{colon}{last}"), NAME)
+    crate::domain::core::text::one_line(&format!("{front}{colon}{last}"), NAME_LIMIT)
 }
 
 #[cfg(test)]

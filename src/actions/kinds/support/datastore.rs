@@ -13,7 +13,7 @@ use crate::domain::core::secret_ref::SecretRef;
 use crate::domain::core::text::one_line;
 
 /// Characters of a datastore name in a message.
-const NAME: usize = 80;
+const NAME_LIMIT: usize = 80;
 
 /// The field `datastore`: a name in the estate.
 pub const DATASTORE: Field = Field::optional(
@@ -66,7 +66,7 @@ impl DatastoreAddress {
     /// The datastore for people: its name, or a description without the address.
     pub fn shown(&self, kind: &str) -> String {
         match (&self.datastore, &self.url) {
-            (Some(name), _) => one_line(name, NAME),
+            (Some(name), _) => one_line(name, NAME_LIMIT),
             (None, Some(SecretText::Secret(reference))) => format!("the {kind} at secret `{}`", reference.secret),
             _ => format!("the estate's {kind}"),
         }
@@ -83,7 +83,7 @@ impl DatastoreAddress {
                 _ => Err(unknown(format!("the estate has several datastores of the kind `{kind}`: name one"))),
             };
         };
-        let shown = one_line(name, NAME);
+        let shown = one_line(name, NAME_LIMIT);
         match stores.get(name) {
             None => Err(unknown(format!("the estate has no datastore `{shown}`"))),
             Some(store) if store.kind != kind => {

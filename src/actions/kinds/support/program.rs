@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::actions::kinds::support::datastore::DatastoreAddress;
 use crate::actions::kinds::support::libpq;
 use crate::actions::transport::host;
-use crate::actions::transport::process::capture::{Capture, KEPT};
+use crate::actions::transport::process::capture::{Capture, HALF_LIMIT};
 use crate::actions::transport::process::{ChildExit, Ending, Job, NotStarted};
 use crate::actions::{Context, SecretText};
 use crate::domain::config::kind_schema::{Field, OutputField, Shape};
@@ -35,7 +35,7 @@ const PARSED_FOR_STEPS: usize = 40 * 1024;
 const JSON_READ: usize = 1024 * 1024;
 
 /// Characters of the program's output in a summary.
-const SHOWN: usize = 160;
+const SHOWN_LIMIT: usize = 160;
 
 /// The field `env`: environment variables.
 pub const ENV: Field = Field::optional(
@@ -140,7 +140,7 @@ impl ProgramFields {
     }
 
     async fn run_job(&self, job: &Job, context: &Context) -> Result<(ChildExit, Capture), NotStarted> {
-        let limit = if self.parse == Parse::None { KEPT } else { JSON_READ };
+        let limit = if self.parse == Parse::None { HALF_LIMIT } else { JSON_READ };
         let mut capture = Capture::keeping(limit, context);
         let exit = host::run_into(job, context, &mut capture).await?;
         capture.finish();
@@ -251,7 +251,7 @@ fn variable(name: &str, value: &Value, context: &Context) -> Result<String, Stri
 /// The host and directory in which a program runs, for people.
 pub fn place(spec: &Value) -> String {
     match spec.get("cwd").and_then(Value::as_str) {
-        Some(cwd) => format!("this host, in {}", text::one_line(cwd, SHOWN)),
+        Some(cwd) => format!("this host, in {}", text::one_line(cwd, SHOWN_LIMIT)),
         None => "this host".to_owned(),
     }
 }
@@ -270,7 +270,7 @@ fn with_transcript(outcome: Outcome, capture: &Capture) -> Outcome {
 /// The last line of a text that is not blank, as the end of a summary.
 fn last_output(text: &str) -> String {
     let last = text.lines().rev().find(|line| !line.trim().is_empty());
-    last.map(|line| format!(": {}", text::one_line(line, SHOWN))).unwrap_or_default()
+    last.map(|line| format!(": {}", text::one_line(line, SHOWN_LIMIT))).unwrap_or_default()
 }
 
 fn step_output(code: Option<i32>, signal: Option<i32>, capture: &Capture, parse: Parse) -> Value {

@@ -14,7 +14,7 @@ use crate::domain::redact::Redactor;
 
 /// A context whose directory is `/tmp`.
 pub fn context() -> Context {
-    let basics = [("PATH", "/usr/bin:/bin"), ("HOME", "/nonexistent"), ("LANG", "C.UTF-8"), ("TZ", "UTC")];
+    let base_environment = [("PATH", "/usr/bin:/bin"), ("HOME", "/nonexistent"), ("LANG", "C.UTF-8"), ("TZ", "UTC")];
     Context {
         place: (RunId(1), StepKey::main("step")),
         environment_name: "production".to_owned(),
@@ -23,7 +23,9 @@ pub fn context() -> Context {
         clock: Arc::new(SystemClock),
         secrets: Arc::new(Secrets::default()),
         redactor: Arc::new(Redactor::default()),
-        basics: Arc::new(BTreeMap::from(basics.map(|(name, value)| (name.to_owned(), value.to_owned())))),
+        base_environment: Arc::new(BTreeMap::from(
+            base_environment.map(|(name, value)| (name.to_owned(), value.to_owned())),
+        )),
         directory: Path::new("/tmp").to_owned(),
         progress: Progress::none(),
         cancel: CancellationToken::new(),

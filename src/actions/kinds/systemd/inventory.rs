@@ -7,7 +7,7 @@ use super::unit::{SERVICE_INTERFACE, UNIT_INTERFACE, properties, text};
 use crate::domain::config::estate::ManagerBus;
 
 /// Maximum number of services that are examined; a machine has some hundreds of unit files.
-const MOST: usize = 1_000;
+const SERVICE_LIMIT: usize = 1_000;
 
 /// A service as its manager reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub async fn services(bus: &ManagerBus, pattern: &str) -> Result<Vec<KnownServic
     names.retain(|name| name.ends_with(".service") && !name.contains("@."));
     names.sort();
     names.dedup();
-    names.truncate(MOST);
+    names.truncate(SERVICE_LIMIT);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let rows = manager.list_units_by_names(&names).await.map_err(text)?;
     let rows = rows.into_iter().filter(|row| row.2 == "loaded");

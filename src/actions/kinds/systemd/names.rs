@@ -8,10 +8,10 @@ use crate::domain::core::glob_name::{is_unit_pattern, matches_unit, suffixed};
 use crate::domain::core::text::one_line;
 
 /// Maximum number of units that one step names or matches.
-const MOST: usize = 500;
+const UNIT_LIMIT: usize = 500;
 
 /// systemd's limit for a unit name, in bytes.
-const LONGEST: usize = 255;
+const NAME_BYTES_LIMIT: usize = 255;
 
 /// The units to read: names and patterns.
 #[derive(Debug, Default, PartialEq)]
@@ -34,7 +34,7 @@ impl UnitNames {
     /// The estate's units that match a pattern. They are included even if systemd has not loaded them.
     pub fn of_estate(&self, estate: &Estate) -> BTreeSet<String> {
         let units = estate.units().map(|unit| suffixed(unit.to_owned()));
-        units.filter(|unit| self.patterns.iter().any(|pattern| matches_unit(pattern, unit))).take(MOST).collect()
+        units.filter(|unit| self.patterns.iter().any(|pattern| matches_unit(pattern, unit))).take(UNIT_LIMIT).collect()
     }
 }
 
@@ -61,8 +61,8 @@ pub(super) fn named(given: &[String], estate: &Estate) -> Result<Vec<String>, Sy
 fn limited(given: &[String]) -> Result<&[String], SystemdError> {
     match given.len() {
         0 => Err(SystemdError::new("no_units", "no unit is named")),
-        1..=MOST => Ok(given),
-        count => Err(SystemdError::new("too_many_units", format!("{count} units are named; the most is {MOST}"))),
+        1..=UNIT_LIMIT => Ok(given),
+        count => Err(SystemdError::new("too_many_units", format!("{count} units are named; the most is {UNIT_LIMIT}"))),
     }
 }
 
@@ -70,7 +70,7 @@ fn limited(given: &[String]) -> Result<&[String], SystemdError> {
 /// an error.
 fn full(given: &str, estate: &Estate) -> Result<String, SystemdError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@*?[]!^".contains(c);
-    if given.is_empty() || given.len() > LONGEST || given.starts_with('-') || !given.chars().all(allowed) {
+    if given.is_empty() || given.len() > NAME_BYTES_LIMIT || given.starts_with('-') || !given.chars().all(allowed) {
         let shown = one_line(given, 80);
         return Err(SystemdError::new("invalid_name", format!("`{shown}` cannot be the name of a unit")));
     }

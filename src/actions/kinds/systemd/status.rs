@@ -13,7 +13,7 @@ use crate::actions::Context;
 use crate::domain::incident::outcome::Outcome;
 
 /// Maximum number of units that a summary names; it only counts the others.
-const NAMED: usize = 5;
+const NAMED_LIMIT: usize = 5;
 
 /// Reads the units. With `expect`, fails if one is in another state.
 pub(super) async fn status(given: &[String], expect: Option<&str>, context: &Context) -> Result<Outcome, SystemdError> {
@@ -76,10 +76,10 @@ fn summary(units: &[Unit], counts: &BTreeMap<&str, usize>, failing: &[&Unit]) ->
     let mut summary = format!("{} units: {}", units.len(), counted.join(", "));
     if !failing.is_empty() {
         let named: Vec<String> =
-            failing.iter().take(NAMED).map(|unit| format!("`{}` is {}", unit.name, unit.state())).collect();
+            failing.iter().take(NAMED_LIMIT).map(|unit| format!("`{}` is {}", unit.name, unit.state())).collect();
         summary.push_str(&format!("; {}", named.join(", ")));
-        if failing.len() > NAMED {
-            summary.push_str(&format!(" and {} more", failing.len() - NAMED));
+        if failing.len() > NAMED_LIMIT {
+            summary.push_str(&format!(" and {} more", failing.len() - NAMED_LIMIT));
         }
     }
     summary

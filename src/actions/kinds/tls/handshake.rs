@@ -17,7 +17,7 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
 /// Characters of a message that are kept.
-const SHOWN: usize = 200;
+const SHOWN_LIMIT: usize = 200;
 
 /// The result of a handshake.
 #[derive(Debug)]
@@ -88,16 +88,16 @@ fn connect_error(error: &io::Error) -> Reason {
         io::ErrorKind::ConnectionRefused => Reason::new("refused", "the connection was refused: nothing listens there"),
         io::ErrorKind::TimedOut => Reason::new("timeout", "no connection in time"),
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-            Reason::new("unreachable", one_line(&error.to_string(), SHOWN))
+            Reason::new("unreachable", one_line(&error.to_string(), SHOWN_LIMIT))
         }
         // The resolver's errors have no OS error number.
         _ if error.raw_os_error().is_none() => Reason::new("dns", "the name of the host is not known"),
-        _ => Reason::new("closed", one_line(&error.to_string(), SHOWN)),
+        _ => Reason::new("closed", one_line(&error.to_string(), SHOWN_LIMIT)),
     }
 }
 
 fn handshake_error(error: &io::Error) -> Reason {
-    let reason = one_line(&error.to_string(), SHOWN);
+    let reason = one_line(&error.to_string(), SHOWN_LIMIT);
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidMessage(_)) => Reason::new("not_tls", "its response is not TLS"),
         Some(Error::AlertReceived(_) | Error::PeerIncompatible(_) | Error::PeerMisbehaved(_)) => {

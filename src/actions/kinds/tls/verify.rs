@@ -24,14 +24,14 @@ use crate::domain::core::time::Timestamp;
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Characters of a path in a message.
-const SHOWN: usize = 120;
+const SHOWN_LIMIT: usize = 120;
 
 /// The trusted authorities: those of the file, or the machine's.
 pub(super) async fn roots(ca: Option<&str>, timeout: Duration, context: &Context) -> Result<RootCertStore, Reason> {
     match ca {
         None => on_own_thread(timeout, context, machine).await?,
         Some(file) => {
-            let (path, shown) = (context.directory.join(file), one_line(file, SHOWN));
+            let (path, shown) = (context.directory.join(file), one_line(file, SHOWN_LIMIT));
             let read = on_own_thread(timeout, context, move || authorities_in(path)).await?;
             read.map_err(|reason| Reason::new("ca", format!("`{shown}`: {reason}")))
         }

@@ -8,7 +8,7 @@ use crate::domain::core::text;
 use crate::domain::redact::RedactStream;
 
 /// Bytes kept of the beginning of each stream, and as many of the end.
-pub const KEPT: usize = 32 * 1024;
+pub const HALF_LIMIT: usize = 32 * 1024;
 
 /// Bytes after which a longer line is shown in pieces.
 const LIVE_LINE: usize = 4 * 1024;
@@ -43,7 +43,7 @@ struct Stream {
 impl Capture {
     /// Redacts and reports lines with the context's redactor and progress receiver.
     pub fn new(context: &Context) -> Self {
-        Self::keeping(KEPT, context)
+        Self::keeping(HALF_LIMIT, context)
     }
 
     /// As [`Capture::new`], but keeps `each` bytes of the beginning and of the end of each stream.
@@ -51,7 +51,7 @@ impl Capture {
         let stream =
             || Stream { scrubber: Some(context.redactor.stream()), kept: HeadAndTail::new(each), line: Vec::new() };
         let (stdout, stderr) = (stream(), stream());
-        Self { stdout, stderr, transcript: HeadAndTail::new(KEPT), progress: context.progress.clone() }
+        Self { stdout, stderr, transcript: HeadAndTail::new(HALF_LIMIT), progress: context.progress.clone() }
     }
 
     /// Ends both streams. Adds the bytes that the redactor has held back.

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::capture::{HeadAndTail, KEPT};
+use super::capture::{HALF_LIMIT, HeadAndTail};
 use super::*;
 use crate::actions::kinds::command::Command;
 use crate::actions::kinds::shell::Shell;
@@ -93,7 +93,7 @@ async fn an_exit_code_differs_from_a_signal() {
 async fn a_job_that_cannot_start_is_an_error_with_the_reason() {
     let context = context();
     let error = async |job: Job| run(&job, &context).await.err().expect("it does not start").to_string();
-    let path = &context.basics["PATH"];
+    let path = &context.base_environment["PATH"];
     assert_eq!(error(Job::new(["no-such-thing"], &context)).await, format!("`no-such-thing` is not in `{path}`"));
     assert_eq!(error(Job::new(Vec::<String>::new(), &context)).await, "no program is given");
     assert!(error(Job::new(["/etc/passwd"], &context)).await.starts_with("`/etc/passwd` could not be started"));
@@ -221,7 +221,7 @@ async fn endless_output_is_cut_in_the_middle_and_the_child_times_out() {
     assert_eq!(exit.ending, Ending::TimedOut);
     let stdout = capture.stdout();
     assert!(stdout.starts_with("first\ny\n") && stdout.ends_with("y\n") && stdout.contains(" bytes cut …"));
-    assert!(stdout.len() <= 2 * KEPT + 64, "{}", stdout.len());
+    assert!(stdout.len() <= 2 * HALF_LIMIT + 64, "{}", stdout.len());
 }
 
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn secrets_are_redacted_across_reads_and_before_the_cut() {
     let received = Arc::clone(&lines);
     let progress = Progress::new(move |line| received.lock().expect("no panic").push(line.to_owned()));
     let context = Context { redactor, progress, ..context() };
-    let filler = KEPT - 4;
+    let filler = HALF_LIMIT - 4;
     let script = format!(
         "printf hun; sleep 0.05; printf 'ter22\\n'; printf 'hunter22\\033[31m\\n' >&2; \
          head -c {filler} /dev/zero | tr '\\0' x; printf hunter22; head -c 40000 /dev/zero | tr '\\0' y"

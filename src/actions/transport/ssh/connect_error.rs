@@ -8,7 +8,7 @@ use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::domain::core::text::one_line;
 
 /// Characters of an ssh message that are quoted.
-const SHOWN: usize = 200;
+const SHOWN_LIMIT: usize = 200;
 
 /// Why a host cannot be used. The host and the problem are separate fields, since callers may have named the host
 /// already.
@@ -52,18 +52,20 @@ pub(crate) fn of(messages: &str, host: &SshHost) -> ConnectError {
         format!(
             "its host key has changed; the connection may be intercepted. If the host was installed again, \
              `{}` removes the old key",
-            one_line(forget, SHOWN)
+            one_line(forget, SHOWN_LIMIT)
         )
     } else if messages.contains("key is known for") || messages.contains("Host key verification failed") {
         let name = between(messages, "key is known for ", " and you have");
-        let key = name
-            .map_or_else(|| "its host key".to_owned(), |name| format!("the host key of `{}`", one_line(name, SHOWN)));
+        let key = name.map_or_else(
+            || "its host key".to_owned(),
+            |name| format!("the host key of `{}`", one_line(name, SHOWN_LIMIT)),
+        );
         format!("{key} is unknown; `{by_hand}` shows it: compare it with the key on the host, and accept it once")
     } else if let Some(line) = line_with(messages, "Permission denied") {
-        format!("it refused the login ({}); `{by_hand}` must work without a password", one_line(line, SHOWN))
+        format!("it refused the login ({}); `{by_hand}` must work without a password", one_line(line, SHOWN_LIMIT))
     } else {
         let last = messages.lines().rev().find(|line| !line.trim().is_empty());
-        last.map_or_else(|| "ssh printed no reason".to_owned(), |line| one_line(line, SHOWN))
+        last.map_or_else(|| "ssh printed no reason".to_owned(), |line| one_line(line, SHOWN_LIMIT))
     };
     ConnectError::unreachable(host, reason)
 }

@@ -163,7 +163,7 @@ impl SshConnection {
         let config =
             self.write_config(&directory, context).map_err(|error| failed(format!("ssh's configuration: {error}")))?;
         let mut job = local(self.master_command(&config, &path), context);
-        job.environment.extend(context.basics.get(AGENT).map(|agent| (AGENT.to_owned(), agent.clone())));
+        job.environment.extend(context.base_environment.get(AGENT).map(|agent| (AGENT.to_owned(), agent.clone())));
         let job = job.env("SSH_ASKPASS_REQUIRE", "never");
         let mut messages = SshMessages::default();
         let ended = within(CONNECT_LIMIT, context, process::run_detached(&job, context, &mut messages)).await;

@@ -6,7 +6,7 @@
 use super::remote_supervisor::BEGIN;
 use crate::actions::transport::process::capture::{ChildStream, Sink};
 
-/// Bytes streams of the output of login scripts, which explains why a session does not begin.
+/// Maximum bytes of login-script output that are kept; they explain why a session does not begin.
 const PREFACE_LIMIT: usize = 16 * 1024;
 
 /// The longest report in bytes; one may hold a `PATH`.

@@ -31,7 +31,7 @@ const REASON_TIMEOUT: Duration = Duration::from_secs(2);
 const PREFACE_LIMIT: usize = 16 * 1024;
 
 /// Characters of a message that are kept.
-const SHOWN: usize = 200;
+const SHOWN_LIMIT: usize = 200;
 
 /// A stream to an address that a remote host reaches.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl StreamEnd {
             let message = format!("the connection was refused: nothing listens there on `{host}`");
             return Some(Reason::new(ReasonCode::REFUSED, message));
         }
-        let last = one_line(stderr.lines().next_back()?, SHOWN);
+        let last = one_line(stderr.lines().next_back()?, SHOWN_LIMIT);
         Some(Reason::new(ReasonCode::CLOSED, format!("no connection from `{host}`: {last}")))
     }
 }
@@ -110,7 +110,7 @@ pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result
                         .map(|stderr| stderr.replace(remote_supervisor::BEGIN, ""))
                         .filter(|stderr| !stderr.trim().is_empty())
                         .unwrap_or_else(|| error.to_string());
-                    return Err(ConnectError::no_command(ssh, &one_line(&message, SHOWN)).into());
+                    return Err(ConnectError::no_command(ssh, &one_line(&message, SHOWN_LIMIT)).into());
                 }
                 is_second = true;
             }

@@ -30,7 +30,7 @@ const LINGER: Duration = Duration::from_millis(500);
 const SUPERVISOR_MARGIN: Duration = Duration::from_secs(10);
 
 /// Characters of a message or a name that are shown.
-const SHOWN: usize = 200;
+const SHOWN_LIMIT: usize = 200;
 
 enum SessionResult {
     Ended(ChildExit),
@@ -71,7 +71,7 @@ pub(crate) async fn run_into(
             SessionResult::NotBegun(message) => {
                 // A dead connection is often noticed only when it is used.
                 if is_second || connection.is_alive(&control, context).await {
-                    let message = one_line(&context.redactor.scrub(&message), SHOWN);
+                    let message = one_line(&context.redactor.scrub(&message), SHOWN_LIMIT);
                     let reason = if message.is_empty() { "the session ended before it began" } else { &message };
                     return Err(NotStarted::Unreachable(ConnectError::no_command(host, reason).into()));
                 }
@@ -88,7 +88,7 @@ fn script(job: &Job, context: &Context, tag: &str) -> Result<String, NotStarted>
         return Err(NotStarted::Nothing);
     }
     if let Some(name) = job.environment.keys().find(|name| !remote_supervisor::is_variable(name)) {
-        return refuse(format!("`{}` cannot be the name of a variable on another host", one_line(name, SHOWN)));
+        return refuse(format!("`{}` cannot be the name of a variable on another host", one_line(name, SHOWN_LIMIT)));
     }
     let Ok(input) = job.input.as_deref().map(std::str::from_utf8).transpose() else {
         return refuse("its standard input is not UTF-8".to_owned());
@@ -149,12 +149,12 @@ impl RemoteJob<'_> {
             Some(RemoteExit::Code(code, left_behind)) => ended(Ending::Code(code), left_behind || !in_time),
             Some(RemoteExit::Halted) => ended(Ending::TimedOut, false),
             Some(RemoteExit::Missing(path)) => {
-                let name = one_line(self.job.argv.first().map_or("", String::as_str), SHOWN);
-                let path = one_line(&path, SHOWN);
+                let name = one_line(self.job.argv.first().map_or("", String::as_str), SHOWN_LIMIT);
+                let path = one_line(&path, SHOWN_LIMIT);
                 Err(NotStarted::NoProgramThere(format!("`{name}` is not in `{path}` on `{}`", self.host)))
             }
             Some(RemoteExit::NoDirectory) => {
-                let directory = one_line(&self.job.directory.display().to_string(), SHOWN);
+                let directory = one_line(&self.job.directory.display().to_string(), SHOWN_LIMIT);
                 Err(NotStarted::NotThere(format!("there is no directory `{directory}` on `{}`", self.host)))
             }
             None if is_sent => ended(Ending::Lost, false),

@@ -12,11 +12,11 @@ use crate::actions::transport::nonce::nonce;
 use crate::sync::lock;
 
 /// Prefix of the directory's name; the process id follows.
-const NAME: &str = "runbook-ssh-";
+const NAME_PREFIX: &str = "runbook-ssh-";
 
 /// Longest path of the temporary directory in bytes. A socket address has at most 107 bytes; the others are for this
 /// directory's name, the socket's name, and the twenty characters that ssh appends while it creates a socket.
-const LONGEST: usize = 40;
+const PARENT_PATH_LIMIT: usize = 40;
 
 static DIRECTORY: Mutex<Option<PathBuf>> = Mutex::new(None);
 
@@ -28,7 +28,7 @@ pub(crate) fn socket_dir() -> io::Result<PathBuf> {
     }
     let parent = parent();
     remove_leftovers(&parent);
-    let path = parent.join(format!("{NAME}{}-{}", std::process::id(), &nonce()[..8]));
+    let path = parent.join(format!("{NAME_PREFIX}{}-{}", std::process::id(), &nonce()[..8]));
     // Fails if the name exists already, even as a link that another user made.
     fs::DirBuilder::new().mode(0o700).create(&path)?;
     *directory = Some(path.clone());
@@ -42,7 +42,7 @@ pub(crate) fn take_socket_dir() -> Option<PathBuf> {
 
 fn parent() -> PathBuf {
     let temporary = std::env::temp_dir();
-    if temporary.as_os_str().len() <= LONGEST { temporary } else { PathBuf::from("/tmp") }
+    if temporary.as_os_str().len() <= PARENT_PATH_LIMIT { temporary } else { PathBuf::from("/tmp") }
 }
 
 /// Removes the directories of processes that were killed. Their connections end by themselves.
@@ -50,7 +50,7 @@ fn remove_leftovers(parent: &Path) {
     let account = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix(NAME).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        let owner = name.strip_prefix(NAME_PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
         let is_left = owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists());
         let is_ours = |metadata: fs::Metadata| metadata.is_dir() && metadata.uid() == account;
         if is_left && fs::symlink_metadata(entry.path()).is_ok_and(is_ours) {

@@ -14,7 +14,7 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
 /// Characters of a message that are kept.
-const SHOWN: usize = 200;
+const SHOWN_LIMIT: usize = 200;
 
 /// Starts TLS on a stream. The server must prove that it is `name`.
 ///
@@ -22,7 +22,7 @@ const SHOWN: usize = 200;
 /// `tls`, with the reason.
 pub async fn secured<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: &str) -> Result<TlsStream<S>, Reason> {
     let distrusted =
-        |reason: String| Reason::new("tls", format!("no trusted connection: {}", one_line(&reason, SHOWN)));
+        |reason: String| Reason::new("tls", format!("no trusted connection: {}", one_line(&reason, SHOWN_LIMIT)));
     let server = ServerName::try_from(name.trim_matches(['[', ']']).to_owned());
     let server = server.map_err(|error| distrusted(error.to_string()))?;
     TlsConnector::from(config()).connect(server, stream).await.map_err(|error| distrusted(error.to_string()))

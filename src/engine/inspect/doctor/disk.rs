@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::Checkup;
+use super::Doctor;
 use crate::domain::core::text::bytes;
 use crate::domain::host::requirement::{CheckResult, Topic};
 
@@ -16,7 +16,7 @@ const FULL: f64 = 97.0;
 /// The least free space in bytes: an incident with long outputs takes a few MiB.
 const MIN_FREE: u64 = 64 * 1024 * 1024;
 
-impl Checkup {
+impl Doctor {
     pub(super) async fn disk(&self) -> Vec<CheckResult> {
         let directory = self.context.estate.postmortem.directory.as_deref().unwrap_or("postmortems");
         let places = [("log", self.log.clone()), ("post-mortems", self.context.directory.join(directory))];

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::Checkup;
+use super::Doctor;
 use crate::domain::config::host::Host;
 use crate::domain::core::glob_name::matches;
 use crate::domain::host::requirement::{CheckResult, Topic};
@@ -15,7 +15,7 @@ const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 /// The finding when neither file nor program shows the state of the clock.
 const UNKNOWN: &str = "it is unknown whether it is synchronised";
 
-impl Checkup {
+impl Doctor {
     pub(super) async fn host(&self) -> Vec<CheckResult> {
         let clock = match Path::new(SYNCHRONIZED).exists() {
             true => clock("yes"),

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Checkup;
+use super::Doctor;
 use super::disk::existing;
 use crate::clock::SharedClock;
 use crate::domain::core::time::Span;
@@ -27,7 +27,7 @@ const PAGE: usize = 4096;
 /// The time per write from which a person notices that each step is slow.
 const SLOW: Duration = Duration::from_millis(50);
 
-impl Checkup {
+impl Doctor {
     pub(super) async fn log(&self) -> Vec<CheckResult> {
         vec![self.integrity().await, self.fsync_time().await]
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::{Checkup, by};
-use crate::actions::kinds::git::complaint;
+use super::{Doctor, by};
+use crate::actions::kinds::git::error_code;
 use crate::actions::kinds::git::remote_check::{Unreached, reach};
 use crate::actions::transport::process::NO_PROGRAM;
 use crate::domain::config::estate::Channel;
@@ -26,7 +26,7 @@ const WRITE: &str = "chat:write";
 /// The most characters of a reason in a finding.
 const REASON_LIMIT: usize = 300;
 
-impl Checkup {
+impl Doctor {
     pub(super) async fn git(&self) -> Vec<CheckResult> {
         join_all(self.needs.repositories.iter().map(|(tree, users)| self.remote(tree, users))).await
     }
@@ -110,20 +110,20 @@ impl Checkup {
 /// The command that fixes a git error.
 fn remedy(tree: &str, failed: &Unreached) -> String {
     match failed.reason.code.as_str() {
-        complaint::UNSAFE_OWNER => format!("git config --global --add safe.directory {tree}"),
-        complaint::HOST_KEY => {
+        error_code::UNSAFE_OWNER => format!("git config --global --add safe.directory {tree}"),
+        error_code::HOST_KEY => {
             let host = failed.host.as_deref().unwrap_or("HOST");
             format!("ssh-keyscan -t ed25519 {host}   # compare it, then add it to ~/.ssh/known_hosts")
         }
-        complaint::ACCESS => {
+        error_code::ACCESS => {
             "ssh-keygen -t ed25519   # then add the public key to the repository as a deploy key that may write"
                 .to_owned()
         }
-        complaint::CREDENTIALS => {
+        error_code::CREDENTIALS => {
             format!("git -C {tree} remote set-url origin git@HOST:PATH.git   # with a key nobody has to type")
         }
-        complaint::NO_REMOTE => format!("git -C {tree} remote add origin ADDRESS"),
-        complaint::NO_REPOSITORY => format!("git clone ADDRESS {tree}"),
+        error_code::NO_REMOTE => format!("git -C {tree} remote add origin ADDRESS"),
+        error_code::NO_REPOSITORY => format!("git clone ADDRESS {tree}"),
         NO_PROGRAM => "apt-get install git openssh-client".to_owned(),
         _ => format!("git -C {tree} remote set-url origin ADDRESS"),
     }
@@ -131,7 +131,7 @@ fn remedy(tree: &str, failed: &Unreached) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Unreached, complaint, remedy};
+    use super::{Unreached, error_code, remedy};
     use crate::domain::core::reason::Reason;
 
     #[test]
@@ -140,9 +140,9 @@ mod tests {
             let failed = Unreached { host: Some("git.example".to_owned()), reason: Reason::new(code, "any text") };
             remedy("/srv/shop", &failed).split("   ").next().unwrap_or_default().to_owned()
         };
-        assert_eq!(first(complaint::HOST_KEY), "ssh-keyscan -t ed25519 git.example");
-        assert_eq!(first(complaint::ACCESS), "ssh-keygen -t ed25519");
-        assert_eq!(first(complaint::UNSAFE_OWNER), "git config --global --add safe.directory /srv/shop");
-        assert_eq!(first(complaint::NO_REMOTE), "git -C /srv/shop remote add origin ADDRESS");
+        assert_eq!(first(error_code::HOST_KEY), "ssh-keyscan -t ed25519 git.example");
+        assert_eq!(first(error_code::ACCESS), "ssh-keygen -t ed25519");
+        assert_eq!(first(error_code::UNSAFE_OWNER), "git config --global --add safe.directory /srv/shop");
+        assert_eq!(first(error_code::NO_REMOTE), "git -C /srv/shop remote add origin ADDRESS");
     }
 }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Checkup, by};
+use super::{Doctor, by};
 use crate::domain::config::host::Host;
 use crate::domain::host::requirement::{CheckResult, Topic, Users};
 
@@ -27,7 +27,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("stat", "coreutils"),
 ];
 
-impl Checkup {
+impl Doctor {
     pub(super) async fn places(&self) -> Vec<CheckResult> {
         match &self.context.environment.host {
             Host::Local => self.local_places().await,
@@ -101,7 +101,7 @@ impl Checkup {
     }
 
     fn in_path(&self, program: &str) -> Option<PathBuf> {
-        let path = self.context.basics.get("PATH")?;
+        let path = self.context.base_environment.get("PATH")?;
         let places = path.split(':').filter(|part| !part.is_empty()).map(|part| Path::new(part).join(program));
         places.into_iter().find(|place| is_program(place))
     }

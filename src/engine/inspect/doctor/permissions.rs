@@ -8,7 +8,7 @@ use std::path::Path;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
-use super::{Checkup, few};
+use super::{Doctor, few};
 use crate::actions::kinds::systemd::permissions;
 use crate::actions::kinds::systemd::permissions::{Polkit, Right};
 use crate::actions::transport::host::manual_command;
@@ -39,7 +39,7 @@ impl Sink for FirstLine {
     }
 }
 
-impl Checkup {
+impl Doctor {
     pub(super) async fn rights(&self) -> Vec<CheckResult> {
         let grant = &self.needs.grant;
         if grant.units.values().all(|units| units.is_empty()) && !grant.unit_files && !grant.daemon_reload {

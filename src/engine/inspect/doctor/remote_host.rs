@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::paths::{as_doubtful, package};
-use super::{Checkup, by};
+use super::{Doctor, by};
 use crate::actions::Context;
 use crate::actions::transport::host;
 use crate::domain::config::estate::{Environment, SshHost};
@@ -56,7 +56,7 @@ const CLOCK_TOLERANCE: i64 = 2;
 /// A path or a program, and the places that name it.
 type Named<'n> = (&'n String, &'n Users);
 
-impl Checkup {
+impl Doctor {
     /// Checks the connection to the environment's host; `None` if that is this machine.
     pub(super) async fn own_connection(&self) -> Option<CheckResult> {
         let there = self.context.environment.host.ssh()?;

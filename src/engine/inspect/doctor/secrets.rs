@@ -1,6 +1,6 @@
 //! Checks secrets, and the senders that authenticate with them. A finding shows neither the value nor the length of a secret.
 
-use super::{Checkup, by, few};
+use super::{Doctor, by, few};
 use crate::domain::config::estate::SecretSource;
 use crate::domain::config::sender::Auth;
 use crate::domain::host::requirement::{CheckResult, Topic, Users};
@@ -8,7 +8,7 @@ use crate::domain::host::requirement::{CheckResult, Topic, Users};
 /// The directories in which systemd finds the credentials of services, plain and encrypted.
 const CREDENTIALS: [&str; 2] = ["/etc/credstore", "/etc/credstore.encrypted"];
 
-impl Checkup {
+impl Doctor {
     pub(super) fn senders(&self) -> Vec<CheckResult> {
         let senders = self.context.estate.senders.iter();
         senders.map(|(name, sender)| self.sender(name, &sender.auth)).collect()

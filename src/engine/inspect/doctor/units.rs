@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Checkup, by};
+use super::{Doctor, by};
 use crate::actions::transport::host::manual_command;
 use crate::domain::config::host::Host;
 use crate::domain::core::text::one_line;
@@ -11,7 +11,7 @@ use crate::domain::host::requirement::{CheckResult, Topic, Users};
 /// The most characters of a reason in a finding.
 const REASON_LIMIT: usize = 240;
 
-impl Checkup {
+impl Doctor {
     pub(super) async fn units(&self) -> Vec<CheckResult> {
         let names: Vec<&String> = self.needs.units.keys().collect();
         if names.is_empty() {

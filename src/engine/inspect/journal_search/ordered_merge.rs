@@ -1,7 +1,7 @@
 //! Reads several slices of a search at the same time, and passes on their results in order.
 //!
-//! **Invariant:** matches of the first slice are passed on at once. Matches of another slice wait until their slice is the
-//! first.
+//! **Invariant:** matches of the first unfinished slice are passed on at once. Matches of a later slice wait until all slices
+//! before it have ended.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};

@@ -1,4 +1,4 @@
-//! The commands, in the groups of `runbook --help`. Each command has a file, and its doc comment is its help.
+//! The commands, in four groups. Each command has a file, and its doc comment is its help.
 
 pub mod authoring;
 pub mod incident;

@@ -34,7 +34,7 @@ pub fn context(session: &Session, target: ActionTarget, secrets: Secrets) -> Res
         clock: session.clock(),
         redactor: Arc::new(session::redactor(secrets.iter())?),
         secrets: Arc::new(secrets),
-        basics: Arc::new(session.settings.basics()),
+        base_environment: Arc::new(session.settings.base_environment()),
         directory,
         progress: Progress::none(),
         cancel: CancellationToken::new(),

@@ -55,9 +55,9 @@ impl Project {
 
     /// The runbook with this id, and its digest; prints its problems if it has any.
     pub fn runbook(&self, id: &str, output: &Output) -> Result<(&Runbook, &str)> {
-        let file = self.catalog.sheet(id).ok_or_else(|| {
+        let file = self.catalog.file(id).ok_or_else(|| {
             Failure::usage(format!("there is no runbook `{}`", id.escape_debug()))
-                .did_you_mean(id, self.catalog.sheets().map(|(id, _)| id))
+                .did_you_mean(id, self.catalog.files().map(|(id, _)| id))
                 .hint("`runbook list` shows every one.")
         })?;
         let runbook = file.content.as_ref().map_err(|problems| print_problems(output, &file.source, problems))?;

@@ -168,7 +168,7 @@ impl Session {
             clock: self.clock(),
             redactor: Arc::new(redactor(secrets.iter())?),
             secrets: Arc::new(secrets),
-            basics: Arc::new(self.settings.basics()),
+            base_environment: Arc::new(self.settings.base_environment()),
             directory: project.directory,
             catalog: Arc::new(project.catalog),
             holder: engine::holder(&hostname),

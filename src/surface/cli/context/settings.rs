@@ -142,13 +142,13 @@ impl Settings {
 
     /// The variables that every child process gets: PATH, HOME, LANG, TZ. The path of the ssh agent is included, but only
     /// ssh connections get it.
-    pub fn basics(&self) -> BTreeMap<String, String> {
-        let mut basics: BTreeMap<String, String> = PASSED_VARIABLES
+    pub fn base_environment(&self) -> BTreeMap<String, String> {
+        let mut base_environment: BTreeMap<String, String> = PASSED_VARIABLES
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), self.environment.text(name)?.to_owned())))
             .collect();
-        basics.entry("PATH".to_owned()).or_insert_with(|| DEFAULT_PATH.to_owned());
-        basics
+        base_environment.entry("PATH".to_owned()).or_insert_with(|| DEFAULT_PATH.to_owned());
+        base_environment
     }
 
     /// `runbook`, with the flags that a further command must repeat.

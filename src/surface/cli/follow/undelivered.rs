@@ -33,7 +33,7 @@ pub(crate) fn warn_if_undelivered(open_engine: &OpenEngine<'_>, incident: &Incid
     to.dedup();
     if to.is_empty()
         || is_served(open_engine, incident)?
-        || open_engine.wait(open_engine.engine.is_attended(&incident.id))?
+        || open_engine.wait(open_engine.engine.is_held_elsewhere(&incident.id))?
     {
         return Ok(None);
     }

@@ -127,7 +127,7 @@ impl From<EngineError> for Failure {
             EngineError::Illegal(error) => error.into(),
             EngineError::NotFound(_) => Self::usage(error.to_string()).hint("`runbook incidents` lists them."),
             EngineError::Ambiguous { .. } => Self::usage(error.to_string()).hint("Type more letters of the id."),
-            EngineError::Archive(error) => {
+            EngineError::ReportFile(error) => {
                 Self { hints: error.hint.into_iter().collect(), ..Self::error(error.message) }
             }
             EngineError::Io { .. } => Self::error(error.to_string()),

@@ -38,7 +38,7 @@ const FETCH_LIMIT: Duration = Duration::from_secs(5);
 const CACHE_LIMIT: usize = 64;
 
 /// The most fetches at the same time. They are few, because everybody who knows the name of a topic can cause one.
-const FETCHES: usize = 2;
+const CONCURRENT_FETCHES: usize = 2;
 
 /// The address of a certificate on AWS's own host for SNS.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,7 +111,7 @@ impl Default for Certificates {
             fetched: Mutex::default(),
             pinned: Mutex::default(),
             client: OnceLock::new(),
-            slots: Semaphore::new(FETCHES),
+            slots: Semaphore::new(CONCURRENT_FETCHES),
         }
     }
 }

@@ -41,7 +41,7 @@ pub async fn catch_up(server: &Server, name: &str, sender: &Sender) -> Result<Ve
     if alerts.iter().any(|alert| alert.name == intake::UNRECOGNISED || alert.name == intake::NOT_READ) {
         return Err("an alert in its list cannot be parsed, or the list is too long".to_owned());
     }
-    server.dispatcher.now_firing(name, alerts).await
+    server.dispatcher.report_all_firing(name, alerts).await
 }
 
 /// The firing alerts, each in the format of the webhook.

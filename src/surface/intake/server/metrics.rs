@@ -70,7 +70,7 @@ impl IntakeMetrics {
         one(
             "runbook_incidents_live",
             "gauge",
-            "Live incidents: something may become due without a command or an alert.",
+            "Incidents that the dispatcher supervises.",
             dispatcher.live.load(Relaxed),
         );
         one("runbook_incidents_at_work", "gauge", "Incidents that are worked on.", dispatcher.at_work.load(Relaxed));
@@ -87,7 +87,12 @@ impl IntakeMetrics {
             "Transactions in which alerts were written.",
             dispatcher.batches.load(Relaxed),
         );
-        one("runbook_refused_total", "counter", "Writes that the log refused.", dispatcher.refused.load(Relaxed));
+        one(
+            "runbook_refused_total",
+            "counter",
+            "Incident writes that failed for any reason but a conflict.",
+            dispatcher.refused.load(Relaxed),
+        );
         one("runbook_reloads_total", "counter", "Reloads of the project's files.", self.reloads.load(Relaxed));
         one(
             "runbook_last_reload_successful",

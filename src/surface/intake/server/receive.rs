@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::metrics::PostOutcome;
-use super::{BODY_LIMIT, BODY_WITHIN, LARGE, Server};
+use super::{BODY_LIMIT, BODY_WITHIN, LARGE_BODY_BYTES, Server};
 use crate::domain::alert::Alert;
 use crate::domain::config::sender::Sender;
 use crate::domain::core::time::Timestamp;
@@ -127,11 +127,11 @@ async fn read_body(server: &Server, body: Body) -> ReadBody {
         while let Some(chunk) = stream.next().await {
             let Ok(chunk) = chunk else { return ReadBody::Broken };
             if bytes.len() + chunk.len() > BODY_LIMIT {
-                bytes.truncate(LARGE);
+                bytes.truncate(LARGE_BODY_BYTES);
                 return ReadBody::Beginning(bytes);
             }
             bytes.extend_from_slice(&chunk);
-            if bytes.len() > LARGE && permit.is_none() {
+            if bytes.len() > LARGE_BODY_BYTES && permit.is_none() {
                 permit = server.large.acquire().await.ok();
             }
         }

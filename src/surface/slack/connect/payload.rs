@@ -23,7 +23,7 @@ pub struct Inbound {
     /// The `trigger_id`, with which a form can be opened within three seconds.
     pub trigger: Option<String>,
     /// Whether it was done on an ephemeral message, which the incident messages do not update.
-    pub alone: bool,
+    pub is_ephemeral: bool,
     pub act: Act,
 }
 
@@ -43,7 +43,7 @@ pub enum Act {
         fields: Vec<(String, String)>,
     },
     /// "Add to timeline" on a message.
-    Saved {
+    AddToTimeline {
         text: String,
         /// The author's Slack user id.
         author: Option<String>,
@@ -79,7 +79,7 @@ impl Inbound {
             channel: command.channel_id,
             response_url: command.response_url,
             trigger: command.trigger_id,
-            alone: false,
+            is_ephemeral: false,
             act: Act::Typed(command.text),
         })
     }
@@ -96,7 +96,7 @@ impl Inbound {
             },
             "message_action" if payload["callback_id"] == ADD_TO_TIMELINE => {
                 let message = &payload["message"];
-                Act::Saved {
+                Act::AddToTimeline {
                     text: text(&message["text"]).unwrap_or_default(),
                     author: text(&message["user"]),
                     messages: [&message["ts"], &message["thread_ts"]].into_iter().filter_map(text).collect(),
@@ -110,7 +110,7 @@ impl Inbound {
             channel: text(&payload["channel"]["id"]),
             response_url: text(&payload["response_url"]),
             trigger: text(&payload["trigger_id"]),
-            alone: payload["container"]["is_ephemeral"].as_bool().unwrap_or_default(),
+            is_ephemeral: payload["container"]["is_ephemeral"].as_bool().unwrap_or_default(),
             act,
         })
     }

@@ -81,7 +81,7 @@ fn allowed(address: &str, stand_in: Option<&Host>) -> Option<Url> {
 fn message(card: &Card, replaces: bool) -> Value {
     json!({
         "response_type": "ephemeral", "replace_original": replaces,
-        "text": plain(&masked(&card.summary)), "blocks": card.sheet.blocks(),
+        "text": plain(&masked(&card.summary)), "blocks": card.blocks.blocks(),
     })
 }
 

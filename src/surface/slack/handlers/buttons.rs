@@ -116,18 +116,18 @@ impl Interaction<'_> {
 
     /// Shows the answer in place of an ephemeral message, which the incident messages do not update.
     async fn answered(&self, incident: &Incident, target: StepTarget) -> HandlerResult {
-        if !self.from.is_alone() {
+        if !self.from.is_from_ephemeral() {
             return Ok(HandlerReply::Done(None));
         }
         let log = self.handlers.engine.log(&incident.id).await.map_err(|error| super::engine_refusal(&error))?;
         let StepTarget { run, step, question: round, .. } = target;
         let card = card::of(incident, &log, &PostSubject::Waits { run, step, round }, None);
-        Ok(HandlerReply::Done(Some(card.leading_to(incident))))
+        Ok(HandlerReply::Done(Some(card.with_next_step(incident))))
     }
 
     /// Shows the incident's state in place of an ephemeral message, which the incident messages do not update.
     fn changed(&self, incident: &Incident) -> HandlerReply {
-        HandlerReply::Done(self.from.is_alone().then(|| self.live(incident)))
+        HandlerReply::Done(self.from.is_from_ephemeral().then(|| self.live(incident)))
     }
 
     /// The incident and the step that was shown, if it still asks this question.

@@ -1,6 +1,7 @@
 //! Handles actions from Slack: each gets one reply, within the permissions of the person.
 //!
-//! **Invariant:** incidents change only through [`Engine::submit_once`]. This layer checks only who may use the app.
+//! **Invariant:** every request is submitted with its unique name, so a repeated delivery changes nothing. This layer checks
+//! only who may use the app.
 
 use std::sync::Arc;
 
@@ -92,12 +93,12 @@ impl Handlers {
                 Err(_) => Err(reply_text("This form is from another version of runbook. Type the command again.")),
             },
             Act::Submitted { .. } => Ok(HandlerReply::Done(None)),
-            Act::Saved { text, author, messages } => interaction.saved(text, author.as_deref(), messages).await,
+            Act::AddToTimeline { text, author, messages } => interaction.saved(text, author.as_deref(), messages).await,
         };
         match result {
             // A person without read permission gets only the refusal, without a next command.
             Err(card) if interaction.may(Permission::Read).is_err() => HandlerReply::Message(card),
-            Ok(HandlerReply::Message(card)) | Err(card) => HandlerReply::Message(card.leading_on()),
+            Ok(HandlerReply::Message(card)) | Err(card) => HandlerReply::Message(card.with_next_command()),
             Ok(other) => other,
         }
     }

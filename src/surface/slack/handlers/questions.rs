@@ -38,39 +38,39 @@ impl Interaction<'_> {
             (open, 0) => format!("Nothing waits for you; open incidents: {open}"),
             (_, own) => format!("Questions that wait for you: {own}"),
         };
-        let mut sheet = Blocks::default();
-        sheet.line(vec![Text::Strong(summary.clone())]);
+        let mut blocks = Blocks::default();
+        blocks.line(vec![Text::Strong(summary.clone())]);
         for one in own.iter().take(QUESTIONS) {
-            sheet.note(&format!("{} {} {}", one.incident.severity, one.incident.id, one.incident.title));
-            one.draw(&mut sheet);
+            blocks.note(&format!("{} {} {}", one.incident.severity, one.incident.id, one.incident.title));
+            one.draw(&mut blocks);
         }
         if own.len() > QUESTIONS {
-            sheet.note(&format!("{} questions more: `/runbook status <incident>` shows them", own.len() - QUESTIONS));
+            blocks.note(&format!("{} questions more: `/runbook status <incident>` shows them", own.len() - QUESTIONS));
         }
         if !others.is_empty() {
             let title = vec![Text::Strong("For others".to_owned())];
-            sheet.lines(std::iter::once(title).chain(others.iter().take(QUESTIONS).map(for_others)));
+            blocks.lines(std::iter::once(title).chain(others.iter().take(QUESTIONS).map(for_others)));
         }
         if own.is_empty() {
-            listed(&mut sheet, &open);
+            listed(&mut blocks, &open);
         }
         if open.is_empty() {
-            sheet.line(vec![Text::Code("/runbook start".to_owned()), text(" opens one")]);
+            blocks.line(vec![Text::Code("/runbook start".to_owned()), text(" opens one")]);
         }
-        Ok(HandlerReply::Message(Card { summary, sheet }))
+        Ok(HandlerReply::Message(Card { summary, blocks }))
     }
 
     pub(super) async fn list(&self) -> HandlerResult {
         self.may(Permission::Read)?;
         let open = self.open().await?;
         let summary = format!("Open incidents: {}", open.len());
-        let mut sheet = Blocks::default();
-        sheet.line(vec![Text::Strong(summary.clone())]);
-        listed(&mut sheet, &open);
+        let mut blocks = Blocks::default();
+        blocks.line(vec![Text::Strong(summary.clone())]);
+        listed(&mut blocks, &open);
         if open.is_empty() {
-            sheet.line(vec![Text::Code("/runbook incidents".to_owned()), text(" shows earlier ones")]);
+            blocks.line(vec![Text::Code("/runbook incidents".to_owned()), text(" shows earlier ones")]);
         }
-        Ok(HandlerReply::Message(Card { summary, sheet }))
+        Ok(HandlerReply::Message(Card { summary, blocks }))
     }
 
     /// Shows the change with its button. With the digest that was shown, approves it at once.
@@ -102,7 +102,7 @@ impl Interaction<'_> {
         }
         let target = step_target(&incident, StepVerb::Deny, step.as_ref());
         let request = target.map(|target| Request::Deny { target, reason: reason.to_owned() });
-        Ok(done("Refused", &self.ask_resolved(&incident.id, by, request).await?))
+        Ok(done("Denied", &self.ask_resolved(&incident.id, by, request).await?))
     }
 
     /// Answers the only pending question, or the one whose step is named first. Without an answer, shows the question.
@@ -136,15 +136,15 @@ impl Interaction<'_> {
         before: &str,
         after: &str,
     ) -> HandlerResult {
-        let mut sheet = Blocks::default();
+        let mut blocks = Blocks::default();
         let all = question::all(incident).into_iter();
         let wanted = all.filter(|one| wanted(one) && step.is_none_or(|step| step.matches(one.run, one.step)));
-        if wanted.take(QUESTIONS).map(|one| one.draw(&mut sheet)).count() == 0 {
+        if wanted.take(QUESTIONS).map(|one| one.draw(&mut blocks)).count() == 0 {
             let message =
                 format!("{before} {} {after}. Show its state: `/runbook status {}`.", incident.id, incident.id);
             return Err(reply_text(message.trim_start()));
         }
-        Ok(HandlerReply::Message(Card { summary: "Check it, then press the button".to_owned(), sheet }))
+        Ok(HandlerReply::Message(Card { summary: format!("Question in {}", incident.id), blocks }))
     }
 }
 
@@ -193,12 +193,12 @@ pub(super) fn done(what: &str, incident: &Incident) -> HandlerReply {
         Some(_) => format!("/runbook postmortem {}", incident.id),
         None => format!("/runbook status {}", incident.id),
     };
-    let mut sheet = Blocks::default();
-    sheet.lines([
+    let mut blocks = Blocks::default();
+    blocks.lines([
         vec![text(format!("{what}: {} {}", incident.id, one_line(&incident.title, 80)))],
         vec![text(format!("Next: {next} · ")), Text::Code(command)],
     ]);
-    HandlerReply::Message(Card { summary: what.to_owned(), sheet })
+    HandlerReply::Message(Card { summary: what.to_owned(), blocks })
 }
 
 /// Whether a person may answer a question. The engine decides that finally when the person answers.
@@ -220,12 +220,12 @@ fn for_others(one: &PendingQuestion<'_>) -> Vec<Text> {
     vec![Text::Code(format!("/runbook status {}", one.incident.id)), text(words)]
 }
 
-fn listed(sheet: &mut Blocks, open: &[Incident]) {
+fn listed(blocks: &mut Blocks, open: &[Incident]) {
     for incident in open.iter().take(INCIDENT_LIMIT) {
         let words = format!(" {} {} on {}", incident.severity, one_line(&incident.title, 100), incident.environment);
-        sheet.line(vec![Text::Code(incident.id.to_string()), text(words)]);
+        blocks.line(vec![Text::Code(incident.id.to_string()), text(words)]);
         let value = ButtonValue { incident: incident.id.clone(), action: ButtonAction::Status }.encoded();
-        sheet.buttons([Button {
+        blocks.buttons([Button {
             label: format!("Show {}", incident.id),
             value,
             style: ButtonStyle::Plain,
@@ -233,6 +233,6 @@ fn listed(sheet: &mut Blocks, open: &[Incident]) {
         }]);
     }
     if open.len() > INCIDENT_LIMIT {
-        sheet.note(&format!("{} more: type `/runbook incidents`", open.len() - INCIDENT_LIMIT));
+        blocks.note(&format!("{} more: type `/runbook incidents`", open.len() - INCIDENT_LIMIT));
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::runbook::Runbook;
 /// The most incidents, steps or runbooks in a list.
 const LIST_LIMIT: u32 = 30;
 /// The most lines of a timeline: the most recent ones. The page and the terminal show older ones.
-const LINES: usize = 25;
+const LINE_LIMIT: usize = 25;
 /// The longest line, in characters.
 const LINE: usize = 110;
 
@@ -51,7 +51,7 @@ impl Interaction<'_> {
         let log = self.handlers.engine.log(&incident.id).await.map_err(|error| engine_refusal(&error))?;
         let timeline = Timeline::of(&log);
         let entries: Vec<&TimelineEntry> = timeline.notable().collect();
-        let earlier = entries.len().saturating_sub(LINES);
+        let earlier = entries.len().saturating_sub(LINE_LIMIT);
         let mut lines: Vec<Vec<Text>> = Vec::new();
         if earlier > 0 {
             lines.push(vec![text(format!("{earlier} earlier ones are left out"))]);
@@ -70,8 +70,8 @@ impl Interaction<'_> {
             return Err(reply_text("There are no incident pages: add `page` to estate.yaml."));
         };
         let mut card = reply_text(&format!("{} has a page", incident.id));
-        card.sheet = Blocks::default();
-        card.sheet.line(vec![Text::Link { url, words: "Incident page" }, text(format!(" of {}", incident.id))]);
+        card.blocks = Blocks::default();
+        card.blocks.line(vec![Text::Link { url, words: "Incident page" }, text(format!(" of {}", incident.id))]);
         Ok(HandlerReply::Message(card))
     }
 
@@ -81,7 +81,7 @@ impl Interaction<'_> {
         let catalog = &self.handlers.engine.parts().catalog;
         let id = typed.rest.as_str();
         if id.is_empty() {
-            let valid = catalog.sheets().filter_map(|(id, file)| Some((id, file.content.as_ref().ok()?)));
+            let valid = catalog.files().filter_map(|(id, file)| Some((id, file.content.as_ref().ok()?)));
             let line = |(id, runbook): (&str, &Runbook)| {
                 vec![Text::Code(id.to_owned()), text(format!(" {}", one_line(&runbook.title, LINE)))]
             };
@@ -115,8 +115,8 @@ impl Interaction<'_> {
 }
 
 fn listed(title: &str, none: &str, lines: Vec<Vec<Text>>) -> HandlerReply {
-    let mut sheet = Blocks::default();
+    let mut blocks = Blocks::default();
     let lines = if lines.is_empty() { vec![vec![text(none)]] } else { lines };
-    sheet.lines(std::iter::once(vec![Text::Strong(title.to_owned())]).chain(lines));
-    HandlerReply::Message(Card { summary: title.to_owned(), sheet })
+    blocks.lines(std::iter::once(vec![Text::Strong(title.to_owned())]).chain(lines));
+    HandlerReply::Message(Card { summary: title.to_owned(), blocks })
 }

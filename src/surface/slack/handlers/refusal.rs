@@ -19,9 +19,9 @@ const COMMAND_LIMIT: usize = 150;
 
 /// A message of one line.
 pub fn reply_text(words: &str) -> Card {
-    let mut sheet = Blocks::default();
-    sheet.line(vec![text(words)]);
-    Card { summary: words.to_owned(), sheet }
+    let mut blocks = Blocks::default();
+    blocks.line(vec![text(words)]);
+    Card { summary: words.to_owned(), blocks }
 }
 
 /// The message for an engine error.
@@ -44,7 +44,7 @@ pub fn engine_refusal(error: &EngineError) -> Card {
 /// incident.
 pub fn refusal_at(id: &IncidentId, error: &EngineError) -> Card {
     let card = engine_refusal(error);
-    if card.leads_on() || !matches!(error, EngineError::Refused(_)) {
+    if card.has_next_command() || !matches!(error, EngineError::Refused(_)) {
         return card;
     }
     reply_text(&format!("{} Show its state: `/runbook status {id}`.", full_stop(&card.summary)))
@@ -68,9 +68,9 @@ pub fn choose_incident(typed: &Typed, open: &[Incident]) -> Card {
         let shown = format!(" {} {}", incident.severity, one_line(&incident.title, COMMAND_LIMIT));
         vec![Text::Code(command(typed, &incident.id)), text(shown)]
     }));
-    let mut sheet = Blocks::default();
-    sheet.lines(lines);
-    Card { summary: "More than one incident is open".to_owned(), sheet }
+    let mut blocks = Blocks::default();
+    blocks.lines(lines);
+    Card { summary: "More than one incident is open".to_owned(), blocks }
 }
 
 /// The reply when no incident is open: suggests the command for the last one.

@@ -28,7 +28,7 @@ impl Interaction<'_> {
         let (id, rest) = first(&typed.rest);
         let catalog = &self.handlers.engine.parts().catalog;
         if id.is_empty() {
-            let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
+            let known: Vec<&str> = catalog.files().map(|(id, _)| id).collect();
             return Err(reply_text(&format!("Type `/runbook start` with a runbook: {}.", known.join(", "))));
         }
         let (runbook, _) = self.runbook(id)?;
@@ -90,7 +90,7 @@ impl Interaction<'_> {
             None => self.free_id().await?,
         };
         // The incident must be registered as this project's before its first event is durable.
-        (self.handlers.config.opening)(&incident);
+        (self.handlers.config.before_open)(&incident);
         let start = self.start_request(runbook, digest, order, incident.clone());
         let opened = self.submit_start(&incident, by, start).await?;
         Ok(HandlerReply::Message(self.live(&opened)))
@@ -120,7 +120,7 @@ impl Interaction<'_> {
 
     pub(super) fn runbook(&self, id: &str) -> Result<(Runbook, String), Card> {
         let catalog = &self.handlers.engine.parts().catalog;
-        let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
+        let known: Vec<&str> = catalog.files().map(|(id, _)| id).collect();
         // Phones capitalise the first letter.
         let lower_case = id.to_lowercase();
         let id = if known.contains(&id) || !known.contains(&lower_case.as_str()) { id } else { &lower_case };
@@ -158,7 +158,7 @@ impl Interaction<'_> {
     /// An incident id that is not in use.
     async fn free_id(&self) -> Result<IncidentId, super::Card> {
         for _ in 0..ID_ATTEMPTS {
-            let id = IncidentId::from_bits((self.handlers.config.chance)());
+            let id = IncidentId::from_bits((self.handlers.config.random_bits)());
             let seq = self.handlers.engine.parts().store.seq(&id).await;
             if seq.map_err(|error| super::engine_refusal(&error.into()))? == 0 {
                 return Ok(id);

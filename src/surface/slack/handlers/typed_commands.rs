@@ -33,7 +33,7 @@ impl Interaction<'_> {
             "retry" => self.retry(&typed).await,
             "skip" => self.skip(&typed).await,
             "undo" => self.undo(&typed).await,
-            "cancel" => self.text_request(&typed, "Stopped", |reason| Request::Cancel { reason }).await,
+            "cancel" => self.text_request(&typed, "Cancelled", |reason| Request::Cancel { reason }).await,
             "ack" => {
                 let by = self.may_typed(&typed, Permission::Acknowledge).await?;
                 let incident = self.target_incident(&typed).await?;
@@ -139,9 +139,9 @@ impl Interaction<'_> {
         if let Some(url) = self.handlers.engine.page_link(id).filter(|_| incident.draft.is_some()) {
             line.extend([text(" · "), Text::Link { url, words: "Read it" }]);
         }
-        let mut sheet = Blocks::default();
-        sheet.line(line);
-        Ok(HandlerReply::Message(Card { summary: format!("The post-mortem of {id}"), sheet }))
+        let mut blocks = Blocks::default();
+        blocks.line(line);
+        Ok(HandlerReply::Message(Card { summary: format!("The post-mortem of {id}"), blocks }))
     }
 }
 
@@ -158,11 +158,11 @@ fn unknown_command(word: &str) -> String {
 }
 
 fn help() -> Card {
-    let mut sheet = Blocks::default();
-    sheet.lines(HELP.iter().map(|(typed, what)| vec![Text::Code((*typed).to_owned()), text(format!(" {what}"))]));
-    sheet.note(
+    let mut blocks = Blocks::default();
+    blocks.lines(HELP.iter().map(|(typed, what)| vec![Text::Code((*typed).to_owned()), text(format!(" {what}"))]));
+    blocks.note(
         "If more than one incident is open, name it after the command: /runbook note lusab-fidok the disk is full",
     );
-    sheet.note("If more than one run has the step, put the run's number before it: /runbook answer 2:cause load");
-    Card { summary: "Commands of `/runbook`".to_owned(), sheet }
+    blocks.note("If more than one run has the step, put the run's number before it: /runbook answer 2:cause load");
+    Card { summary: "Commands of `/runbook`".to_owned(), blocks }
 }

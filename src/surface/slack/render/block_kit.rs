@@ -306,26 +306,26 @@ mod tests {
 
     #[test]
     fn foreign_text_mentions_nobody() {
-        let mut sheet = Blocks::default();
-        sheet.line(vec![text("<!channel> @here *x* `y`")]).note("@everyone");
-        let blocks = sheet.json().to_string();
+        let mut blocks = Blocks::default();
+        blocks.line(vec![text("<!channel> @here *x* `y`")]).note("@everyone");
+        let blocks = blocks.json().to_string();
         assert!(!blocks.contains("@here") && !blocks.contains("@everyone") && !blocks.contains("mrkdwn"), "{blocks}");
     }
 
     #[test]
     fn a_customers_number_is_masked() {
-        let mut sheet = Blocks::default();
-        sheet.line(vec![text("called +260971234556")]).note("+260971234556");
-        assert_eq!(sheet.json().to_string().matches("+26097*****56").count(), 2);
+        let mut blocks = Blocks::default();
+        blocks.line(vec![text("called +260971234556")]).note("+260971234556");
+        assert_eq!(blocks.json().to_string().matches("+26097*****56").count(), 2);
     }
 
     #[test]
     fn blocks_over_the_limit_are_counted() {
-        let mut sheet = Blocks::default();
+        let mut blocks = Blocks::default();
         for number in 0..60 {
-            sheet.line(vec![text(format!("{number}"))]);
+            blocks.line(vec![text(format!("{number}"))]);
         }
-        let blocks = sheet.json();
+        let blocks = blocks.json();
         assert_eq!(blocks.as_array().unwrap().len(), BLOCKS);
         assert_eq!(blocks[BLOCKS - 1]["elements"][0]["text"], "11 blocks more are not shown");
     }
@@ -337,15 +337,15 @@ mod tests {
             words in proptest::collection::vec("\\PC{0,4000}", 0..8),
             repeat in 1usize..20,
         ) {
-            let mut sheet = Blocks::default();
+            let mut blocks = Blocks::default();
             for one in words.iter().cycle().take(words.len() * repeat) {
                 let button = Button {
                     label: one.clone(), value: one.clone(), style: ButtonStyle::Danger, confirm: Some(one.clone()),
                 };
-                sheet.lines([vec![Text::Strong(one.clone())], vec![text(one.clone())]]).output(one).note(one);
-                sheet.buttons(vec![button; 30]);
+                blocks.lines([vec![Text::Strong(one.clone())], vec![text(one.clone())]]).output(one).note(one);
+                blocks.buttons(vec![button; 30]);
             }
-            let blocks = sheet.json();
+            let blocks = blocks.json();
             let blocks = blocks.as_array().unwrap();
             prop_assert!(blocks.len() <= BLOCKS);
             for block in blocks {

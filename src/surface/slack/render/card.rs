@@ -29,28 +29,28 @@ const TITLE: usize = 150;
 pub struct Card {
     /// The text for notifications and screen readers.
     pub summary: String,
-    pub sheet: Blocks,
+    pub blocks: Blocks,
 }
 
 impl Card {
     /// Whether it contains a next command or a button.
-    pub fn leads_on(&self) -> bool {
-        let blocks = self.sheet.json().to_string();
+    pub fn has_next_command(&self) -> bool {
+        let blocks = self.blocks.json().to_string();
         blocks.contains("/runbook") || blocks.contains("\"button\"")
     }
 
     /// Adds a next command unless there is one.
-    pub fn leading_on(mut self) -> Self {
-        if !self.leads_on() {
-            self.sheet.line(vec![Text::Code("/runbook".to_owned()), text(" shows what waits for you")]);
+    pub fn with_next_command(mut self) -> Self {
+        if !self.has_next_command() {
+            self.blocks.line(vec![Text::Code("/runbook".to_owned()), text(" shows what waits for you")]);
         }
         self
     }
 
     /// Adds the next step of an incident.
-    pub fn leading_to(mut self, incident: &Incident) -> Self {
+    pub fn with_next_step(mut self, incident: &Incident) -> Self {
         let next = text(format!("Next: {} · ", headline::next(incident)));
-        self.sheet.line(vec![next, Text::Code(format!("/runbook status {}", incident.id))]);
+        self.blocks.line(vec![next, Text::Code(format!("/runbook status {}", incident.id))]);
         self
     }
 }
@@ -72,34 +72,34 @@ pub fn of(incident: &Incident, log: &[Recorded], subject: &PostSubject, link: Op
 
 /// The incident message. If `log` has the last events, it also shows the latest answer.
 pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
-    let mut sheet = Blocks::default();
+    let mut blocks = Blocks::default();
     let waiting = all(incident);
-    sheet.lines(head(incident, &waiting, link));
+    blocks.lines(head(incident, &waiting, link));
     for one in waiting.iter().take(QUESTIONS) {
-        one.draw(&mut sheet);
+        one.draw(&mut blocks);
     }
     if waiting.len() > QUESTIONS {
-        sheet.note(&format!("{} questions more are in the thread", waiting.len() - QUESTIONS));
+        blocks.note(&format!("{} questions more are in the thread", waiting.len() - QUESTIONS));
     }
     if let Some((Reply { recorded, words }, name)) = answered(incident, log) {
         let words = format!("{} {words}", recorded.by.name());
-        sheet.line(vec![Text::Strong(words), text(format!(" ({name}) ")), Text::Time(recorded.at)]);
+        blocks.line(vec![Text::Strong(words), text(format!(" ({name}) ")), Text::Time(recorded.at)]);
     }
-    sheet.buttons(controls(incident));
+    blocks.buttons(controls(incident));
     for deadline in &incident.deadlines {
         let words = match &deadline.status {
             DeadlineStatus::Running => "due ",
             DeadlineStatus::Missed => "missed at ",
             _ => continue,
         };
-        sheet.line(vec![text(format!("{}: {words}", deadline.name)), Text::Time(deadline.due)]);
+        blocks.line(vec![text(format!("{}: {words}", deadline.name)), Text::Time(deadline.due)]);
     }
     if !incident.roles.is_empty() {
         let roles: Vec<String> =
             incident.roles.iter().map(|(role, holder)| format!("{role}: {}", holder.person)).collect();
-        sheet.note(&roles.join(" · "));
+        blocks.note(&roles.join(" · "));
     }
-    Card { summary: summary(incident), sheet }
+    Card { summary: summary(incident), blocks }
 }
 
 /// The first three lines: state, next step, links.
@@ -165,39 +165,39 @@ fn controls(incident: &Incident) -> Vec<Button> {
 
 /// The message for an open question.
 fn asked(waiting: &PendingQuestion<'_>) -> Card {
-    let mut sheet = Blocks::default();
+    let mut blocks = Blocks::default();
     let incident = waiting.incident;
-    name_incident(&mut sheet, incident);
-    waiting.draw(&mut sheet);
+    name_incident(&mut blocks, incident);
+    waiting.draw(&mut blocks);
     let summary = format!("{} {} needs you: {}", incident.severity, incident.id, one_line(&waiting.next(), TITLE));
-    Card { summary, sheet }
+    Card { summary, blocks }
 }
 
 /// Names the incident, because a broadcast thread message appears in the channel without its context.
-fn name_incident(sheet: &mut Blocks, incident: &Incident) {
-    sheet.note(&format!("{} {} {}", incident.severity, incident.id, one_line(&incident.title, TITLE)));
+fn name_incident(blocks: &mut Blocks, incident: &Incident) {
+    blocks.note(&format!("{} {} {}", incident.severity, incident.id, one_line(&incident.title, TITLE)));
 }
 
 fn failed(incident: &Incident, run: RunId) -> Card {
-    let mut sheet = Blocks::default();
-    name_incident(&mut sheet, incident);
+    let mut blocks = Blocks::default();
+    name_incident(&mut blocks, incident);
     let run = incident.run(run);
     let title = run.map(|run| run.runbook.title.clone()).unwrap_or_default();
-    sheet.line(vec![Text::Emoji("x"), Text::Strong(format!(" Failed: {title}"))]);
+    blocks.line(vec![Text::Emoji("x"), Text::Strong(format!(" Failed: {title}"))]);
     for (key, state) in run.into_iter().flat_map(|run| &run.steps) {
         let failure = state.outcome.as_ref().filter(|outcome| !outcome.is_success());
         if let Some(outcome) = failure {
-            sheet.line(vec![Text::Code(key.to_string()), text(format!(" {}", outcome.summary))]);
+            blocks.line(vec![Text::Code(key.to_string()), text(format!(" {}", outcome.summary))]);
             if let Some(transcript) = &outcome.transcript {
-                sheet.output(transcript);
+                blocks.output(transcript);
             }
         }
     }
-    Card { summary: format!("{} {} failed: {title}", incident.severity, incident.id), sheet }
+    Card { summary: format!("{} {} failed: {title}", incident.severity, incident.id), blocks }
 }
 
 fn at_risk(incident: &Incident, name: &str, missed: bool) -> Card {
-    let mut sheet = Blocks::default();
+    let mut blocks = Blocks::default();
     let words = if missed { "missed" } else { "at risk" };
     let mut line = vec![Text::Emoji("hourglass"), Text::Strong(format!(" Deadline {name} {words}"))];
     if let Some(deadline) = incident.deadlines.iter().find(|deadline| deadline.name == name) {
@@ -206,13 +206,13 @@ fn at_risk(incident: &Incident, name: &str, missed: bool) -> Card {
             line.extend([text(", met "), Text::Time(*at)]);
         }
     }
-    name_incident(&mut sheet, incident);
-    sheet.line(line);
-    Card { summary: format!("{} {}: deadline {name} {words}", incident.severity, incident.id), sheet }
+    name_incident(&mut blocks, incident);
+    blocks.line(line);
+    Card { summary: format!("{} {}: deadline {name} {words}", incident.severity, incident.id), blocks }
 }
 
 fn resolved(incident: &Incident) -> Card {
-    let mut sheet = Blocks::default();
+    let mut blocks = Blocks::default();
     let mut line =
         vec![Text::Emoji("white_check_mark"), Text::Strong(format!(" Resolved: {}", one_line(&incident.title, TITLE)))];
     if let Some(mark) = &incident.resolved {
@@ -221,10 +221,10 @@ fn resolved(incident: &Incident) -> Card {
     let mut lines = vec![line];
     lines.extend(incident.resolution.iter().map(|words| vec![text(words.clone())]));
     let ended = incident.runs.iter().filter(|run| matches!(run.status, RunStatus::Ended(_))).count();
-    sheet.lines(lines).note(&format!("{ended} of {} runs ended", incident.runs.len()));
+    blocks.lines(lines).note(&format!("{ended} of {} runs ended", incident.runs.len()));
     Card {
         summary: format!("{} {} resolved: {}", incident.severity, incident.id, one_line(&incident.title, TITLE)),
-        sheet,
+        blocks,
     }
 }
 
@@ -308,7 +308,7 @@ mod tests {
         let log = log(None);
         for length in 1..=log.len() {
             let incident = fold(&log[..length]).unwrap().unwrap();
-            let first = live(&incident, &log[..length], Some(LINK)).sheet.json()[0].to_string();
+            let first = live(&incident, &log[..length], Some(LINK)).blocks.json()[0].to_string();
             let typed = format!("/runbook status {}", incident.id);
             let places = [&format!("{} ", incident.severity), "Next: ", LINK, &typed];
             let places = places.map(|words| first.find(words).unwrap_or_else(|| panic!("no `{words}` in {first}")));
@@ -321,7 +321,7 @@ mod tests {
         let log = log(None);
         let incident = fold(&log).unwrap().unwrap();
         assert_eq!(incident.status, IncidentStatus::Resolved);
-        assert!(!live(&incident, &log, None).sheet.json().to_string().contains("\"button\""));
+        assert!(!live(&incident, &log, None).blocks.json().to_string().contains("\"button\""));
     }
 
     proptest! {
@@ -329,7 +329,7 @@ mod tests {
         #[test]
         fn messages_respect_slacks_limits_for_any_text_in_the_log(words in "\\PC{0,5000}|(<!here>|@channel|\\*|\u{202e}|\n){0,900}") {
             for card in cards(&log(Some(&words))) {
-                let blocks = card.sheet.json();
+                let blocks = card.blocks.json();
                 prop_assert!((1..=BLOCKS).contains(&blocks.as_array().unwrap().len()));
                 prop_assert!(longest(&blocks) <= TEXT);
                 let text = blocks.to_string();

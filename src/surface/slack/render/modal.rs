@@ -20,7 +20,7 @@ use crate::surface::slack::parse::start_args::StartArgs;
 /// The longest title or submit button, in characters.
 const TITLE: usize = 24;
 /// The longest label, in characters.
-const NAME: usize = 150;
+const LABEL_LIMIT: usize = 150;
 /// The most options in a menu.
 const OPTIONS: usize = 100;
 /// The most fields.
@@ -57,8 +57,8 @@ pub struct Carried {
     /// The address for the reply.
     pub response_url: Option<String>,
     /// Whether it was opened from an ephemeral message.
-    #[serde(default)]
-    pub alone: bool,
+    #[serde(rename = "alone", default)]
+    pub is_ephemeral: bool,
 }
 
 /// The callback id of all forms. [`Carried`] distinguishes them.
@@ -119,11 +119,11 @@ pub fn view(title: &str, fields: Vec<SlackBlock>, carried: &Carried) -> Option<S
 }
 
 fn input(name: &str, shown: &str, help: Option<&str>, element: SlackInputBlockElement) -> SlackBlock {
-    let shown = match label(shown, NAME) {
+    let shown = match label(shown, LABEL_LIMIT) {
         blank if blank.is_empty() => name.to_owned(),
         shown => shown,
     };
-    let help = help.map(|help| label(help, NAME)).filter(|help| !help.is_empty());
+    let help = help.map(|help| label(help, LABEL_LIMIT)).filter(|help| !help.is_empty());
     SlackInputBlock::new(plain(&shown).into(), element)
         .with_block_id(name.to_owned().into())
         .opt_hint(help.map(|help| plain(&help).into()))

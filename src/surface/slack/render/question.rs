@@ -47,8 +47,8 @@ impl PendingQuestion<'_> {
     }
 
     /// Adds the question and its buttons.
-    pub fn draw(&self, sheet: &mut Blocks) {
-        sheet.lines(self.lines()).buttons(self.buttons());
+    pub fn draw(&self, blocks: &mut Blocks) {
+        blocks.lines(self.lines()).buttons(self.buttons());
     }
 
     /// The question with the details that a person needs to answer it.

@@ -59,7 +59,7 @@ pub struct Init {
     /// The environment of this machine; further ones are those of other machines [default: production]
     #[arg(long = "env", value_name = "NAME", value_parser = environment)]
     environments: Vec<String>,
-    /// The units of the project [default: the commonest prefix of units that are not the distribution's]
+    /// The units of the project [default: the most common prefix of units that do not come with the distribution]
     #[arg(long, value_name = "PATTERN")]
     units: Option<String>,
     /// The systemd manager: `system`, `user` or a D-Bus address

@@ -59,7 +59,7 @@ impl LintTargets {
         let catalog = &self.project.catalog;
         let all = || {
             let estate = 1;
-            catalog.sheets().count() + estate + usize::from(catalog.template().is_some())
+            catalog.files().count() + estate + usize::from(catalog.template().is_some())
         };
         if self.files.is_empty() { all() } else { self.files.len() }
     }

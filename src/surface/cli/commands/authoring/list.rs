@@ -43,14 +43,14 @@ impl List {
     /// Lists the runbooks.
     pub fn run(self, session: &Session) -> Result {
         let project = Project::open(&session.settings)?;
-        let rows: Vec<RunbookRow<'_>> = project.catalog.sheets().map(|(id, sheet)| row(id, sheet)).collect();
+        let rows: Vec<RunbookRow<'_>> = project.catalog.files().map(|(id, file)| row(id, file)).collect();
         if session.output.is_table() {
             session.output.text(&table(&rows).render(session.settings.width()))?;
         } else {
             session.output.list(&rows)?;
         }
         let mut next = vec![session.command("show <runbook>")];
-        if let Some(first) = project.catalog.sheets().find_map(|(_, sheet)| sheet.content.as_ref().ok()) {
+        if let Some(first) = project.catalog.files().find_map(|(_, file)| file.content.as_ref().ok()) {
             next =
                 vec![session.command(&format!("show {}", first.id)), session.command(&project.start_arguments(first))];
         }
@@ -64,8 +64,8 @@ impl List {
     }
 }
 
-fn row<'a>(id: &'a str, sheet: &'a CheckedFile<Runbook>) -> RunbookRow<'a> {
-    let runbook = sheet.content.as_ref().ok();
+fn row<'a>(id: &'a str, file: &'a CheckedFile<Runbook>) -> RunbookRow<'a> {
+    let runbook = file.content.as_ref().ok();
     RunbookRow {
         id,
         title: runbook.map(|runbook| runbook.title.as_str()),
@@ -76,7 +76,7 @@ fn row<'a>(id: &'a str, sheet: &'a CheckedFile<Runbook>) -> RunbookRow<'a> {
         schedules: runbook.map_or(&[], |runbook| &runbook.schedules),
         params: runbook.map_or(&[], |runbook| &runbook.params),
         steps: runbook.map_or(0, |runbook| runbook.all_steps().len()),
-        problems: sheet.problems().len(),
+        problems: file.problems().len(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Commands that open an incident or act on one.
+//! Commands that open an incident or act on one, and the preview of `start --plan`.
 
 pub(crate) mod ack;
 pub(crate) mod answer;

@@ -49,7 +49,7 @@ impl Role {
         let role = self.role;
         let (confirmation, request) = match self.change {
             RoleChange { give: Some(to), .. } => (format!("{to} has the role {role}"), Request::GiveRole { role, to }),
-            RoleChange { release: true, .. } => (format!("nobody has the role {role}"), Request::ReleaseRole { role }),
+            RoleChange { release: true, .. } => (format!("role {role} released"), Request::ReleaseRole { role }),
             RoleChange { .. } => (format!("you have the role {role}"), Request::TakeRole { role }),
         };
         submit::only(session, &self.target, &confirmation, request)

@@ -56,7 +56,7 @@ pub struct Start {
     /// The incident's title [default: the runbook's]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
-    /// When the problem was first parse_detected_at: an instant, or how long ago such as `10m`
+    /// When the problem was first noticed: an instant, or how long ago, such as `10m`
     #[arg(long, value_name = "TIME")]
     detected_at: Option<String>,
     /// Start the runbook in this incident instead of opening a new one

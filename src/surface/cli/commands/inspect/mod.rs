@@ -1,4 +1,4 @@
-//! Commands that show incidents, services and logs, and change nothing.
+//! Commands that show or report incidents, services and logs.
 
 pub(crate) mod handoff;
 pub(crate) mod incidents;

@@ -12,7 +12,7 @@ use crate::domain::core::text::{one_line, shell_word};
 use crate::domain::host::requirement::{CheckResult, CheckState, Needs, Topic};
 use crate::domain::runbook::Runbook;
 use crate::engine::catalog::RUNBOOKS;
-use crate::engine::inspect::doctor::{Account, Checkup, CommandHints};
+use crate::engine::inspect::doctor::{self, Account, CommandHints};
 use crate::surface::cli::context::action_context;
 use crate::surface::cli::context::action_context::ActionTarget;
 use crate::surface::cli::context::hostname::hostname;
@@ -59,8 +59,8 @@ impl Doctor {
         let mut findings = files(&project, session);
         let no_estate = Estate::default();
         let estate = project.catalog.estate().content.as_ref().unwrap_or(&no_estate);
-        let checkup = self.checkup(session, &project, estate, account)?;
-        let results = session.runtime()?.block_on(checkup.run());
+        let checks = self.checks(session, &project, estate, account)?;
+        let results = session.runtime()?.block_on(checks.run());
         // Without a valid estate, only the checks of the host itself mean anything.
         let is_relevant = |result: &CheckResult| !std::ptr::eq(estate, &no_estate) || is_about_host(result.topic);
         findings.extend(results.into_iter().filter(is_relevant));
@@ -81,7 +81,13 @@ impl Doctor {
     }
 
     /// The checks to run, and what they need.
-    fn checkup(&self, session: &Session, project: &Project, estate: &Estate, account: Account) -> Result<Checkup> {
+    fn checks(
+        &self,
+        session: &Session,
+        project: &Project,
+        estate: &Estate,
+        account: Account,
+    ) -> Result<doctor::Doctor> {
         let (name, environment) = match estate.environments.is_empty() {
             true => Default::default(),
             false => known_environment(self.environment.as_deref(), estate)?,
@@ -89,7 +95,7 @@ impl Doctor {
         let runbooks: Vec<&Runbook> = project.catalog.valid_runbooks().collect();
         let needs = Needs::of(estate, &name, &runbooks, &actions::forms());
         let target = ActionTarget { directory: project.directory.clone(), estate: estate.clone(), name, environment };
-        Ok(Checkup {
+        Ok(doctor::Doctor {
             context: action_context::context(session, target, session.secrets(estate, project))?,
             needs,
             log: session.log()?,
@@ -130,7 +136,7 @@ fn files(project: &Project, session: &Session) -> Vec<CheckResult> {
     let wrong = problems.iter().map(|(source, problems)| {
         CheckResult::wrong(Topic::Runbooks, &source.name, diagnostic::count(problems.len()), lint(&source.name))
     });
-    let sound = project.catalog.sheets().filter(|(_, sheet)| sheet.content.is_ok()).count();
+    let sound = project.catalog.files().filter(|(_, file)| file.content.is_ok()).count();
     let noun = if sound == 1 { "runbook" } else { "runbooks" };
     wrong.chain([CheckResult::fine(Topic::Runbooks, "files", format!("{sound} {noun} without problems"))]).collect()
 }
@@ -147,9 +153,9 @@ fn render(findings: &[CheckResult]) -> String {
         for finding in findings {
             let (sign, label, style) = state_style(finding.state);
             let (subject, found) = (one_line(&finding.subject, CELL_LIMIT), one_line(&finding.found, CELL_LIMIT));
-            let _ = writeln!(text, "  {style}{sign} {label:<5}{style:#}  {subject:<wide$}  {found}");
+            let _ = writeln!(text, "  {style}{sign} {label:<7}{style:#}  {subject:<wide$}  {found}");
             if let Some(mend) = &finding.mend {
-                let _ = writeln!(text, "           fix: {}", one_line(mend, CELL_LIMIT));
+                let _ = writeln!(text, "             fix: {}", one_line(mend, CELL_LIMIT));
             }
         }
     }
@@ -163,7 +169,7 @@ const SUBJECT_WIDTH: usize = 32;
 fn state_style(state: CheckState) -> (char, &'static str, Style) {
     match state {
         CheckState::Fine => ('✓', "ok", AnsiColor::Green.on_default()),
-        CheckState::Doubtful => ('!', "warn", AnsiColor::Yellow.on_default().bold()),
+        CheckState::Doubtful => ('!', "warning", AnsiColor::Yellow.on_default().bold()),
         CheckState::Wrong => ('✗', "wrong", AnsiColor::Red.on_default().bold()),
     }
 }
@@ -172,7 +178,8 @@ fn state_style(state: CheckState) -> (char, &'static str, Style) {
 fn conclude(findings: &[CheckResult], repeat: &str, session: &Session) -> Exit {
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
     let (wrong, doubtful, fine) = (count(CheckState::Wrong), count(CheckState::Doubtful), count(CheckState::Fine));
-    session.output.print_message(&format!("{fine} ok, {doubtful} to check, {wrong} wrong"));
+    let warnings = if doubtful == 1 { "warning" } else { "warnings" };
+    session.output.print_message(&format!("{fine} ok, {doubtful} {warnings}, {wrong} wrong"));
     if wrong > 0 {
         session.output.next(&[session.command(repeat)]);
         return Exit::PROBLEMS;

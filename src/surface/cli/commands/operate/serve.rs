@@ -171,9 +171,9 @@ fn warn_unverifiable_senders(session: &Session, estate: &Estate, secrets: &Secre
 
 /// The interface in Slack. If it does not start, a warning is printed and alerts are received all the same.
 async fn slack(open_engine: &OpenEngine<'_>, stop: &CancellationToken) -> Result<Arc<SlackInterface>> {
-    let DispatcherConfig { chance, opening, .. } = dispatcher_config(open_engine)?;
+    let DispatcherConfig { random_bits, before_open, .. } = dispatcher_config(open_engine)?;
     let interface =
-        SlackInterface::new(open_engine.engine.clone(), slack::SlackConfig { chance, opening }, stop.clone());
+        SlackInterface::new(open_engine.engine.clone(), slack::SlackConfig { random_bits, before_open }, stop.clone());
     if let Err(why) = interface.reload().await {
         open_engine.session.output.warn(&format!("the Slack app is not available: {why}"));
     }
@@ -188,8 +188,8 @@ fn dispatcher_config(open_engine: &OpenEngine<'_>) -> Result<DispatcherConfig> {
     let (own_directory, file_of) = (directory.clone(), file.clone());
     let schedules = Some(open_engine.session.schedules()?);
     Ok(DispatcherConfig {
-        chance: crate::surface::cli::random_bits,
-        opening: Box::new(move |id| {
+        random_bits: crate::surface::cli::random_bits,
+        before_open: Box::new(move |id| {
             if let Err(error) = std::fs::write(file(id), &directory) {
                 tracing::warn!(incident = %id, %error, "the project of the incident cannot be recorded");
             }

@@ -18,7 +18,7 @@ pub(super) struct Reply<'a> {
 
 /// The message for a settled question: the replies with their persons and times. It has no buttons.
 pub(super) fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &StepKey, round: u32) -> Card {
-    let mut sheet = Blocks::default();
+    let mut blocks = Blocks::default();
     let (gate, replies) = answers(log, run, step, round);
     let mut lines = Vec::new();
     if let Some(gate) = gate {
@@ -34,8 +34,8 @@ pub(super) fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &
     }
     let first = replies.first().map(|Reply { recorded, words }| format!("{} {words}", recorded.by.name()));
     let summary = format!("{}: {}", incident.id, first.unwrap_or_else(|| "it needs no answer any more".to_owned()));
-    sheet.lines(lines);
-    Card { summary, sheet }
+    blocks.lines(lines);
+    Card { summary, blocks }
 }
 
 /// A question of a step, and the replies that settled it.

@@ -162,11 +162,11 @@ fn changes(old: &Catalog, new: &Catalog, secrets: (&Secrets, &Secrets)) -> Strin
     if old.estate().digest != new.estate().digest {
         changes.push("estate.yaml changed".to_owned());
     }
-    if old.template().map(|sheet| &sheet.digest) != new.template().map(|sheet| &sheet.digest) {
+    if old.template().map(|file| &file.digest) != new.template().map(|file| &file.digest) {
         changes.push("the template for post-mortems changed".to_owned());
     }
-    let ids: BTreeSet<&str> = old.sheets().chain(new.sheets()).map(|(id, _)| id).collect();
-    let digest = |catalog: &Catalog, id: &str| catalog.sheet(id).map(|sheet| sheet.digest.clone());
+    let ids: BTreeSet<&str> = old.files().chain(new.files()).map(|(id, _)| id).collect();
+    let digest = |catalog: &Catalog, id: &str| catalog.file(id).map(|file| file.digest.clone());
     changes.extend(ids.into_iter().filter_map(|id| match (digest(old, id), digest(new, id)) {
         (Some(old), Some(new)) if old == new => None,
         (Some(_), Some(_)) => Some(format!("`{id}` changed")),
