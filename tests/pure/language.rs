@@ -135,7 +135,7 @@ fn empty_context() -> Context {
         clock: Arc::new(SystemClock),
         secrets: Arc::new(Secrets::default()),
         redactor: Arc::new(Redactor::default()),
-        basics: Arc::new(BTreeMap::new()),
+        base_environment: Arc::new(BTreeMap::new()),
         directory: PathBuf::from("/"),
         progress: Progress::none(),
         cancel: CancellationToken::new(),
