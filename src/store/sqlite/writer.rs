@@ -150,7 +150,7 @@ impl WriterThread {
         let format = format!("PRAGMA user_version = {FORMAT}");
         let written = self.log.change(|connection| Ok(connection.execute_batch(&format)?));
         for reply in checks {
-            reply_with(reply, written.as_ref().map(|()| ()).map_err(StoreError::copy));
+            reply_with(reply, written.as_ref().copied().map_err(StoreError::copy));
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** an incomplete log is reported as such, and nothing is claimed about commits that a shallow clone lacks.
 //!
-//! Not here: the changes of a commit; see [`extent`](super::extent).
+//! Not here: the changes of a commit; see [`revert_check`](super::revert_check).
 
 use serde::Deserialize;
 use serde_json::{Value, json};
