@@ -167,7 +167,7 @@ fn on_a_healthy_host_every_part_is_checked_and_the_exit_code_is_0() {
     assert_eq!(host.units.property("acme-web.service", "MainPID"), process, "the check of rights restarts nothing");
     let text = host.project.doctor(&[], &[("HOOK", "0123456789abcdef")]);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
-    assert!(text.contains("units\n  ✓ ok     acme-cache.service"), "{text}");
+    assert!(text.contains("units\n  ✓ ok       acme-cache.service"), "{text}");
     assert!(!text.contains(TOKEN) && !text.contains('\u{1b}'), "{text}");
 }
 
