@@ -10,9 +10,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::SqliteError;
-use super::error_help::fault;
+use super::error_help::{fault, io_refusal};
 use super::file_watch::FileWatch;
-use super::log_file::{APPLICATION_ID, FORMAT, PAGE_SIZE, SCHEMA, open_checked};
+use super::log_file::{APPLICATION_ID, Extent, FORMAT, PAGE_SIZE, SCHEMA, open_checked};
 use super::shared_file::{Database, FileIdentity, SharedFile, is_still};
 use crate::store::StoreError;
 
@@ -96,7 +96,15 @@ impl LazyConnection {
         change: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, StoreError> {
         self.check_files()?;
-        let changed = self.within(TransactionBehavior::Immediate, change)?;
+        self.open()?;
+        let Self { connection, watch, .. } = self;
+        let connection = connection.as_mut().expect("it was opened above");
+        let changed = transact(connection, TransactionBehavior::Immediate, |connection| {
+            watch.check_wal_before_write()?;
+            change(connection)
+        });
+        let changed = self.explained(changed)?;
+        self.watch.check_wal_after_write()?;
         self.check_files()?;
         Ok(changed)
     }
@@ -104,16 +112,39 @@ impl LazyConnection {
     /// Checks that what is written is written to the log at `path`. Closes nothing: when SQLite closes its last connection
     /// it deletes the WAL.
     fn check_files(&mut self) -> Result<(), StoreError> {
-        let Some(stamp) = self.watch.check_paths()? else { return Ok(()) };
+        let stamp = match self.watch.check_paths() {
+            Ok(None) => return Ok(()),
+            Ok(Some(stamp)) => stamp,
+            Err(error) => return Err(self.save_wal().unwrap_or(error)),
+        };
+        let file = open_checked(&self.path)?;
+        let extent = Extent::of(&file).map_err(|error| io_refusal(&self.path, &error))?;
         if self.watch.has_witnesses() {
-            let another = connect(&self.path, open_checked(&self.path)?, Use::Reading);
-            let confirmed = another.and_then(|another| self.watch.confirm(&another));
+            let another = connect(&self.path, file, Use::Reading);
+            let confirmed = another.and_then(|another| self.watch.confirm(&another, extent));
             confirmed.map_err(|error| error.explained(&self.path))?;
         }
         self.open()?;
         let Some(connection) = &self.connection else { return Ok(()) };
-        let remembered = self.watch.remember(connection, stamp);
+        let remembered = self.watch.remember(connection, stamp, extent);
         self.explained(remembered)
+    }
+
+    /// Moves the events of a WAL that was removed into the database file, so that they survive the end of the process.
+    /// Returns the error that says so.
+    fn save_wal(&mut self) -> Option<StoreError> {
+        let connection = self.connection.as_ref().filter(|_| self.watch.lacks_only_wal())?;
+        let checkpoint = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+        let (busy, frames, moved) = checkpoint.ok()?;
+        (busy == 0 && frames == moved).then(|| {
+            StoreError::Unavailable(format!(
+                "the `-wal` of `{}` was removed or moved while it is open; its events were saved in the database file, and \
+                 nothing more is recorded until it is back, or every `runbook` that uses the log was stopped and started",
+                self.path.display()
+            ))
+        })
     }
 
     /// Runs a query outside a transaction, for values that are not contents of the log.
@@ -130,13 +161,7 @@ impl LazyConnection {
         behavior: TransactionBehavior,
         work: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, StoreError> {
-        let connection = self.open()?;
-        let done = connection.transaction_with_behavior(behavior).map_err(SqliteError::Sql).and_then(|transaction| {
-            // Dropping the transaction rolls it back.
-            let done = work(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        });
+        let done = transact(self.open()?, behavior, work);
         self.explained(done)
     }
 
@@ -174,6 +199,18 @@ impl LazyConnection {
         }
         Ok(self.connection.as_mut().expect("it was opened above"))
     }
+}
+
+fn transact<T>(
+    connection: &mut Database,
+    behavior: TransactionBehavior,
+    work: impl FnOnce(&Connection) -> Result<T, SqliteError>,
+) -> Result<T, SqliteError> {
+    let transaction = connection.transaction_with_behavior(behavior)?;
+    // Dropping the transaction rolls it back.
+    let done = work(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
 }
 
 fn connect(path: &Path, file: SharedFile, usage: Use) -> Result<Database, SqliteError> {

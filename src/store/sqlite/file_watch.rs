@@ -1,12 +1,12 @@
 //! Checks that the log's paths still lead to the files that SQLite has open, before and after each write.
 //!
 //! A log that is removed, moved or replaced while it is open would take events that nobody reads again. SQLite itself
-//! does not notice a removed WAL, nor a database file that is overwritten in place.
+//! does not notice a removed WAL, nor a file that is overwritten in place.
 //!
 //! **Invariant:** no write is acknowledged while the path of the database file or of its WAL leads to another file.
 //!
-//! Not noticed: a database file that is overwritten in place by a copy that holds the [`Witness`] events, and a WAL that
-//! is overwritten in place.
+//! Not noticed: a database file that is overwritten in place by a copy that is as long and holds the [`Witness`] events, and
+//! a WAL that is overwritten in place by one as long or with another header.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -18,9 +18,10 @@ use rusqlite::Connection;
 
 use super::error::SqliteError;
 use super::error_help::io_refusal;
-use super::log_file::with_suffix;
+use super::log_file::{Extent, with_suffix};
 use super::rows;
 use super::shared_file::{FileIdentity, identity};
+use super::wal_check::{self, WalHeader};
 use crate::store::StoreError;
 use crate::store::hash_chain::Hash;
 
@@ -41,6 +42,13 @@ struct Witness {
 /// Changes with the content of the database file: seconds and nanoseconds of the last change, and the size.
 type Stamp = (i64, i64, u64);
 
+/// The WAL as it was at the last write. Until SQLite begins the WAL again, with another header, it never gets shorter.
+#[derive(Debug, Clone, Copy)]
+struct WalState {
+    size: u64,
+    header: WalHeader,
+}
+
 /// The files that this process writes to.
 #[derive(Debug)]
 pub(super) struct FileWatch {
@@ -49,16 +57,24 @@ pub(super) struct FileWatch {
     database: FileIdentity,
     /// Known from the first write of a connection.
     wal: Option<FileIdentity>,
+    wal_state: Option<WalState>,
     /// Of the content that was confirmed last.
-    confirmed: Option<Stamp>,
+    confirmed: Option<(Stamp, Extent)>,
     witnesses: VecDeque<Witness>,
 }
 
 impl FileWatch {
     /// Watches the file at `path`, which is `database`.
     pub(super) fn new(path: &Path, database: FileIdentity) -> Self {
-        let wal_path = with_suffix(path, "-wal");
-        Self { path: path.to_owned(), wal_path, database, wal: None, confirmed: None, witnesses: VecDeque::new() }
+        Self {
+            path: path.to_owned(),
+            wal_path: with_suffix(path, "-wal"),
+            database,
+            wal: None,
+            wal_state: None,
+            confirmed: None,
+            witnesses: VecDeque::new(),
+        }
     }
 
     pub(super) fn database(&self) -> FileIdentity {
@@ -67,7 +83,7 @@ impl FileWatch {
 
     /// Without a connection, SQLite may delete the WAL and create another.
     pub(super) fn disconnected(&mut self) {
-        self.wal = None;
+        (self.wal, self.wal_state) = (None, None);
     }
 
     /// Checks where the paths lead. Returns the stamp of a database file whose content is not confirmed yet.
@@ -76,12 +92,13 @@ impl FileWatch {
         if identity(&found) != self.database {
             return Err(replaced(&self.path));
         }
-        self.check_wal()?;
+        self.check_wal_path()?;
         let stamp = (found.mtime(), found.mtime_nsec(), found.size());
-        Ok((self.confirmed != Some(stamp)).then_some(stamp))
+        let is_confirmed = self.confirmed.is_some_and(|(confirmed, _)| confirmed == stamp);
+        Ok((!is_confirmed || self.witnesses.is_empty()).then_some(stamp))
     }
 
-    fn check_wal(&mut self) -> Result<(), StoreError> {
+    fn check_wal_path(&mut self) -> Result<(), StoreError> {
         match (self.wal, fs::metadata(&self.wal_path)) {
             // SQLite creates it with the first write of a connection.
             (None, Err(_)) => Ok(()),
@@ -95,29 +112,83 @@ impl FileWatch {
         }
     }
 
+    /// Whether the WAL alone is missing. SQLite has it open, so that its events can still be moved into the database file.
+    pub(super) fn lacks_only_wal(&self) -> bool {
+        let is_database = fs::metadata(&self.path).is_ok_and(|found| identity(&found) == self.database);
+        is_database && self.wal.is_some() && matches!(self.wal_path.try_exists(), Ok(false))
+    }
+
+    /// Checks the WAL under the write lock, before a write.
+    pub(super) fn check_wal_before_write(&mut self) -> Result<(), StoreError> {
+        let (size, header) = self.read_wal()?;
+        if size == 0 {
+            // A checkpoint by another program may have emptied it. If not, the check after the write finds out.
+            return Ok(());
+        }
+        let header = header.filter(wal_check::is_header);
+        let header = header.ok_or_else(|| overwritten(&self.wal_path, "its header is gone"))?;
+        if self.wal_state.is_some_and(|last| header == last.header && size < last.size) {
+            return Err(overwritten(&self.wal_path, "it is shorter than it was"));
+        }
+        self.wal_state = Some(WalState { size, header });
+        Ok(())
+    }
+
+    /// Checks after a write that the WAL has a header.
+    pub(super) fn check_wal_after_write(&mut self) -> Result<(), StoreError> {
+        let (size, header) = self.read_wal()?;
+        if size == 0 {
+            return Ok(());
+        }
+        let header = header.filter(wal_check::is_header);
+        let header = header.ok_or_else(|| overwritten(&self.wal_path, "its header is gone"))?;
+        // The size of a WAL with another header is not remembered: another process may be about to shorten it.
+        if let Some(last) = self.wal_state.as_mut().filter(|last| last.header == header) {
+            last.size = last.size.max(size);
+        }
+        Ok(())
+    }
+
+    fn read_wal(&self) -> Result<(u64, Option<WalHeader>), StoreError> {
+        let refusal = |error| io_refusal(&self.wal_path, &error);
+        let header = wal_check::read_header(&self.wal_path).map_err(refusal)?;
+        let size = fs::metadata(&self.wal_path).map_or(0, |found| found.size());
+        Ok((size, header))
+    }
+
     /// Whether there are events to confirm.
     pub(super) fn has_witnesses(&self) -> bool {
         !self.witnesses.is_empty()
     }
 
     /// Checks the content by another connection, which has nothing in its cache.
-    pub(super) fn confirm(&self, another: &Connection) -> Result<(), SqliteError> {
+    pub(super) fn confirm(&self, another: &Connection, extent: Extent) -> Result<(), SqliteError> {
+        let shorter = |(_, last): (Stamp, Extent)| extent.size < last.size || extent.pages < last.pages;
+        if self.confirmed.is_some_and(shorter) {
+            return Err(SqliteError::Refused(overwritten(&self.path, "it is shorter than it was")));
+        }
         for Witness { place, hash } in &self.witnesses {
             if rows::event_hash(another, *place)? != Some(*hash) {
-                return Err(SqliteError::Refused(overwritten(&self.path, *place)));
+                let why = format!("event {place} of the log is no longer in it");
+                return Err(SqliteError::Refused(overwritten(&self.path, &why)));
             }
         }
         Ok(())
     }
 
     /// Remembers the last event of the confirmed content.
-    pub(super) fn remember(&mut self, connection: &Connection, stamp: Stamp) -> Result<(), SqliteError> {
+    pub(super) fn remember(
+        &mut self,
+        connection: &Connection,
+        stamp: Stamp,
+        extent: Extent,
+    ) -> Result<(), SqliteError> {
         let last = rows::last_event(connection)?;
         self.witnesses.extend(last.map(|(place, hash)| Witness { place, hash }));
         if self.witnesses.len() > WITNESSES {
             self.witnesses.pop_front();
         }
-        self.confirmed = Some(stamp);
+        self.confirmed = Some((stamp, extent));
         Ok(())
     }
 }
@@ -140,15 +211,16 @@ fn gone(path: &Path, error: &io::Error) -> StoreError {
 
 fn replaced(path: &Path) -> StoreError {
     StoreError::Unavailable(format!(
-        "`{}` is another file than the one that is open; nothing is recorded until the first file is back at this path",
+        "`{}` is another file than the one that is open; nothing is recorded until the first file is back at this path. To \
+         go on with the other file, restart every `runbook` that uses it",
         path.display()
     ))
 }
 
-fn overwritten(path: &Path, place: u64) -> StoreError {
+fn overwritten(path: &Path, why: &str) -> StoreError {
     StoreError::Unavailable(format!(
-        "`{}` was overwritten while it is open: event {place} of the log is no longer in it; nothing is recorded. Stop \
-         every `runbook` that uses it, keep a copy of it and of its `-wal`, and restore a backup",
+        "`{}` was overwritten while it is open: {why}; nothing is recorded. Stop every `runbook` that uses it, keep a copy \
+         of the database file and of its `-wal`, and restore a backup",
         path.display()
     ))
 }

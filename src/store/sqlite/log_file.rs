@@ -33,6 +33,9 @@ pub(super) const PAGE_SIZE: u32 = 0x1000;
 /// Bytes of SQLite's file header, from <https://www.sqlite.org/fileformat2.html>.
 const HEADER: usize = 100;
 
+/// The offset of the number of pages in the header.
+const PAGES: usize = 28;
+
 /// Header bytes that are the same in every log, by offset: magic; page size; WAL twice, no reserved bytes and the three
 /// fixed fractions; schema format 4; UTF-8.
 const FIXED: [(usize, &[u8]); 5] = [
@@ -135,7 +138,7 @@ pub(super) fn open_checked(path: &Path) -> Result<SharedFile, StoreError> {
 fn check_release(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), StoreError> {
     let page = u64::from(u16::from_be_bytes([header[16], header[17]]));
     let is_log = header.starts_with(FIXED[0].1) && number(header, 68) == APPLICATION_ID;
-    let is_whole = page.is_power_of_two() && size == u64::from(number(header, 28)) * page;
+    let is_whole = page.is_power_of_two() && size == u64::from(number(header, PAGES)) * page;
     if !is_log || !is_whole || page == u64::from(PAGE_SIZE) {
         return Ok(());
     }
@@ -148,7 +151,7 @@ fn check_release(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), St
 
 /// Refuses a file shorter than its header says, unless the WAL may hold the missing pages.
 fn check_size(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), StoreError> {
-    let pages = u64::from(number(header, 28));
+    let pages = u64::from(number(header, PAGES));
     let page = u64::from(PAGE_SIZE);
     let whole = size.is_multiple_of(page) && size >= pages * page;
     if !whole && !with_suffix(path, "-wal").exists() {
@@ -156,6 +159,23 @@ fn check_size(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), Store
         return Err(damaged(path, &why));
     }
     Ok(())
+}
+
+/// The length of a log. The store never makes a log shorter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// The size of the file in bytes.
+    pub(super) size: u64,
+    /// The number of pages in its header.
+    pub(super) pages: u32,
+}
+
+impl Extent {
+    pub(super) fn of(file: &SharedFile) -> io::Result<Self> {
+        let mut header = [0; HEADER];
+        file.read_start(&mut header)?;
+        Ok(Self { size: file.size()?, pages: number(&header, PAGES) })
+    }
 }
 
 /// The big-endian number at an offset of the header.

@@ -44,14 +44,22 @@ pub(super) fn check(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The header of a WAL.
+pub(super) type WalHeader = [u8; HEADER];
+
+/// Whether these bytes are the header of a WAL.
+pub(super) fn is_header(header: &WalHeader) -> bool {
+    Checksum::of_header(header).is_some()
+}
+
 /// The result of reading a WAL.
 struct WalFinding {
-    header: [u8; HEADER],
+    header: WalHeader,
     damage: Option<String>,
 }
 
 /// The header of the WAL; `None` if it is missing or empty.
-fn read_header(wal: &Path) -> io::Result<Option<[u8; HEADER]>> {
+pub(super) fn read_header(wal: &Path) -> io::Result<Option<WalHeader>> {
     let mut header = [0; HEADER];
     match File::open(wal).and_then(|mut file| file.read_exact(&mut header)) {
         // Missing, or empty after a checkpoint.
