@@ -1143,9 +1143,36 @@ fn a_run_that_is_cancelled_or_late_ends_with_3() {
     error: nothing is running
     hint: Resolve it: `runbook resolve INCIDENT`.
     "#);
+    assert_eq!(project.code(&["resolve", "last", "a false alarm"]), 0);
+    assert_snapshot!(project.run(&["cancel", "last", "again"]), @r#"
+    exit 2
+    --- stderr
+    error: nothing is running: the incident is resolved
+    hint: See its state: `runbook timeline INCIDENT`.
+    "#);
     let late = FAILS.replace("[test, -e, mended]", "[sleep, '60']");
     let project = Project::new().runbook("fails", &format!("{late}    timeout: 100ms\n    on_failure: stop\n"));
     assert_eq!(project.code(&["start", "fails"]), 3);
+}
+
+#[test]
+fn hints_repeat_the_options_that_they_need() {
+    let nowhere = "unix:path=/nonexistent/bus";
+    let project = Project::new()
+        .variable("XDG_RUNTIME_DIR", "/nonexistent")
+        .variable("DBUS_SESSION_BUS_ADDRESS", nowhere)
+        .variable("DBUS_SYSTEM_BUS_ADDRESS", nowhere);
+    for (words, hint) in [
+        (&["status", "--env", "staging", "nosuch"][..], "hint: `runbook status --env staging` shows all"),
+        (&["status", "nosuch"], "hint: `runbook status` shows all"),
+        (&["unit", "service", "--user", "oncall"], "or runbook unit polkit --user oncall\n"),
+        (&["unit", "service"], "or runbook unit polkit\n"),
+        (&["init", "--systemd", "user"], "hint: Name another manager: `--systemd system`"),
+        (&["init", "--systemd", nowhere], "hint: Name another manager: `--systemd user`"),
+    ] {
+        let transcript = project.run(words);
+        assert!(transcript.contains(hint), "{words:?}: {transcript}");
+    }
 }
 
 #[test]

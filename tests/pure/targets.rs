@@ -132,6 +132,18 @@ fn several_matching_steps_are_listed_and_none_is_chosen() {
 }
 
 #[test]
+fn the_reference_to_an_item_is_in_quotes_in_a_command() {
+    let mut scripted = two_runs();
+    let id = name(scripted.incident()).to_owned();
+    scripted.asks(1, "restart[0]", change("d"));
+    let (_, hint) = scripted.refused(StepVerb::Answer, "1:restart[0]");
+    let approve = format!("runbook approve {id} '1:restart[0]'");
+    assert_eq!(hint, format!("Type `{approve}` or `runbook deny {id} '1:restart[0]' <reason>`."));
+    scripted.asks(2, "restart[0]", change("e"));
+    assert_eq!(scripted.refused(StepVerb::Approve, "restart[0]").1, format!("Name one: `{approve}`."));
+}
+
+#[test]
 fn the_only_matching_step_needs_no_run() {
     let mut scripted = two_runs();
     let target = scripted.target(StepVerb::Answer, "1:cause").unwrap();

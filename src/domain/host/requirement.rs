@@ -256,6 +256,14 @@ impl Reader<'_> {
         };
         Some(rendered).filter(|rendered| !rendered.trim().is_empty())
     }
+
+    /// As [`known`](Self::known), with each element of an expression that gives a list.
+    fn known_values(&self, text: &str) -> Vec<String> {
+        match expression::render(text, self.scope) {
+            Ok(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => self.known(text).into_iter().collect(),
+        }
+    }
 }
 
 /// Adds a user of something.

@@ -180,9 +180,11 @@ fn cancel(incident: &Incident, reason: &str) -> Result<Vec<Event>, Refused> {
     };
     let events: Vec<Event> = incident.live_runs().filter(|run| !is_cancelled(run)).map(stop).collect();
     if events.is_empty() {
-        return Err(
-            Refused::usage("nothing is running").hint(format!("Resolve it: `runbook resolve {}`.", incident.id))
-        );
+        return Err(match incident.status {
+            IncidentStatus::Resolved => Refused::usage("nothing is running: the incident is resolved")
+                .hint(format!("See its state: `runbook timeline {}`.", incident.id)),
+            _ => Refused::usage("nothing is running").hint(format!("Resolve it: `runbook resolve {}`.", incident.id)),
+        });
     }
     Ok(events)
 }

@@ -114,10 +114,10 @@ pub fn choose<'a>(alert: &Alert, runbooks: impl IntoIterator<Item = &'a Runbook>
 
 fn candidate<'a>(alert: &Alert, runbook: &'a Runbook, scope: &minijinja::Value) -> Result<Candidate<'a>, String> {
     let named = alert.runbook.as_deref().is_some_and(|reference| names(reference, &runbook.id));
-    let mut reason = if runbook.on.is_empty() {
-        "it has no `on`".to_owned()
-    } else {
-        format!("its `on` does not name `{}`", alert.name.escape_debug())
+    let mut reason = match (runbook.on.is_empty(), runbook.schedules.is_empty()) {
+        (true, true) => "it has no `on`".to_owned(),
+        (true, false) => "its `on` has no `alert`".to_owned(),
+        (false, _) => format!("its `on` does not name `{}`", alert.name.escape_debug()),
     };
     for trigger in runbook.on.iter().filter(|trigger| trigger.alert.iter().any(|pattern| matches(pattern, &alert.name)))
     {
@@ -235,6 +235,13 @@ mod tests {
                 "not any: it fits, but `narrow` comes before it"
             ]
         );
+    }
+
+    #[test]
+    fn a_runbook_that_only_a_schedule_starts_has_no_alert() {
+        let mut weekly = runbook("weekly", json!([]));
+        weekly.schedules = serde_json::from_value(json!([{"schedule": "0 6 * * 1", "timezone": "UTC"}])).unwrap();
+        assert_eq!(outcome(&alert(), &[weekly]), ["not weekly: its `on` has no `alert`"]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Reader<'_> {
     pub(super) fn paths_and_programs(&mut self, action: &Action) {
         for (_, field) in PATHS.iter().filter(|(kind, _)| *kind == action.kind) {
             for text in texts_of(action, field) {
-                if let Some(path) = self.known(text) {
+                for path in self.known_values(text) {
                     // This program reads the certificate.
                     self.is_here |= action.kind == "tls";
                     self.add(|needs| &mut needs.paths, &path);
@@ -66,7 +66,8 @@ impl Reader<'_> {
             return self.command(&argv.iter().map(String::as_str).collect::<Vec<_>>());
         }
         let Some((program, arguments)) = argv.split_first() else { return };
-        if let Some(program) = self.known(program) {
+        // One expression may give a list of only the program.
+        if let Some(program) = self.known_values(program).into_iter().next() {
             self.add(|needs| &mut needs.programs, &program);
             if WRAPPERS.contains(&program.as_str()) {
                 return self.wrapped(arguments);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// The kinds of these tests, with only the fields that they use.
-static FORMS: [KindForm; 2] = [
+static FORMS: [KindForm; 3] = [
     KindForm {
         fields: &[crate::domain::config::kind_schema::Field::optional("status", Shape::OneOrMany(&Shape::Unit), "")],
         ..form("systemd")
@@ -14,6 +14,7 @@ static FORMS: [KindForm; 2] = [
         fields: &[crate::domain::config::kind_schema::Field::optional("env", Shape::MapOf(&Shape::Secret), "")],
         ..form("command")
     },
+    form("disk"),
 ];
 
 const fn form(name: &'static str) -> KindForm {
@@ -77,6 +78,14 @@ fn a_command_that_is_one_expression_needs_its_program() {
     let argv = "{{ ['sudo', 'tool', '--now'] if environment.vars.word == 'x' else ['tool'] }}";
     let needs = needs(estate(), &[("command", json!({ "argv": argv }))]);
     assert_eq!(names(&needs.programs), ["/opt/sms", "git", "sudo", "tool"]);
+}
+
+#[test]
+fn an_expression_that_gives_a_list_needs_each_element() {
+    let specs = [("disk", json!({ "path": "{{ ['/', '/var'] }}" })), ("command", json!({ "argv": "{{ ['nmap'] }}" }))];
+    let needs = needs(estate(), &specs);
+    assert_eq!(names(&needs.paths), ["/", "/srv/.env", "/var"]);
+    assert_eq!(names(&needs.programs), ["/opt/sms", "git", "nmap"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::domain::core::id::{IncidentId, RunId, StepKey, StepPart};
+use crate::domain::core::text;
 use crate::domain::incident::Incident;
 use crate::domain::incident::run::Run;
 
@@ -38,6 +39,11 @@ impl StepReference {
     /// Whether it refers to this step of this run.
     pub fn matches(&self, run: RunId, step: &StepKey) -> bool {
         self.step == *step && self.run.is_none_or(|named| named == run)
+    }
+
+    /// The reference as one word of a shell command; an item such as `restart[2]` needs quotes.
+    pub fn shell_word(&self) -> String {
+        text::shell_word(&self.to_string())
     }
 }
 
@@ -122,6 +128,12 @@ mod tests {
             let reference: StepReference = text.parse().unwrap();
             assert_eq!((reference.to_string().as_str(), reference.run.map(|run| run.0)), (text, run));
         }
+    }
+
+    #[test]
+    fn only_the_reference_to_an_item_needs_quotes_in_a_shell() {
+        let shell_word = |text: &str| text.parse::<StepReference>().unwrap().shell_word();
+        assert_eq!(["2:cause", "2:restart[3]"].map(shell_word), ["2:cause", "'2:restart[3]'"]);
     }
 
     #[test]

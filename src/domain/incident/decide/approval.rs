@@ -67,7 +67,8 @@ pub(super) fn approve(
     let refuse = |cause, refused| Err(record.attach(incident, cause, refused));
     if expires_at.is_some_and(|at| now >= at) {
         let refused = Refused::usage(format!("the approval request for `{step}` has expired"));
-        let again = format!("Ask again: `runbook retry {} {}`.", incident.id, incident.reference(run.id, step));
+        let again = incident.reference(run.id, step).shell_word();
+        let again = format!("Ask again: `runbook retry {} {again}`.", incident.id);
         return refuse(ApprovalRefusalCause::Expired, refused.hint(again));
     }
     if !matches_digest(seen, digest) {

@@ -63,12 +63,13 @@ impl StepVerb {
 
 fn answer(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> {
     let (id, typed) = (&incident.id, incident.reference(run.id, key));
+    let word = typed.shell_word();
     match run.state(key).and_then(|state| state.gate()) {
         Some(Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. }) => Ok(()),
         Some(Gate::Approve { .. }) => Err(Refused::usage(format!("`{typed}` waits for agreement, not for an answer"))
-            .hint(format!("Type `runbook approve {id} {typed}` or `runbook deny {id} {typed} <reason>`."))),
+            .hint(format!("Type `runbook approve {id} {word}` or `runbook deny {id} {word} <reason>`."))),
         Some(Gate::Failure { .. }) => Err(Refused::usage(format!("`{typed}` has failed: it waits for a decision"))
-            .hint(format!("Type `runbook retry {id} {typed}` or `runbook skip {id} {typed} <reason>`."))),
+            .hint(format!("Type `runbook retry {id} {word}` or `runbook skip {id} {word} <reason>`."))),
         Some(Gate::Timer { .. }) | None => Err(Refused::usage(format!("`{typed}` has no open question"))
             .hint(format!("See what waits: `runbook watch {id}`."))),
     }

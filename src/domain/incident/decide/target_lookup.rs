@@ -175,7 +175,7 @@ fn ambiguous(incident: &Incident, verb: StepVerb, several: &[Candidate<'_>]) -> 
         listed.push(format!("{} more", several.len() - LISTED));
     }
     let example = several.iter().find(|(run, step)| verb.check(incident, run, step).is_ok());
-    let example = example.map(|(run, step)| incident.reference(run.id, step).to_string()).unwrap_or_default();
+    let example = example.map(|(run, step)| incident.reference(run.id, step).shell_word()).unwrap_or_default();
     let (name, arguments, id) = (verb.name(), verb.arguments(), &incident.id);
     Refused::usage(format!("{message}: {}", listed.join(", ")))
         .hint(format!("Name one: `runbook {name} {id} {example}{arguments}`."))

@@ -75,7 +75,7 @@ pub fn render_proposed(proposed: &[Proposed<'_>]) -> String {
 
 fn commands(incident: &Incident, step: &StepReference, gate: &Gate, program: &str) -> Vec<String> {
     let id = &incident.id;
-    let step = shell_word(&step.to_string());
+    let step = step.shell_word();
     let command = |verb: &str, rest: &str| format!("{program} {verb} {id} {step}{rest}");
     let after_failure =
         || [command("retry", ""), command("skip", " 'why not'"), format!("{program} cancel {id} 'why'")];

@@ -148,9 +148,14 @@ impl Interaction<'_> {
     }
 }
 
+/// A word without quotes. Hints are commands for a shell, where the reference to an item is in quotes.
+fn bare(word: &str) -> &str {
+    word.trim_matches(opens_quote)
+}
+
 /// The typed step, if any.
 pub(super) fn typed_step(word: &str) -> Result<Option<StepReference>, Card> {
-    let step = Some(word).filter(|word| !word.is_empty()).map(str::parse).transpose();
+    let step = Some(word).filter(|word| !word.is_empty()).map(|word| bare(word).parse()).transpose();
     step.map_err(|why: String| reply_text(&question::capital(&why)))
 }
 
@@ -158,7 +163,7 @@ pub(super) fn typed_step(word: &str) -> Result<Option<StepReference>, Card> {
 /// even if `verb` does not apply to it. Otherwise an answer that was meant for that step could reach another question.
 fn split_step<'a>(incident: &Incident, words: &'a str, verb: StepVerb) -> (Option<StepReference>, &'a str) {
     let (word, rest) = first(words);
-    let Ok(step) = word.parse::<StepReference>() else { return (None, words) };
+    let Ok(step) = bare(word).parse::<StepReference>() else { return (None, words) };
     let is_place = |run: RunId| incident.run(run).is_some_and(|run| run.has(&step.step));
     let is_reached = || incident.runs.iter().any(|run| run.state(&step.step).is_some());
     let is_named = step.run.is_some_and(is_place) || target_lookup::fits(incident, verb, &step);
@@ -181,7 +186,7 @@ fn step_target(incident: &Incident, verb: StepVerb, step: Option<&StepReference>
 /// The answer as the choice that it matches. Phones capitalise the first letter, and some people quote the answer.
 fn matching_choice(gate: Option<&Gate>, words: &str) -> String {
     let Some(Gate::Ask { choices, .. }) = gate else { return words.to_owned() };
-    let bare = words.trim_matches(opens_quote);
+    let bare = bare(words);
     let choice = choices.iter().find(|choice| choice.eq_ignore_ascii_case(bare));
     choice.filter(|_| !choices.iter().any(|choice| choice == words)).map_or_else(|| words.to_owned(), Clone::clone)
 }
@@ -234,5 +239,19 @@ fn listed(blocks: &mut Blocks, open: &[Incident]) {
     }
     if open.len() > INCIDENT_LIMIT {
         blocks.note(&format!("{} more: type `/runbook incidents`", open.len() - INCIDENT_LIMIT));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typed_step_may_be_in_quotes() {
+        for typed in ["1:restart[2]", "'1:restart[2]'", "‘1:restart[2]’"] {
+            let step = typed_step(typed).ok().flatten().map(|step| step.to_string());
+            assert_eq!(step.as_deref(), Some("1:restart[2]"));
+        }
+        assert!(typed_step("'").is_err() && typed_step("").is_ok_and(|step| step.is_none()));
     }
 }

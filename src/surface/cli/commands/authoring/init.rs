@@ -136,7 +136,8 @@ impl Init {
         let context = action_context::context(session, target, Secrets::default())?;
         let discovery = crate::engine::inspect::discovery::find(&context, self.units.as_deref(), hostname());
         session.runtime()?.block_on(discovery).map_err(|reason| {
-            Failure::error(reason).hint("Name another manager: `--systemd user`, or its D-Bus address.")
+            let other = if self.systemd == "user" { "system" } else { "user" };
+            Failure::error(reason).hint(format!("Name another manager: `--systemd {other}`, or its D-Bus address."))
         })
     }
 

@@ -49,7 +49,7 @@ impl Deny {
         let is_waiting =
             open_engine.incident(&id)?.waiting_for_person().iter().any(|(run, key, _)| step.matches(*run, key));
         if is_waiting {
-            let typed = session.command(&format!("deny {id} {step} 'why not'"));
+            let typed = session.command(&format!("deny {id} {} 'why not'", step.shell_word()));
             return Err(Failure::usage("the reason is missing").hint(format!("Type `{typed}`.")));
         }
         Ok(())

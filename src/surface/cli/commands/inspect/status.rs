@@ -136,9 +136,11 @@ impl Status {
         for typed in &self.names {
             if !subjects.iter().any(|subject| crate::domain::core::glob_name::matches(typed, &subject.name)) {
                 let known = subjects.iter().map(|subject| subject.name.as_str());
+                let environment = self.environment.as_deref();
+                let environment = environment.map(|name| format!(" --env {}", shell_word(name))).unwrap_or_default();
                 return Err(Failure::usage(format!("the estate has no `{}`", typed.escape_debug()))
                     .did_you_mean(typed, known)
-                    .hint("`runbook status` shows all services and datastores."));
+                    .hint(format!("`runbook status{environment}` shows all services and datastores.")));
             }
         }
         subjects.retain(|subject| {

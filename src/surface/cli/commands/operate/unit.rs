@@ -17,6 +17,9 @@ use crate::surface::exit::Exit;
 mod polkit;
 mod service;
 
+/// The default account of the service.
+const ACCOUNT: &str = "runbook";
+
 /// Print units and policies for systemd and polkit
 ///
 /// Prints the service unit for `runbook serve`, its socket unit, or the polkit
@@ -35,7 +38,7 @@ pub struct UnitCommand {
     #[arg(value_enum, value_name = "FILE")]
     file: UnitFile,
     /// The account that the service runs as
-    #[arg(long, value_name = "ACCOUNT", default_value = "runbook")]
+    #[arg(long, value_name = "ACCOUNT", default_value = ACCOUNT)]
     user: String,
     /// The address on which the socket listens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = super::serve::ADDRESS)]
@@ -68,8 +71,9 @@ impl UnitCommand {
             UnitFile::Polkit => self.polkit(session, account)?,
         };
         session.output.text(&text)?;
+        let user = if self.user == ACCOUNT { String::new() } else { format!(" --user {account}") };
         session.output.next(&match self.file {
-            UnitFile::Service => vec![session.command("unit socket"), session.command("unit polkit")],
+            UnitFile::Service => vec![session.command("unit socket"), session.command(&format!("unit polkit{user}"))],
             UnitFile::Socket => vec!["systemctl enable --now runbook.socket".to_owned()],
             UnitFile::Polkit => vec!["systemctl restart polkit".to_owned()],
         });
