@@ -29,6 +29,9 @@ use crate::store::hash_chain::Hash;
 /// database file.
 const WITNESSES: usize = 4;
 
+/// How often the WAL is read before its header counts as gone.
+const ATTEMPTS: u32 = 5;
+
 /// Where the descriptors of this process are listed (proc(5)).
 const DESCRIPTORS: &str = "/proc/self/fd";
 
@@ -134,19 +137,22 @@ impl FileWatch {
         Ok(())
     }
 
-    /// Checks after a write that the WAL has a header.
+    /// Checks after a write that the WAL has a header. Reads it again if it has none, since another process may be
+    /// emptying or beginning it.
     pub(super) fn check_wal_after_write(&mut self) -> Result<(), StoreError> {
-        let (size, header) = self.read_wal()?;
-        if size == 0 {
+        for _ in 0..ATTEMPTS {
+            let (size, header) = self.read_wal()?;
+            if size == 0 {
+                return Ok(());
+            }
+            let Some(header) = header.filter(wal_check::is_header) else { continue };
+            // The size of a WAL with another header is not remembered: another process may be about to shorten it.
+            if let Some(last) = self.wal_state.as_mut().filter(|last| last.header == header) {
+                last.size = last.size.max(size);
+            }
             return Ok(());
         }
-        let header = header.filter(wal_check::is_header);
-        let header = header.ok_or_else(|| overwritten(&self.wal_path, "its header is gone"))?;
-        // The size of a WAL with another header is not remembered: another process may be about to shorten it.
-        if let Some(last) = self.wal_state.as_mut().filter(|last| last.header == header) {
-            last.size = last.size.max(size);
-        }
-        Ok(())
+        Err(overwritten(&self.wal_path, "its header is gone"))
     }
 
     fn read_wal(&self) -> Result<(u64, Option<WalHeader>), StoreError> {
