@@ -1,7 +1,7 @@
 //! The scheduler: opens one maintenance incident per due occurrence, even when several processes run.
 //!
-//! **Invariant:** an occurrence is handled when the store has registered its unique name, or when its run cannot start; that is
-//! logged and not registered. The write that registers the name opens the incident or records that the occurrence was
+//! **Invariant:** an occurrence is handled when the store has registered its unique name, or when its run cannot start, which
+//! is not registered. The write that registers the name opens the incident or records that the occurrence was
 //! skipped. The state in memory is a cache.
 
 use std::sync::Arc;

@@ -89,8 +89,8 @@ impl LazyConnection {
         self.within(TransactionBehavior::Deferred, query)
     }
 
-    /// Runs a change under the write lock, atomically and durably. After an error it is unknown whether the change is in
-    /// a file; it is not if the error came before the commit.
+    /// Runs a change under the write lock, atomically and durably. After an error of the commit, or of the checks that
+    /// follow it, the change may be in the file; a new read shows it.
     pub(super) fn change<T>(
         &mut self,
         change: impl FnOnce(&Connection) -> Result<T, SqliteError>,
